@@ -1,0 +1,80 @@
+"""CuPy: NumPy's interface on CUDA. Every operation runs eagerly, one kernel at a time.
+
+No GPU has run this backend yet. What is known without one: it imports no CuPy until a device is asked for, and a
+machine without a driver gets the error that says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from dlarray.array import Array
+from dlarray.backend import Backend
+
+__all__ = ["CupyBackend", "backend"]
+
+
+class CupyBackend(Backend):
+    """Arrays of CuPy on an NVIDIA GPU."""
+
+    name = "cupy"
+    arrays = ("cupy",)
+    plain = ("cuda",)
+    requires = "dlarray[cuda13]"
+    rank = 0
+
+    def namespace(self) -> Any:
+        import array_api_compat.cupy as xp
+
+        return xp
+
+    def devices(self) -> list[str]:
+        import cupy
+
+        return [f"cuda:{i}" for i in range(cupy.cuda.runtime.getDeviceCount())]
+
+    def place(self, device: str) -> Any:
+        import cupy
+
+        number = int(device.partition(":")[2] or 0)
+        count = cupy.cuda.runtime.getDeviceCount()
+        if number not in range(count):
+            raise ValueError(f"there are {count} CUDA devices, got {device!r}")
+        return cupy.cuda.Device(number)
+
+    def asarray(self, host: np.ndarray, place: Any) -> Array:
+        import cupy
+
+        with place:
+            return cupy.array(host)
+
+    def to_numpy(self, x: Array) -> np.ndarray:
+        return x.get()
+
+    def device_of(self, x: Array) -> str:
+        return f"cuda:{x.device.id}"
+
+    def move(self, x: Array, place: Any) -> Array:
+        import cupy
+
+        with place:
+            return x if x.device == place else cupy.array(x)
+
+    def erfc(self) -> Callable[[Array], Array]:
+        from cupyx.scipy.special import erfc
+
+        return erfc
+
+    def synchronize(self, place: Any) -> None:
+        place.synchronize()
+
+    def version(self) -> str:
+        import cupy
+
+        return cupy.__version__
+
+
+backend = CupyBackend()

@@ -1,0 +1,93 @@
+"""JAX: arrays that cannot be written, and a compiler (XLA) for whole steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from dlarray.array import Array
+from dlarray.backend import Backend
+
+__all__ = ["JaxBackend", "backend"]
+
+
+class JaxBackend(Backend):
+    """Arrays of JAX. ``compile`` is jax.jit with the state donated: the step may reuse its memory."""
+
+    name = "jax"
+    arrays = ("jax", "jaxlib")
+    requires = "dlarray[jax]"
+    rank = 10
+    writes_in_place = False
+    compiles = True
+
+    def namespace(self) -> Any:
+        import jax.numpy as xp
+
+        return xp
+
+    def devices(self) -> list[str]:
+        import jax
+
+        return [f"{d.platform}:{d.id}" if d.platform != "cpu" else _cpu(d.id) for d in jax.devices()]
+
+    def place(self, device: str) -> Any:
+        import jax
+
+        platform, _, number = device.partition(":")
+        found = jax.devices(platform)
+        if int(number or 0) not in range(len(found)):
+            raise ValueError(f"jax has {len(found)} devices of {platform}, got {device!r}")
+        return found[int(number or 0)]
+
+    def asarray(self, host: np.ndarray, place: Any) -> Array:
+        import jax
+
+        # Without a word JAX would round such numbers, or wrap them; whole numbers pass that fit in 32 bits.
+        wide = host.dtype.kind in "fiu" and host.dtype.itemsize == 8 and not jax.config.jax_enable_x64
+        if wide and (host.dtype.kind == "f" or not np.array_equal(host.astype(np.int32), host)):
+            raise ValueError(
+                f"JAX holds no {host.dtype} unless told to: jax.config.update('jax_enable_x64', True), "
+                "or use types of 32 bits"
+            )
+        return jax.device_put(np.array(host), place)
+
+    def to_numpy(self, x: Array) -> np.ndarray:
+        return np.asarray(x)
+
+    def device_of(self, x: Array) -> str:
+        return f"{x.device.platform}:{x.device.id}" if x.device.platform != "cpu" else _cpu(x.device.id)
+
+    def move(self, x: Array, place: Any) -> Array:
+        import jax
+
+        return x if x.device == place else jax.device_put(x, place)
+
+    def erfc(self) -> Callable[[Array], Array]:
+        from jax.scipy.special import erfc
+
+        return erfc
+
+    def synchronize(self, place: Any) -> None:
+        import jax
+
+        jax.effects_barrier()
+
+    def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        import jax
+
+        return jax.jit(step, donate_argnums=0)
+
+    def version(self) -> str:
+        import jax
+
+        return jax.__version__
+
+
+def _cpu(number: int) -> str:
+    return f"cpu:{number}" if number else "cpu"
+
+
+backend = JaxBackend()

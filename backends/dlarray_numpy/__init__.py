@@ -1,0 +1,44 @@
+"""NumPy on the CPU: the backend that is always there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dlarray.backend import Backend
+
+__all__ = ["NumPyBackend", "backend"]
+
+
+class NumPyBackend(Backend):
+    """Arrays of NumPy."""
+
+    name = "numpy"
+    arrays = ("numpy",)
+    plain = ("cpu",)
+
+    def namespace(self) -> Any:
+        import array_api_compat.numpy as xp
+
+        return xp
+
+    def devices(self) -> list[str]:
+        return ["cpu"]
+
+    def place(self, device: str) -> Any:
+        if device != "cpu":
+            raise ValueError(f"numpy has the device cpu alone, got {device!r}")
+        return "cpu"
+
+    def asarray(self, host: np.ndarray, place: Any) -> np.ndarray:
+        return np.array(host)
+
+    def to_numpy(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(x)  # a NumPy scalar is an array of no axes
+
+    def move(self, x: np.ndarray, place: Any) -> np.ndarray:
+        return x
+
+
+backend = NumPyBackend()

@@ -1,0 +1,58 @@
+"""array-api-strict: NumPy underneath, and nothing beyond the letter of the standard.
+
+Slow, and meant for tests: what runs here asks no more of an array library than the standard gives. Its made-up devices
+("device1", "device2") refuse to meet arrays of another one, as a GPU's would; "no_float64" and "no_x64" lack types.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dlarray.array import Array
+from dlarray.backend import Backend
+
+__all__ = ["StrictBackend", "backend"]
+
+
+class StrictBackend(Backend):
+    """Arrays of array_api_strict."""
+
+    name = "strict"
+    arrays = ("array_api_strict",)
+    requires = "array-api-strict"
+
+    def namespace(self) -> Any:
+        import array_api_strict
+
+        return array_api_strict
+
+    def _places(self) -> dict[str, Any]:
+        places = self.namespace().__array_namespace_info__().devices()
+        return {str(p).partition("'")[2].partition("'")[0].replace("CPU_DEVICE", "cpu"): p for p in places}
+
+    def devices(self) -> list[str]:
+        return list(self._places())
+
+    def place(self, device: str) -> Any:
+        places = self._places()
+        if device not in places:
+            raise ValueError(f"strict has the devices {', '.join(places)}, got {device!r}")
+        return places[device]
+
+    def asarray(self, host: np.ndarray, place: Any) -> Array:
+        return self.namespace().asarray(host, device=place, copy=True)
+
+    def to_numpy(self, x: Array) -> np.ndarray:
+        cpu = self.place("cpu")
+        return np.asarray(x if x.device == cpu else x.to_device(cpu))
+
+    def device_of(self, x: Array) -> str:
+        return next(name for name, place in self._places().items() if place == x.device)
+
+    def move(self, x: Array, place: Any) -> Array:
+        return x if x.device == place else x.to_device(place)
+
+
+backend = StrictBackend()

@@ -1,0 +1,78 @@
+"""What an array is: its namespace, its device, and the few questions that formulas ask of it.
+
+The only module that imports ``array_api_compat``. Formulas begin with ``xp = array_namespace(x)``, so the array that
+comes in decides where the computing happens.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import array_api_compat as _compat
+
+__all__ = [
+    "Array",
+    "array_namespace",
+    "device",
+    "is_array",
+    "is_floating",
+    "is_integer",
+    "largest_column",
+    "root_module",
+    "size",
+]
+
+Array = Any
+"""Any array that keeps the Python array API standard, as it is or through array_api_compat."""
+
+
+def array_namespace(*arrays: Array) -> Any:
+    """The array-API namespace of the arrays, their ``xp``.
+
+    Python scalars and ``None`` are passed over. Raises TypeError where the arrays belong to two libraries or where
+    none of them is an array.
+    """
+    return _compat.array_namespace(*arrays)
+
+
+def device(x: Array) -> Any:
+    """The device on which ``x`` lies, as its own library names it."""
+    return _compat.device(x)
+
+
+def is_array(x: object) -> bool:
+    """Whether ``x`` is an array of a library that keeps the standard (a list, a scalar or a DataFrame is none)."""
+    return bool(_compat.is_array_api_obj(x))
+
+
+def is_floating(x: Array) -> bool:
+    """Whether ``x`` holds real floating-point numbers."""
+    return bool(array_namespace(x).isdtype(x.dtype, "real floating"))
+
+
+def is_integer(x: Array) -> bool:
+    """Whether ``x`` holds signed or unsigned integers."""
+    return bool(array_namespace(x).isdtype(x.dtype, "integral"))
+
+
+def largest_column(x: Array) -> Array:
+    """The column of each row's largest number, (n,), the first of equals; the number of columns for a row with NaN.
+
+    As argmax, in the device's own integers: argmax gives 64-bit ones even where a device has none.
+    """
+    xp = array_namespace(x)
+    columns = xp.arange(x.shape[1], dtype=xp.int32, device=device(x))
+    return xp.min(xp.where(x == xp.max(x, axis=1, keepdims=True), columns, x.shape[1]), axis=1)
+
+
+def size(shape: tuple[int, ...]) -> int:
+    """The number of elements of an array of this shape."""
+    n = 1
+    for length in shape:
+        n *= length
+    return n
+
+
+def root_module(x: object) -> str:
+    """The name of the library that ``x`` comes from: the first part of its type's module."""
+    return type(x).__module__.partition(".")[0]

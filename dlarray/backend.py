@@ -1,0 +1,152 @@
+"""What a backend is, and how one is found.
+
+A backend tells dlarray of one array library: its namespace, its devices, the way in and out. It is a package that
+announces itself through the entry-point group ``dlarray.backends`` and holds an instance named ``backend``. Nothing
+here imports one until it is asked for, and a backend imports its library only when it is used.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, ClassVar
+
+import numpy as np
+
+from dlarray.array import Array, root_module
+from dlarray.check import did_you_mean
+
+__all__ = ["GROUP", "Backend", "get", "importable", "names", "of"]
+
+GROUP = "dlarray.backends"
+_logger = logging.getLogger("dlarray")
+
+
+class Backend:
+    """One array library. The first seven names are required; the rest work everywhere as they stand."""
+
+    name: ClassVar[str]
+    """What users write before the colon: ``torch:cuda:0``."""
+
+    arrays: ClassVar[tuple[str, ...]]
+    """The root modules of its array types, so that an array's backend can be told: ``("jax", "jaxlib")``."""
+
+    def namespace(self) -> Any:
+        """The array-API namespace. Raises ImportError where the library is not installed."""
+        raise NotImplementedError
+
+    def devices(self) -> list[str]:
+        """The names of its devices, the default one first. Raises what the library raises where it cannot be used."""
+        raise NotImplementedError
+
+    def place(self, device: str) -> Any:
+        """The library's own object for a device of that name. Raises ValueError where there is none."""
+        raise NotImplementedError
+
+    def asarray(self, host: np.ndarray, place: Any) -> Array:
+        """A new array on the device with the numbers of a host array, contiguous and in native order: the way in."""
+        raise NotImplementedError
+
+    def to_numpy(self, x: Array) -> np.ndarray:
+        """The numbers of an array on the host: the way out."""
+        raise NotImplementedError
+
+    plain: ClassVar[tuple[str, ...]] = ()
+    """Device names that mean this backend without naming it: "cpu" is NumPy's, "cuda" CuPy's."""
+
+    requires: ClassVar[str] = ""
+    """The argument of ``pip install`` that brings the library."""
+
+    rank: ClassVar[int | None] = None
+    """The order in which ``auto`` asks for an accelerator, the lowest first; None is never chosen."""
+
+    writes_in_place: ClassVar[bool] = True
+    """Whether arrays can be written, so that θ is one vector with views instead of a vector per parameter."""
+
+    compiles: ClassVar[bool] = False
+    """Whether ``fit`` compiles its step without being asked to."""
+
+    def move(self, x: Array, place: Any) -> Array:
+        """An array of this backend on another of its devices; the same array where it lies there already."""
+        return self.asarray(self.to_numpy(x), place)
+
+    def device_of(self, x: Array) -> str:
+        """The name of the device on which an array lies, as ``devices()`` spells it."""
+        return self.devices()[0]
+
+    def erfc(self) -> Callable[[Array], Array] | None:
+        """The library's own complementary error function; None where it has none, and dlarray's formula serves."""
+        return None
+
+    def synchronize(self, place: Any) -> None:
+        """Wait until everything queued on the device is done."""
+
+    def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """A faster ``step(state, batch) -> (state, loss)``; it may consume its first argument."""
+        return step
+
+    def version(self) -> str:
+        """The library's version."""
+        return str(getattr(self.namespace(), "__version__", "unknown"))
+
+    def __repr__(self) -> str:
+        return f"<backend {self.name}>"
+
+
+_loaded: dict[str, Backend] = {}
+_broken: set[str] = set()
+
+
+@cache
+def _announced() -> dict[str, str]:
+    return {point.name: point.value for point in entry_points(group=GROUP)}
+
+
+def names() -> list[str]:
+    """The names of the backends that are announced or have been asked for, in alphabetical order."""
+    return sorted({*_announced(), *_loaded})
+
+
+def get(name: str) -> Backend:
+    """The backend of this name. Raises ValueError where there is none.
+
+    Entry points are written when a package is installed, so a backend that was added since is looked for by its
+    package's name, ``dlarray_<name>``.
+    """
+    if name not in _loaded:
+        module = _announced().get(name, f"dlarray_{name}")
+        try:
+            _loaded[name] = import_module(module).backend
+        except ModuleNotFoundError as error:
+            if error.name != module.partition(".")[0]:
+                raise
+            known = names()
+            raise ValueError(
+                f"unknown backend {name!r}{did_you_mean(name, known)}; known are {', '.join(known)}"
+            ) from None
+    return _loaded[name]
+
+
+def importable() -> list[Backend]:
+    """Every backend but those whose own package fails: one broken plug-in takes no other backend with it."""
+    for name in names():
+        if name not in _loaded and name not in _broken:
+            try:
+                get(name)
+            except Exception as error:
+                _broken.add(name)
+                _logger.warning("the backend %r cannot be imported: %s: %s", name, type(error).__name__, error)
+    return [_loaded[name] for name in names() if name in _loaded]
+
+
+def of(x: Array) -> Backend:
+    """The backend that an array belongs to. Raises TypeError where no backend knows its library."""
+    root = root_module(x)
+    for backend in importable():
+        if root in backend.arrays:
+            return backend
+    given = f"{type(x).__module__}.{type(x).__qualname__}"
+    raise TypeError(f"no backend knows arrays of type {given}; known are {', '.join(names())}")
