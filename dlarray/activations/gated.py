@@ -1,0 +1,137 @@
+"""Activations z g(z) with a gate g: 0 far to the left, 1 far to the right, so that all are smooth ReLUs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import pi, sqrt
+from typing import Any, ClassVar
+
+from dlarray.activations.rectifiers import sum_examples
+from dlarray.activations.squashing import HardSigmoid, Sigmoid
+from dlarray.array import Array, array_namespace
+from dlarray.check import finite, one_of, plain_numbers
+from dlarray.initializers import Constant
+from dlarray.layer import Activation, Shape
+from dlarray.special import normal_cdf, normal_pdf
+
+__all__ = ["GELU", "HardSwish", "Mish", "Swish"]
+
+
+class _Gated(Activation):
+    """y = z g(z),  dz = (g(z) + z g'(z)) dy.
+
+    A subclass states g(z) as ``gate(z, **p)``, beside what is to be kept of it, and g'(z) as ``slope(z, kept, **p)``.
+    """
+
+    abstract: ClassVar[bool] = True
+    initializer: ClassVar[str] = "he_uniform"
+    gate: Callable[..., tuple[Array, Any]]
+    slope: Callable[..., Array]
+
+    def forward(self, z: Array, **p: Array) -> tuple[Array, tuple[Array, Array, Any]]:
+        g, kept = self.gate(z, **p)
+        return _through(z, g), (z, g, kept)
+
+    def backward(self, saved: tuple[Array, Array, Any], dy: Array, **p: Array) -> Array:
+        z, g, kept = saved
+        dz = _through(z, self.slope(z, kept, **p))
+        dz += g
+        dz *= dy
+        return dz
+
+
+@dataclass(frozen=True)
+class GELU(_Gated):
+    """y = z Φ(z),  dz = (Φ(z) + z φ(z)) dy,  with the standard normal Φ and φ. Hendrycks and Gimpel 2016.
+
+    ``approximate="tanh"``: Φ(z) ≈ (1 + tanh u) / 2 = σ(2u),  u = √(2/π) (z + 0.044715 z³), as in GPT-2. Raises
+    ValueError where approximate is neither "none" nor "tanh".
+    """
+
+    approximate: str = "none"
+
+    def __post_init__(self) -> None:
+        one_of("approximate", self.approximate, ("none", "tanh"))
+
+    def gate(self, z: Array) -> tuple[Array, Any]:
+        if self.approximate == "none":
+            return normal_cdf(z), None
+        z = array_namespace(z).clip(z, -30.0, 30.0)  # there σ(2u) is 0 and 1, and z³ cannot overflow
+        g, (_, rest) = Sigmoid().forward(2 * sqrt(2 / pi) * (z + 0.044715 * (z * z * z)))
+        return g, (z, g * rest)
+
+    def slope(self, z: Array, kept: Any) -> Array:
+        if self.approximate == "none":
+            return normal_pdf(z)
+        z, slope = kept
+        return 2 * sqrt(2 / pi) * (1 + 3 * 0.044715 * (z * z)) * slope
+
+
+@dataclass(frozen=True)
+class Swish(_Gated):
+    """y = z σ(βz),  dz = (σ(βz) + βz σ(βz) σ(-βz)) dy,  dβ = Σ dy z² σ(βz) σ(-βz). Ramachandran et al. 2017.
+
+    ``trainable=True`` makes β a parameter ``beta``, (features,), that starts at the field's value. With β = 1 also
+    called SiLU.
+    """
+
+    aliases: ClassVar[tuple[str, ...]] = ("silu",)
+    beta: float = 1.0
+    trainable: bool = False
+
+    def __post_init__(self) -> None:
+        plain_numbers(self)
+        finite("beta", self.beta)
+
+    def shapes(self, inputs: int) -> dict[str, Shape]:
+        return {"beta": (inputs,)} if self.trainable else {}
+
+    def initializers(self) -> dict[str, Any]:
+        return {"beta": Constant(self.beta)} if self.trainable else {}
+
+    def gate(self, z: Array, beta: Array | None = None) -> tuple[Array, Array]:
+        g, (_, rest) = Sigmoid().forward(z * (self.beta if beta is None else beta))
+        return g, g * rest
+
+    def slope(self, z: Array, kept: Array, beta: Array | None = None) -> Array:
+        return kept * (self.beta if beta is None else beta)
+
+    def gradient(self, saved: tuple[Array, Array, Array], dy: Array, /) -> dict[str, Array]:
+        z, _, slope = saved
+        return {"beta": sum_examples(_through(z, _through(z, slope)) * dy)} if self.trainable else {}
+
+
+@dataclass(frozen=True)
+class Mish(_Gated):
+    """y = z tanh(log(1 + exp z)),  dz = (g + z g') dy,  g = (n² + 2n) / (n² + 2n + 2),  n = exp z. Misra 2019.
+
+    g' = 4n (n + 1) / (n² + 2n + 2)². Both are written in e = exp(-|z|), which cannot overflow: n is e or 1 / e.
+    """
+
+    def gate(self, z: Array) -> tuple[Array, Any]:
+        xp = array_namespace(z)
+        e, positive = xp.exp(-xp.abs(z)), z >= 0
+        total = 1 + xp.where(positive, 2 * e * (1 + e), 1 + e * (2 + e))
+        return xp.where(positive, 1 + 2 * e, e * (2 + e)) / total, (e, total)
+
+    def slope(self, z: Array, kept: tuple[Array, Array]) -> Array:
+        e, total = kept
+        return 4 * (1 + e) * array_namespace(z).where(z >= 0, e * e, e) / (total * total)
+
+
+@dataclass(frozen=True)
+class HardSwish(_Gated):
+    """y = z h(z),  dz = (h(z) + z h'(z)) dy,  with h = HardSigmoid. Howard et al. 2019 (MobileNetV3)."""
+
+    def gate(self, z: Array) -> tuple[Array, None]:
+        return HardSigmoid().predict(z), None
+
+    def slope(self, z: Array, kept: None) -> Array:
+        xp = array_namespace(z)
+        return xp.where(xp.abs(z) < 3, 1 / 6, xp.zeros_like(z))
+
+
+def _through(z: Array, gate: Array) -> Array:
+    """z · gate, where a gate that is shut holds back even an infinite z."""
+    return array_namespace(z).where(gate == 0, 0.0, z) * gate

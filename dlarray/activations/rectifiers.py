@@ -1,0 +1,194 @@
+"""Activations that let positive numbers pass and hold negative ones back, wholly or in part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from dlarray.array import Array, array_namespace
+from dlarray.check import finite, non_negative, plain_numbers, positive
+from dlarray.initializers import Constant
+from dlarray.layer import Activation, Shape
+
+__all__ = ["CELU", "ELU", "SELU", "LeakyReLU", "LogSigmoid", "PReLU", "ReLU", "Softplus", "sum_examples"]
+
+
+class _Rectifier(Activation):
+    """What He's initialization was made for: about half of the numbers pass."""
+
+    abstract: ClassVar[bool] = True
+    initializer: ClassVar[str] = "he_uniform"
+
+
+@dataclass(frozen=True)
+class ReLU(_Rectifier):
+    """y = max(z, 0),  dz = dy where z > 0, else 0. Rectified linear unit, Nair and Hinton 2010."""
+
+    spelling: ClassVar[str] = "relu"
+
+    def forward(self, z: Array) -> tuple[Array, Array]:
+        y = array_namespace(z).maximum(z, 0.0)
+        return y, y
+
+    def backward(self, y: Array, dy: Array) -> Array:
+        return array_namespace(y).where(y > 0, dy, 0.0)
+
+
+@dataclass(frozen=True)
+class LeakyReLU(_Rectifier):
+    """y = max(z, 0) + slope · min(z, 0),  dz = dy where z > 0, else slope · dy. Maas et al. 2013.
+
+    Raises ValueError where slope is below 0: then y would not tell z > 0 from z < 0.
+    """
+
+    spelling: ClassVar[str] = "leaky_relu"
+    slope: float = 0.01
+
+    def __post_init__(self) -> None:
+        plain_numbers(self)
+        non_negative("slope", self.slope)
+
+    def forward(self, z: Array) -> tuple[Array, Array]:
+        y = _leak(z, self.slope)
+        return y, y
+
+    def backward(self, y: Array, dy: Array) -> Array:
+        return array_namespace(y).where(y > 0, dy, self.slope * dy)
+
+
+@dataclass(frozen=True)
+class PReLU(_Rectifier):
+    """LeakyReLU with a trained slope for each feature,  dslope = Σ dy min(z, 0). Parametric ReLU, He et al. 2015.
+
+    The parameter is ``slope``, (features,); the field is its value at the start.
+    """
+
+    spelling: ClassVar[str] = "prelu"
+    slope: float = 0.25
+
+    def __post_init__(self) -> None:
+        plain_numbers(self)
+        finite("slope", self.slope)
+
+    def shapes(self, inputs: int) -> dict[str, Shape]:
+        return {"slope": (inputs,)}
+
+    def initializers(self) -> dict[str, Any]:
+        return {"slope": Constant(self.slope)}
+
+    def forward(self, z: Array, slope: Array) -> tuple[Array, Array]:
+        return _leak(z, slope), z
+
+    def backward(self, z: Array, dy: Array, slope: Array) -> Array:
+        return array_namespace(z).where(z > 0, dy, slope * dy)
+
+    def gradient(self, z: Array, dy: Array, /) -> dict[str, Array]:
+        return {"slope": sum_examples(dy * array_namespace(z).minimum(z, 0.0))}
+
+
+@dataclass(frozen=True)
+class ELU(_Rectifier):
+    """y = max(z, 0) + α (exp(min(z, 0)) - 1),  dz = dy where z > 0, else α exp(z) dy. Clevert et al. 2016.
+
+    Raises ValueError where alpha is not above 0, here and in CELU.
+    """
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        plain_numbers(self)
+        positive("alpha", self.alpha)
+
+    def forward(self, z: Array) -> tuple[Array, Array]:
+        xp = array_namespace(z)
+        y = self.alpha * xp.expm1(xp.minimum(z, 0.0))
+        y += xp.maximum(z, 0.0)
+        return y, z
+
+    def backward(self, z: Array, dy: Array) -> Array:
+        xp = array_namespace(z)
+        return dy * xp.where(z > 0, 1.0, self.alpha * xp.exp(xp.minimum(z, 0.0)))
+
+
+@dataclass(frozen=True)
+class SELU(Activation):
+    """y = λ ELU(z) with α = 1.673 and λ = 1.051,  dz = λ ELU'(z) dy. Klambauer et al. 2017.
+
+    Self-normalising: layer by layer mean and variance tend to 0 and 1. That is proved for weights of variance
+    1 / fan_in, so the Dense layer in front starts by LeCun's normal distribution, not He's.
+    """
+
+    initializer: ClassVar[str] = "lecun_normal"
+    scale: ClassVar[float] = 1.0507009873554804934193349852946
+    elu: ClassVar[ELU] = ELU(1.6732632423543772848170429916717)
+
+    def forward(self, z: Array) -> tuple[Array, Array]:
+        y, saved = self.elu.forward(z)
+        return self.scale * y, saved
+
+    def backward(self, saved: Array, dy: Array) -> Array:
+        return self.elu.backward(saved, self.scale * dy)
+
+
+@dataclass(frozen=True)
+class CELU(_Rectifier):
+    """y = max(z, 0) + α (exp(min(z, 0) / α) - 1),  dz = dy where z > 0, else exp(z / α) dy. Barron 2017.
+
+    ELU with a slope that is continuous for every α.
+    """
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        plain_numbers(self)
+        positive("alpha", self.alpha)
+
+    def forward(self, z: Array) -> tuple[Array, Array]:
+        xp = array_namespace(z)
+        n = xp.clip(z, -750 * self.alpha, 0.0) / self.alpha  # exp(-750) = 0, and z / α cannot overflow
+        y = self.alpha * xp.expm1(n)
+        y += xp.maximum(z, 0.0)
+        return y, n
+
+    def backward(self, n: Array, dy: Array) -> Array:
+        return dy * array_namespace(n).exp(n)
+
+
+@dataclass(frozen=True)
+class Softplus(_Rectifier):
+    """y = log(1 + exp z) = max(z, 0) + log(1 + exp(-|z|)),  dz = σ(z) dy = (1 - exp(-y)) dy: ReLU made smooth."""
+
+    def forward(self, z: Array) -> tuple[Array, Array]:
+        xp = array_namespace(z)
+        y = xp.log1p(xp.exp(-xp.abs(z)))
+        y += xp.maximum(z, 0.0)
+        return y, y
+
+    def backward(self, y: Array, dy: Array) -> Array:
+        return -array_namespace(y).expm1(-y) * dy
+
+
+@dataclass(frozen=True)
+class LogSigmoid(Activation):
+    """y = log σ(z) = -softplus(-z),  dz = σ(-z) dy = (1 - exp y) dy."""
+
+    def forward(self, z: Array) -> tuple[Array, Array]:
+        y = -Softplus().predict(-z)  # log-sigmoid and softplus are one function turned round
+        return y, y
+
+    def backward(self, y: Array, dy: Array) -> Array:
+        return -array_namespace(y).expm1(y) * dy
+
+
+def _leak(z: Array, slope: Array | float) -> Array:
+    """max(z, 0) + slope · min(z, 0)."""
+    xp = array_namespace(z)
+    y = slope * xp.minimum(z, 0.0)
+    y += xp.maximum(z, 0.0)
+    return y
+
+
+def sum_examples(x: Array) -> Array:
+    """The sum over all axes but the last."""
+    xp = array_namespace(x)
+    return xp.sum(xp.reshape(x, (-1, x.shape[-1])), axis=0)

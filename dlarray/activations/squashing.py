@@ -1,0 +1,141 @@
+"""Activations that squash any number, or any row of them, into a bounded range; and the one that does nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dlarray.array import Array, array_namespace
+from dlarray.layer import Activation
+
+__all__ = ["HardSigmoid", "HardTanh", "Identity", "LogSoftmax", "Sigmoid", "Softmax", "Softsign", "Tanh"]
+
+
+@dataclass(frozen=True)
+class Identity(Activation):
+    """y = z,  dz = dy."""
+
+    aliases: ClassVar[tuple[str, ...]] = ("linear",)
+
+    def forward(self, z: Array) -> tuple[Array, None]:
+        return z, None
+
+    def backward(self, saved: None, dy: Array) -> Array:
+        return dy
+
+
+@dataclass(frozen=True)
+class Sigmoid(Activation):
+    """a = σ(z) = 1 / (1 + exp(-z)),  dz = a b dy,  b = 1 - a = σ(-z): a number in (0, 1), good for probabilities.
+
+    With exp(-|z|), which cannot overflow, and with b on its own, for 1 - a would be 0 from z = 37 on.
+    """
+
+    aliases: ClassVar[tuple[str, ...]] = ("logistic",)
+
+    def forward(self, z: Array) -> tuple[Array, tuple[Array, Array]]:
+        xp = array_namespace(z)
+        e = xp.exp(-xp.abs(z))
+        total, positive = 1 + e, z >= 0
+        a = xp.where(positive, 1.0, e) / total
+        b = xp.where(positive, e, 1.0) / total
+        return a, (a, b)
+
+    def backward(self, saved: tuple[Array, Array], dy: Array) -> Array:
+        a, b = saved
+        dz = a * b
+        dz *= dy
+        return dz
+
+
+@dataclass(frozen=True)
+class Tanh(Activation):
+    """a = tanh z,  dz = (1 - a²) dy. Where a rounds to ±1, from |z| = 19 on (9 in float32), the slope is 0."""
+
+    def forward(self, z: Array) -> tuple[Array, Array]:
+        a = array_namespace(z).tanh(z)
+        return a, a
+
+    def backward(self, a: Array, dy: Array) -> Array:
+        dz = 1 - a * a
+        dz *= dy
+        return dz
+
+
+@dataclass(frozen=True)
+class Softsign(Activation):
+    """y = z / (1 + |z|),  dz = dy / (1 + |z|)²."""
+
+    def forward(self, z: Array) -> tuple[Array, Array]:
+        xp = array_namespace(z)
+        far = xp.clip(z, -1e30, 1e30)  # as ±inf gives ±1, not inf / inf
+        return far / (1 + xp.abs(far)), z
+
+    def backward(self, z: Array, dy: Array) -> Array:
+        q = 1 / (1 + array_namespace(z).abs(z))
+        q *= q
+        q *= dy
+        return q
+
+
+@dataclass(frozen=True)
+class HardSigmoid(Activation):
+    """y = min(max(z + 3, 0), 6) / 6,  dz = dy / 6 where |z| < 3, else 0: the sigmoid in straight lines."""
+
+    def forward(self, z: Array) -> tuple[Array, Array]:
+        return array_namespace(z).clip(z + 3, 0.0, 6.0) / 6, z
+
+    def backward(self, z: Array, dy: Array) -> Array:
+        xp = array_namespace(z)
+        return xp.where(xp.abs(z) < 3, dy / 6, 0.0)
+
+
+@dataclass(frozen=True)
+class HardTanh(Activation):
+    """y = min(max(z, -1), 1),  dz = dy where |z| < 1, else 0."""
+
+    def forward(self, z: Array) -> tuple[Array, Array]:
+        y = array_namespace(z).clip(z, -1.0, 1.0)
+        return y, y
+
+    def backward(self, y: Array, dy: Array) -> Array:
+        xp = array_namespace(y)
+        return xp.where(xp.abs(y) < 1, dy, 0.0)
+
+
+@dataclass(frozen=True)
+class Softmax(Activation):
+    """a = exp z / Σ exp z over the last axis,  dz = a (dy - Σ a dy): for several classes, of which one is right.
+
+    The maximum is subtracted first, so that exp cannot overflow. A -inf gives 0; a row with +inf, or of -inf alone, has
+    no softmax and gives NaN.
+    """
+
+    def forward(self, z: Array) -> tuple[Array, Array]:
+        xp = array_namespace(z)
+        a = xp.exp(z - xp.max(z, axis=-1, keepdims=True))
+        a /= xp.sum(a, axis=-1, keepdims=True)
+        return a, a
+
+    def backward(self, a: Array, dy: Array) -> Array:
+        dz = dy - array_namespace(a).sum(a * dy, axis=-1, keepdims=True)
+        dz *= a
+        return dz
+
+
+@dataclass(frozen=True)
+class LogSoftmax(Activation):
+    """y = log softmax(z) = z - log Σ exp z over the last axis,  dz = dy - exp(y) Σ dy. Infinities as in Softmax."""
+
+    def forward(self, z: Array) -> tuple[Array, Array]:
+        xp = array_namespace(z)
+        y = z - xp.max(z, axis=-1, keepdims=True)
+        y -= xp.log(xp.sum(xp.exp(y), axis=-1, keepdims=True))
+        return y, y
+
+    def backward(self, y: Array, dy: Array) -> Array:
+        xp = array_namespace(y)
+        dz = -xp.exp(y)
+        dz *= xp.sum(dy, axis=-1, keepdims=True)
+        dz += dy
+        return dz
