@@ -1,0 +1,250 @@
+"""The interface of every loss, and what all of them share: shapes, weights and reduction.
+
+    value, saved = loss.forward(z, t, weight=None)     z the model's outputs, t the targets, both (n, outputs)
+    dz           = loss.backward(saved)                dL/dz
+    y            = loss.link.predict(z)                outputs turned into predictions
+
+A loss holds configuration alone and is a frozen dataclass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, get_args
+
+from dlarray.activations import Identity
+from dlarray.array import Array, array_namespace, device, is_array, is_floating, is_integer, size
+from dlarray.check import non_negative, one_of, plain_numbers
+from dlarray.layer import Activation, Shape
+
+__all__ = ["FromLogits", "Loss", "Reduction", "SumOfTerms", "held_log", "plain_weights"]
+
+Reduction = Literal["mean", "sum", "none"]
+
+
+class Loss:
+    """How far outputs lie from targets, as one number, and the slope of that number.
+
+    Targets have the outputs' shape and are cast to the outputs' dtype, save where a loss says otherwise. Raises
+    ValueError where shapes, dtypes or an empty batch make no sense; values are read by ``check_targets`` alone.
+    """
+
+    abstract: ClassVar[bool] = True
+    aliases: ClassVar[tuple[str, ...]] = ()
+    chooses: ClassVar[Literal["nothing", "each", "row"]] = "nothing"
+    """What a prediction decides: numbers decide nothing, each output may say yes or no, or a row choose one class."""
+
+    boundary: ClassVar[float] = 0.5
+    """Above it a single prediction is a yes."""
+
+    @property
+    def link(self) -> Activation:
+        """The activation that turns the model's outputs z into predictions."""
+        return Identity()
+
+    def forward(self, z: Array, t: Array, weight: Array | None = None) -> tuple[Array, Any]:
+        """(L, saved). ``weight``, where given, holds one number per example, (n,); a mean divides by their sum."""
+        raise NotImplementedError
+
+    def backward(self, saved: Any, /) -> Array:
+        """dL/dz, of the shape of z."""
+        raise NotImplementedError
+
+    def check_targets(self, t: Array, outputs: int) -> None:
+        """Reads the values of targets before they train a model with this many outputs.
+
+        Once, before training: a formula never looks at values. Raises ValueError that names the first bad value, its
+        row and the remedy; TypeError for an array of objects.
+        """
+        self._check_form((*t.shape[:1], outputs), t)
+        if is_floating(t):
+            xp = array_namespace(t)
+            self._refuse(t, ~xp.isfinite(t), "targets must be finite", "drop or fill these examples")
+        self._check_values(t, outputs)
+
+    def _prepare(self, z: Array, t: Array) -> Array:
+        """The targets as the formula wants them, after every check that needs no values."""
+        if not is_array(t):
+            raise TypeError(f"{self._name}: targets must be an array, got {type(t).__name__}")
+        array_namespace(z, t)  # of one library
+        if not is_floating(z):
+            raise ValueError(f"{self._name}: outputs must be real floating-point numbers, got {z.dtype}")
+        self._check_form(tuple(z.shape), t)
+        return self._encode(z, t)
+
+    def _encode(self, z: Array, t: Array) -> Array:
+        """Checked targets in the outputs' dtype."""
+        return array_namespace(t).astype(t, z.dtype, copy=False)
+
+    def _check_form(self, shape: Shape, t: Array) -> None:
+        """Raises where outputs of ``shape``, or targets of this shape and dtype beside them, cannot be right."""
+        if not array_namespace(t).isdtype(t.dtype, ("bool", "integral", "real floating")):
+            kind = TypeError if str(t.dtype) == "object" else ValueError
+            raise kind(f"{self._name}: targets must be real numbers, got {t.dtype}")
+        self._check_outputs(shape)
+        self._check_pair(shape, t)
+
+    def _check_outputs(self, shape: Shape) -> None:
+        if not shape:
+            raise ValueError(f"{self._name}: outputs must be (n, outputs), got a single number")
+
+    def _check_pair(self, shape: Shape, t: Array) -> None:
+        if (given := tuple(t.shape)) != shape:
+            remedy = f"; reshape the targets to {shape}" if size(given) == size(shape) else ""
+            raise ValueError(f"{self._name}: targets of shape {given} do not match outputs of shape {shape}{remedy}")
+
+    def _check_values(self, t: Array, outputs: int) -> None:
+        """Raises ValueError where a finite target of the right form has a value that this loss cannot read."""
+
+    def _refuse(self, t: Array, bad: Array, expected: str, remedy: str) -> None:
+        """Raises ValueError with the first of the targets marked in ``bad``, if there is one."""
+        xp = array_namespace(t)
+        if bool(xp.any(bad)):
+            n = size(tuple(t.shape))
+            place = int(xp.min(xp.where(xp.reshape(bad, (n,)), xp.arange(n, device=device(t)), n)))
+            number, row = xp.reshape(t, (n,))[place], place // size(tuple(t.shape[1:]))
+            value = int(number) if is_integer(t) else float(number)
+            raise ValueError(f"{self._name}: {expected}, got {value} in row {row}; {remedy}")
+
+    def _refuse_empty(self, z: Array) -> None:
+        if size(tuple(z.shape)) == 0:
+            raise ValueError(f"{self._name}: an empty batch, outputs of shape {tuple(z.shape)}, has no mean")
+
+    def _column(self, z: Array, weight: Array) -> Array:
+        """The examples' weights in z's dtype, shaped to multiply z row by row."""
+        xp, n = array_namespace(z, weight), z.shape[0]
+        if tuple(weight.shape) != (n,):
+            raise ValueError(
+                f"{self._name}: weight must hold one number per example, shape ({n},), got {tuple(weight.shape)}"
+            )
+        return xp.reshape(xp.astype(weight, z.dtype, copy=False), (n, *[1] * (z.ndim - 1)))
+
+    def _shares(self, w: Array, terms: int) -> Array:
+        """w / Σ w over so many terms, for each of which, or for each row of which, w holds a number; 0 where Σ w is."""
+        xp = array_namespace(w)
+        total = xp.sum(w) * (terms // size(tuple(w.shape)))
+        return w / xp.where(total == 0, 1.0, total)
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+
+@dataclass(frozen=True)
+class SumOfTerms(Loss):
+    """L = Σ w l(z, t) / Σ w,  dz = w l'(z, t) / Σ w: a loss made of one term for each output, or for each example.
+
+    A subclass states l and l', side by side: ``terms(z, t) -> l, saved`` and ``slopes(saved) -> dl/dz``. Here stands
+    the rest: w is 1, or the example's weight, times the weight of its class where a loss has such. ``reduction``:
+
+    - "mean" divides by Σ w over all terms: by examples times outputs, or by examples where a term is a whole row;
+    - "sum" does not divide;
+    - "none" gives the terms w l, and as gradient that of their sum.
+
+    Where all weights of a batch are 0 the mean and its slope are 0: such a batch teaches nothing (torch has NaN).
+    Source: the ``reduction`` of torch's losses.
+    """
+
+    abstract: ClassVar[bool] = True
+    reduction: Reduction = field(default="mean", kw_only=True)
+
+    def __post_init__(self) -> None:
+        plain_numbers(self)
+        one_of("reduction", self.reduction, get_args(Reduction))
+
+    def terms(self, z: Array, t: Array, /) -> tuple[Array, Any]:
+        """(l, saved): the terms, of the shape of z, or (n, 1) where a term is a whole row."""
+        raise NotImplementedError
+
+    def slopes(self, saved: Any, /) -> Array:
+        """dl/dz, of the shape of z."""
+        raise NotImplementedError
+
+    def forward(self, z: Array, t: Array, weight: Array | None = None) -> tuple[Array, Any]:
+        t = self._prepare(z, t)
+        terms, saved = self.terms(z, t)
+        scale = self._scale(terms, t, weight)
+        value = terms * scale
+        if self.reduction == "none":
+            return self._unreduced(value), (saved, scale)
+        return array_namespace(z).sum(value), (saved, scale)
+
+    def backward(self, saved: Any, /) -> Array:
+        saved, scale = saved
+        return self.slopes(saved) * scale
+
+    def _scale(self, terms: Array, t: Array, weight: Array | None) -> Array | float:
+        """What multiplies each term: w, and for the mean w / Σ w."""
+        count = size(tuple(terms.shape))
+        if self.reduction == "mean":
+            self._refuse_empty(terms)
+        w = self._class_weights(t)
+        if weight is not None:
+            column = self._column(terms, weight)
+            w = column if w is None else w * column
+        if w is None:
+            return 1 / count if self.reduction == "mean" else 1.0
+        if self.reduction == "mean":
+            return self._shares(w, count)
+        return w
+
+    def _class_weights(self, t: Array) -> Array | None:
+        """The weight of each term by the class of its target, as (n, 1) or of the shape of t; None where all are 1."""
+        return None
+
+    def _unreduced(self, terms: Array) -> Array:
+        return terms
+
+
+@dataclass(frozen=True)
+class FromLogits(SumOfTerms):
+    """A loss of predictions y that a model may give as logits z instead, y = activation(z).
+
+    From logits (the default) the activation and the loss are one formula, stable at any z, and the activation is the
+    ``link``. With ``from_logits=False`` the model's outputs are y itself, as the book has it. A subclass states both
+    formulas, each with its slope.
+    """
+
+    abstract: ClassVar[bool] = True
+    activation: ClassVar[type[Activation]] = Identity
+    from_logits: bool = field(default=True, kw_only=True)
+
+    @property
+    def link(self) -> Activation:
+        return self.activation() if self.from_logits else Identity()
+
+    def terms(self, z: Array, t: Array, /) -> tuple[Array, Any]:
+        return self.terms_of_logits(z, t) if self.from_logits else self.terms_of_predictions(z, t)
+
+    def slopes(self, saved: Any, /) -> Array:
+        return self.slopes_of_logits(saved) if self.from_logits else self.slopes_of_predictions(saved)
+
+    def terms_of_logits(self, z: Array, t: Array, /) -> tuple[Array, Any]:
+        raise NotImplementedError
+
+    def slopes_of_logits(self, saved: Any, /) -> Array:
+        raise NotImplementedError
+
+    def terms_of_predictions(self, y: Array, t: Array, /) -> tuple[Array, Any]:
+        raise NotImplementedError
+
+    def slopes_of_predictions(self, saved: Any, /) -> Array:
+        raise NotImplementedError
+
+
+def held_log(y: Array) -> Array:
+    """The logarithm, but never below -100: certain and wrong costs much, not infinitely much (torch's BCELoss)."""
+    xp = array_namespace(y)
+    floor = 3.720075976020836e-44  # exp(-100)
+    return xp.where(y <= floor, -100.0, xp.log(xp.maximum(y, floor)))
+
+
+def plain_weights(weights: Iterable[float]) -> tuple[float, ...]:
+    """``class_weight`` as a tuple of Python's own floats, where they are at least 0 and not all 0."""
+    if isinstance(weights, str) or not isinstance(weights, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"class_weight must hold one number for each class, got {weights!r}")
+    plain = tuple(non_negative("class_weight", w) for w in weights)
+    if not any(plain):
+        raise ValueError(f"class_weight must have a weight above 0, got {plain!r}")
+    return plain

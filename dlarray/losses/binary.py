@@ -1,0 +1,189 @@
+"""Losses for yes or no: every output answers one question, so several outputs may be right at once.
+
+Each term is one answer. Targets are 0 for no and 1 for yes; the hinges take -1 and 1 too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from dlarray.activations import Sigmoid, Softplus
+from dlarray.array import Array, array_namespace
+from dlarray.check import fraction, non_negative
+from dlarray.layer import Activation
+from dlarray.losses.base import FromLogits, SumOfTerms, held_log, plain_weights
+
+__all__ = ["BinaryCrossEntropy", "Focal", "Hinge", "SquaredHinge"]
+
+
+@dataclass(frozen=True)
+class _TwoClasses(SumOfTerms):
+    """``class_weight = (weight of no, weight of yes)`` weighs each term by its target."""
+
+    abstract: ClassVar[bool] = True
+    chooses: ClassVar[Literal["nothing", "each", "row"]] = "each"
+    class_weight: tuple[float, ...] | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.class_weight is not None:
+            object.__setattr__(self, "class_weight", weights := plain_weights(self.class_weight))
+            if len(weights) != 2:
+                raise ValueError(f"{self._name}: class_weight is two weights, of no and of yes, got {weights!r}")
+
+    def _class_weights(self, t: Array) -> Array | None:
+        if self.class_weight is None:
+            return None
+        no, yes = self.class_weight
+        t = array_namespace(t).maximum(t, 0.0)  # -1 is a no as well
+        return no * (1 - t) + yes * t
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy(_TwoClasses, FromLogits):
+    """l = -t log y - (1 - t) log(1 - y),  dy = (1 - t) / (1 - y) - t / y,  with y = sigmoid z:  dz = y - t.
+
+    From logits in the form max(z, 0) - z t + log(1 + exp(-|z|)). From probabilities logarithms are held at -100 or
+    above and denominators at 1e-12. t in [0, 1]; ``label_smoothing`` ε trains towards t (1 - ε) + ε / 2.
+    Source: torch's BCEWithLogitsLoss and BCELoss; Szegedy et al. 2016 (smoothing).
+    """
+
+    aliases: ClassVar[tuple[str, ...]] = ("bce",)
+    activation: ClassVar[type[Activation]] = Sigmoid
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        fraction("label_smoothing", self.label_smoothing)
+
+    def terms_of_logits(self, z: Array, t: Array) -> tuple[Array, Any]:
+        xp, t = array_namespace(z), self._smooth(t)
+        terms = xp.maximum(z, 0.0) - z * t
+        terms += xp.log1p(xp.exp(-xp.abs(z)))
+        return terms, (z, t)
+
+    def slopes_of_logits(self, saved: Any) -> Array:
+        z, t = saved
+        return Sigmoid().predict(z) - t
+
+    def terms_of_predictions(self, y: Array, t: Array) -> tuple[Array, Any]:
+        t = self._smooth(t)
+        return -(t * held_log(y) + (1 - t) * held_log(1 - y)), (y, t)
+
+    def slopes_of_predictions(self, saved: Any) -> Array:
+        (y, t), xp = saved, array_namespace(*saved)
+        return (1 - t) / xp.maximum(1 - y, 1e-12) - t / xp.maximum(y, 1e-12)
+
+    def _smooth(self, t: Array) -> Array:
+        return t * (1 - self.label_smoothing) + self.label_smoothing / 2 if self.label_smoothing else t
+
+    def _check_values(self, t: Array, outputs: int) -> None:
+        self._refuse(
+            t,
+            (t < 0) | (t > 1),
+            "targets must be 0, 1 or a probability between them",
+            "for more than two classes use SparseCategoricalCrossEntropy",
+        )
+
+
+@dataclass(frozen=True)
+class Focal(FromLogits):
+    """l = -a (1 - p)^γ log p,  dp = a (1 - p)^γ (γ log p / (1 - p) - 1 / p),  p the probability of the right answer.
+
+    p = y where t = 1 and 1 - y where t = 0, with y = sigmoid z; dz = ±a (1 - p)^γ (γ p log p - (1 - p)), + where
+    t = 1. A cross-entropy in which answers that are right already count little: for rare classes. ``gamma`` >= 0, at 0
+    the cross-entropy; ``alpha``, where given, is a for yes and 1 - alpha for no: a factor, by whose sum no mean is
+    divided. Several classes are several outputs, one question each, as in the paper; there is no softmax form.
+    Targets are 0 and 1. Source: Lin et al. 2017; torchvision's sigmoid_focal_loss.
+    """
+
+    activation: ClassVar[type[Activation]] = Sigmoid
+    chooses: ClassVar[Literal["nothing", "each", "row"]] = "each"
+    gamma: float = 2.0
+    alpha: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        non_negative("gamma", self.gamma)
+        if self.alpha is not None:
+            fraction("alpha", self.alpha)
+
+    def terms_of_logits(self, z: Array, t: Array) -> tuple[Array, Any]:
+        wrong = array_namespace(z).where(t > 0, -z, z)  # the logit of the wrong answer
+        miss, entropy = Sigmoid().predict(wrong), Softplus().predict(wrong)  # 1 - p and -log p
+        factor = self._alpha(t) * miss**self.gamma
+        return factor * entropy, (factor, miss, entropy, t)
+
+    def slopes_of_logits(self, saved: Any) -> Array:
+        factor, miss, entropy, t = saved
+        slope = factor * (self.gamma * (1 - miss) * entropy + miss)
+        return array_namespace(t).where(t > 0, -slope, slope)
+
+    def terms_of_predictions(self, y: Array, t: Array) -> tuple[Array, Any]:
+        p = array_namespace(y).where(t > 0, y, 1 - y)
+        return -self._alpha(t) * (1 - p) ** self.gamma * held_log(p), (p, t)
+
+    def slopes_of_predictions(self, saved: Any) -> Array:
+        (p, t), xp = saved, array_namespace(*saved)
+        miss = xp.maximum(1 - p, 1e-12)  # log p / (1 - p) tends to -1 as p tends to 1
+        ratio = xp.where(p < 1, held_log(p) / miss, -1.0)
+        slope = self._alpha(t) * (1 - p) ** self.gamma * (self.gamma * ratio - 1 / xp.maximum(p, 1e-12))
+        return xp.where(t > 0, slope, -slope)
+
+    def _alpha(self, t: Array) -> Array | float:
+        return 1.0 if self.alpha is None else (1 - self.alpha) + (2 * self.alpha - 1) * t
+
+    def _check_values(self, t: Array, outputs: int) -> None:
+        self._refuse(
+            t,
+            (t != 0) & (t != 1),
+            "targets must be 0 or 1",
+            "several classes are several columns of 0 and 1; for soft targets use BinaryCrossEntropy",
+        )
+
+
+@dataclass(frozen=True)
+class Hinge(_TwoClasses):
+    """l = max(0, 1 - t z),  dz = -t where t z < 1, else 0,  for t of -1 or 1.
+
+    Nothing is left to learn from an answer that is right by a margin of 1. z is a score: its sign is the answer.
+    Targets above 0 count as 1, all others as -1, so {0, 1} serves too.
+    Source: Cortes and Vapnik 1995; scikit-learn's hinge_loss.
+    """
+
+    boundary: ClassVar[float] = 0.0
+
+    def terms(self, z: Array, t: Array) -> tuple[Array, Any]:
+        h = array_namespace(z).maximum(1 - t * z, 0.0)
+        return h, (h, t)
+
+    def slopes(self, saved: Any) -> Array:
+        h, t = saved
+        return -t * array_namespace(h).sign(h)
+
+    def _encode(self, z: Array, t: Array) -> Array:
+        return 2 * array_namespace(t).astype(t > 0, z.dtype) - 1
+
+    def _check_values(self, t: Array, outputs: int) -> None:
+        xp = array_namespace(t)
+        lowest = -1 if xp.any(t == -1) else 0
+        self._refuse(
+            t, (t != lowest) & (t != 1), "labels must be -1 and 1, or 0 and 1", "give one column of them to each class"
+        )
+
+
+@dataclass(frozen=True)
+class SquaredHinge(Hinge):
+    """l = max(0, 1 - t z)²,  dz = -2 t max(0, 1 - t z),  for t of -1 or 1.
+
+    The hinge without its kink; targets as there. Source: scikit-learn's LinearSVC(loss="squared_hinge").
+    """
+
+    def terms(self, z: Array, t: Array) -> tuple[Array, Any]:
+        h, saved = super().terms(z, t)
+        return h * h, saved
+
+    def slopes(self, saved: Any) -> Array:
+        h, t = saved
+        return -2 * t * h

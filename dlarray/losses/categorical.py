@@ -1,0 +1,181 @@
+"""Losses for one class of several: z and t are (n, K), a term is one row, means run over examples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from dlarray.activations import LogSoftmax, Softmax
+from dlarray.array import Array, array_namespace, device, is_integer
+from dlarray.check import fraction
+from dlarray.layer import Activation, Shape
+from dlarray.losses.base import FromLogits, held_log, plain_weights
+
+__all__ = ["CategoricalCrossEntropy", "KLDivergence", "SparseCategoricalCrossEntropy", "one_hot"]
+
+
+@dataclass(frozen=True)
+class _Distribution(FromLogits):
+    """A loss between each row of targets, a distribution over K classes, and softmax of the row of outputs."""
+
+    abstract: ClassVar[bool] = True
+    activation: ClassVar[type[Activation]] = Softmax
+    chooses: ClassVar[Literal["nothing", "each", "row"]] = "row"
+
+    def slopes_of_logits(self, saved: Any) -> Array:
+        """The slope of cross-entropy and of divergence, q Σ t - t: as the rows of t sum to 1, q - t."""
+        (log_q, t), xp = saved, array_namespace(*saved)
+        return xp.exp(log_q) * xp.sum(t, axis=-1, keepdims=True) - t
+
+    def _check_outputs(self, shape: Shape) -> None:
+        if len(shape) != 2 or shape[1] < 2:
+            raise ValueError(
+                f"{self._name}: outputs must be (n, classes) with two classes or more, got {shape}; "
+                f"for a single output use BinaryCrossEntropy"
+            )
+
+    def _check_pair(self, shape: Shape, t: Array) -> None:
+        if is_integer(t) and tuple(t.shape) in (shape[:1], (shape[0], 1)):
+            raise ValueError(
+                f"{self._name}: targets must be one-hot rows or probabilities of shape {shape}, got "
+                f"integer labels of shape {tuple(t.shape)}; for these use SparseCategoricalCrossEntropy"
+            )
+        super()._check_pair(shape, t)
+
+    def _check_values(self, t: Array, outputs: int) -> None:
+        xp = array_namespace(t)
+        self._refuse(t, (t < 0) | (t > 1), "targets must be probabilities, in [0, 1]", "divide each row by its sum")
+        total = xp.sum(t, axis=-1)
+        self._refuse(
+            total,
+            xp.abs(total - 1) > 1e-4,
+            "each row of targets must sum to 1",
+            "divide each row by its sum, or use BinaryCrossEntropy where several classes may be right",
+        )
+
+    def _unreduced(self, terms: Array) -> Array:
+        return array_namespace(terms).reshape(terms, (-1,))
+
+
+@dataclass(frozen=True)
+class CategoricalCrossEntropy(_Distribution):
+    """l = -Σ t log q over the classes,  dq = -t / q,  with q = softmax z:  dz = q - t.
+
+    t are one-hot rows or probabilities. From logits through log-softmax. From probabilities q logarithms are held at
+    -100 or above and denominators at 1e-12. ``label_smoothing`` ε trains towards t (1 - ε) + ε / K. ``class_weight``
+    holds K numbers: an example weighs Σ t class_weight, which for a one-hot row is the weight of its class, and the
+    mean divides by the sum of these. Raises ValueError for integer labels. Source: torch's CrossEntropyLoss, which
+    however weighs smoothed and soft targets class by class, not by example.
+    """
+
+    aliases: ClassVar[tuple[str, ...]] = ("cross_entropy",)
+    label_smoothing: float = 0.0
+    class_weight: tuple[float, ...] | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        fraction("label_smoothing", self.label_smoothing)
+        if self.class_weight is not None:
+            object.__setattr__(self, "class_weight", plain_weights(self.class_weight))
+
+    def terms_of_logits(self, z: Array, t: Array) -> tuple[Array, Any]:
+        t, log_q = self._smooth(t), LogSoftmax().predict(z)
+        return -_expectation(t, log_q), (log_q, t)
+
+    def terms_of_predictions(self, y: Array, t: Array) -> tuple[Array, Any]:
+        t = self._smooth(t)
+        return -_expectation(t, held_log(y)), (y, t)
+
+    def slopes_of_predictions(self, saved: Any) -> Array:
+        q, t = saved
+        return -t / array_namespace(q).maximum(q, 1e-12)
+
+    def _smooth(self, t: Array) -> Array:
+        return t * (1 - self.label_smoothing) + self.label_smoothing / t.shape[1] if self.label_smoothing else t
+
+    def _class_weights(self, t: Array) -> Array | None:
+        if self.class_weight is None:
+            return None
+        w = array_namespace(t).asarray(self.class_weight, dtype=t.dtype, device=device(t))
+        return array_namespace(t).sum(t * w, axis=-1, keepdims=True)
+
+    def _check_outputs(self, shape: Shape) -> None:
+        super()._check_outputs(shape)
+        if self.class_weight is not None and len(self.class_weight) != shape[1]:
+            raise ValueError(f"{self._name}: class_weight has {len(self.class_weight)} weights for {shape[1]} classes")
+
+
+@dataclass(frozen=True)
+class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
+    """l = -log q at the class t,  dz = q - one-hot(t): CategoricalCrossEntropy for integer labels t in [0, K), (n,).
+
+    Raises ValueError for one-hot rows and for labels that are not integers. A label outside [0, K) belongs to no class:
+    ``check_targets`` finds it, the formula cannot.
+    """
+
+    aliases: ClassVar[tuple[str, ...]] = ("sparse_cross_entropy",)
+
+    def _encode(self, z: Array, t: Array) -> Array:
+        return one_hot(t, z.shape[1], z.dtype)
+
+    def _check_pair(self, shape: Shape, t: Array) -> None:
+        given = tuple(t.shape)
+        if given == shape:
+            raise ValueError(
+                f"{self._name}: targets must be integer labels of shape {shape[:1]}, got rows of shape "
+                f"{given}; for one-hot rows or probabilities use CategoricalCrossEntropy"
+            )
+        if given != shape[:1]:
+            remedy = f"; reshape the targets to {shape[:1]}" if given == (shape[0], 1) else ""
+            raise ValueError(f"{self._name}: labels of shape {given} do not match outputs of shape {shape}{remedy}")
+        if not is_integer(t):
+            raise ValueError(f"{self._name}: class labels must be integers, got {t.dtype}; convert them with astype")
+
+    def _check_values(self, t: Array, outputs: int) -> None:
+        self._refuse(
+            t,
+            (t < 0) | (t >= outputs),
+            f"labels must lie in [0, {outputs})",
+            "number the classes from 0 and give the model one output for each",
+        )
+
+
+@dataclass(frozen=True)
+class KLDivergence(_Distribution):
+    """l = Σ p (log p - log q) over the classes,  dq = -p / q,  with q = softmax z:  dz = q - p.
+
+    How far the outputs' distribution q lies from the targets' distribution p; 0 where they agree. A class with p = 0
+    adds nothing; from probabilities, one with q = 0 < p makes the divergence +inf, and its slope -inf.
+    Source: Kullback and Leibler 1951; torch's KLDivLoss("batchmean"), which takes log q.
+    """
+
+    aliases: ClassVar[tuple[str, ...]] = ("kl", "kld")
+
+    def terms_of_logits(self, z: Array, t: Array) -> tuple[Array, Any]:
+        log_q = LogSoftmax().predict(z)
+        return _expectation(t, _log(t, 0.0) - log_q), (log_q, t)
+
+    def terms_of_predictions(self, y: Array, t: Array) -> tuple[Array, Any]:
+        return _expectation(t, _log(t, 0.0) - _log(y, float("-inf"))), (y, t)
+
+    def slopes_of_predictions(self, saved: Any) -> Array:
+        (q, p), xp = saved, array_namespace(*saved)
+        return xp.where((q == 0) & (p > 0), float("-inf"), -p / xp.where(q == 0, 1.0, q))
+
+
+def one_hot(labels: Array, classes: int, dtype: Any) -> Array:
+    """(n, classes): 1 at each label's class, 0 elsewhere; labels are integers, (n,)."""
+    xp = array_namespace(labels)
+    return xp.astype(xp.reshape(labels, (-1, 1)) == xp.arange(classes, device=device(labels)), dtype)
+
+
+def _expectation(p: Array, x: Array) -> Array:
+    """Σ p x over each row, as a column. Where p = 0 nothing is added, not even for an infinite x."""
+    xp = array_namespace(p)
+    return xp.sum(p * xp.where(p == 0, 0.0, x), axis=-1, keepdims=True)
+
+
+def _log(p: Array, at_zero: float) -> Array:
+    """The logarithm, with what it is to be at 0."""
+    xp = array_namespace(p)
+    return xp.where(p == 0, at_zero, xp.log(xp.where(p == 0, 1.0, p)))

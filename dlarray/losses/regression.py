@@ -1,0 +1,162 @@
+"""Losses for numbers: how far z lies from t. Means run over examples and outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from dlarray.array import Array, array_namespace, size
+from dlarray.check import positive
+from dlarray.layer import Activation
+from dlarray.losses.base import FromLogits, Loss, SumOfTerms
+
+__all__ = ["Huber", "LogCosh", "MeanAbsoluteError", "MeanSquaredError", "Poisson", "RootMeanSquaredError"]
+
+
+@dataclass(frozen=True)
+class MeanSquaredError(SumOfTerms):
+    """l = (z - t)²,  dz = 2 (z - t): L2, without a half.
+
+    An outlier's squared error swamps the others: not robust. z and t in the same unit; l in its square.
+    Source: torch's MSELoss.
+    """
+
+    aliases: ClassVar[tuple[str, ...]] = ("l2", "mse")
+
+    def terms(self, z: Array, t: Array) -> tuple[Array, Array]:
+        d = z - t
+        return d * d, d
+
+    def slopes(self, d: Array) -> Array:
+        return 2 * d
+
+
+@dataclass(frozen=True)
+class MeanAbsoluteError(SumOfTerms):
+    """l = |z - t|,  dz = sign(z - t), 0 where z = t: L1, robust to outliers.
+
+    Small errors pull as hard as large ones. Source: torch's L1Loss.
+    """
+
+    aliases: ClassVar[tuple[str, ...]] = ("l1", "mae")
+
+    def terms(self, z: Array, t: Array) -> tuple[Array, Array]:
+        d = z - t
+        return array_namespace(d).abs(d), d
+
+    def slopes(self, d: Array) -> Array:
+        return array_namespace(d).sign(d)
+
+
+@dataclass(frozen=True)
+class RootMeanSquaredError(Loss):
+    """L = sqrt(Σ w (z - t)² / Σ w),  dz = w (z - t) / (L Σ w), and 0 where L = 0.
+
+    The root of a mean, in the unit of z and t: no sum of terms, so it has no ``reduction``. Differences are divided by
+    the largest of them before squaring: neither 1e200 nor 1e-200 leaves the range of the dtype.
+    """
+
+    aliases: ClassVar[tuple[str, ...]] = ("rmse",)
+
+    def forward(self, z: Array, t: Array, weight: Array | None = None) -> tuple[Array, Any]:
+        t = self._prepare(z, t)
+        self._refuse_empty(z)
+        xp, count = array_namespace(z), size(tuple(z.shape))
+        w = 1 / count if weight is None else self._shares(self._column(z, weight), count)
+        d = z - t
+        largest = xp.max(xp.abs(d))
+        largest = xp.where((largest > 0) & (largest < float("inf")), largest, 1.0)
+        d /= largest
+        root = xp.sqrt(xp.sum(d * d * w))
+        return largest * root, (d, w, root)
+
+    def backward(self, saved: Any, /) -> Array:
+        d, w, root = saved
+        return d * w / array_namespace(d).where(root == 0, 1.0, root)
+
+
+@dataclass(frozen=True)
+class Huber(SumOfTerms):
+    """l = ½ d² where |d| <= δ, else δ |d| - ½ δ²,  dz = clip(d, -δ, δ),  with d = z - t.
+
+    Squares small errors, takes large ones as they are; ``delta``, in the unit of z, says which is which. Both branches
+    are c (d - ½ c) with c = clip(d, -δ, δ), in which nothing large is squared. Raises ValueError unless delta > 0.
+    Source: Huber 1964; torch's HuberLoss.
+    """
+
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive("delta", self.delta)
+
+    def terms(self, z: Array, t: Array) -> tuple[Array, Array]:
+        xp, d = array_namespace(z), z - t
+        c = xp.minimum(xp.maximum(d, -self.delta), self.delta)
+        return c * (d - 0.5 * c), c
+
+    def slopes(self, c: Array) -> Array:
+        return c
+
+
+@dataclass(frozen=True)
+class LogCosh(SumOfTerms):
+    """l = log cosh d,  dz = tanh d,  with d = z - t: like ½ d² when small, like |d| - log 2 when large.
+
+    Below ½ as log(1 + 2 sinh²(d/2)), which keeps the digits of small errors; above as
+    |d| + log(1 + exp(-2 |d|)) - log 2, which does not overflow.
+    """
+
+    def terms(self, z: Array, t: Array) -> tuple[Array, Array]:
+        xp, d = array_namespace(z), z - t
+        a = xp.abs(d)
+        s = xp.sinh(0.5 * xp.minimum(a, 0.5))
+        large = a + xp.log1p(xp.exp(-2 * a)) - 0.6931471805599453  # log 2
+        return xp.where(a < 0.5, xp.log1p(2 * s * s), large), d
+
+    def slopes(self, d: Array) -> Array:
+        return array_namespace(d).tanh(d)
+
+
+@dataclass(frozen=True)
+class _Exponential(Activation):
+    """y = exp z,  dz = y dy: a rate from its logarithm."""
+
+    def forward(self, z: Array) -> tuple[Array, Array]:
+        y = array_namespace(z).exp(z)
+        return y, y
+
+    def backward(self, y: Array, dy: Array) -> Array:
+        return y * dy
+
+
+@dataclass(frozen=True)
+class Poisson(FromLogits):
+    """From log rates z: l = exp z - t z,  dz = exp z - t. From rates y: l = y - t log(y + ε),  dy = 1 - t / (y + ε).
+
+    The negative log-likelihood of counts t >= 0 at the rate y = exp z, less log t!, which no model can change.
+    ``from_logits=True`` means log rates, and the ``link`` is the exponential; y and t in events, ε = 1e-8. Above z of
+    about 709 (88 in float32) the loss itself is beyond the dtype and is inf.
+    Source: torch's PoissonNLLLoss(log_input, full=False).
+    """
+
+    activation: ClassVar[type[Activation]] = _Exponential
+
+    def terms_of_logits(self, z: Array, t: Array) -> tuple[Array, Any]:
+        y = array_namespace(z).exp(z)
+        return y - t * z, (y, t)
+
+    def slopes_of_logits(self, saved: Any) -> Array:
+        y, t = saved
+        return y - t
+
+    def terms_of_predictions(self, y: Array, t: Array) -> tuple[Array, Any]:
+        return y - t * array_namespace(y).log(y + 1e-8), (y, t)
+
+    def slopes_of_predictions(self, saved: Any) -> Array:
+        y, t = saved
+        return 1 - t / (y + 1e-8)
+
+    def _check_values(self, t: Array, outputs: int) -> None:
+        remedy = "for numbers of either sign use MeanSquaredError"
+        self._refuse(t, t < 0, "targets must be counts of at least 0", remedy)

@@ -1,0 +1,99 @@
+"""Which losses the tests run, and on what: every class there is, one field at a time away from its defaults.
+
+A new loss is tested by being written: it gets outputs and targets from the nearest of its ancestors in ``TARGETS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from dlarray.losses import (
+    BinaryCrossEntropy,
+    CategoricalCrossEntropy,
+    Focal,
+    FromLogits,
+    Hinge,
+    KLDivergence,
+    Loss,
+    Poisson,
+    SparseCategoricalCrossEntropy,
+)
+from dlarray.names import classes
+
+N, K = 7, 4
+
+Rng = np.random.Generator
+
+
+def _rows(rng: Rng) -> np.ndarray:
+    return rng.dirichlet(np.ones(K), N)
+
+
+TARGETS: dict[type[Loss], Callable[[Rng], np.ndarray]] = {
+    Loss: lambda rng: rng.normal(size=(N, K)),
+    Poisson: lambda rng: rng.poisson(2.0, (N, K)).astype(float),
+    BinaryCrossEntropy: lambda rng: rng.uniform(size=(N, K)),
+    Focal: lambda rng: rng.integers(0, 2, (N, K)).astype(float),
+    Hinge: lambda rng: rng.integers(0, 2, (N, K)).astype(float),
+    CategoricalCrossEntropy: _rows,
+    KLDivergence: _rows,
+    SparseCategoricalCrossEntropy: lambda rng: rng.integers(0, K, N),
+}
+
+OPTIONS: dict[str, list[Any]] = {
+    "reduction": ["sum", "none"],
+    "from_logits": [False],
+    "label_smoothing": [0.1],
+    "class_weight": [(0.5, 3.0), (0.5, 3.0, 0.0, 1.25)],
+    "delta": [0.3],
+    "gamma": [0.0, 0.5, 5.0],
+    "alpha": [0.25],
+}
+
+
+def variants(cls: type[Loss]) -> list[Loss]:
+    """The default, each option of each field, and each option without logits."""
+    made = [cls()]
+    names = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+    for name in OPTIONS.keys() & names:
+        for value in OPTIONS[name]:
+            if name == "class_weight" and len(value) != (K if issubclass(cls, CategoricalCrossEntropy) else 2):
+                continue
+            made.append(cls(**{name: value}))
+            if "from_logits" in names - {name}:
+                made.append(cls(**{name: value, "from_logits": False}))
+    return sorted(made, key=repr)
+
+
+LOSSES = [loss for cls in classes(Loss).values() for loss in variants(cls)]
+
+
+def targets(loss: Loss, rng: Rng) -> np.ndarray:
+    """Targets that this loss can read."""
+    return next(TARGETS[cls] for cls in type(loss).__mro__ if cls in TARGETS)(rng)
+
+
+def outputs(loss: Loss, rng: Rng, scale: float = 2.0) -> np.ndarray:
+    """Outputs that a model made for this loss could give."""
+    z = scale * rng.normal(size=(N, K))
+    return loss.activation().predict(z) if isinstance(loss, FromLogits) and not loss.from_logits else z
+
+
+def case(loss: Loss, scale: float = 2.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(z, t, weight) for this loss, always the same."""
+    rng = np.random.default_rng(11)
+    return outputs(loss, rng, scale), targets(loss, rng), rng.uniform(0.1, 2.0, N)
+
+
+def value_and_slope(loss: Loss) -> Callable[..., tuple[Any, Any]]:
+    """(z, t, weight) -> (L, dz), one function to be compiled where a device compiles."""
+
+    def both(z: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
+        value, saved = loss.forward(z, t, weight)
+        return value, loss.backward(saved)
+
+    return both
