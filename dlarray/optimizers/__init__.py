@@ -1,0 +1,22 @@
+"""Optimizers: the textbook's formulas for one step down the loss, each written for one array."""
+
+from dlarray.optimizers import adam, adaptive, descent
+from dlarray.optimizers.adam import *
+from dlarray.optimizers.adaptive import *
+from dlarray.optimizers.base import DecoupledDecay, FirstOrder, Optimizer, State
+from dlarray.optimizers.clipping import Clipped, clip_by_global_norm, clip_by_norm, clip_by_value
+from dlarray.optimizers.descent import *
+
+__all__ = [
+    "Clipped",
+    "DecoupledDecay",
+    "FirstOrder",
+    "Optimizer",
+    "State",
+    "clip_by_global_norm",
+    "clip_by_norm",
+    "clip_by_value",
+]
+__all__ += adam.__all__
+__all__ += adaptive.__all__
+__all__ += descent.__all__

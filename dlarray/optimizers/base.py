@@ -1,0 +1,139 @@
+"""The interface of every optimizer, and what the formulas of first order share.
+
+    state = optimizer.init(theta, mask)
+    theta, state = optimizer.step(theta, g, state)      g is dL/dθ
+
+The formula is for ONE array. ``step`` consumes θ, g and state: it writes into them where the library's arrays can be
+written (NumPy, CuPy, torch) and makes new ones where they cannot (JAX), from the same lines. So always rebind, and
+never look at the old θ, g or state again. θ as the walk knows it, a tuple of vectors, goes through ``start`` and
+``move``.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from dlarray.array import Array, array_namespace, device, is_array
+from dlarray.check import non_negative, plain_numbers, positive
+from dlarray.schedules import Schedule
+
+__all__ = ["DecoupledDecay", "FirstOrder", "Optimizer", "State", "average", "correction"]
+
+State = dict[str, Array]
+"""What an optimizer remembers: arrays by name, among them "t", the steps done so far, a 0-d int32 array."""
+
+
+class Optimizer(ABC):
+    """A way to walk down a loss. Subclasses are frozen dataclasses: configuration, never arrays."""
+
+    abstract: ClassVar[bool] = True
+
+    @abstractmethod
+    def init(self, theta: Array, mask: Array | None = None) -> State:
+        """The state before the first step. ``mask`` is 1 where weights decay and 0 elsewhere; None decays them all."""
+
+    @abstractmethod
+    def step(self, theta: Array, g: Array, state: State) -> tuple[Array, State]:
+        """The next θ and state, from θ and the gradient g of the loss there. Consumes all three."""
+
+    @abstractmethod
+    def rate(self, t: Array) -> Array | float:
+        """The learning rate of the step after t steps; t is floating-point."""
+
+    def start(self, thetas: tuple[Array, ...], masks: tuple[Array, ...] | None = None) -> tuple[State, ...]:
+        """``init`` for each array of a tuple."""
+        return tuple(self.init(theta, mask) for theta, mask in zip(thetas, masks or (None,) * len(thetas), strict=True))
+
+    def move(
+        self, thetas: tuple[Array, ...], gs: tuple[Array, ...], states: tuple[State, ...]
+    ) -> tuple[tuple[Array, ...], tuple[State, ...]]:
+        """``step`` for each array of a tuple. Consumes all three."""
+        moved = [self.step(theta, g, state) for theta, g, state in zip(thetas, gs, states, strict=True)]
+        return tuple(theta for theta, _ in moved), tuple(state for _, state in moved)
+
+
+@dataclass(frozen=True)
+class FirstOrder(Optimizer):
+    """What all formulas of first order share: a learning rate η, perhaps a schedule, and a weight decay λ.
+
+    The decay is that of a penalty ½ λ |θ|² in the loss (L2): g + λ θ. Raises ValueError where the rate is not above 0
+    or the decay is negative, TypeError where they are not numbers.
+    """
+
+    abstract: ClassVar[bool] = True
+    learning_rate: float | Schedule = 0.01
+    weight_decay: float = field(default=0.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        plain_numbers(self)
+        if not isinstance(self.learning_rate, Schedule):
+            positive("learning_rate", self.learning_rate)
+        non_negative("weight_decay", self.weight_decay)
+
+    def init(self, theta: Array, mask: Array | None = None) -> State:
+        xp = array_namespace(theta)
+        state: State = {"t": xp.zeros((), dtype=xp.int32, device=device(theta))}
+        if mask is not None and self.weight_decay:
+            state["mask"] = xp.astype(mask, theta.dtype)
+        return state
+
+    def rate(self, t: Array) -> Array | float:
+        return self.learning_rate(t) if isinstance(self.learning_rate, Schedule) else self.learning_rate
+
+    def tick(self, theta: Array, g: Array, state: State) -> tuple[Array | float, Array, State]:
+        """The step's learning rate, its number t (from 1, in θ's type), and a new state with that many steps done.
+
+        Before anything is written: raises ValueError where g has another shape than θ or θ is read-only, TypeError where
+        they are no arrays of one library.
+        """
+        _check_pair(theta, g)
+        done = state["t"]
+        before = array_namespace(theta).astype(done, theta.dtype)
+        done += 1
+        return self.rate(before), before + 1, state | {"t": done}
+
+    def decay(self, theta: Array, g: Array, rate: Array | float, state: State) -> tuple[Array, Array]:
+        """θ and g with the weight decay in them."""
+        if self.weight_decay:
+            g += self.weight_decay * _decaying(theta, state)
+        return theta, g
+
+
+@dataclass(frozen=True)
+class DecoupledDecay(FirstOrder):
+    """Weight decay apart from the gradient: θ -= η λ θ before the step. Loshchilov and Hutter 2019."""
+
+    abstract: ClassVar[bool] = True
+
+    def decay(self, theta: Array, g: Array, rate: Array | float, state: State) -> tuple[Array, Array]:
+        if self.weight_decay:
+            theta -= rate * self.weight_decay * _decaying(theta, state)
+        return theta, g
+
+
+def _check_pair(theta: Array, g: Array) -> None:
+    if not is_array(theta) or not is_array(g) or array_namespace(theta) is not array_namespace(g):
+        raise TypeError(f"theta and g must be arrays of one library, got {type(theta).__name__} and {type(g).__name__}")
+    if theta.shape != g.shape:
+        raise ValueError(f"g must have the shape of theta, {tuple(theta.shape)}, got {tuple(g.shape)}")
+    if not getattr(getattr(theta, "flags", None), "writeable", True):  # NumPy alone has such a flag
+        raise ValueError("theta is read-only, and a step may write into it: give it a copy")
+
+
+def _decaying(theta: Array, state: State) -> Array:
+    return theta * state["mask"] if "mask" in state else theta
+
+
+def average(m: Array, beta: float, x: Array) -> Array:
+    """The exponentially decaying average m = β m + (1 - β) x. Consumes m."""
+    m *= beta
+    m += (1 - beta) * x
+    return m
+
+
+def correction(beta: float, t: Array) -> Array:
+    """1 - βᵗ, the weight of all that an average has seen in t steps; through expm1 it keeps its digits in float32."""
+    return -array_namespace(t).expm1(t * (math.log(beta) if beta else -math.inf))

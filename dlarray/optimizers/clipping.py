@@ -1,0 +1,90 @@
+"""Clipping: gradients kept within a limit, and an optimizer that is given only such.
+
+The functions take a tuple of gradients, as θ is a tuple of vectors, and return another; they write into nothing.
+A limit that is not above 0 is a ValueError.
+``Clipped(Adam(), clip_by_global_norm, 1.0)`` is Adam on clipped gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from typing import ClassVar
+
+from dlarray.array import Array, array_namespace
+from dlarray.check import plain_numbers, positive
+from dlarray.layout import Layout
+from dlarray.optimizers.base import Optimizer, State
+
+__all__ = ["Clipped", "Gradients", "clip_by_global_norm", "clip_by_norm", "clip_by_value"]
+
+Gradients = tuple[Array, ...]
+
+
+def clip_by_value(gs: Gradients, limit: float) -> Gradients:
+    """min(max(g, -limit), limit), number by number. torch's clip_grad_value_."""
+    limit = positive("limit", limit)
+    return tuple(array_namespace(g).clip(g, -limit, limit) for g in gs)
+
+
+def clip_by_global_norm(gs: Gradients, limit: float) -> Gradients:
+    """Each g · min(1, limit / |g|), |g| the norm of all gradients together, so that the direction stays.
+
+    Pascanu, Mikolov and Bengio 2013; torch's clip_grad_norm_ without its 1e-6 beside the norm. The norm is taken of
+    gradients divided by their largest element, so no square overflows; gradients of zero stay zero.
+    """
+    limit = positive("limit", limit)
+    xp = array_namespace(*gs)
+    largest = reduce(xp.maximum, [xp.max(xp.abs(g)) for g in gs])
+    unit = xp.where(largest > 0, largest, 1.0)
+    root = xp.sqrt(sum(xp.sum(xp.square(g / unit)) for g in gs))  # |g| / largest: at least 1, and 0 for zero gradients
+    bound = limit / xp.maximum(root, 1.0)  # what the largest element may be
+    scale = bound / xp.maximum(largest, bound)
+    return tuple(g * scale for g in gs)
+
+
+def clip_by_norm(gs: Gradients, limit: float, layout: Layout) -> Gradients:
+    """Each parameter's gradient clipped on its own norm: g · min(1, limit / |g|). Keras's clipnorm.
+
+    ``layout`` tells where in the vectors each parameter lies: ``partial(clip_by_norm, layout=model.layout)``.
+    """
+    parts = layout.split(gs)
+    return layout.join({name: clip_by_global_norm((g,), limit)[0] for name, g in parts.items()})
+
+
+@dataclass(frozen=True)
+class Clipped(Optimizer):
+    """An optimizer whose gradients are clipped first: optimizer.move(θ, clip(g, limit), state).
+
+    ``clip`` is one of the functions above or any other of the form clip(gs, limit). ``step`` clips the one gradient
+    that it is given, ``move`` all of them together. Raises ValueError where limit <= 0.
+    """
+
+    abstract: ClassVar[bool] = True  # has no defaults, so no name of its own
+    optimizer: Optimizer
+    clip: Callable[[Gradients, float], Gradients]
+    limit: float
+
+    def __post_init__(self) -> None:
+        plain_numbers(self)
+        if not isinstance(self.optimizer, Optimizer):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"optimizer must be an optimizer, such as Adam(), got {self.optimizer!r}")
+        if not callable(self.clip):
+            raise TypeError(f"clip must be a function, such as clip_by_global_norm, got {self.clip!r}")
+        positive("limit", self.limit)
+
+    def init(self, theta: Array, mask: Array | None = None) -> State:
+        return self.optimizer.init(theta, mask)
+
+    def rate(self, t: Array) -> Array | float:
+        return self.optimizer.rate(t)
+
+    def step(self, theta: Array, g: Array, state: State) -> tuple[Array, State]:
+        (g,) = self.clip((g,), self.limit)
+        return self.optimizer.step(theta, g, state)
+
+    def move(
+        self, thetas: tuple[Array, ...], gs: Gradients, states: tuple[State, ...]
+    ) -> tuple[tuple[Array, ...], tuple[State, ...]]:
+        return self.optimizer.move(thetas, self.clip(gs, self.limit), states)

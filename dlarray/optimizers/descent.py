@@ -1,0 +1,98 @@
+"""Descent along the gradient or an average of it: gradient descent, momentum, Nesterov's, and the sign of momentum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dlarray.array import Array, array_namespace
+from dlarray.check import fraction
+from dlarray.optimizers.base import DecoupledDecay, FirstOrder, State, average
+from dlarray.schedules import Schedule
+
+__all__ = ["GradientDescent", "Lion", "Momentum", "Nesterov"]
+
+
+@dataclass(frozen=True)
+class GradientDescent(FirstOrder):
+    """θ -= η g. Batch, mini-batch or stochastic by how many examples g is the mean of. torch's SGD."""
+
+    aliases: ClassVar[tuple[str, ...]] = ("sgd",)
+
+    def step(self, theta: Array, g: Array, state: State) -> tuple[Array, State]:
+        rate, _, state = self.tick(theta, g, state)
+        theta, g = self.decay(theta, g, rate, state)
+        theta -= rate * g
+        return theta, state
+
+
+@dataclass(frozen=True)
+class Momentum(FirstOrder):
+    """v = γ v + g,  θ -= η v. Polyak 1964; torch's SGD with momentum γ.
+
+    The rate multiplies the velocity. The textbook (and Keras) keep it inside, v = γ v + η g, which is the same as long
+    as the rate stays the same.
+    """
+
+    momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        fraction("momentum", self.momentum)
+
+    def init(self, theta: Array, mask: Array | None = None) -> State:
+        return super().init(theta, mask) | {"v": array_namespace(theta).zeros_like(theta)}
+
+    def step(self, theta: Array, g: Array, state: State) -> tuple[Array, State]:
+        rate, _, state = self.tick(theta, g, state)
+        theta, g = self.decay(theta, g, rate, state)
+        v = state["v"]
+        v *= self.momentum
+        v += g
+        theta -= rate * v
+        return theta, state | {"v": v}
+
+
+@dataclass(frozen=True)
+class Nesterov(Momentum):
+    """v = γ v + g,  θ -= η (g + γ v): momentum that looks one step ahead. torch's SGD with nesterov=True.
+
+    Nesterov 1983, in the form of Sutskever et al. 2013.
+    """
+
+    def step(self, theta: Array, g: Array, state: State) -> tuple[Array, State]:
+        rate, _, state = self.tick(theta, g, state)
+        theta, g = self.decay(theta, g, rate, state)
+        v = state["v"]
+        v *= self.momentum
+        v += g
+        g += self.momentum * v
+        theta -= rate * g
+        return theta, state | {"v": v}
+
+
+@dataclass(frozen=True)
+class Lion(DecoupledDecay):
+    """θ -= η (sign(β₁ m + (1 - β₁) g) + λ θ),  m = β₂ m + (1 - β₂) g. Chen et al. 2023.
+
+    Every number moves by η, whatever its gradient, so rates are some ten times smaller than Adam's.
+    """
+
+    learning_rate: float | Schedule = 1e-4
+    beta1: float = 0.9
+    beta2: float = 0.99
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        fraction("beta1", self.beta1)
+        fraction("beta2", self.beta2)
+
+    def init(self, theta: Array, mask: Array | None = None) -> State:
+        return super().init(theta, mask) | {"m": array_namespace(theta).zeros_like(theta)}
+
+    def step(self, theta: Array, g: Array, state: State) -> tuple[Array, State]:
+        rate, _, state = self.tick(theta, g, state)
+        theta, g = self.decay(theta, g, rate, state)
+        m = state["m"]
+        theta -= rate * array_namespace(theta).sign(self.beta1 * m + (1 - self.beta1) * g)
+        return theta, state | {"m": average(m, self.beta2, g)}
