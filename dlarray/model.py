@@ -1,0 +1,238 @@
+"""MLP: layers in a row and the vector θ of all their parameters.
+
+The model is configuration: it holds no arrays. θ is a point in the space of its parameters, made by ``init`` and
+handed to every function, so that training is a walk of θ and nothing else changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from dlarray.activations import Activation
+from dlarray.array import Array, array_namespace, is_array, is_floating, is_integer, root_module
+from dlarray.check import at_least_one, plain_numbers
+from dlarray.device import Device, resolve
+from dlarray.layer import Layer
+from dlarray.layers import Chain, Dense, Dropout
+from dlarray.layout import Layout, Theta
+from dlarray.losses import Loss
+from dlarray.names import make
+from dlarray.random import Bits
+
+__all__ = ["MLP", "mlp"]
+
+
+@dataclass(frozen=True)
+class MLP:
+    """The multilayer perceptron: ``inputs`` numbers in, through the layers, to the outputs of the last.
+
+    Layers are any ``Layer``; activations may be given by name: ``MLP(64, [Dense(128), "relu", Dense(10)])``. The
+    output is left as it is: the loss knows the activation that turns it into a prediction (``loss.link``).
+
+    Raises ValueError where there are no layers, where inputs is below 1 and where the widths of two layers do not
+    meet, naming the layer.
+    """
+
+    inputs: int
+    layers: Sequence[Layer]
+
+    def __post_init__(self) -> None:
+        plain_numbers(self)
+        at_least_one("inputs", self.inputs)
+        object.__setattr__(self, "layers", self.chain.layers)
+        self.chain.width(self.inputs)
+
+    @cached_property
+    def chain(self) -> Chain:
+        """The layers as one layer."""
+        return Chain(self.layers)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Names and places of the parameters, all in one vector."""
+        return Layout(tuple(self.chain.shapes(self.inputs).items()))
+
+    @cached_property
+    def buffer_layout(self) -> Layout:
+        """Names and places of the numbers that are kept but not trained."""
+        return Layout(tuple(self.chain.buffers(self.inputs).items()))
+
+    @property
+    def outputs(self) -> int:
+        """The number of outputs."""
+        return self.chain.width(self.inputs)
+
+    def layout_of(self, theta: Theta) -> Layout:
+        """The layout that a θ is in: one vector, or on libraries that cannot write arrays one per parameter."""
+        return _fitting(self.layout, theta)
+
+    def init(self, seed: int = 0, device: str | Device | None = None, dtype: str = "float32") -> Theta:
+        """θ at the start: random weights, drawn on the host and transferred once, the same on every device.
+
+        Each parameter has a stream of its own, so adding a layer does not change the others' start. Raises ValueError
+        for a seed outside [0, 2**63) and for a dtype that is not floating-point; DeviceError for the device.
+        """
+        return self._start(self.layout, seed, resolve(device), dtype)
+
+    def init_buffers(self, device: str | Device | None = None, dtype: str = "float32") -> Theta:
+        """The buffers at the start: means of 0 and variances of 1, an empty tuple where no layer has any."""
+        return self._start(self.buffer_layout, 0, resolve(device), dtype)
+
+    def _start(self, layout: Layout, seed: int, device: Device, dtype: str) -> Theta:
+        if np.dtype(dtype).kind != "f":
+            raise ValueError(f"parameters are floating-point numbers, got dtype {dtype!r}")
+        initializers = self.chain.initializers()
+        arrays = {
+            name: np.asarray(initializers[name](Bits(seed, f"parameter {name}"), shape), dtype=dtype)
+            for name, shape in layout.shapes
+        }
+        layout = layout if device.backend.writes_in_place else layout.separated()
+        return tuple(device.asarray(vector) for vector in layout.join(arrays)) if arrays else ()
+
+    def parameters(self, theta: Theta) -> dict[str, Array]:
+        """The parameters in θ by name, "0.W", "0.b", "2.W", …: views of θ where the library has views."""
+        return self.layout_of(theta).split(theta)
+
+    def forward(self, theta: Theta, x: Array, key: Array | None = None) -> tuple[Array, Any]:
+        """Forward feed in training: the outputs and what backward needs. ``key`` is there for layers that draw.
+
+        x is (examples, inputs). Raises ValueError for another shape and where a layer draws random numbers and there is
+        no key; TypeError for numbers of the wrong kind, and where x and θ are of two libraries.
+        """
+        self.check_inputs(x)
+        if self.chain.random and key is None:
+            raise ValueError("a layer of this model draws random numbers: give key=, from dlarray.random.key_words")
+        return self.chain.forward(x, key, **self._beside(x, theta))
+
+    def backward(self, theta: Theta, saved: Any, dz: Array) -> Theta:
+        """Back propagation: from the gradient with respect to the outputs to the gradient with respect to θ."""
+        return self.layout_of(theta).join(self.chain.gradient(saved, dz))
+
+    def loss_and_gradient(
+        self, theta: Theta, x: Array, t: Array, loss: Loss, weight: Array | None = None, key: Array | None = None
+    ) -> tuple[Array, Theta]:
+        """The loss of a batch and its gradient with respect to θ, in θ's own layout. Pure: no argument changes."""
+        z, saved = self.forward(theta, x, key)
+        value, terms = loss.forward(z, t, weight)
+        return value, self.backward(theta, saved, loss.backward(terms))
+
+    def predict(self, theta: Theta, x: Array, buffers: Theta = ()) -> Array:
+        """The outputs at inference, (examples, outputs). ``buffers`` are there for layers that keep some.
+
+        Raises ValueError where x has another shape or buffers are missing; TypeError for numbers of the wrong kind, and
+        where x and θ are of two libraries.
+        """
+        self.check_inputs(x)
+        kept: dict[str, Array] = {}
+        if self.buffer_layout.shapes:
+            if not buffers:
+                raise ValueError(
+                    "a layer of this model keeps buffers: give buffers=, from init_buffers or from training"
+                )
+            kept = self.kept(buffers)
+        return self.chain.predict(x, **self._beside(x, theta), **kept)
+
+    def _beside(self, x: Array, theta: Theta) -> dict[str, Array]:
+        """The parameters, where they are arrays of x's library."""
+        parameters = self.parameters(theta)
+        if theta and array_namespace(x) is not array_namespace(theta[0]):
+            given = f"{root_module(x)} and {root_module(theta[0])}"
+            raise TypeError(f"x and theta must be of one library, got {given}; dlarray.to_device moves arrays")
+        return parameters
+
+    def kept(self, buffers: Theta) -> dict[str, Array]:
+        """The buffers by name, "1.mean", "1.variance", …"""
+        return _fitting(self.buffer_layout, buffers).split(buffers)
+
+    def refresh(self, saved: Any, buffers: Theta) -> Theta:
+        """The buffers after a training pass."""
+        if not buffers:
+            return buffers
+        layout = _fitting(self.buffer_layout, buffers)
+        return layout.join(self.chain.refresh(saved, **layout.split(buffers)))
+
+    def decays(self, name: str) -> bool:
+        """Whether weight decay applies to the parameter of this name: to weight matrices, not to biases or slopes."""
+        return len(self.layout.places[name].shape) >= 2
+
+    def check_inputs(self, x: Array) -> None:
+        """Raise ValueError where x is not (examples, inputs), TypeError where its numbers are of the wrong kind."""
+        if not is_array(x):
+            raise TypeError(f"x must be an array, got {type(x).__name__}; dlarray.asarray makes one from nested lists")
+        shape = tuple(x.shape)
+        if len(shape) != 2:
+            raise ValueError(f"x must have two axes, (examples, inputs), got shape {shape}")
+        if shape[1] != self.inputs:
+            raise ValueError(f"the model takes {self.inputs} inputs, got x with {shape[1]} features, shape {shape}")
+        if self.layers[0].integers:
+            if not is_integer(x):
+                raise TypeError(f"the first layer takes integers, got x of type {x.dtype}")
+        elif not is_floating(x):
+            raise TypeError(f"the first layer takes floating-point numbers, got x of type {x.dtype}")
+
+    def summary(self) -> str:
+        """A table of the layers: what comes out of each and how many parameters it has."""
+        widths = self.chain.widths(self.inputs)
+        rows = [("", "layer", "output", "parameters", "")]
+        for i, (f, n, outputs) in enumerate(zip(self.layers, widths, widths[1:], strict=False)):
+            shapes = f.shapes(n)
+            detail = ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in shapes.items())
+            rows.append((str(i), _short(f), str(outputs), f"{Layout(tuple(shapes.items())).count:,}", detail))
+        columns = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            f"{i:>{columns[0]}}  {layer:<{columns[1]}}  {out:>{columns[2]}}  {count:>{columns[3]}}  {detail}".rstrip()
+            for i, layer, out, count, detail in rows
+        ]
+        rule = "─" * max(map(len, lines))
+        kept = f", {self.buffer_layout.count:,} kept besides" if self.buffer_layout.shapes else ""
+        return "\n".join(
+            [
+                f"MLP of {self.inputs} inputs",
+                rule,
+                lines[0],
+                rule,
+                *lines[1:],
+                rule,
+                f"{self.layout.count:,} parameters{kept}",
+            ]
+        )
+
+
+def mlp(inputs: int, *units: int, activation: str | Activation = "relu", dropout: float = 0.0) -> MLP:
+    """The short way: ``mlp(64, 128, 10)`` is 64 inputs, a hidden layer of 128 units with ReLU, and 10 outputs.
+
+    The activation stands behind every Dense layer but the last, and behind it Dropout where a rate is given. Raises
+    ValueError where no units are given or are below 1, where the rate is outside [0, 1), and for an unknown activation,
+    with the nearest name.
+    """
+    if not units:
+        raise ValueError("a network needs at least one layer: mlp(inputs, …, outputs)")
+    f = make(Activation, activation)
+    drop = [Dropout(dropout)] if dropout else []
+    hidden = [layer for n in units[:-1] for layer in (Dense(n), f, *drop)]
+    return MLP(inputs, [*hidden, Dense(units[-1])])
+
+
+def _fitting(layout: Layout, vectors: Theta) -> Layout:
+    """The layout, together or apart, that these vectors are in. Where they are in neither, its ``split`` says so."""
+    if not isinstance(vectors, tuple) or len(vectors) != len(layout.shapes):  # pyright: ignore[reportUnnecessaryIsInstance]
+        return layout
+    together = len(vectors) == 1 and tuple(getattr(vectors[0], "shape", ())) == layout.lengths
+    return layout if together or not vectors else layout.separated()
+
+
+def _short(f: Layer) -> str:
+    """A layer as it would be written, without the fields that were left alone."""
+    if isinstance(f, Chain):
+        return f"{type(f).__name__}({', '.join(map(_short, f.layers))})"
+    given = [
+        f"{getattr(f, d.name)}" if d.default is MISSING else f"{d.name}={getattr(f, d.name)}"
+        for d in fields(f)  # pyright: ignore[reportArgumentType]
+        if d.default is MISSING or getattr(f, d.name) != d.default
+    ]
+    return f"{type(f).__name__}({', '.join(given)})"
