@@ -29,6 +29,7 @@ _flat = (
     "model",
     "training",
 )
+_of_array = ("Array", "array_namespace")  # the rest of that module is for formulas, and ``device`` is a module here
 _modules = (*_flat, "backend", "datasets", "metrics", "names", "plot", "random", "special")
 
 
@@ -36,9 +37,9 @@ def __getattr__(name: str) -> Any:
     if name in _modules:
         return import_module(f"dlarray.{name}")
     if name == "__all__":
-        return sorted({"array_namespace", *(public for module in _flat for public in _declared(module))})
+        return sorted({*_of_array, *(public for module in _flat for public in _declared(module))})
     if not name.startswith("_"):
-        for module in ("array", *_flat) if name == "array_namespace" else _flat:
+        for module in ("array",) if name in _of_array else _flat:
             if name in _declared(module):
                 value = getattr(import_module(f"dlarray.{module}"), name)
                 globals()[name] = value  # found directly from now on

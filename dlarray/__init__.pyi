@@ -18,6 +18,7 @@ from dlarray import schedules as schedules
 from dlarray import special as special
 from dlarray import training as training
 from dlarray.activations import *
+from dlarray.array import Array as Array
 from dlarray.array import array_namespace as array_namespace
 from dlarray.device import *
 from dlarray.initializers import *

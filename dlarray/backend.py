@@ -19,7 +19,7 @@ import numpy as np
 from dlarray.array import Array, root_module
 from dlarray.check import did_you_mean
 
-__all__ = ["GROUP", "Backend", "get", "importable", "names", "of"]
+__all__ = ["Backend", "get", "importable", "names", "of"]
 
 GROUP = "dlarray.backends"
 _logger = logging.getLogger("dlarray")

@@ -2,7 +2,7 @@
 
 A network is a point θ in a space of n dimensions. On libraries whose arrays can be written, θ is one vector and every
 parameter a view of it. Where they cannot (JAX), each parameter is a vector of its own: under jit, slicing and
-concatenating one vector cost 16 times as much as the list. So θ is a tuple of 1-D vectors, and only the Layout knows
+concatenating one vector costs many times as much as the list. So θ is a tuple of 1-D vectors, and only the Layout knows
 of how many.
 """
 
@@ -110,8 +110,8 @@ class Layout:
         """Raise ValueError or TypeError where θ does not fit this layout."""
         if not isinstance(theta, tuple):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"theta must be a tuple of vectors, as init() returns it, got {type(theta).__name__}")
-        if strange := [vector for vector in theta if not is_array(vector)]:
-            raise TypeError(f"theta must be a tuple of vectors, as init() returns it, got a {type(strange[0]).__name__} in it")
+        if strange := [type(vector).__name__ for vector in theta if not is_array(vector)]:
+            raise TypeError(f"theta must be a tuple of vectors, as init() returns it, got a {strange[0]} in it")
         given = [tuple(vector.shape) for vector in theta]
         if given != [(n,) for n in self.lengths]:
             raise ValueError(f"theta must hold vectors of lengths {list(self.lengths)}, got shapes {given}")

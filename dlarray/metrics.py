@@ -20,7 +20,6 @@ from dlarray.array import Array, array_namespace, device, is_floating, is_intege
 from dlarray.check import at_least_one, one_of
 from dlarray.losses import (
     BinaryCrossEntropy,
-    CategoricalCrossEntropy,
     MeanAbsoluteError,
     MeanSquaredError,
     RootMeanSquaredError,
@@ -119,14 +118,12 @@ def f1(
 def log_loss(y: Array, p: Array) -> Array:
     """The mean of -log p at the true class; p holds probabilities, (n, K), or those of class 1, (n,) or (n, 1).
 
-    CategoricalCrossEntropy or BinaryCrossEntropy of probabilities. Source: scikit-learn's log_loss.
+    SparseCategoricalCrossEntropy or BinaryCrossEntropy of probabilities. Source: scikit-learn's log_loss.
     """
     if not is_floating(p):
         raise ValueError(f"log_loss needs probabilities, got {p.dtype}")
     labels, _, classes = _read(y, p, 0.5)
     if p.ndim == 2 and p.shape[1] > 1:
-        if y.ndim == 2 and y.shape[1] > 1:
-            return CategoricalCrossEntropy(from_logits=False).forward(p, y)[0]
         return SparseCategoricalCrossEntropy(from_logits=False).forward(p, labels)[0]
     if classes != 2:
         raise ValueError(f"log_loss of {classes} classes needs all their probabilities, got shape {tuple(p.shape)}")

@@ -1,4 +1,4 @@
-"""The error function and its kin in plain array-API operations, for the standard has none of them.
+"""Functions that several formulas need: the error function and its kin, which the standard has not, and exp in halves.
 
 No function branches on values: both sides of each ``where`` are finite at any argument. Relative errors, measured
 against 60 digits, stay below 3.5 times the dtype's epsilon in float64 and in float32 (99 of 100 below 2), in the far
@@ -12,7 +12,7 @@ from math import factorial, pi, sqrt
 
 from dlarray.array import Array, array_namespace, root_module
 
-__all__ = ["erf", "erfc", "normal_cdf", "normal_pdf", "use_erfc"]
+__all__ = ["erf", "erfc", "exp_ratio", "normal_cdf", "normal_pdf", "use_erfc"]
 
 _erfc_of: dict[str, Callable[[Array], Array]] = {}
 
@@ -67,6 +67,12 @@ def normal_pdf(x: Array) -> Array:
     """φ(x) = exp(-x²/2) / √(2π), the slope of Φ."""
     xp = array_namespace(x)
     return _exp_minus_square(xp.minimum(xp.abs(x), 40.0), 0.5) / sqrt(2 * pi)
+
+
+def exp_ratio(x: Array) -> tuple[Array, Array]:
+    """p and q with exp x = p / q, of which one is 1 and the other exp(-|x|), so that neither overflows."""
+    xp = array_namespace(x)
+    return xp.exp(xp.minimum(x, 0.0)), xp.exp(-xp.maximum(x, 0.0))
 
 
 def _exp_minus_square(a: Array, factor: float) -> Array:

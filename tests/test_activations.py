@@ -87,10 +87,9 @@ def walk(on: On, f: Activation, z: Any, dy: Any, p: dict[str, Any]) -> tuple[Any
 
 
 def test_every_class_of_the_package_has_an_oracle():
-    assert {name for name, cls in classes(Activation).items() if cls.__module__.startswith("dlarray.activations")} == {
-        *ORACLE
-    }
-    assert {by_name(Activation, name).__name__ for name in ORACLE} == {*activations.__all__} - {"Activation"}
+    ours = {name: cls for name, cls in classes(Activation).items() if cls.__module__.startswith("dlarray.activations")}
+    assert ours.keys() == ORACLE.keys()
+    assert {cls.__name__ for cls in ours.values()} == {*activations.__all__} - {"Activation"}
 
 
 @pytest.mark.parametrize(
@@ -157,7 +156,7 @@ def test_is_an_activation_like_the_others(on: On, f: Activation):
     assert f.width(5) == 5
     assert f.initializers().keys() == f.shapes(5).keys()
     by_name(Initializer, f.initializer)
-    for shape in SHAPES:
+    for shape in SHAPES[:1] if on.jit else SHAPES:  # JAX compiles every shape anew
         z, dy = map(on.array, numbers(shape))
         p = {name: on.array(v) for name, v in parameters(f, 5).items()}
         y, saved = f.forward(z, **p)

@@ -107,3 +107,13 @@ def test_a_library_may_bring_its_own(monkeypatch: pytest.MonkeyPatch):
     for name in EXACT:
         np.testing.assert_allclose(apply(name, x), before[name], rtol=1e-14)
     assert len(calls) == 4  # twice erfc, once each erf and normal_cdf
+
+
+def test_exp_ratio(on: On):
+    x = on.host([-1e4, -700.0, -80.0, -1.5, -1e-8, 0.0, 1e-8, 1.5, 80.0, 700.0, 1e4, np.inf, -np.inf, np.nan])
+    p, q = on.run(special.exp_ratio, on.array(x))
+    wide = x.astype(np.float64)
+    on.close(p, np.exp(np.minimum(wide, 0)))
+    on.close(q, np.exp(-np.maximum(wide, 0)))
+    at = np.abs(wide) <= 80
+    np.testing.assert_allclose(on.numpy(p)[at] / on.numpy(q)[at].astype(np.float64), np.exp(wide[at]), rtol=on.rtol)

@@ -50,7 +50,7 @@ class TorchBackend(Backend):
         return str(x.device)
 
     def move(self, x: Array, place: Any) -> Array:
-        return x.to(place)
+        return (x.detach() if x.requires_grad else x).to(place)
 
     def erfc(self) -> Callable[[Array], Array]:
         import torch

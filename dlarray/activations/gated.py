@@ -13,7 +13,7 @@ from dlarray.array import Array, array_namespace
 from dlarray.check import finite, one_of, plain_numbers
 from dlarray.initializers import Constant
 from dlarray.layer import Activation, Shape
-from dlarray.special import normal_cdf, normal_pdf
+from dlarray.special import exp_ratio, normal_cdf, normal_pdf
 
 __all__ = ["GELU", "HardSwish", "Mish", "Swish"]
 
@@ -104,20 +104,20 @@ class Swish(_Gated):
 
 @dataclass(frozen=True)
 class Mish(_Gated):
-    """y = z tanh(log(1 + exp z)),  dz = (g + z g') dy,  g = (n² + 2n) / (n² + 2n + 2),  n = exp z. Misra 2019.
+    """y = z g,  g = tanh(log(1 + n)) = (n² + 2n) / (n² + 2n + 2),  n = exp z,  dz = (g + z g') dy. Misra 2019.
 
-    g' = 4n (n + 1) / (n² + 2n + 2)². Both are written in e = exp(-|z|), which cannot overflow: n is e or 1 / e.
+    g' = 4n (n + 1) / (n² + 2n + 2)². Written with n = p / q, which cannot overflow.
     """
 
     def gate(self, z: Array) -> tuple[Array, Any]:
-        xp = array_namespace(z)
-        e, positive = xp.exp(-xp.abs(z)), z >= 0
-        total = 1 + xp.where(positive, 2 * e * (1 + e), 1 + e * (2 + e))
-        return xp.where(positive, 1 + 2 * e, e * (2 + e)) / total, (e, total)
+        p, q = exp_ratio(z)
+        top = p * (p + 2 * q)
+        bottom = top + 2 * q * q
+        return top / bottom, (p, q, bottom)
 
-    def slope(self, z: Array, kept: tuple[Array, Array]) -> Array:
-        e, total = kept
-        return 4 * (1 + e) * array_namespace(z).where(z >= 0, e * e, e) / (total * total)
+    def slope(self, z: Array, kept: tuple[Array, Array, Array]) -> Array:
+        p, q, bottom = kept
+        return 4 * p * (p + q) * (q * q) / (bottom * bottom)
 
 
 @dataclass(frozen=True)

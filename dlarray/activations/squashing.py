@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from dlarray.array import Array, array_namespace
 from dlarray.layer import Activation
+from dlarray.special import exp_ratio
 
 __all__ = ["HardSigmoid", "HardTanh", "Identity", "LogSoftmax", "Sigmoid", "Softmax", "Softsign", "Tanh"]
 
@@ -28,17 +29,15 @@ class Identity(Activation):
 class Sigmoid(Activation):
     """a = σ(z) = 1 / (1 + exp(-z)),  dz = a b dy,  b = 1 - a = σ(-z): a number in (0, 1), good for probabilities.
 
-    With exp(-|z|), which cannot overflow, and with b on its own, for 1 - a would be 0 from z = 37 on.
+    With exp z = p / q, a = p / (p + q), and b = q / (p + q) keeps the digits that 1 - a loses: 0 from z = 37 on.
     """
 
     aliases: ClassVar[tuple[str, ...]] = ("logistic",)
 
     def forward(self, z: Array) -> tuple[Array, tuple[Array, Array]]:
-        xp = array_namespace(z)
-        e = xp.exp(-xp.abs(z))
-        total, positive = 1 + e, z >= 0
-        a = xp.where(positive, 1.0, e) / total
-        b = xp.where(positive, e, 1.0) / total
+        p, q = exp_ratio(z)
+        total = p + q
+        a, b = p / total, q / total
         return a, (a, b)
 
     def backward(self, saved: tuple[Array, Array], dy: Array) -> Array:
