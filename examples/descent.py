@@ -1,0 +1,83 @@
+"""Six ways down the same loss: batch, mini-batch and stochastic descent, momentum, Adagrad, Adam.
+
+The model is a straight line, ŷ = w x + b, so θ has two numbers and its loss is a surface that can be drawn. It is a
+long valley: x does not have mean 0, so w and b pull at each other. Each picture shows one walk of 60 steps from the
+square towards the lowest place, the star. Batch descent goes straight down but looks at every example for each step;
+stochastic descent looks at one, and staggers; momentum rolls past the lowest place and comes back; Adagrad's steps
+shrink; Adam's are of even size at first.
+"""
+
+import sys
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import dlarray
+
+ORANGE = "#E69F00"
+STEPS, EXAMPLES = 60, 200
+START = (-1.0, 4.0)
+LEVELS = np.geomspace(0.01, 50, 12)
+
+dice = np.random.default_rng(0)
+x = dice.uniform(0, 3, (EXAMPLES, 1))
+y = 2 * x + 1 + dice.normal(0, 0.5, x.shape)
+
+model = dlarray.MLP(1, [dlarray.Dense(1, weight=dlarray.Constant(START[0]), bias=dlarray.Constant(START[1]))])
+loss = dlarray.MeanSquaredError()
+
+WALKS = {
+    "batch": (dlarray.GradientDescent(0.1), EXAMPLES),
+    "mini-batch of 20": (dlarray.GradientDescent(0.1), 20),
+    "stochastic": (dlarray.GradientDescent(0.1), 1),
+    "momentum 0.9": (dlarray.Momentum(0.05, momentum=0.9), EXAMPLES),
+    "Adagrad": (dlarray.Adagrad(0.8), EXAMPLES),
+    "Adam": (dlarray.Adam(0.25), EXAMPLES),
+}
+
+
+def walk(optimizer: dlarray.Optimizer, batch_size: int) -> np.ndarray:
+    """(w, b) before the first step and after each."""
+    theta = model.init()
+    state = optimizer.start(theta)
+    path = [START]
+    for _ in range(STEPS):
+        rows = dice.choice(EXAMPLES, batch_size, replace=False)
+        batch = (dlarray.asarray(values[rows], dtype="float32") for values in (x, y))
+        _, g = model.loss_and_gradient(theta, *batch, loss)
+        theta, state = optimizer.move(theta, g, state)
+        path.append(tuple(float(dlarray.to_numpy(p).ravel()[0]) for p in model.parameters(theta).values()))
+    return np.asarray(path)
+
+
+# The loss at every θ of a grid: the surface itself, of which an optimizer sees the slope where it stands and no more.
+ws, bs = np.linspace(-1.7, 4.2, 60), np.linspace(-1.5, 5.4, 60)
+surface = np.asarray([[np.mean((w * x + b - y) ** 2) for w in ws] for b in bs])
+best = np.linalg.lstsq(np.concatenate([x, np.ones_like(x)], axis=1), y, rcond=None)[0].ravel()
+lowest = np.mean((best[0] * x + best[1] - y) ** 2)
+height = np.maximum(surface - lowest, LEVELS[0])
+print(f"lowest loss {lowest:.4f} at w = {best[0]:.3f}, b = {best[1]:.3f}; start at w = {START[0]}, b = {START[1]}")
+
+figure, axes = plt.subplots(2, 3, figsize=(12, 7.4), sharex=True, sharey=True, layout="constrained")
+for ax, (name, (optimizer, batch_size)) in zip(axes.flat, WALKS.items(), strict=True):
+    path = walk(optimizer, batch_size)
+    (w, b), away = path[-1], np.linalg.norm(path[-1] - best)
+    above = np.mean((w * x + b - y) ** 2) - lowest
+    seen = f"{STEPS * batch_size:,} examples seen"
+    print(f"{name:17} {STEPS} steps, {seen:>20}: loss {above:.4f} above the lowest, θ {away:.3f} away")
+    shade = ax.contourf(ws, bs, height, levels=LEVELS, cmap="viridis_r", norm="log", extend="max")
+    ax.plot(*path.T, color="black", linewidth=3)
+    ax.plot(
+        *path.T, color=ORANGE, linewidth=1.5, marker="o", markersize=3.5, markeredgecolor="black", markeredgewidth=0.4
+    )
+    ax.plot(*START, marker="s", color="white", markeredgecolor="black", markersize=8)
+    ax.plot(*best, marker="*", color="white", markeredgecolor="black", markersize=15)
+    ax.set_title(f"{name}\n{seen}, ends {above:.3f} above", fontsize=10)
+for ax in axes[-1]:
+    ax.set_xlabel("weight w")
+for ax in axes[:, 0]:
+    ax.set_ylabel("bias b")
+figure.colorbar(
+    shade, ax=axes, label="mean squared error above the lowest", shrink=0.8, ticks=[0.01, 0.1, 1, 10], format="%g"
+)
+figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "descent.png", dpi=110)

@@ -1,0 +1,34 @@
+"""Handwritten digits, the main job: what ``dlarray train digits`` does, as a library call.
+
+1,797 images of 8 by 8 pixels. Change nothing but the variable DLARRAY_DEVICE (cpu, cuda, torch, jax, …) and the same
+file runs there, with the same weights, the same batches and the same losses to rounding.
+"""
+
+import sys
+
+import dlarray
+from dlarray import datasets, plot
+
+data = datasets.digits(seed=0)
+model = dlarray.mlp(64, 256, 10, activation="relu")
+
+print(f"device: {dlarray.current_device()}")
+print(model.summary())
+
+trained = dlarray.fit(
+    model,
+    data.x_train,
+    data.y_train,
+    optimizer="adam",
+    epochs=30,
+    batch_size=32,
+    validation=(data.x_test, data.y_test),
+    seed=0,
+)
+
+accuracy = trained.evaluate(data.x_test, data.y_test)["accuracy"]
+print(f"test accuracy: {accuracy:.2%} of {len(data.y_test)} digits")
+
+trained.save("digits.safetensors")
+report = plot.training_report(trained, data.x_test, data.y_test, data.images_test, title="Digits")
+plot.save(report, sys.argv[1] if len(sys.argv) > 1 else "digits.png")

@@ -1,0 +1,83 @@
+"""Where the weights start: too small, too large, equal, or scaled to the layer (Glorot, He).
+
+A deep network of ten hidden layers with ReLU looks at handwritten digits. First one pass forward and back, before any
+learning: how large are the numbers that come out of each layer, and the gradient that comes back to its weights? Then
+training. Too small a start, and both vanish: nothing is learnt. Too large, and they explode from layer to layer. He's
+start keeps them; Glorot's, made for tanh, loses half of the square at each ReLU. Equal weights get equal gradients: all
+nodes of a layer stay one and the same node, however long they learn.
+"""
+
+import sys
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import dlarray
+
+LAYERS, NODES, EPOCHS = 10, 64, 10
+STARTS = {
+    "too small": (dlarray.Normal(0.01), "#0072B2", "o"),
+    "too large": (dlarray.Normal(0.5), "#D55E00", "s"),
+    "equal": (dlarray.Constant(0.02), "#000000", "x"),
+    "Glorot": (dlarray.GlorotUniform(), "#E69F00", "^"),
+    "He": (dlarray.HeUniform(), "#009E73", "D"),
+}
+
+data = dlarray.datasets.digits()
+x, y = dlarray.asarray(data.x_train), dlarray.asarray(data.y_train)
+loss = dlarray.SparseCategoricalCrossEntropy()
+figure, (left, middle, right) = plt.subplots(1, 3, figsize=(14, 4.6), layout="constrained")
+
+
+def norm(values: dlarray.array.Array) -> float:
+    """The root of the mean square."""
+    host = dlarray.to_numpy(values).astype(np.float64)
+    return float(np.sqrt(np.mean(host * host)))
+
+
+titles = ("output of layer 1", f"and {LAYERS}", "gradient of layer 1", "test accuracy")
+print("start      {:>18} {:>10} {:>20} {:>14}".format(*titles))
+for name, (weight, colour, marker) in STARTS.items():
+    hidden = [f for _ in range(LAYERS) for f in (dlarray.Dense(NODES, weight=weight), dlarray.ReLU())]
+    model = dlarray.MLP(64, [*hidden, dlarray.Dense(10, weight=weight)])
+    theta = model.init()
+    parameters = model.parameters(theta)
+
+    outputs, h = [], x
+    for i in range(0, 2 * LAYERS, 2):
+        z = model.layers[i].predict(h, W=parameters[f"{i}.W"], b=parameters[f"{i}.b"])
+        h = model.layers[i + 1].predict(z)
+        outputs.append(norm(h))
+    _, g = model.loss_and_gradient(theta, x, y, loss)
+    gradients = [norm(g_p) for parameter, g_p in model.parameters(g).items() if parameter.endswith("W")]
+
+    trained = dlarray.fit(
+        model,
+        x,
+        y,
+        loss=loss,
+        optimizer=dlarray.Adam(0.001),
+        epochs=EPOCHS,
+        batch_size=64,
+        validation=(dlarray.asarray(data.x_test), dlarray.asarray(data.y_test)),
+        progress=False,
+    )
+    accuracy = trained.history["validation_accuracy"]
+    print(f"{name:10} {outputs[0]:>18.2e} {outputs[-1]:>10.1e} {gradients[0]:>20.1e} {accuracy[-1]:>14.1%}")
+    if name == "equal":
+        W = dlarray.to_numpy(trained.trained.parameters["0.W"])
+        nodes_apart, inputs_apart = np.max(np.ptp(W, axis=1)), np.max(np.ptp(W, axis=0))
+    style = {"color": colour, "marker": marker, "markersize": 5, "label": name}
+    left.plot(range(1, LAYERS + 1), outputs, **style)
+    middle.plot(range(1, LAYERS + 2), gradients, **style)
+    right.plot(range(1, EPOCHS + 1), [100 * a for a in accuracy], **style)
+
+print(f"equal weights: after {EPOCHS} epochs the weights of two inputs are up to {inputs_apart:.3f} apart,")
+print(
+    f"but the {NODES} nodes of the first layer differ from one another by at most {nodes_apart:.1e}: they are one node"
+)
+left.set(title="Forward: size of each layer's output", xlabel="hidden layer", ylabel="root mean square", yscale="log")
+middle.set(title="Backward: gradient of each layer's weights", xlabel="layer", ylabel="root mean square", yscale="log")
+right.set(title="Learning", xlabel="epoch", ylabel="test accuracy (%)", ylim=(0, 102))
+left.legend()
+figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "initialisation.png", dpi=110)

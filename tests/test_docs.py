@@ -1,0 +1,82 @@
+"""The documentation is right: its Python runs, the names in it exist, its links lead somewhere.
+
+Every block marked ``python`` is run, those of one page in order in one namespace, as a reader would type them. A block
+of prompts (>>>) must also print what the page says it prints.
+"""
+
+from __future__ import annotations
+
+import doctest
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dlarray
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: Path) -> list[tuple[int, str]]:
+    """The Python blocks of a page, each with the number of the line before its first."""
+    text = page.read_text(encoding="utf-8")
+    found = re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [(text.count("\n", 0, match.start(1)), match[1]) for match in found]
+
+
+def run(page: Path) -> None:
+    namespace: dict[str, Any] = {"__name__": page.stem}
+    for line, code in blocks(page):
+        if not code.startswith(">>>"):
+            exec(compile("\n" * line + code, str(page), "exec"), namespace)  # tracebacks name the page's own line
+            continue
+        test = doctest.DocTestParser().get_doctest(code, namespace, page.name, str(page), line)
+        complaints: list[str] = []
+        result = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(
+            test, out=complaints.append, clear_globs=False
+        )
+        assert not result.failed, "".join(complaints)
+        namespace.update(test.globs)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DLARRAY_DEVICE", raising=False)
+    run(page)
+
+
+def test_a_wrong_page_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```python\nx = 2\n```\ntext\n```python\n>>> x + 1\n4\n```\n")
+    with pytest.raises(AssertionError, match="Expected"):
+        run(page)
+    page.write_text("text\n```python\nassert False\n```\n")
+    with pytest.raises(AssertionError) as caught:
+        run(page)
+    assert caught.traceback[-1].lineno == 2  # counted from 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_names_and_links_of_a_page_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    unknown = {name for name in re.findall(r"`dlarray\.([A-Z]\w+)", text) if name not in dlarray.__all__}
+    assert not unknown
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link]
+    assert not [link for link in links if not (page.parent / link).exists()]
+
+
+def test_the_notes_name_what_the_book_teaches() -> None:
+    text = (ROOT / "docs" / "notes.md").read_text(encoding="utf-8")
+    book = """
+        Dense MLP Sigmoid Tanh ReLU LeakyReLU PReLU ELU Swish Softmax
+        GradientDescent Momentum Adagrad RMSprop Adadelta Adam
+        Normal Uniform GlorotNormal GlorotUniform HeNormal HeUniform
+        MeanSquaredError MeanAbsoluteError Huber LogCosh RootMeanSquaredError
+        BinaryCrossEntropy Hinge CategoricalCrossEntropy KLDivergence
+    """
+    assert not [name for name in book.split() if f"`dlarray.{name}`" not in text]
+    examples = {path.name for path in (ROOT / "examples").glob("*.py")}
+    assert not [name for name in examples if f"../examples/{name}" not in text]
