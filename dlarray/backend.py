@@ -60,6 +60,9 @@ class Backend:
     requires: ClassVar[str] = ""
     """The argument of ``pip install`` that brings the library."""
 
+    needs: ClassVar[str] = ""
+    """What its devices need besides the library, in words for somebody whose device does not work."""
+
     rank: ClassVar[int | None] = None
     """The order in which ``auto`` asks for an accelerator, the lowest first; None is never chosen."""
 

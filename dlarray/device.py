@@ -165,7 +165,7 @@ def devices() -> list[DeviceStatus]:
         try:
             locals_ = backend.devices()
         except Exception as error:
-            table.append(DeviceStatus((*backend.plain, name)[0], name, False, "", _cause(error), _remedy(backend)))
+            table.append(DeviceStatus((*backend.plain, name)[0], name, False, "", _cause(error), _remedy(backend, error)))
             continue
         library = f"{name} {backend.version()}"
         for local in locals_:
@@ -173,7 +173,7 @@ def devices() -> list[DeviceStatus]:
             try:
                 _probe(backend, local)
             except Exception as error:
-                table.append(DeviceStatus(public, name, False, library, _cause(error), _remedy(backend)))
+                table.append(DeviceStatus(public, name, False, library, _cause(error), _remedy(backend, error)))
             else:
                 table.append(DeviceStatus(public, name, True, library))
     return table
@@ -260,14 +260,17 @@ def _cause(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
-def _remedy(backend: Backend) -> str:
+def _remedy(backend: Backend, error: BaseException) -> str:
+    """The package where it is missing; where it is there and its device is not, what the device needs."""
+    if not isinstance(error, ImportError):
+        return backend.needs
     return f'pip install "{backend.requires}"' if backend.requires else ""
 
 
 def _explain(name: str, asker: str, backend: Backend, error: Exception) -> str:
     usable = [status.name for status in devices() if status.usable]
     lines = [f"{asker} asks for a device that cannot be used: {_cause(error)}"]
-    if backend.requires:
-        lines.append(f"  backend: {backend.name}, which needs its library and, for a GPU, a driver: {_remedy(backend)}")
+    if remedy := _remedy(backend, error):
+        lines.append(f"  remedy: {remedy}")
     lines.append(f"  devices that work here: {', '.join(usable)}")
     return "\n".join(lines)

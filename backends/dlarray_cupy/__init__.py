@@ -24,6 +24,7 @@ class CupyBackend(Backend):
     arrays = ("cupy",)
     plain = ("cuda",)
     requires = "dlarray[cuda13]"
+    needs = "an NVIDIA GPU and its driver (nvidia-smi shows both), and the extra of its CUDA version: cuda12 or cuda13"
     rank = 0
 
     def namespace(self) -> Any:

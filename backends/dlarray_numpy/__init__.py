@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,11 @@ class NumPyBackend(Backend):
 
     def to_numpy(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(x)  # a NumPy scalar is an array of no axes
+
+    def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        from dlarray.planner import compile as plan
+
+        return plan(step)
 
     def move(self, x: np.ndarray, place: Any) -> np.ndarray:
         return x

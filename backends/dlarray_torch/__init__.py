@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -66,6 +67,8 @@ class TorchBackend(Backend):
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
         import torch
 
+        # array_api_compat keeps namespaces in a cached function, torch warns that it looks through the cache: it may.
+        warnings.filterwarnings("ignore", message="Dynamo detected a call to a `functools.lru_cache`")
         return torch.compile(step)
 
     def version(self) -> str:

@@ -1,0 +1,3 @@
+from typing import Any, TypeAlias
+
+Axes: TypeAlias = Any
