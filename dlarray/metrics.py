@@ -56,10 +56,10 @@ def top_k_accuracy(y: Array, p: Array, k: int = 5) -> Array:
 
     Equal scores rank in the order of their classes, so that k = 1 is ``accuracy``; NaN is never a hit.
     """
+    xp = array_namespace(y, p)
     if p.ndim != 2 or not is_floating(p) or at_least_one("k", k) > p.shape[1]:
         raise ValueError(f"top {k} needs scores of {k} classes or more, (n, classes), got {p.dtype} {tuple(p.shape)}")
     labels, _, _ = _read(y, p, 0.5)
-    xp = array_namespace(p)
     own_class, classes = xp.reshape(labels, (-1, 1)), xp.arange(p.shape[1], device=device(p))
     own = xp.sum(xp.where(own_class == classes, p, 0.0), axis=1, keepdims=True)
     ahead = ~(p <= own) | ((p == own) & (classes < own_class))

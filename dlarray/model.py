@@ -146,7 +146,7 @@ class MLP:
         return parameters
 
     def kept(self, buffers: Theta) -> dict[str, Array]:
-        """The buffers by name, "1.mean", "1.variance", …"""
+        """The buffers by name, such as "1.mean" and "1.variance"."""
         return _fitting(self.buffer_layout, buffers).split(buffers)
 
     def refresh(self, saved: Any, buffers: Theta) -> Theta:

@@ -86,8 +86,8 @@ class FirstOrder(Optimizer):
     def tick(self, theta: Array, g: Array, state: State) -> tuple[Array | float, Array, State]:
         """The step's learning rate, its number t (from 1, in θ's type), and a new state with that many steps done.
 
-        Before anything is written: raises ValueError where g has another shape than θ or θ is read-only, TypeError where
-        they are no arrays of one library.
+        Before anything is written: raises ValueError where g has another shape than θ or θ is read-only, TypeError
+        where they are no arrays of one library.
         """
         _check_pair(theta, g)
         done = state["t"]

@@ -1,0 +1,169 @@
+"""Examples: what is checked of them, where they go, and the batches that are made of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dlarray.array import Array, array_namespace, is_array, is_floating, is_integer, largest_column, root_module
+from dlarray.backend import of
+from dlarray.device import Device, device_of, resolve, to_device
+from dlarray.layers import Chain
+from dlarray.losses import Loss, SparseCategoricalCrossEntropy
+from dlarray.model import MLP
+from dlarray.random import Bits
+
+__all__ = ["Examples", "home", "inputs_on"]
+
+
+def home(x: Array, device: str | Device | None) -> Device:
+    """Where work on x is done: the device given, else x's own; host arrays go where new arrays go."""
+    if device is None and of(x).name != "numpy":
+        return device_of(x)
+    return resolve(device)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs, targets and weights, checked and on one device."""
+
+    x: Array
+    t: Array
+    weight: Array | None = None
+
+    @classmethod
+    def on(
+        cls, device: Device, model: MLP, loss: Loss, x: Any, t: Any, weight: Any = None, dtype: str = "float32"
+    ) -> Examples:
+        """The examples of a model on a device, moved there once.
+
+        Numbers are cast: inputs and targets to the model's dtype, class labels and categories to int32. Targets (n,)
+        of a model with one output become (n, 1). Raises ValueError where shapes do not fit, where there are no rows,
+        where a number is NaN, infinite or too large for the dtype, where a label is out of range and for arrays on two
+        devices; TypeError for what is no array, for arrays of objects and for arrays of two libraries.
+        """
+        if t is None:
+            raise ValueError("y is missing: training needs the targets of the examples in x")
+        x_on = inputs_on(device, model, x, dtype)
+        _check_array("y", t, x)
+        if tuple(t.shape[:1]) != (x.shape[0],):
+            raise ValueError(f"x and y must have as many rows, got shapes {tuple(x.shape)} and {tuple(t.shape)}")
+        labels = isinstance(loss, SparseCategoricalCrossEntropy)
+        if t.ndim == 1 and model.outputs == 1 and not labels:
+            t = array_namespace(t).reshape(t, (-1, 1))
+        loss.check_targets(t, model.outputs)
+        t_on = _moved("y", t, device, "int32" if labels else dtype)
+        if weight is None:
+            return cls(x_on, t_on)
+        _check_array("weight", weight, x)
+        if tuple(weight.shape) != (x.shape[0],):
+            raise ValueError(
+                f"weight must hold one number per example, shape ({x.shape[0]},), got {tuple(weight.shape)}"
+            )
+        weight_on = _moved("weight", weight, device, dtype)
+        xp = array_namespace(weight_on)
+        if bool(xp.any(weight_on < 0)) or not bool(xp.any(weight_on > 0)):
+            raise ValueError("weight must be at least 0, and not 0 everywhere")
+        return cls(x_on, t_on, weight_on)
+
+    def __len__(self) -> int:
+        return int(self.x.shape[0])
+
+    def take(self, index: Array) -> Examples:
+        """The examples of these numbers."""
+        xp = array_namespace(self.x)
+        weight = None if self.weight is None else xp.take(self.weight, index, axis=0)
+        return Examples(xp.take(self.x, index, axis=0), xp.take(self.t, index, axis=0), weight)
+
+    def split(self, fraction: float, seed: int, device: Device) -> tuple[Examples, Examples]:
+        """Two parts at random, the second of this fraction. Raises ValueError where one of them would be empty."""
+        n = len(self)
+        second = round(n * fraction)
+        if not 0 < second < n:
+            raise ValueError(f"a validation fraction of {fraction} leaves one of the parts of {n} examples empty")
+        order = Bits(seed, "validation").permutation(n).astype(np.int32)
+        return self.take(device.asarray(order[second:])), self.take(device.asarray(order[:second]))
+
+    def batches(self, size: int, order: Array | None) -> Iterator[tuple[Array, Array, Array | None]]:
+        """Batches of this size, the last perhaps smaller, in the order given."""
+        for i in range(0, len(self), size):
+            j = min(i + size, len(self))
+            if order is not None:
+                part = self.take(order[i:j])
+            elif size >= len(self):
+                part = self
+            else:
+                part = Examples(self.x[i:j, ...], self.t[i:j, ...], None if self.weight is None else self.weight[i:j])
+            yield part.x, part.t, part.weight
+
+
+def inputs_on(device: Device, model: MLP, x: Any, dtype: str) -> Array:
+    """Inputs on a device, checked and cast. Raises as ``Examples.on`` does."""
+    _check_array("x", x)
+    xp = array_namespace(x)
+    shape = tuple(x.shape)
+    if len(shape) != 2:
+        raise ValueError(f"x must have two axes, (examples, inputs), got shape {shape}")
+    if 0 in shape:
+        raise ValueError(f"x holds no {'examples' if shape[0] == 0 else 'features'}: its shape is {shape}")
+    if shape[1] != model.inputs:
+        raise ValueError(f"the model takes {model.inputs} inputs, got x with {shape[1]} features, shape {shape}")
+    if model.layers[0].integers:
+        first: Any = model.layers[0]
+        while isinstance(first, Chain):
+            first = first.layers[0]
+        if not is_integer(x):
+            raise ValueError(f"{first} takes the numbers of categories, integers, got x of type {x.dtype}")
+        if bool(xp.any((x < 0) | (x >= first.categories))):
+            raise ValueError(f"x holds categories outside [0, {first.categories})")
+        return _moved("x", x, device, "int32")
+    return _moved("x", x, device, dtype)
+
+
+def _check_array(name: str, x: Any, beside: Array | None = None) -> None:
+    """Raise TypeError or ValueError where x is no array of numbers, or does not lie beside another array."""
+    if not is_array(x):
+        raise TypeError(f"{name} must be an array, got {type(x).__name__}; numpy.asarray makes one from nested lists")
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, and masks are not read; drop or fill the examples that are masked")
+    if root_module(x) == "numpy" and x.dtype.kind not in "fiub":
+        kind = TypeError if x.dtype.kind == "O" else ValueError
+        raise kind(f"{name} must hold real numbers, got dtype {x.dtype}")
+    if array_namespace(x).isdtype(x.dtype, "complex floating"):
+        raise ValueError(f"{name} must hold real numbers, got dtype {x.dtype}")
+    if beside is not None and of(x) is not of(beside):
+        given = f"{of(beside).name} and {of(x).name}"
+        raise TypeError(f"x and {name} must be of one library, got {given}; dlarray.to_device moves arrays")
+    if beside is not None and device_of(x) != device_of(beside):
+        given = f"{device_of(beside)} and {device_of(x)}"
+        raise ValueError(f"x and {name} must lie on one device, got {given}; dlarray.to_device moves arrays")
+
+
+def _moved(name: str, x: Array, device: Device, dtype: str) -> Array:
+    """x on the device in this dtype. Raises ValueError with the first number that is not finite there."""
+    moved = _cast(x, device, dtype)
+    xp = array_namespace(moved)
+    if is_floating(moved) and not bool(xp.all(xp.isfinite(moved))):
+        bad = xp.astype(xp.reshape(~xp.isfinite(moved), (x.shape[0], -1)), xp.int32)
+        row = int(largest_column(xp.reshape(xp.max(bad, axis=1), (1, -1)))[0])
+        column = int(largest_column(bad[row : row + 1, :])[0])
+        value = float(x[row, column] if x.ndim == 2 else x[row])
+        place = f"row {row}, column {column}" if x.ndim == 2 else f"row {row}"
+        if math.isfinite(value):
+            raise ValueError(f'{name} must fit into {dtype}, got {value} in {place}; scale it, or give dtype="float64"')
+        raise ValueError(f"{name} must be finite, got {value} in {place}; drop or fill these examples")
+    return moved
+
+
+def _cast(x: Array, device: Device, dtype: str) -> Array:
+    """Cast where it is smaller to move: before, on the host; behind, on a device."""
+    if isinstance(x, np.ndarray):
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is found as such
+            return device.asarray(x, dtype) if device.backend.name != "numpy" else np.asarray(x, dtype)
+    x = to_device(x, device)
+    xp = array_namespace(x)
+    return xp.astype(x, getattr(xp, dtype), copy=False)

@@ -1,0 +1,104 @@
+"""One step of the walk: forward feed, loss, back propagation, optimizer.
+
+``step(state, batch) -> (state, loss)`` is all that a compiler gets to see. The state is a nest of arrays alone, and
+what changes from step to step is an array in it: a Python number would be baked into the compiled step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypedDict
+
+import numpy as np
+
+from dlarray.array import Array, array_namespace
+from dlarray.device import Device
+from dlarray.layout import Theta
+from dlarray.losses import Loss
+from dlarray.model import MLP
+from dlarray.optimizers import Optimizer, State
+from dlarray.random import fold, key_words
+
+__all__ = ["Batch", "Step", "WalkState"]
+
+Batch = tuple[Array, Array, Array | None]
+"""Inputs, targets, and a weight per example or None."""
+
+
+class WalkState(TypedDict):
+    """Everything that a step changes, and the key that it draws from."""
+
+    theta: Theta
+    optimizer: tuple[State, ...]
+    buffers: Theta
+    steps: Array
+    key: Array
+
+
+@dataclass(frozen=True)
+class Step:
+    """θ ← optimizer(θ, dL/dθ) on one batch.
+
+    ``accumulate`` cuts the batch into that many parts, walks each forward and back in turn and adds up their
+    gradients: the same step with a fraction of the memory. Each part's mean counts by its examples, or by the sum of
+    their weights; for losses with class weights, and RMSE, that is near to the whole batch's but not equal to it.
+    """
+
+    model: MLP
+    loss: Loss
+    optimizer: Optimizer
+    accumulate: int = 1
+
+    def start(self, theta: Theta, buffers: Theta, seed: int, device: Device) -> WalkState:
+        """The state before the first step. θ and the buffers in it will be consumed."""
+        masks = self.model.layout_of(theta).mask(self.model.decays, theta) if theta else ()
+        return WalkState(
+            theta=theta,
+            optimizer=self.optimizer.start(theta, masks),
+            buffers=buffers,
+            steps=device.asarray(np.zeros((), dtype=np.int32)),
+            key=device.asarray(key_words(seed, "masks")),
+        )
+
+    def __call__(self, state: WalkState, batch: Batch) -> tuple[WalkState, Array]:
+        """The next state and the batch's loss. Consumes the state."""
+        theta, buffers, steps = state["theta"], state["buffers"], state["steps"]
+        key = fold(state["key"], steps)
+        value: Array | None = None
+        g: Theta = ()
+        for i, (share, (x, t, weight)) in enumerate(self._parts(batch)):
+            z, saved = self.model.forward(theta, x, fold(key, i))
+            part, terms = self.loss.forward(z, t, weight)
+            dz = self.loss.backward(terms)
+            if share is not None:
+                part, dz = part * share, dz * share
+            buffers = self.model.refresh(saved, buffers)
+            value = part if value is None else value + part
+            own = self.model.backward(theta, saved, dz)
+            g = tuple(a + b for a, b in zip(g, own, strict=True)) if g else own
+        theta, optimizer = self.optimizer.move(theta, g, state["optimizer"])
+        steps += 1
+        return WalkState(theta=theta, optimizer=optimizer, buffers=buffers, steps=steps, key=state["key"]), value
+
+    def _parts(self, batch: Batch) -> list[tuple[Array | float | None, Batch]]:
+        """The batch in parts, each with its share of the whole; None where it counts as it is."""
+        x, t, weight = batch
+        n = x.shape[0]
+        if (parts := min(self.accumulate, n)) == 1:
+            return [(None, batch)]
+        bounds = [round(i * n / parts) for i in range(parts + 1)]
+        found: list[tuple[Array | float | None, Batch]] = []
+        for i, j in pairwise(bounds):
+            w = None if weight is None else weight[i:j]
+            found.append((self._share(i, j, n, weight), (x[i:j, ...], t[i:j, ...], w)))
+        return found
+
+    def _share(self, i: int, j: int, n: int, weight: Array | None) -> Array | float | None:
+        if getattr(self.loss, "reduction", "mean") == "sum":
+            return None
+        if weight is None:
+            return (j - i) / n
+        xp = array_namespace(weight)
+        total = xp.sum(weight)
+        return xp.sum(weight[i:j]) / xp.where(total == 0, 1.0, total)  # a batch of weight 0 teaches nothing

@@ -1,0 +1,158 @@
+"""A model that has walked: its θ, and what it can be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from dlarray import metrics as _metrics
+from dlarray.array import Array, array_namespace, is_array, largest_column
+from dlarray.check import at_least_one, did_you_mean
+from dlarray.device import Device, device_of, to_numpy
+from dlarray.layout import Theta
+from dlarray.losses import Loss
+from dlarray.model import MLP
+from dlarray.training.checkpoint import read_model, write_model
+from dlarray.training.data import Examples, inputs_on
+from dlarray.training.history import History
+
+__all__ = ["Metric", "Trained", "default_metrics", "load", "named_metrics"]
+
+Metric = Callable[[Array, Array], Array]
+"""metric(targets, predictions) -> a 0-d array."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The model, the θ that training reached, and where it lies. Made by ``fit`` and by ``load``.
+
+    Host arrays come back as host arrays; arrays that lie on the model's device come back on it. Inputs are cast to
+    the model's dtype. Raises ValueError for inputs that are not finite, have another number of features or lie on
+    another device; TypeError for what is no array and for arrays of another library.
+    """
+
+    model: MLP
+    theta: Theta
+    buffers: Theta
+    loss: Loss
+    device: Device
+    dtype: str = "float32"
+    history: History = field(default_factory=History, compare=False)
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """The trained parameters by name, "0.W", "0.b", …: views of θ where the library has views."""
+        return self.model.parameters(self.theta)
+
+    def outputs(self, x: Array, *, batch_size: int = 4096) -> Array:
+        """The model's outputs as they are: logits, where the loss has a link. (examples, outputs)."""
+        return self._forward(x, batch_size, lambda z: z)
+
+    def predict(self, x: Array, *, batch_size: int = 4096) -> Array:
+        """The predictions, (examples, outputs): outputs through the loss's link, probabilities for a cross-entropy."""
+        return self._forward(x, batch_size, self.loss.link.predict)
+
+    def classify(self, x: Array, *, batch_size: int = 4096) -> Array:
+        """The class of each example, int32: (examples,) of the most probable one, or of 0 and 1 for a single output.
+
+        Where each of several outputs says yes or no, (examples, outputs) of 0 and 1. Raises ValueError where the loss
+        is one of numbers, which choose nothing.
+        """
+        if self.loss.chooses == "nothing":
+            raise ValueError(f"{type(self.loss).__name__} trains numbers, not classes: use predict")
+        return self._forward(x, batch_size, self._chosen)
+
+    def _chosen(self, z: Array) -> Array:
+        xp = array_namespace(z)
+        if self.loss.chooses == "row":
+            return largest_column(z)
+        return _flat(xp.astype(self.loss.link.predict(z) > self.loss.boundary, xp.int32))
+
+    def evaluate(
+        self, x: Array, y: Array, metrics: Sequence[str | Metric] | None = None, *, batch_size: int = 4096
+    ) -> dict[str, float]:
+        """The loss and the metrics by name on other examples; by default accuracy for classes and R² for numbers."""
+        self._check_home(x)
+        examples = Examples.on(self.device, self.model, self.loss, x, y, dtype=self.dtype)
+        return self.measure(examples, named_metrics(metrics, self.loss, self.model.outputs), batch_size=batch_size)
+
+    def measure(self, examples: Examples, metrics: Mapping[str, Metric], *, batch_size: int = 4096) -> dict[str, float]:
+        """``evaluate`` for examples that are on the device already."""
+        xp = array_namespace(examples.x)
+        z = self._in_batches(examples.x, batch_size, lambda z: z)
+        figures = {"loss": self.loss.forward(z, examples.t, examples.weight)[0]}
+        t, y = _flat(examples.t), _flat(self.loss.link.predict(z))
+        if self.loss.boundary != 0.5:  # scores about another middle, and targets with them, as 0 and 1
+            t, y = (xp.astype(a > self.loss.boundary, z.dtype) for a in (t, y))
+        figures |= {name: metric(t, y) for name, metric in metrics.items()}
+        return {name: float(to_numpy(value)) for name, value in figures.items()}
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the model to a file that ``dlarray.load`` reads: safetensors, its configuration in the metadata."""
+        write_model(path, self.model, self.theta, self.buffers, self.loss, self.dtype)
+
+    def _check_home(self, x: Array) -> None:
+        """Host arrays are moved to the model, others never: raise TypeError or ValueError where x lies elsewhere."""
+        if is_array(x) and not isinstance(x, np.ndarray) and (there := device_of(x)) != self.device:
+            kind = ValueError if there.backend is self.device.backend else TypeError
+            remedy = f"dlarray.to_device(x, {self.device.name!r}) moves it"
+            raise kind(f"the model is on {self.device}, got x on {there}: {remedy}")
+
+    def _forward(self, x: Array, batch_size: int, finish: Callable[[Array], Array]) -> Array:
+        self._check_home(x)
+        y = self._in_batches(inputs_on(self.device, self.model, x, self.dtype), batch_size, finish)
+        return to_numpy(y) if isinstance(x, np.ndarray) else y
+
+    def _in_batches(self, x: Array, batch_size: int, finish: Callable[[Array], Array]) -> Array:
+        xp, n = array_namespace(x), x.shape[0]
+        at_least_one("batch_size", batch_size)
+        parts = [
+            finish(self.model.predict(self.theta, x[i : min(i + batch_size, n), ...], self.buffers))
+            for i in range(0, n, batch_size)
+        ]
+        return parts[0] if len(parts) == 1 else xp.concat(parts)
+
+
+def load(path: str | PathLike[str], device: str | Device | None = None) -> Trained:
+    """The model in a file that ``Trained.save`` wrote, on a device: by default where new arrays go.
+
+    Raises CheckpointError where the file is not a whole model of this library (truncated, changed, of a newer version,
+    with an unknown layer, or of another kind); OSError with the path where it cannot be read; DeviceError; ValueError
+    where the device has no such dtype.
+    """
+    return Trained(*read_model(path, device))
+
+
+def default_metrics(loss: Loss, outputs: int) -> tuple[str, ...]:
+    """What is measured beside this loss where nothing is asked for: accuracy of one choice, R² of numbers."""
+    if loss.chooses == "nothing":
+        return ("r2",)
+    return ("accuracy",) if loss.chooses == "row" or outputs == 1 else ()
+
+
+def named_metrics(given: Sequence[str | Metric] | None, loss: Loss, outputs: int) -> dict[str, Metric]:
+    """Metrics by name. Raises ValueError for an unknown name, with the nearest; TypeError for what is no function."""
+    if isinstance(given, str):
+        raise TypeError(f"metrics must be a list of names or functions, got {given!r}; put it between brackets")
+    found: dict[str, Metric] = {}
+    for metric in default_metrics(loss, outputs) if given is None else given:
+        if not isinstance(metric, str) and not callable(metric):
+            raise TypeError(f"a metric is a name or a function of targets and predictions, got {metric!r}")
+        if not isinstance(metric, str):
+            found[getattr(metric, "__name__", type(metric).__name__)] = metric
+        elif metric in _metrics.__all__:
+            function: Any = getattr(_metrics, metric)
+            found[metric] = function
+        else:
+            known = _metrics.__all__
+            raise ValueError(f"unknown metric {metric!r}{did_you_mean(metric, known)}; known are {', '.join(known)}")
+    return found
+
+
+def _flat(x: Array) -> Array:
+    """A column as a vector; anything else as it is."""
+    return array_namespace(x).reshape(x, (-1,)) if x.ndim == 2 and x.shape[1] == 1 else x
