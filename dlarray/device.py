@@ -165,7 +165,9 @@ def devices() -> list[DeviceStatus]:
         try:
             locals_ = backend.devices()
         except Exception as error:
-            table.append(DeviceStatus((*backend.plain, name)[0], name, False, "", _cause(error), _remedy(backend, error)))
+            table.append(
+                DeviceStatus((*backend.plain, name)[0], name, False, "", _cause(error), _remedy(backend, error))
+            )
             continue
         library = f"{name} {backend.version()}"
         for local in locals_:

@@ -129,7 +129,11 @@ TRAINING: dict[str, Case] = {
         r"weight must hold one number per example, shape \(8,\), got \(8, 1\)",
     ),
     # Their numbers
-    "nan in x": (lambda: fit(with_one(X, np.nan)), ValueError, "x must be finite, got nan in row 2, column 1; drop or fill"),
+    "nan in x": (
+        lambda: fit(with_one(X, np.nan)),
+        ValueError,
+        "x must be finite, got nan in row 2, column 1; drop or fill",
+    ),
     "inf in x": (lambda: fit(with_one(X, np.inf, (7, 3))), ValueError, "must be finite, got inf in row 7, column 3"),
     "-inf in x": (lambda: fit(with_one(X, -np.inf, (0, 0))), ValueError, "must be finite, got -inf in row 0, column 0"),
     "too large for float32": (
@@ -147,7 +151,11 @@ TRAINING: dict[str, Case] = {
         ValueError,
         "targets must be finite, got nan in row 2; drop or fill these examples",
     ),
-    "nan in the weights": (lambda: fit(weight=with_one(LABELS, np.nan)), ValueError, "weight must be finite, got nan in row 2"),
+    "nan in the weights": (
+        lambda: fit(weight=with_one(LABELS, np.nan)),
+        ValueError,
+        "weight must be finite, got nan in row 2",
+    ),
     "a negative weight": (lambda: fit(weight=LABELS - 1.0), ValueError, "weight must be at least 0"),
     "all weights 0": (lambda: fit(weight=0.0 * LABELS), ValueError, "not 0 everywhere"),
     "float labels": (
@@ -155,7 +163,11 @@ TRAINING: dict[str, Case] = {
         ValueError,
         "class labels must be integers, got float64; convert them with astype",
     ),
-    "a label too large": (lambda: fit(y=LABELS + 1), ValueError, r"labels must lie in \[0, 3\), got 3 in row 2; number the"),
+    "a label too large": (
+        lambda: fit(y=LABELS + 1),
+        ValueError,
+        r"labels must lie in \[0, 3\), got 3 in row 2; number the",
+    ),
     "a negative label": (lambda: fit(y=LABELS - 1), ValueError, r"labels must lie in \[0, 3\), got -1 in row 0"),
     "labels to a one-hot loss": (
         lambda: fit(loss="cross_entropy"),
@@ -178,7 +190,11 @@ TRAINING: dict[str, Case] = {
         ValueError,
         r"0, 1 or a probability.*got 2 in row 2; for more than two classes use SparseCategorical",
     ),
-    "a hinge label of 2": (lambda: fit(y=LABELS, model=SINGLE, loss="hinge"), ValueError, "-1 and 1, or 0 and 1, got 2 in row 2"),
+    "a hinge label of 2": (
+        lambda: fit(y=LABELS, model=SINGLE, loss="hinge"),
+        ValueError,
+        "-1 and 1, or 0 and 1, got 2 in row 2",
+    ),
     "a category too large": (
         lambda: fit(np.full((8, 2), 5), model=CATEGORIES),
         ValueError,
@@ -208,7 +224,11 @@ TRAINING: dict[str, Case] = {
         ValueError,
         "x and weight must lie on one device, got strict:device1 and strict:device2",
     ),
-    "an unknown device": (lambda: fit(device="cdua"), dl.DeviceError, "device='cdua' asks for an unknown device, did you mean 'cuda'"),
+    "an unknown device": (
+        lambda: fit(device="cdua"),
+        dl.DeviceError,
+        "device='cdua' asks for an unknown device, did you mean 'cuda'",
+    ),
     "a device that is no name": (lambda: fit(device=0), TypeError, "named by a string such as 'cpu' or 'jax', got 0"),
     "a device without float64": (
         lambda: fit(device="strict:no_float64", dtype="float64") if strict(X) is not None else None,
@@ -220,9 +240,21 @@ TRAINING: dict[str, Case] = {
     "arguments in the wrong order": (lambda: dl.fit(X, LABELS, MODEL), TypeError, "model must be an MLP.*got ndarray"),
     "an unknown keyword": (lambda: fit(learning_rate=0.1), TypeError, "unexpected keyword argument 'learning_rate'"),
     "an unknown loss": (lambda: fit(loss="hubre"), ValueError, "unknown loss 'hubre', did you mean 'huber'.*known are"),
-    "an unknown optimizer": (lambda: fit(optimizer="adamm"), ValueError, "unknown optimizer 'adamm', did you mean 'adam'"),
-    "an unknown metric": (lambda: fit(metrics=["acuracy"]), ValueError, "unknown metric 'acuracy', did you mean 'accuracy'"),
-    "a metric that is no list": (lambda: fit(metrics="accuracy"), TypeError, "metrics must be a list.*between brackets"),
+    "an unknown optimizer": (
+        lambda: fit(optimizer="adamm"),
+        ValueError,
+        "unknown optimizer 'adamm', did you mean 'adam'",
+    ),
+    "an unknown metric": (
+        lambda: fit(metrics=["acuracy"]),
+        ValueError,
+        "unknown metric 'acuracy', did you mean 'accuracy'",
+    ),
+    "a metric that is no list": (
+        lambda: fit(metrics="accuracy"),
+        TypeError,
+        "metrics must be a list.*between brackets",
+    ),
     "a metric that is a number": (lambda: fit(metrics=[5]), TypeError, "a name or a function.*got 5"),
     "a loss that is a class": (lambda: fit(loss=dl.Huber), TypeError, "loss must be a name or an instance, got <class"),
     "a loss without reduction": (
@@ -241,7 +273,11 @@ TRAINING: dict[str, Case] = {
     "batch size True": (lambda: fit(batch_size=True), TypeError, "batch_size must be a whole number, got True"),
     "accumulate 0": (lambda: fit(accumulate=0), ValueError, "accumulate must be at least 1, got 0"),
     "a negative seed": (lambda: fit(seed=-1), ValueError, r"seed must lie in \[0, 2\*\*63\), got -1"),
-    "a seed of 2**64": (lambda: fit(seed=2**64), ValueError, r"seed must lie in \[0, 2\*\*63\), got 18446744073709551616"),
+    "a seed of 2**64": (
+        lambda: fit(seed=2**64),
+        ValueError,
+        r"seed must lie in \[0, 2\*\*63\), got 18446744073709551616",
+    ),
     "a float for a seed": (lambda: fit(seed=1.0), TypeError, r"seed must be a whole number, got 1\.0"),
     "a bool for a seed": (lambda: fit(seed=True), TypeError, "seed must be a whole number, got True"),
     "a seed that nothing draws from": (
@@ -251,14 +287,30 @@ TRAINING: dict[str, Case] = {
     ),
     "validation of 0": (lambda: fit(validation=0), ValueError, "leaves one of the parts of 8 examples empty"),
     "validation of 1": (lambda: fit(validation=1.0), ValueError, r"validation must lie in \[0, 1\), got 1\.0"),
-    "validation of too little": (lambda: fit(validation=0.01), ValueError, r"fraction of 0\.01 leaves one of the parts"),
-    "validation a list": (lambda: fit(validation=[X, LABELS]), TypeError, r"a fraction or examples \(x, y\), got a list"),
+    "validation of too little": (
+        lambda: fit(validation=0.01),
+        ValueError,
+        r"fraction of 0\.01 leaves one of the parts",
+    ),
+    "validation a list": (
+        lambda: fit(validation=[X, LABELS]),
+        TypeError,
+        r"a fraction or examples \(x, y\), got a list",
+    ),
     "validation of three": (lambda: fit(validation=(X, LABELS, X)), TypeError, r"examples \(x, y\), got 3 items"),
-    "validation that does not fit": (lambda: fit(validation=(X[:, :2], LABELS)), ValueError, "takes 4 inputs, got x with 2"),
+    "validation that does not fit": (
+        lambda: fit(validation=(X[:, :2], LABELS)),
+        ValueError,
+        "takes 4 inputs, got x with 2",
+    ),
     # Where to begin
     "theta a list": (lambda: fit(theta=list(MODEL.init())), TypeError, "theta must be a tuple of vectors.*got list"),
     "theta an array": (lambda: fit(theta=MODEL.init()[0]), TypeError, "theta must be a tuple of vectors.*got ndarray"),
-    "theta of lists": (lambda: fit(theta=([0.0] * 256,)), TypeError, "theta must be a tuple of vectors.*got a list in it"),
+    "theta of lists": (
+        lambda: fit(theta=([0.0] * 256,)),
+        TypeError,
+        "theta must be a tuple of vectors.*got a list in it",
+    ),
     "theta of another model": (
         lambda: fit(theta=dl.mlp(4, 99, 3).init()),
         ValueError,
@@ -317,17 +369,29 @@ TRAINING: dict[str, Case] = {
         ValueError,
         "layer 1, Residual.*cannot take 6 inputs: the layers inside give 5 outputs",
     ),
-    "an embedding behind": (lambda: dl.MLP(4, [dl.Dense(2), dl.Embedding(3, 2)]), ValueError, "must be the first layer"),
+    "an embedding behind": (
+        lambda: dl.MLP(4, [dl.Dense(2), dl.Embedding(3, 2)]),
+        ValueError,
+        "must be the first layer",
+    ),
     "an embedding behind, deeper": (
         lambda: dl.MLP(4, [dl.Dense(2), dl.Chain([dl.Embedding(3, 2)])]),
         ValueError,
         "must be the first layer",
     ),
     "no layers": (lambda: dl.MLP(4, []), ValueError, "at least one layer"),
-    "a layer without brackets": (lambda: dl.MLP(4, dl.Dense(3)), TypeError, r"must be a list of layers, got Dense\(.*brackets"),
+    "a layer without brackets": (
+        lambda: dl.MLP(4, dl.Dense(3)),
+        TypeError,
+        r"must be a list of layers, got Dense\(.*brackets",
+    ),
     "a name without brackets": (lambda: dl.MLP(4, "relu"), TypeError, "must be a list of layers, got 'relu'"),
     "a layer that is a class": (lambda: dl.MLP(4, [dl.Dense]), TypeError, "a name or an instance, got <class"),
-    "an unknown activation": (lambda: dl.mlp(4, 3, 2, activation="rely"), ValueError, "unknown activation 'rely', did you mean 'relu'"),
+    "an unknown activation": (
+        lambda: dl.mlp(4, 3, 2, activation="rely"),
+        ValueError,
+        "unknown activation 'rely', did you mean 'relu'",
+    ),
     "an unknown initializer": (
         lambda: dl.Dense(3, weight="he_unifrom"),
         ValueError,
@@ -350,19 +414,23 @@ TRAINING: dict[str, Case] = {
 def test_training_refuses(what: str) -> None:
     act, error, words = TRAINING[what]
     x, labels, numbers = X.copy(), LABELS.copy(), NUMBERS.copy()
-    random = repr(np.random.get_state())
+    random = repr(np.random.get_state())  # noqa: NPY002 - nobody's state may move, the legacy one included
     with pytest.raises(error, match=re.compile(words, re.DOTALL)) as caught:
         act()
     assert isinstance(caught.value, error)
     for now, before in ((X, x), (LABELS, labels), (NUMBERS, numbers)):
         np.testing.assert_array_equal(now, before)
-    assert repr(np.random.get_state()) == random
+    assert repr(np.random.get_state()) == random  # noqa: NPY002
 
 
 MSE = dl.MeanSquaredError()
 
 ARRAYS: dict[str, tuple[Callable[[Given], Any], type[Exception], str]] = {
-    "x a list": (lambda a: REGRESSION.predict(a.theta, a.x.tolist()), TypeError, "x must be an array, got list; dlarray.asarray"),
+    "x a list": (
+        lambda a: REGRESSION.predict(a.theta, a.x.tolist()),
+        TypeError,
+        "x must be an array, got list; dlarray.asarray",
+    ),
     "x None": (lambda a: REGRESSION.forward(a.theta, None), TypeError, "x must be an array, got NoneType"),
     "t a list": (
         lambda a: REGRESSION.loss_and_gradient(a.theta, a.x, a.t.tolist(), MSE),
@@ -372,8 +440,16 @@ ARRAYS: dict[str, tuple[Callable[[Given], Any], type[Exception], str]] = {
     "x 1-D": (lambda a: REGRESSION.predict(a.theta, a.x[0]), ValueError, r"two axes, .*got shape \(4,\)"),
     "x 3-D": (lambda a: REGRESSION.predict(a.theta, a.x[None]), ValueError, r"two axes, .*got shape \(1, 8, 4\)"),
     "other features": (lambda a: REGRESSION.predict(a.theta, a.x[:, :3]), ValueError, "takes 4 inputs, got x with 3"),
-    "whole numbers": (lambda a: REGRESSION.predict(a.theta, a.x.astype(int)), TypeError, "takes floating-point numbers, got x of type int"),
-    "strings": (lambda a: REGRESSION.predict(a.theta, a.x.astype(str)), TypeError, "floating-point numbers, got x of type <U"),
+    "whole numbers": (
+        lambda a: REGRESSION.predict(a.theta, a.x.astype(int)),
+        TypeError,
+        "takes floating-point numbers, got x of type int",
+    ),
+    "strings": (
+        lambda a: REGRESSION.predict(a.theta, a.x.astype(str)),
+        TypeError,
+        "floating-point numbers, got x of type <U",
+    ),
     "objects": (lambda a: REGRESSION.predict(a.theta, a.x.astype(object)), TypeError, "got x of type object"),
     "complex": (lambda a: REGRESSION.predict(a.theta, a.x + 0j), TypeError, "got x of type complex64"),
     "an empty batch": (
@@ -386,13 +462,21 @@ ARRAYS: dict[str, tuple[Callable[[Given], Any], type[Exception], str]] = {
         ValueError,
         r"targets of shape \(8,\) do not match outputs of shape \(8, 1\); reshape the targets to \(8, 1\)",
     ),
-    "x on torch": (lambda a: REGRESSION.predict(a.theta, torch(a.x)), TypeError, "x and theta must be of one library, got torch and numpy"),
+    "x on torch": (
+        lambda a: REGRESSION.predict(a.theta, torch(a.x)),
+        TypeError,
+        "x and theta must be of one library, got torch and numpy",
+    ),
     "theta on torch": (
         lambda a: REGRESSION.loss_and_gradient(tuple(torch(v) for v in a.theta), a.x, a.t, MSE),
         TypeError,
         "x and theta must be of one library, got numpy and torch; dlarray.to_device moves arrays",
     ),
-    "t on torch": (lambda a: REGRESSION.loss_and_gradient(a.theta, a.x, torch(a.t), MSE), TypeError, "(?i)namespace|library"),
+    "t on torch": (
+        lambda a: REGRESSION.loss_and_gradient(a.theta, a.x, torch(a.t), MSE),
+        TypeError,
+        "(?i)namespace|library",
+    ),
     "two devices": (
         lambda a: REGRESSION.predict(tuple(strict(v, "device1") for v in a.theta), strict(a.x, "device2")),
         ValueError,
@@ -403,14 +487,34 @@ ARRAYS: dict[str, tuple[Callable[[Given], Any], type[Exception], str]] = {
         ValueError,
         "device1.*can not be combined",
     ),
-    "theta a number": (lambda a: REGRESSION.predict(5, a.x), TypeError, "tuple of vectors, as init.. returns it, got int"),
+    "theta a number": (
+        lambda a: REGRESSION.predict(5, a.x),
+        TypeError,
+        "tuple of vectors, as init.. returns it, got int",
+    ),
     "theta an array": (lambda a: REGRESSION.predict(a.theta[0], a.x), TypeError, "tuple of vectors.*got ndarray"),
     "theta of lists": (lambda a: REGRESSION.predict((a.theta[0].tolist(),), a.x), TypeError, "got a list in it"),
-    "theta too short": (lambda a: REGRESSION.predict((a.theta[0][:-1],), a.x), ValueError, r"lengths \[256\], got shapes \[\(255,\)\]"),
-    "theta with two axes": (lambda a: REGRESSION.predict((a.theta[0][None],), a.x), ValueError, r"got shapes \[\(1, 256\)\]"),
+    "theta too short": (
+        lambda a: REGRESSION.predict((a.theta[0][:-1],), a.x),
+        ValueError,
+        r"lengths \[256\], got shapes \[\(255,\)\]",
+    ),
+    "theta with two axes": (
+        lambda a: REGRESSION.predict((a.theta[0][None],), a.x),
+        ValueError,
+        r"got shapes \[\(1, 256\)\]",
+    ),
     "theta empty": (lambda a: REGRESSION.predict((), a.x), ValueError, r"lengths \[256\], got shapes \[\]"),
-    "no buffers": (lambda a: NORMED.predict(NORMED.init(0, "cpu"), a.x), ValueError, "give buffers=, from init_buffers"),
-    "other buffers": (lambda a: NORMED.predict(NORMED.init(0, "cpu"), a.x, (a.theta[0],)), ValueError, r"lengths \[128\]"),
+    "no buffers": (
+        lambda a: NORMED.predict(NORMED.init(0, "cpu"), a.x),
+        ValueError,
+        "give buffers=, from init_buffers",
+    ),
+    "other buffers": (
+        lambda a: NORMED.predict(NORMED.init(0, "cpu"), a.x, (a.theta[0],)),
+        ValueError,
+        r"lengths \[128\]",
+    ),
     "batch norm of one row": (
         lambda a: NORMED.forward(NORMED.init(0, "cpu"), a.x[:1]),
         ValueError,
@@ -421,13 +525,21 @@ ARRAYS: dict[str, tuple[Callable[[Given], Any], type[Exception], str]] = {
         ValueError,
         "give key=, from dlarray.random.key_words",
     ),
-    "g a list": (lambda a: dl.Adam().step(a.theta[0], a.theta[0].tolist(), a.state[0]), TypeError, "one library, got ndarray and list"),
+    "g a list": (
+        lambda a: dl.Adam().step(a.theta[0], a.theta[0].tolist(), a.state[0]),
+        TypeError,
+        "one library, got ndarray and list",
+    ),
     "theta a list to an optimizer": (
         lambda a: dl.Adam().step(a.theta[0].tolist(), a.theta[0], a.state[0]),
         TypeError,
         "one library, got list and ndarray",
     ),
-    "g on torch": (lambda a: dl.Adam().step(a.theta[0], torch(a.theta[0]), a.state[0]), TypeError, "one library, got ndarray and Tensor"),
+    "g on torch": (
+        lambda a: dl.Adam().step(a.theta[0], torch(a.theta[0]), a.state[0]),
+        TypeError,
+        "one library, got ndarray and Tensor",
+    ),
     "g of another shape": (
         lambda a: dl.Adam().step(a.theta[0], a.theta[0][:-1], a.state[0]),
         ValueError,
@@ -436,7 +548,11 @@ ARRAYS: dict[str, tuple[Callable[[Given], Any], type[Exception], str]] = {
     "a number for g": (lambda a: dl.Adam().step(a.theta[0], np.array(1.0), a.state[0]), ValueError, r"got \(\)"),
     "a list to a schedule": (lambda a: dl.CosineDecay(0.1, 10)([1.0, 2.0]), TypeError, "list"),
     "a list to an activation": (lambda a: dl.ReLU().forward([1.0]), TypeError, "list"),
-    "a list to be moved": (lambda a: dl.to_device([1.0], "cpu"), TypeError, "moves arrays, got list; dlarray.asarray makes one"),
+    "a list to be moved": (
+        lambda a: dl.to_device([1.0], "cpu"),
+        TypeError,
+        "moves arrays, got list; dlarray.asarray makes one",
+    ),
     "a list to be brought home": (lambda a: dl.to_numpy([1.0]), TypeError, "list"),
 }
 
@@ -476,18 +592,30 @@ TRAINED = fit()
 
 ASKED: dict[str, Case] = {
     "a list": (lambda: TRAINED.predict(X.tolist()), TypeError, "x must be an array, got list"),
-    "other features": (lambda: TRAINED.predict(X[:, :3]), ValueError, "the model takes 4 inputs, got x with 3 features"),
+    "other features": (
+        lambda: TRAINED.predict(X[:, :3]),
+        ValueError,
+        "the model takes 4 inputs, got x with 3 features",
+    ),
     "x 1-D": (lambda: TRAINED.classify(X[0]), ValueError, r"x must have two axes.*\(4,\)"),
     "no rows": (lambda: TRAINED.predict(X[:0]), ValueError, "x holds no examples"),
     "nan": (lambda: TRAINED.outputs(with_one(X, np.nan)), ValueError, "must be finite, got nan in row 2, column 1"),
-    "too large": (lambda: TRAINED.predict(with_one(X, 1e40)), ValueError, r"must fit into float32, got 1e\+40 in row 2"),
+    "too large": (
+        lambda: TRAINED.predict(with_one(X, 1e40)),
+        ValueError,
+        r"must fit into float32, got 1e\+40 in row 2",
+    ),
     "objects": (lambda: TRAINED.predict(X.astype(object)), TypeError, "real numbers, got dtype object"),
     "another library": (
         lambda: TRAINED.predict(torch(X)),
         TypeError,
         r"the model is on cpu, got x on torch:cpu: dlarray.to_device\(x, 'cpu'\) moves it",
     ),
-    "another library to be measured": (lambda: TRAINED.evaluate(torch(X), torch(LABELS)), TypeError, "got x on torch:cpu"),
+    "another library to be measured": (
+        lambda: TRAINED.evaluate(torch(X), torch(LABELS)),
+        TypeError,
+        "got x on torch:cpu",
+    ),
     "another device": (
         lambda: fit(device="strict:device1").predict(strict(X, "device2")),
         ValueError,
@@ -496,7 +624,11 @@ ASKED: dict[str, Case] = {
     "batch size 0": (lambda: TRAINED.predict(X, batch_size=0), ValueError, "batch_size must be at least 1, got 0"),
     "batch size 0 to measure": (lambda: TRAINED.evaluate(X, LABELS, batch_size=0), ValueError, "at least 1, got 0"),
     "rows differ": (lambda: TRAINED.evaluate(X, LABELS[:5]), ValueError, "as many rows"),
-    "an unknown metric": (lambda: TRAINED.evaluate(X, LABELS, ["recal"]), ValueError, "unknown metric 'recal', did you mean 'recall'"),
+    "an unknown metric": (
+        lambda: TRAINED.evaluate(X, LABELS, ["recal"]),
+        ValueError,
+        "unknown metric 'recal', did you mean 'recall'",
+    ),
     "classes of numbers": (
         lambda: fit(y=NUMBERS, model=REGRESSION).classify(X),
         ValueError,
@@ -603,7 +735,9 @@ def test_views_of_any_kind_work(on: On) -> None:
 
 
 def test_a_batch_larger_than_all_examples_is_a_warning_and_all_of_them() -> None:
-    with pytest.warns(UserWarning, match="batch_size 100 is more than the 8 examples there are: all of them are used") as told:
+    with pytest.warns(
+        UserWarning, match="batch_size 100 is more than the 8 examples there are: all of them are used"
+    ) as told:
         large = fit(batch_size=100)
     assert told[0].filename == __file__  # where the user wrote it, not inside dlarray
     assert same(large, fit(batch_size=None))
@@ -638,7 +772,9 @@ def test_a_batch_whose_weights_are_all_0_teaches_nothing() -> None:
         assert trained.history.steps[1] > 0
 
 
-@pytest.mark.parametrize("kind", [dl.BatchNorm, dl.LayerNorm, dl.RMSNorm, dl.Dropout, dl.ELU, dl.LeakyReLU, dl.Swish, dl.CELU])
+@pytest.mark.parametrize(
+    "kind", [dl.BatchNorm, dl.LayerNorm, dl.RMSNorm, dl.Dropout, dl.ELU, dl.LeakyReLU, dl.Swish, dl.CELU]
+)
 def test_numpy_s_numbers_in_a_configuration_do_not_promote(kind: type[dl.Layer]) -> None:
     layer = kind(np.float64(0.5))
     trained = fit(model=dl.MLP(4, [dl.Dense(4), layer, dl.Dense(3)]))
@@ -676,7 +812,9 @@ def test_divergence_names_the_step_and_keeps_the_last_good_weights(on: On) -> No
     """NumPy's own warnings of overflow do not come before it: the error says it once."""
     error = diverging(on.device, dtype=on.dtype, epochs=400)
     good = error.trained
-    assert re.match(r"the loss became (inf|nan) at step \d+: the weights have diverged\. A smaller learning rate", str(error))
+    assert re.match(
+        r"the loss became (inf|nan) at step \d+: the weights have diverged\. A smaller learning rate", str(error)
+    )
     assert f"at step {error.step}:" in str(error)
     assert all(np.all(np.isfinite(on.numpy(v))) for v in good.theta)
     assert np.all(np.isfinite(good.history.steps))

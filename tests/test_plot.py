@@ -52,12 +52,20 @@ def test_learning_curves_show_every_step_and_the_epochs_where_they_end() -> None
     assert (x.tolist(), y.tolist()) == ([1, 2, 3, 4, 5, 6], [4, 4, 2, 2, 1, 1])
     assert [v.tolist() for v in found["validation"]] == [[2, 4, 6], [5, 3, 2]]
     assert [v.tolist() for v in found["training, mean of an epoch"]] == [[2, 4, 6], [4, 2, 1]]
-    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title(), ax.get_yscale()) == ("step", "loss", "Learning curves", "log")
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title(), ax.get_yscale()) == (
+        "step",
+        "loss",
+        "Learning curves",
+        "log",
+    )
     assert [text.get_text() for text in ax.get_legend().get_texts()] == list(found)
 
 
 def test_without_validation_there_is_no_curve_of_it() -> None:
-    assert list(lines(plot.learning_curves(history(loss=[2.0])))) == ["training, each step", "training, mean of an epoch"]
+    assert list(lines(plot.learning_curves(history(loss=[2.0])))) == [
+        "training, each step",
+        "training, mean of an epoch",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +78,9 @@ def test_without_validation_there_is_no_curve_of_it() -> None:
     ],
     ids=str,
 )
-def test_losses_that_have_no_logarithm_are_drawn_on_a_plain_axis(columns: dict[str, list[float]], tmp_path: Path) -> None:
+def test_losses_that_have_no_logarithm_are_drawn_on_a_plain_axis(
+    columns: dict[str, list[float]], tmp_path: Path
+) -> None:
     ax = plot.learning_curves(history(**columns))
     assert ax.get_yscale() == "linear"
     plot.save(ax.figure, tmp_path / "curves.png")
@@ -103,7 +113,9 @@ def test_the_confusion_matrix_is_written_out_cell_by_cell() -> None:
     assert all((t.get_color() == plot.BLUE) == (row == column) for (row, column), t in cells.items())
     assert ax.get_title() == "Confusion matrix: 33 of 36 right"
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted class", "true class")
-    assert [t.get_text() for t in ax.get_xticklabels()] == [t.get_text() for t in ax.get_yticklabels()] == ["0", "1", "2"]
+    assert (
+        [t.get_text() for t in ax.get_xticklabels()] == [t.get_text() for t in ax.get_yticklabels()] == ["0", "1", "2"]
+    )
 
 
 def test_a_matrix_without_mistakes_can_be_drawn() -> None:
@@ -166,7 +178,10 @@ def overlapping(figure: Any) -> list[tuple[str, str]]:
         (a, b)
         for i, (a, one) in enumerate(boxes)
         for b, other in boxes[i + 1 :]
-        if one.width and other.width and one.shrunk(0.9, 0.9).overlaps(other.shrunk(0.9, 0.9)) and one.bounds != other.bounds
+        if one.width
+        and other.width
+        and one.shrunk(0.9, 0.9).overlaps(other.shrunk(0.9, 0.9))
+        and one.bounds != other.bounds
     ]
 
 
@@ -239,4 +254,9 @@ def test_without_scikit_learn_the_remedy_is_said() -> None:
 
 
 def test_reading_the_module_imports_no_matplotlib() -> None:
-    assert python("import sys, dlarray.plot, dlarray.datasets; print('matplotlib' in sys.modules, 'sklearn' in sys.modules)") == "False False"
+    assert (
+        python(
+            "import sys, dlarray.plot, dlarray.datasets; print('matplotlib' in sys.modules, 'sklearn' in sys.modules)"
+        )
+        == "False False"
+    )

@@ -98,7 +98,9 @@ def test_training_saving_and_loading_on_the_cpu_import_no_other_library(tmp_path
 
 
 def test_using_one_name_imports_no_more_than_it_needs() -> None:
-    code = "import sys, dlarray; dlarray.ReLU; print('dlarray.training' in sys.modules, 'dlarray.losses' in sys.modules)"
+    code = (
+        "import sys, dlarray; dlarray.ReLU; print('dlarray.training' in sys.modules, 'dlarray.losses' in sys.modules)"
+    )
     assert python(code) == "False False"
 
 
