@@ -65,7 +65,7 @@ for name, (weight, colour, marker) in STARTS.items():
     accuracy = trained.history["validation_accuracy"]
     print(f"{name:10} {outputs[0]:>18.2e} {outputs[-1]:>10.1e} {gradients[0]:>20.1e} {accuracy[-1]:>14.1%}")
     if name == "equal":
-        W = dlarray.to_numpy(trained.trained.parameters["0.W"])
+        W = dlarray.to_numpy(trained.parameters["0.W"])
         nodes_apart, inputs_apart = np.max(np.ptp(W, axis=1)), np.max(np.ptp(W, axis=0))
     style = {"color": colour, "marker": marker, "markersize": 5, "label": name}
     left.plot(range(1, LAYERS + 1), outputs, **style)
