@@ -1,0 +1,14 @@
+"""The planner: a whole step traced once, fused, planned and replayed, for libraries that have no compiler of their own.
+
+    fast = compile(step)                 step(state, batch) -> (state, loss), plain array-API code
+    state, loss = fast(state, batch)     the same numbers, sooner
+    print(explain(program))              for a program in fast.programs.values()
+
+symbols and namespace run the step without numbers; graph holds what it computes; grouping and lowering make kernels of
+it, which loops defines; memory says where values lie; replay repeats the plan; ufuncs runs kernels on NumPy.
+"""
+
+from dlarray.planner.compiled import Compiled, PlannerWarning, Program, compile  # noqa: A004 - the field's word
+from dlarray.planner.explain import explain
+
+__all__ = ["Compiled", "PlannerWarning", "Program", "compile", "explain"]

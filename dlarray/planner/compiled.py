@@ -1,0 +1,193 @@
+"""``compile(step)``: one program for each set of shapes and dtypes, checked against the eager step at its first use.
+
+The eager step is always right. The first call of each program runs it on the caller's arrays, and the plan on copies of
+them; where they do not agree, or where the step cannot be traced, the eager step stays and a warning says why.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from operator import is_not
+from typing import Any
+
+import numpy as np
+
+from dlarray.check import one_of
+from dlarray.planner.agreement import copies, difference, rounding_noise
+from dlarray.planner.graph import Graph
+from dlarray.planner.loops import Executor
+from dlarray.planner.memory import Plan, make_plan
+from dlarray.planner.namespace import Namespace
+from dlarray.planner.node import Node
+from dlarray.planner.numba_executor import numba_loops
+from dlarray.planner.replay import Replay
+from dlarray.planner.symbols import Symbol
+from dlarray.planner.trees import builder, flatten, unflatten
+from dlarray.planner.ufuncs import ufuncs
+
+__all__ = ["EXECUTORS", "Compiled", "PlannerWarning", "Program", "compile", "trace"]
+
+EXECUTORS: dict[str, Executor] = {"ufuncs": ufuncs, "numba": numba_loops}
+"""What can run kernels, by name. Numba is imported when the first kernel is bound."""
+
+MANY = 64
+
+_Step = Callable[[Any, Any], tuple[Any, Any]]
+
+
+class PlannerWarning(UserWarning):
+    """A step runs eagerly, slower than it could."""
+
+
+class Program:
+    """A plan for one set of shapes and dtypes, and what it is bound to."""
+
+    def __init__(self, step: _Step, state: Any, batch: Any, executor: Executor) -> None:
+        self.executor = executor
+        self.given = (flatten(state, []), flatten(batch, []))
+        """The structures of what the step is given."""
+        self.graph, inputs, self.structure, outputs, self.moving = trace(step, state, batch)
+        self._build = builder(self.structure)
+        same_tree = _first_part(self.structure) == self.given[0]
+        donated = {
+            i: inputs[i]
+            for i in range(self.moving if same_tree else 0)
+            if outputs[i].shape == inputs[i].shape and outputs[i].dtype == inputs[i].dtype
+        }
+        self.plan: Plan = make_plan(self.graph, outputs, donated)
+        self._bound: Replay | None = None
+
+    def run(self, state: Sequence[np.ndarray], batch: Sequence[np.ndarray]) -> tuple[Any, Any]:
+        """One step. Writes into the state's arrays."""
+        if self._bound is None or any(map(is_not, state, self._bound.leaves)):
+            self._bound = Replay(self.plan, [*state, *batch], self.moving, self.executor)
+        return self._build(self._bound(batch))
+
+    def is_ready(self, given: Any, state: Sequence[Any], batch: Sequence[Any]) -> bool:
+        """Whether these are the arrays of the step before, with a batch like the one before."""
+        if self._bound is None or given != self.given:
+            return False
+        leaves = self._bound.leaves
+        return not any(map(is_not, state, leaves)) and all(
+            type(a) is np.ndarray
+            and a.shape == b.shape
+            and a.dtype is b.dtype
+            and a.flags.c_contiguous
+            and a.flags.aligned
+            for a, b in zip(batch, leaves[self.moving :], strict=True)
+        )
+
+
+def _first_part(structure: Any) -> Any:
+    """What a tree, a tuple, has in its first place."""
+    return structure[2][0] if structure is not None and structure[0] is tuple and structure[2] else "none"
+
+
+def trace(step: _Step, state: Any, batch: Any) -> tuple[Graph, list[Node], Any, list[Node], int]:
+    """Run a step on symbols.
+
+    Returns the graph, its inputs, the structure of what comes out, its leaves, and how many inputs are the state's.
+    """
+    graph = Graph()
+    Namespace(graph)
+    leaves: list[Any] = []
+    structures = [flatten(state, leaves)]
+    moving = len(leaves)
+    structures.append(flatten(batch, leaves))
+    inputs = [graph.input(i, a.shape, a.dtype) for i, a in enumerate(leaves)]
+    symbols = iter([Symbol(graph, n, lent=i >= moving) for i, n in enumerate(inputs)])
+    result = step(*(unflatten(s, symbols) for s in structures))
+    made: list[Any] = []
+    structure = flatten(result, made, (Symbol, np.ndarray, np.generic))
+    outputs = [m.node if isinstance(m, Symbol) else graph.lift(m) for m in made]
+    return graph, inputs, structure, outputs, moving
+
+
+class Compiled:
+    """A step that is planned for the shapes it meets. ``programs`` holds the plans made so far."""
+
+    def __init__(self, step: _Step, executor: Executor, check: bool) -> None:
+        self.step = step
+        self.programs: dict[Any, Program | None] = {}
+        """By structure, shapes and dtypes; None where the step runs eagerly."""
+        self._executor = executor
+        self._check = check
+        self._latest: Program | None = None
+
+    def __call__(self, state: Any, batch: Any) -> tuple[Any, Any]:
+        """The next state and the loss. Consumes the state."""
+        old: list[Any] = []
+        new: list[Any] = []
+        structure = (flatten(state, old), flatten(batch, new))
+        if self._latest is not None and self._latest.is_ready(structure, old, new):
+            return self._latest.run(old, new)
+        signature = (structure, tuple([(a.shape, a.dtype) for a in old]), tuple([(a.shape, a.dtype) for a in new]))
+        try:
+            program = self.programs[signature]
+        except KeyError:
+            return self._first(signature, state, batch)
+        except TypeError:  # something in the trees cannot be hashed
+            return self.step(state, batch)
+        if program is None or not _can_be_bound(old, new):
+            return self.step(state, batch)
+        self._latest = program
+        arrays: list[np.ndarray] = [a if isinstance(a, np.ndarray) else np.array(a) for a in old]
+        return program.run(
+            arrays, [a if a.flags.c_contiguous else np.ascontiguousarray(a) for a in map(np.asarray, new)]
+        )
+
+    def _first(self, signature: Any, state: Any, batch: Any) -> tuple[Any, Any]:
+        """Make a program and, unless told otherwise, hold its first step against the eager one."""
+        program: Program | None = None
+        why = f"it has {MANY} programs: a Python number in the state or the batch changes from step to step"
+        if len(self.programs) < MANY:
+            try:
+                program = Program(self.step, state, batch, self._executor)
+            except Exception as error:
+                why = f"it cannot be traced: {type(error).__name__}: {error}"
+        if program is not None and not self._check:
+            self.programs[signature] = program
+            return self(state, batch)
+        before = (copies(state), copies(batch))
+        result = self.step(state, batch)
+        if program is not None:
+            try:
+                planned = program.run(*map(copies, before))
+                why = difference(result, planned, before[0])
+                if why:
+                    noise = rounding_noise(self.step, program.given, before, result)
+                    why = difference(result, planned, before[0], noise)
+            except Exception as error:
+                why = f"its plan fails: {type(error).__name__}: {error}"
+            program = None if why else program
+        if program is None:
+            warnings.warn(f"the step runs eagerly, uncompiled, because {why}", PlannerWarning, stacklevel=4)
+        self.programs[signature] = program
+        return result
+
+
+def compile(step: _Step, executor: str | Executor = "ufuncs", check: bool = True) -> Compiled:  # noqa: A001 - the field's word
+    """A faster ``step(state, batch) -> (state, loss)`` for NumPy's arrays.
+
+    The state is consumed: what it was is written over. ``executor`` is what runs the kernels. With ``check`` the first
+    step of each program runs eagerly too, and the two must agree as ``agreement.difference`` says: to rounding. Raises
+    ValueError where there is no such executor.
+    """
+    if isinstance(executor, str):
+        executor = EXECUTORS[one_of("executor", executor, EXECUTORS)]
+    return Compiled(step, executor, check)
+
+
+def _can_be_bound(state: Sequence[Any], batch: Sequence[Any]) -> bool:
+    """Whether the state can be written in place: in rows, writeable, and no array in the memory of another."""
+    arrays: list[np.ndarray] = [a for a in state if isinstance(a, np.ndarray)]
+    if not all(a.dtype.isnative and a.flags.aligned for a in (*state, *batch)):
+        return False
+    if not all(a.flags.c_contiguous and a.flags.writeable for a in arrays):
+        return False
+    if any(np.may_share_memory(a, b) for a in arrays for b in batch):
+        return False
+    spans = sorted((a.ctypes.data, a.ctypes.data + a.nbytes) for a in arrays if a.size)
+    return all(stop <= start for (_, stop), (start, _) in pairwise(spans))

@@ -1,0 +1,135 @@
+"""Kernels as machine code: printed, compiled by Numba, kept on disk, and bound to their arrays.
+
+The printed text of a kernel is a file named by its hash, so Numba's own cache finds the machine code again in the next
+process. The folder is ``$DLARRAY_CACHE``, or dlarray in the user's cache folder; where it cannot be written a folder
+for this process alone takes its place. Files are made beside their place and moved there, so many processes may share.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from dlarray.planner.block import Block, same_memory
+from dlarray.planner.loops import Bound, Call
+from dlarray.planner.numba_expressions import LIBRARY
+from dlarray.planner.numba_places import layout_for
+from dlarray.planner.numba_printer import source, workspace
+
+__all__ = ["available", "cache_folder", "compiled", "module_text", "numba_loops"]
+
+HINT = "the fast executor of the planner needs Numba: pip install 'dlarray[fast]'"
+
+
+def available() -> bool:
+    """Whether Numba can be imported; it is not imported to find out."""
+    return importlib.util.find_spec("numba") is not None
+
+
+def cache_folder() -> Path:
+    """Where printed kernels and their machine code are kept."""
+    if own := os.environ.get("DLARRAY_CACHE"):
+        return Path(own)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "dlarray"
+
+
+@cache
+def _versions() -> str:
+    """What else than its text a kernel's machine code depends on: Numba, and the functions that it inlines."""
+    try:
+        import numba
+    except ImportError as error:
+        raise ImportError(HINT, name="numba") from error
+    digest = hashlib.sha256()
+    for name in ("mathematics", "numba_memory"):
+        digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
+    return f"Numba {numba.__version__}, functions {digest.hexdigest()[:16]}"
+
+
+def module_text(function: str) -> str:
+    """The module that holds a printed function."""
+    used = sorted(f"{name}_{dtype}" for name in LIBRARY for dtype in ("float32", "float64"))
+    functions = [
+        f'{n} = FUNCTIONS["{n.rpartition("_")[2]}"]["{n.rpartition("_")[0]}"]' for n in used if f"{n}(" in function
+    ]
+    return "\n".join(
+        [
+            f"# {_versions()}",
+            "import numpy as np",
+            "from numba import njit, types",
+            "",
+            "from dlarray.planner.mathematics import FUNCTIONS",
+            "from dlarray.planner.numba_memory import advance, item, load, local, pointer, store",
+            "",
+            *functions,
+            "",
+            "",
+            '@njit(types.void(types.int64), error_model="numpy", nogil=True, cache=True, no_cfunc_wrapper=True)',
+            function,
+        ]
+    )
+
+
+@cache
+def compiled(function: str) -> Callable[[int], None]:
+    """The machine code of a printed function: from this process, from the disk, or made now."""
+    text = module_text(function)
+    name = f"dlarray_kernel_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+    try:
+        path = _kept(cache_folder() / f"{name}.py", text)
+    except OSError:
+        path = _kept(_own_folder() / f"{name}.py", text)
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # Numba's cache looks its function's module up
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module.kernel
+
+
+@cache
+def _own_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="dlarray-kernels-"))
+
+
+def _kept(path: Path, text: str) -> Path:
+    """See that the file holds the text. A file that does is left as it is, for Numba's cache goes by its date."""
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".py", dir=path.parent, text=True)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        try:
+            os.link(temporary, path)  # unlike a rename it leaves the file of a faster process, and its date, alone
+        except OSError:
+            os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return path
+
+
+def numba_loops(call: Call) -> Bound:
+    """Compile the kernel of a call where that has not been done, and bind it to the call's arrays."""
+    layout = layout_for(call.kernel, call.rows, call.cols)
+    function = compiled(source(call.kernel, layout, same_memory(call)))
+    block = Block(call, workspace(call.kernel, layout, call.cols))
+    return Bound([(function, block)], block.move)

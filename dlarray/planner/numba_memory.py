@@ -1,0 +1,104 @@
+"""Memory as Numba's kernels see it: addresses, typed pointers, and what does not overlap.
+
+The compiler may vectorise a loop only where it knows that no store changes what a later load reads. An array of Numba
+does not tell it, and its checks at run time give up beyond a few arrays. So each load and store names the *scope* it
+belongs to: scope k (0, 1, …) is the memory of one output or buffer, and -1 that of all inputs that are no outputs. What
+lies in one scope overlaps no other scope. Indices count items, and are neither checked nor wrapped.
+"""
+
+# pyright: basic
+# The functions below make LLVM's instructions; llvmlite and Numba's extension interface have no types.
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+__all__ = ["advance", "item", "load", "local", "pointer", "store"]
+
+
+@intrinsic
+def pointer(_typing, address, dtype):
+    """The pointer to items of a dtype at an address, an int64."""
+    result = types.CPointer(dtype.instance_type)
+
+    def generate(context, builder, _signature, args):
+        return builder.inttoptr(args[0], context.get_value_type(result))
+
+    return result(types.int64, dtype), generate
+
+
+@intrinsic
+def advance(_typing, base, count):
+    """The pointer some items further on."""
+
+    def generate(_context, builder, _signature, args):
+        return builder.gep(args[0], [args[1]], inbounds=True)
+
+    return base(base, types.int64), generate
+
+
+@intrinsic(prefer_literal=True)
+def local(_typing, dtype, count):
+    """A buffer of a literal number of items on the stack, not initialised."""
+    result = types.CPointer(dtype.instance_type)
+    length = count.literal_value
+
+    def generate(context, builder, _signature, _args):
+        item = context.get_data_type(dtype.instance_type)
+        buffer = cgutils.alloca_once(builder, ir.ArrayType(item, length))
+        buffer.align = 64
+        return builder.bitcast(buffer, context.get_value_type(result))
+
+    return result(dtype, count), generate
+
+
+@intrinsic
+def item(_typing, base, index):
+    """The item at an index of memory that is not written."""
+
+    def generate(context, builder, _signature, args):
+        data = builder.load(builder.gep(args[0], [args[1]], inbounds=True))
+        return context.data_model_manager[base.dtype].from_data(builder, data)
+
+    return base.dtype(base, types.int64), generate
+
+
+@intrinsic(prefer_literal=True)
+def load(_typing, base, index, scope, scopes):
+    """The item at an index, in one of a literal number of scopes."""
+    dtype, own, number = base.dtype, scope.literal_value, scopes.literal_value
+
+    def generate(context, builder, _signature, args):
+        item = builder.load(builder.gep(args[0], [args[1]], inbounds=True))
+        _annotate(builder.module, item, own, number)
+        return context.data_model_manager[dtype].from_data(builder, item)
+
+    return dtype(base, types.int64, scope, scopes), generate
+
+
+@intrinsic(prefer_literal=True)
+def store(_typing, base, index, value, scope, scopes):
+    """Write the item at an index, in one of a literal number of scopes. The value has the pointer's dtype."""
+    dtype, own, number = base.dtype, scope.literal_value, scopes.literal_value
+
+    def generate(context, builder, _signature, args):
+        item = context.data_model_manager[dtype].as_data(builder, args[2])
+        done = builder.store(item, builder.gep(args[0], [args[1]], inbounds=True))
+        _annotate(builder.module, done, own, number)
+        return context.get_dummy_value()
+
+    return types.none(base, types.int64, dtype, scope, scopes), generate
+
+
+def _annotate(module, instruction, own, number):
+    """Say that an access belongs to its own scope, and to none of the others."""
+    domain = module.add_metadata(["dlarray kernel"])
+    scopes = [module.add_metadata([f"dlarray scope {k}", domain]) for k in range(number)]
+    others = scopes[:own] + scopes[own + 1 :] if own >= 0 else scopes
+    if own >= 0:
+        instruction.set_metadata("alias.scope", module.add_metadata([scopes[own]]))
+    if others:
+        instruction.set_metadata("noalias", module.add_metadata(others))

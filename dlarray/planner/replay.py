@@ -1,0 +1,242 @@
+"""Replay: a plan bound to arrays is a flat list of calls, done again at every step.
+
+The state's arrays are the caller's own and are bound where they lie; when other arrays come, the plan is bound anew.
+The batch lies elsewhere at every step: products and eager calls are told where, and what kernels read is copied to a
+fixed place, unless the executor can be told too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from dlarray.planner.loops import Bound, Call, Executor
+from dlarray.planner.memory import Plan
+from dlarray.planner.node import LEAVES, VIEWS, Form, Node, root, view_of
+
+__all__ = ["Replay"]
+
+ALIGNMENT = 64
+"""Bytes on a multiple of which buffers start: a line of the cache, and the widest vectors."""
+
+_Step = tuple[Callable[..., Any], Sequence[Any]]
+
+
+class Replay:
+    """A plan bound to the leaves of one state.
+
+    ``leaves`` are all inputs of the step; from ``moving`` on they are the batch's.
+    """
+
+    def __init__(self, plan: Plan, leaves: Sequence[Any], moving: int, executor: Executor) -> None:
+        self.plan = plan
+        self.leaves: list[np.ndarray] = list(leaves)
+        self._moving = moving
+        self._executor = executor
+        self._buffers = [_aligned(n) for n in plan.buffers]
+        self._wholes = {u.outputs[0].number: u.outputs[0] for u in plan.units if u.op == "concat"}
+        self._arrays: dict[Node, np.ndarray] = {}
+        self._staged: dict[int, np.ndarray] = {}
+        self._patches: dict[int, list[Callable[[np.ndarray], None]]] = {}
+        self._first: list[_Step] = []
+        self._steps: list[_Step] = []
+        self._results = self._bind_outputs()
+        for unit in plan.units:
+            bind = {"group": self._bind_kernel, "concat": self._bind_concat}.get(unit.op, self._bind_library)
+            bind(unit)
+        self._steps += self._last
+
+    def __call__(self, batch: Sequence[np.ndarray]) -> list[Any]:
+        """One step on these leaves of the batch: the arrays and numbers of its outputs."""
+        for i, array in enumerate(batch, self._moving):
+            if self.leaves[i] is not array:
+                self.leaves[i] = array
+                for patch in self._patches.get(i, ()):
+                    patch(array)
+        for i, copy in self._staged.items():
+            np.copyto(copy, self.leaves[i])
+        for function, args in self._first:
+            function(*args)
+        for function, args in self._steps:
+            function(*args)
+        return [a if given else a[()] if a.ndim == 0 else a.copy() for a, given in self._results]
+
+    # Where values lie
+
+    def array(self, node: Node) -> np.ndarray:
+        """The memory of a value, for all steps. The batch's leaves are staged: copied to one place."""
+        if node not in self._arrays:
+            self._arrays[node] = self._found(node)
+        return self._arrays[node]
+
+    def _found(self, node: Node) -> np.ndarray:
+        if node.op in VIEWS:
+            return view_of(self.array(node.args[0]), node)
+        if node.op == "input":
+            if node.attribute < self._moving:
+                return self.leaves[int(node.attribute)]
+            return self._staged.setdefault(node.attribute, np.empty(node.shape, node.dtype))
+        if node.op in LEAVES:
+            return self._constant(node)
+        place = self.plan.places[node]
+        if place.kind == "input":
+            return self.leaves[place.number].reshape(node.shape)
+        if place.kind == "slice":
+            whole = self.array(self._wholes[place.number])
+            return whole[place.start : place.start + node.size].reshape(node.shape)
+        return self._buffers[place.number][: node.nbytes].view(node.dtype).reshape(node.shape)
+
+    def _constant(self, node: Node) -> np.ndarray:
+        if node.op == "array":
+            return self.plan.graph.arrays[int(node.attribute)]
+        if node.op == "index":
+            return np.arange(node.size).astype(node.dtype).reshape(node.shape)
+        return np.full(node.shape, node.attribute, node.dtype)
+
+    def _is_moving(self, node: Node) -> bool:
+        base = root(node)
+        return base.op == "input" and base.attribute >= self._moving
+
+    def _array_now(self, node: Node) -> np.ndarray:
+        """The memory of a value in this step: what belongs to the batch lies elsewhere in the next."""
+        return _follow(self.leaves[int(root(node).attribute)], node) if self._is_moving(node) else self.array(node)
+
+    # What is done
+
+    def _bind_kernel(self, unit: Any) -> None:
+        """A kernel. What it reads of the batch is staged, unless the executor can be told where it lies now."""
+        body = self.plan.bodies[unit]
+        moving = {i: n for i, n in enumerate(body.inputs) if self._is_moving(n)}
+        outputs = [
+            _shaped(self.array(n), body.kernel.kind(v), body.domain)
+            for n, v in zip(body.outputs, body.kernel.outputs, strict=True)
+        ]
+
+        def bound_to(find: Callable[[Node], np.ndarray]) -> Bound:
+            kinds = [given.kind for given in body.kernel.inputs]
+            inputs = [_shaped(find(n), kind, body.domain) for n, kind in zip(body.inputs, kinds, strict=True)]
+            return self._executor(Call(body.kernel, *body.domain, body.constants, inputs, outputs))
+
+        bound = bound_to(self._array_now)
+        if moving and bound.move is None:
+            bound = bound_to(self.array)
+        elif bound.move is not None:
+            for i, node in moving.items():
+                patch = _Move(bound.move, i, node, body.kernel.inputs[i].kind, body.domain)
+                self._patches.setdefault(root(node).attribute, []).append(patch)
+        self._steps += bound.steps
+
+    def _bind_library(self, unit: Any) -> None:
+        """A product, which writes into its place, or an eager call, whose result is copied there."""
+        node: Node = unit.outputs[0]
+        args: list[Any] = [None] * len(node.args)
+        for i, operand in enumerate(node.args):
+            args[i] = self._array_now(operand)
+            if self._is_moving(operand):
+                self._patches.setdefault(root(operand).attribute, []).append(_Patch(args, i, operand))
+        out = self.array(node)
+        if node.op == "matmul":
+            args.append(out)
+            self._steps.append((np.matmul, args))
+        else:
+            self._steps.append((_Eager(node, out), args))
+
+    def _bind_concat(self, unit: Any) -> None:
+        """Parts that are not computed in their slices are copied; constant ones once and for all."""
+        node: Node = unit.outputs[0]
+        whole, start = self.array(node), 0
+        for part in node.args:
+            target = whole[start : start + part.size]
+            start += part.size
+            if part.op in ("full", "index"):
+                target[...] = self.array(part)
+            elif (place := self.plan.places.get(root(part))) is None or (place.kind, place.number, place.start) != (
+                "slice",
+                node.number,
+                start - part.size,
+            ):
+                self._steps.append((np.copyto, (target, self.array(part))))
+
+    def _bind_outputs(self) -> list[tuple[np.ndarray, bool]]:
+        """The array of each output, and whether it is the caller's own: the others leave as copies.
+
+        What is an old value of the state, at another place or in part, is saved before the state is written.
+        """
+        self._last: list[_Step] = []
+        results: list[tuple[np.ndarray, bool]] = []
+        for i, node in enumerate(self.plan.outputs):
+            target = self.plan.donated.get(i)
+            if target is not None and self.plan.written(i):
+                results.append((self.leaves[int(target.attribute)], True))
+                continue
+            source = self.array(node)
+            if root(node).op == "input" and not self._is_moving(node):
+                saved = np.empty(node.shape, node.dtype)
+                self._first.append((np.copyto, (saved, source)))
+                source = saved
+            if target is not None:
+                self._last.append((np.copyto, (self.leaves[int(target.attribute)], source)))
+                source = self.leaves[int(target.attribute)]
+            results.append((source, target is not None))
+        return results
+
+
+class _Patch:
+    """Tells a step's arguments where the batch lies now."""
+
+    def __init__(self, args: list[Any], place: int, operand: Node) -> None:
+        self._args = args
+        self._place = place
+        self._operand = operand
+
+    def __call__(self, array: np.ndarray) -> None:
+        self._args[self._place] = _follow(array, self._operand)
+
+
+class _Move:
+    """Tells a bound kernel where one of its inputs lies now."""
+
+    def __init__(self, move: Callable[[int, np.ndarray], None], i: int, node: Node, kind: str, domain: Form) -> None:
+        self._move = move
+        self._input = i
+        self._node = node
+        self._kind = kind
+        self._domain = domain
+
+    def __call__(self, array: np.ndarray) -> None:
+        self._move(self._input, _shaped(_follow(array, self._node), self._kind, self._domain))
+
+
+class _Eager:
+    """An eager call, whose result is copied to its place."""
+
+    def __init__(self, node: Node, out: np.ndarray) -> None:
+        self._function = node.attribute
+        self._out = out
+
+    def __call__(self, *args: np.ndarray) -> None:
+        result = self._function(*args)
+        if np.shape(result) != self._out.shape:
+            raise RuntimeError(
+                f"{self._function.function} gave shape {np.shape(result)}, planned was {self._out.shape}"
+            )
+        self._out[...] = result
+
+
+def _follow(array: np.ndarray, node: Node) -> np.ndarray:
+    """The view of a leaf that a node stands for."""
+    return view_of(_follow(array, node.args[0]), node) if node.op in VIEWS else array
+
+
+def _shaped(array: np.ndarray, kind: str, domain: tuple[int, int]) -> np.ndarray:
+    rows, cols = domain
+    shape = (rows if kind in "EC" else 1, cols if kind in "ER" else 1)
+    return np.reshape(array, shape, copy=False)
+
+
+def _aligned(nbytes: int) -> np.ndarray:
+    raw = np.zeros(nbytes + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + nbytes]

@@ -1,0 +1,308 @@
+"""``compile``: programs, the state written in place, the check, and what it does when a step cannot be planned."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dlarray import backend
+from dlarray.array import array_namespace
+from dlarray.planner import Compiled, PlannerWarning
+from dlarray.planner import compile as compile_step
+from dlarray.planner.agreement import difference, rounding_noise
+from dlarray.planner.interpreter import run
+from dlarray.planner.loops import Bound, Call
+from dlarray.planner.ufuncs import ufuncs
+from tests.process import ROOT
+
+
+def descent(state: Any, batch: Any) -> Any:
+    """θ -= 0.1 x̄, t += 1; the loss is Σ θ² before."""
+    theta, t = state["theta"], state["t"]
+    xp = array_namespace(theta)
+    loss = xp.sum(theta * theta)
+    theta -= 0.1 * xp.mean(batch, axis=0)
+    t += 1
+    return {"theta": theta, "t": t}, loss
+
+
+def start() -> Any:
+    return {"theta": np.arange(5.0), "t": np.zeros((), np.int32)}
+
+
+def batch(rows: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((rows, 5))
+
+
+def walk(step: Any, state: Any, sizes: list[int]) -> tuple[Any, list[float]]:
+    losses: list[float] = []
+    for i, rows in enumerate(sizes):
+        state, loss = step(state, batch(rows, i))
+        losses.append(float(loss))
+    return state, losses
+
+
+def test_programs_share_the_callers_state_and_write_it_in_place():
+    fast, state = compile_step(descent), start()
+    theta, t = state["theta"], state["t"]
+    after, losses = walk(fast, state, [4, 4, 3, 4, 3, 4])
+    expected, plain = walk(descent, start(), [4, 4, 3, 4, 3, 4])
+    assert losses == plain
+    np.testing.assert_array_equal(after["theta"], expected["theta"])
+    assert after["theta"] is theta
+    assert after["t"] is t
+    assert t == 6
+    assert len(fast.programs) == 2
+
+
+def test_a_loss_that_was_returned_stays_as_it_is():
+    fast = compile_step(lambda state, x: ((state[0] * 0.5,), state[0] + 0.0), check=False)
+    state, first = fast((np.ones(3),), np.zeros(1))
+    state, second = fast(state, np.zeros(1))
+    np.testing.assert_array_equal(first, np.ones(3))
+    np.testing.assert_array_equal(second, np.full(3, 0.5))
+    np.testing.assert_array_equal(state[0], np.full(3, 0.25))
+
+
+def test_another_state_of_the_same_shapes_is_taken_where_it_lies():
+    fast = compile_step(descent)
+    one, two = start(), start()
+    two["theta"] += 1
+    for i in range(4):
+        one, _ = fast(one, batch(4, i))
+        two, _ = fast(two, batch(4, i))
+    np.testing.assert_allclose(two["theta"], one["theta"] + 1)
+
+
+def test_dtypes_and_numbers_in_the_tree_make_programs_of_their_own():
+    fast = compile_step(lambda state, x: (state, state[0] * 2 * x[1]))
+    for value in (2, 3):
+        assert fast((np.ones(()),), (np.zeros(2), value))[1] == 2 * value
+    fast((np.ones((), np.float32),), (np.zeros(2), 2))
+    assert len(fast.programs) == 3
+
+
+def test_a_state_of_numpys_numbers_and_swapped_arrays():
+    def step(state, x):
+        a, b, t = state
+        return (b, a * 2, t + 1), t * 1.5
+
+    fast = compile_step(step)
+    state, plain = (np.ones(3), np.full(3, 5.0), np.int32(0)), (np.ones(3), np.full(3, 5.0), np.int32(0))
+    for _ in range(5):
+        state, loss = fast(state, np.zeros(1))
+        plain, expected = step(plain, np.zeros(1))
+        assert loss == expected
+        assert not difference(plain[:2], state[:2])
+
+
+def test_an_executor_that_can_be_told_reads_the_batch_where_it_lies():
+    seen: list[np.ndarray] = []
+
+    def telling(call: Call) -> Bound:
+        def move(i: int, array: np.ndarray) -> None:
+            call.inputs[i] = array
+            seen.append(array)
+
+        return Bound([(run, (call,))], move)
+
+    fast = compile_step(descent, telling)
+    after, losses = walk(fast, start(), [4, 4, 4, 3, 4])
+    expected, plain = walk(descent, start(), [4, 4, 4, 3, 4])
+    np.testing.assert_allclose(losses, plain, rtol=1e-14)
+    np.testing.assert_allclose(after["theta"], expected["theta"], rtol=1e-14)
+    assert seen
+
+
+# When a step cannot be planned
+
+
+def test_a_branch_on_values_falls_back_loudly_and_once():
+    def step(state, x):
+        return (state, x.sum()) if x[0] > 0 else (state, -x.sum())
+
+    fast = compile_step(step)
+    with pytest.warns(PlannerWarning, match="decides by an array's value"):
+        assert fast((), np.array([-1.0, 3.0]))[1] == -2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert fast((), np.array([1.0, 3.0]))[1] == 4
+
+
+def aliased(write_base: bool) -> Any:
+    def step(state, x):
+        (theta,) = state
+        part = theta[1:]
+        if write_base:
+            theta -= 1.0
+            return (theta,), array_namespace(x).sum(part)
+        part -= 1.0
+        return (theta,), array_namespace(x).sum(theta)
+
+    return step
+
+
+@pytest.mark.parametrize("write_base", [False, True])
+def test_a_view_read_after_its_base_was_written_falls_back(write_base):
+    fast, plain = compile_step(aliased(write_base)), (np.arange(4.0),)
+    state = (np.arange(4.0),)
+    for i in range(3):
+        words = "another view of its memory was written"
+        with pytest.warns(PlannerWarning, match=words) if i == 0 else nullcontext():
+            state, loss = fast(state, np.zeros(1))
+        plain, expected = aliased(write_base)(plain, np.zeros(1))
+        assert loss == expected
+    np.testing.assert_array_equal(state[0], plain[0])
+
+
+def test_a_batch_or_captured_array_that_is_written_falls_back():
+    seen = np.zeros(3)
+
+    def step(state, x):
+        np.add(seen, 1, out=seen)
+        x -= 1.0
+        return state, array_namespace(x).sum(x)
+
+    x = np.ones(3)
+    with pytest.warns(PlannerWarning, match="no part of its state"):
+        compile_step(step)((), x)
+    np.testing.assert_array_equal(x, np.zeros(3))
+
+
+def test_a_wrong_plan_is_reported_and_the_eager_result_returned():
+    def broken(call: Call) -> Bound:
+        """An executor that forgets the last output."""
+        bound = ufuncs(call)
+        return Bound(bound.steps[:-1])
+
+    fast, state = compile_step(descent, broken), start()
+    with pytest.warns(PlannerWarning, match=r"output \d of 3, .* differs from the plan's"):
+        after, loss = fast(state, batch(4))
+    expected, plain = descent(start(), batch(4))
+    assert loss == plain
+    np.testing.assert_array_equal(after["theta"], expected["theta"])
+    assert list(fast.programs.values()) == [None]
+    assert walk(fast, after, [4, 4])[1] == walk(descent, expected, [4, 4])[1]
+
+
+def test_numbers_drawn_while_tracing_are_found_by_the_check():
+    r = np.random.default_rng(0)
+
+    def step(state, x):
+        return (state[0] + r.standard_normal(3),), array_namespace(x).sum(x)
+
+    with pytest.warns(PlannerWarning, match="differs"):
+        compile_step(step)((np.zeros(3),), np.zeros(2))
+
+
+def test_what_differs_is_measured_by_the_change_of_each_array():
+    old = [np.zeros(3)]
+    assert not difference((np.ones(3),), (np.ones(3) + 1e-11,), old)
+    assert "by 1e-06" in difference((np.ones(3),), (np.ones(3) + 1e-6,), old)
+    assert "1 of 3 numbers" in difference((np.arange(3),), (np.array([0, 1, 3]),))
+    assert "NaN at other places" in difference((np.array([np.nan, 1]),), (np.array([1, np.nan]),))
+    assert "float64[3] in the plan" in difference((np.ones(2),), (np.ones(3),))
+    assert difference((np.ones(2),), [np.ones(2)]) == "the plan gives another tree than the step"
+    small = np.full(3, 1e6) + np.arange(3)
+    assert difference((small,), (small + 1e-3,), [small - 1e-6])
+
+
+def test_what_rounding_explains_is_measured_on_the_step_itself():
+    """A number that is divided by its own size, as Adam does: its sign is all that is left, and rounding turns it."""
+
+    def step(state, x):
+        xp = array_namespace(x)
+        g = xp.sum(x)
+        return (state[0] - g / (xp.abs(g) + 1e-6),), g
+
+    x = np.random.default_rng(1).standard_normal(1000).astype(np.float32)
+    x -= x.mean()
+    given = ((tuple, (), (None,)), None)
+    before = ([np.zeros(1, np.float32)], [x])
+    result = step((np.zeros(1, np.float32),), x)
+    noise = rounding_noise(step, given, before, result)
+    assert noise is not None
+    assert noise[0] > 1e-3
+    other = ((result[0][0] + np.float32(noise[0]),), result[1])
+    assert difference(result, other, before[0])
+    assert not difference(result, other, before[0], noise)
+    r = np.random.default_rng(0)
+    assert rounding_noise(lambda s, b: (s, r.random()), given, before, result) is None
+
+
+def test_arrays_that_overlap_run_eagerly():
+    both = np.arange(6.0)
+
+    def step(state, x):
+        return (state[0] * 2, state[1] + 1), array_namespace(x).sum(x)
+
+    fast = compile_step(step, check=False)
+    fast((np.ones(4), np.ones(4)), np.zeros(1))
+    (a, b), _ = fast((both[:4], both[2:]), np.zeros(1))
+    np.testing.assert_array_equal(a, [0, 2, 4, 6])
+    np.testing.assert_array_equal(b, [3, 4, 5, 6])
+
+
+def test_too_many_programs_say_what_changes():
+    fast = compile_step(lambda state, x: ((state[0] + 1,), x[0] * 1.0))
+    state: Any = (0,)
+    for _ in range(64):
+        state, _ = fast(state, (np.ones(1),))
+    with pytest.warns(PlannerWarning, match="a Python number in the state or the batch changes"):
+        state, _ = fast(state, (np.ones(1),))
+    assert state == (65,)
+
+
+def test_arrays_that_a_step_closes_over_are_read_where_they_lie():
+    scale, turned = np.ones(3), np.arange(6.0).reshape(2, 3)
+
+    def step(state, x):
+        return (state[0] * scale + turned.T[:, 1],), array_namespace(x).sum(x)
+
+    fast = compile_step(step)
+    state, plain = (np.ones(3),), (np.ones(3),)
+    for i in range(4):
+        scale[...] = i
+        turned[1, :] = -i
+        state, _ = fast(state, np.zeros(1))
+        plain, _ = step(plain, np.zeros(1))
+        np.testing.assert_array_equal(state[0], plain[0])
+
+
+def test_foreign_byte_orders_and_batches_in_columns():
+    fast = compile_step(descent)
+    state = {"theta": np.arange(5.0).astype(">f8"), "t": np.zeros((), np.int32)}
+    for i in range(3):
+        state, _ = fast(state, batch(4, i))
+    expected, _ = walk(descent, start(), [4, 4, 4])
+    np.testing.assert_array_equal(state["theta"], expected["theta"])
+    state = start()
+    for i in range(3):
+        state, _ = fast(state, np.asfortranarray(batch(4, i)) if i else batch(4, i))
+    np.testing.assert_allclose(state["theta"], expected["theta"], rtol=1e-14)
+
+
+def test_an_unknown_executor_is_refused():
+    with pytest.raises(ValueError, match="unknown executor 'numb'"):
+        compile_step(descent, "numb")
+
+
+def test_the_numpy_backend_offers_it_and_does_not_choose_it_yet():
+    numpy = backend.get("numpy")
+    assert not numpy.compiles
+    fast = numpy.compile(descent)
+    assert isinstance(fast, Compiled)
+    state, _ = fast(start(), batch(4))
+    assert state["t"] == 1
+
+
+def test_only_backends_import_the_planner():
+    code = "import sys, dlarray, dlarray.training\nprint(any('planner' in name for name in sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert run.stdout.strip() == "False"

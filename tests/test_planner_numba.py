@@ -1,0 +1,204 @@
+"""Kernels printed for Numba against the interpreter, and what becomes of them on disk."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dlarray.planner import numba_executor
+from dlarray.planner.loops import Call
+from tests import fuzz_planner, kernels, numba_text
+from tests.process import ROOT
+
+compiled = pytest.mark.skipif(not numba_executor.available(), reason="no Numba: pip install 'dlarray[fast]'")
+LAYOUTS = ("flat", "wide", "narrow")
+HAND = [(dtype, name) for dtype in kernels.FLOATS for name in kernels.by_hand(dtype)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _folder(tmp_path_factory: pytest.TempPathFactory):
+    with pytest.MonkeyPatch.context() as patch:
+        if "DLARRAY_CACHE" not in os.environ:
+            patch.setenv("DLARRAY_CACHE", str(tmp_path_factory.mktemp("kernels")))
+        yield
+
+
+def run(call: Call) -> None:
+    for function, args in numba_executor.numba_loops(call).steps:
+        function(*args)
+
+
+def normal(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    values = np.random.default_rng(1).normal(size=shape)
+    return values.astype(dtype)
+
+
+def positive(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    return abs(normal(dtype, shape)) + np.asarray(0.5, dtype)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("dtype", "name"), HAND)
+def test_the_text_run_by_python(dtype: str, name: str, layout: numba_text.Layout):
+    """In every shape of loops, whatever the sizes; every access is held to the scope that it names."""
+    kernel = kernels.by_hand(dtype)[name]
+
+    def by_python(call: Call) -> None:
+        for function, args in numba_text.executor(layout)(call).steps:
+            function(*args)
+
+    for rows, cols in [(1, 7), (7, 1), (5, 20), (66, 3)] if kernel.sweeps else [(1, 1)]:
+        kernels.check(kernels.call(kernel, rows, cols, positive, kernels.IN_PLACE.get(name, {})), by_python)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_random_programs_run_by_python(layout: numba_text.Layout, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(fuzz_planner.EXECUTORS, layout, numba_text.executor(layout))
+    reports, counts = fuzz_planner.fuzz(range(70), [layout])
+    assert not reports, reports[0]
+    assert counts["equal"] > 50
+
+
+@compiled
+@pytest.mark.parametrize(("dtype", "name"), HAND)
+def test_every_kind_and_reduction(dtype: str, name: str):
+    kernel = kernels.by_hand(dtype)[name]
+    in_place = kernels.IN_PLACE.get(name, {})
+    for rows, cols in kernels.SIZES if kernel.sweeps else [(1, 1)]:
+        kernels.check(kernels.call(kernel, rows, cols, positive, in_place), run)
+
+
+@compiled
+@pytest.mark.parametrize("name", ["relu of a sum", "softmax", "strided"])
+def test_no_rows(name: str):
+    kernel = kernels.by_hand("float64")[name]
+    call = kernels.call(kernel, 0, 5, normal, {})
+    run(call)
+    for value, out in zip(kernel.outputs, call.outputs, strict=True):
+        if kernel.kind(value) in "RS" and (op := kernel.operation(value)) is not None and op.name == "sum":
+            np.testing.assert_array_equal(out, 0)
+
+
+@compiled
+@pytest.mark.parametrize("dtype", [*kernels.FLOATS, "bool", *kernels.INTEGERS])
+def test_every_exact_operation_bit_for_bit(dtype: str):
+    kernels.check_exact(dtype, run)
+
+
+@pytest.mark.parametrize("by", [pytest.param("numba", marks=compiled), *LAYOUTS])
+@pytest.mark.parametrize("dtype", kernels.FLOATS)
+def test_every_kernel_of_the_library(dtype: str, by: str):
+    executor = numba_executor.numba_loops if by == "numba" else numba_text.executor(by)
+    made = 0
+
+    def run(call: Call) -> None:
+        for function, args in executor(call).steps:
+            function(*args)
+
+    for name, (step, state, batch) in kernels.library(dtype, every=by != "numba").items():
+        try:
+            made += kernels.through_planner(step, state, batch, run)
+        except AssertionError as error:
+            raise AssertionError(f"{name}: {error}") from error
+    assert made > 70
+
+
+@compiled
+def test_a_new_size_and_new_constants_need_no_new_code():
+    kernel = kernels.by_hand("float32")["relu of a sum"]
+    before = numba_executor.compiled.cache_info().misses
+    for rows in (20, 33, 1000):
+        kernels.check(kernels.call(kernel, rows, 64, normal, {}), run)
+    assert numba_executor.compiled.cache_info().misses <= before + 1
+
+
+@compiled
+def test_an_input_can_move():
+    kernel = kernels.by_hand("float64")["strided"]
+    call = kernels.call(kernel, 6, 40, normal, {})
+    bound = numba_executor.numba_loops(call)
+    other = np.asfortranarray(call.inputs[0] + 1)
+    wide = np.zeros((6, 80))[:, ::-2]
+    wide[...] = other
+    assert bound.move is not None
+    bound.move(0, wide)
+    for function, args in bound.steps:
+        function(*args)
+    found = [a.copy() for a in call.outputs]
+    call.inputs[0] = wide
+    kernels.interpreter.run(call)
+    for a, b in zip(found, call.outputs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-14, atol=1e-13)
+
+
+@compiled
+def test_an_output_across_an_input_is_refused():
+    kernel = kernels.by_hand("float64")["relu of a sum"]
+    call = kernels.call(kernel, 4, 64, normal, {})
+    memory = np.zeros(5 * 64)
+    call.inputs[0], call.outputs[0] = memory[:256].reshape(4, 64), memory[64:].reshape(4, 64)
+    with pytest.raises(ValueError, match="output 0 overlaps input 0"):
+        numba_executor.numba_loops(call)
+
+
+PROGRAM = """
+import numpy as np
+from dlarray.planner.numba_executor import numba_loops
+from tests import kernels
+call = kernels.call(kernels.by_hand("float64")["relu of a sum"], 4, 64, lambda d, s: np.ones(s, d), {})
+bound = numba_loops(call)
+[function(*args) for function, args in bound.steps]
+assert (call.outputs[0] == 2).all()
+kernel = bound.steps[0][0]
+print(sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values()))
+"""
+
+
+def program(folder: Path) -> subprocess.Popen[str]:
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "backends")])
+    environment = os.environ | {"DLARRAY_CACHE": str(folder), "PYTHONPATH": paths}
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+@compiled
+def test_processes_share_a_folder(tmp_path: Path):
+    """Three at once on an empty folder; then one that finds the machine code there."""
+    for process in [program(tmp_path) for _ in range(3)]:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    assert len(list(tmp_path.glob("*.py"))) == 1
+    last = program(tmp_path)
+    out, errors = last.communicate(timeout=120)
+    assert out.split() == ["1", "0"], errors
+
+
+@compiled
+def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("DLARRAY_CACHE", str(tmp_path / "file"))
+    kernel = kernels.together([("floor", "float32")], "float32")
+    kernels.check(kernels.call(kernel, 2, 64, normal, {}), run)
+
+
+def test_the_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DLARRAY_CACHE", "/somewhere")
+    assert numba_executor.cache_folder() == Path("/somewhere")
+    monkeypatch.delenv("DLARRAY_CACHE")
+    if sys.platform == "linux":
+        monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+        assert numba_executor.cache_folder() == Path("/cache/dlarray")
+
+
+def test_without_numba_the_hint_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    numba_executor._versions.cache_clear()
+    with pytest.raises(ImportError, match=r"dlarray\[fast\]"):
+        numba_executor.module_text("")
+    numba_executor._versions.cache_clear()
