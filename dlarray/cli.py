@@ -1,4 +1,4 @@
-"""The command line: ``dlarray train digits``, ``dlarray devices``.
+"""The command line: ``dlarray train digits``, ``dlarray bench``, ``dlarray devices``.
 
 Needs typer and rich: ``pip install "dlarray[cli]"``.
 """
@@ -57,6 +57,27 @@ def show_devices() -> None:
         usable = "[green]yes[/]" if d.usable else "[red]no[/]"
         table.add_row(d.name, usable, *map(escape, (d.library, d.reason, d.remedy)))
     Console().print(table)
+
+
+@app.command("bench", epilog="Example:  dlarray bench --cases S,M,L --device cpu")
+def measure(
+    cases: Annotated[str, typer.Option(help="Of S, M, L, XL, or widths and batch size: 784-256-10x128.")] = "M",
+    device: Annotated[str | None, typer.Option(help="Where: cpu, cuda, torch, jax, …; see `dlarray devices`.")] = None,
+    bursts: Annotated[int, typer.Option(help="How often each is measured.")] = 30,
+    seconds: Annotated[float, typer.Option(help="How long each time.")] = 0.1,
+    json: Annotated[Path | None, typer.Option(help="A file for the figures.")] = None,
+) -> None:
+    """Measure a step of training against its limit, the time of its matrix products alone, on this machine.
+
+    Other libraries are measured by benchmarks/cpu.py, which lies beside dlarray's source.
+    """
+    from dlarray.bench import bench, table, write
+
+    with _plain_errors():
+        report = bench([name.strip() for name in cases.split(",")], device, bursts, seconds)
+        if json:
+            write(report, json)
+        print(table(report))
 
 
 @train_app.command(epilog="Example:  dlarray train digits --device jax --hidden 128,64 --activation gelu")

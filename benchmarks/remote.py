@@ -1,0 +1,94 @@
+"""The coordinator's end of a worker: a player that steps in another process."""
+
+from __future__ import annotations
+
+import json
+import math
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+PAUSE = 0.03
+"""Seconds between bursts: the waiting threads of a BLAS and of XLA spin for a while before they sleep."""
+
+
+class Gone(RuntimeError):  # noqa: N818 - it says what has become of the worker
+    """A worker that could not be made, has failed, or did not answer in time."""
+
+
+class Remote:
+    """A worker process. ``start`` in ``patience`` seconds or be Gone, with the reason."""
+
+    def __init__(self, arguments: Sequence[str], patience: float = 300.0, script: str = "worker.py") -> None:
+        self.patience = patience
+        self.process = subprocess.Popen(
+            [sys.executable, str(HERE / script), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self.failure: str | None = None
+        self.pending = b""
+        self._listen()
+
+    def run(self, steps: int) -> float:
+        """The seconds of so many steps; infinity from the moment on that the worker is gone."""
+        time.sleep(PAUSE)
+        try:
+            return float(self.ask("run", steps=steps))
+        except Gone:
+            return math.inf
+
+    def ask(self, do: str, **order: Any) -> Any:
+        """What a method of the player returns. Raises Gone where it fails."""
+        if self.failure:
+            raise Gone(self.failure)
+        assert self.process.stdin
+        try:
+            self.process.stdin.write(json.dumps({"do": do, **order}).encode() + b"\n")
+            self.process.stdin.flush()
+        except OSError:
+            self._give_up(f"ended with exit code {self.process.wait()}")
+        return self._listen().get("answer")
+
+    def close(self) -> None:
+        """End the process."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe
+            pipe.close()
+
+    def _listen(self) -> dict[str, Any]:
+        """The next answer."""
+        answer = json.loads(self._line())
+        for word in ("absent", "failed"):
+            if word in answer:
+                self._give_up(answer[word])
+        return answer
+
+    def _line(self) -> bytes:
+        assert self.process.stdout
+        end = time.monotonic() + self.patience
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            while b"\n" not in self.pending:
+                if not selector.select(max(0.0, end - time.monotonic())):
+                    self._give_up(f"no answer in {self.patience:g} s")
+                part = self.process.stdout.read1()  # type: ignore[union-attr]
+                if not part:
+                    self._give_up(f"ended with exit code {self.process.wait()}")
+                self.pending += part
+        line, _, self.pending = self.pending.partition(b"\n")
+        return line
+
+    def _give_up(self, reason: str) -> None:
+        self.failure = reason
+        self.close()
+        raise Gone(reason)

@@ -1,0 +1,134 @@
+"""scikit-learn, thinc and tinygrad. Measured with what all of them have: ReLU, float32, no norm, no dropout."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Any
+
+import numpy as np
+
+from dlarray.bench import Player, Problem
+
+
+def plain(problem: Problem) -> Problem:
+    """The problem, if it is one that these libraries are measured on."""
+    case = problem.case
+    if case.activation != "relu" or case.dropout or case.norm or case.dtype != "float32":
+        raise NotImplementedError("measured on the plain cases only")
+    return problem
+
+
+def one_hot(t: np.ndarray, classes: int, dtype: str = "float32") -> np.ndarray:
+    """Labels as rows of 0 and 1."""
+    return (t[:, None] == np.arange(classes)).astype(dtype)
+
+
+class Sklearn(Player):
+    """MLPClassifier: the body of its loop over batches, without the checks and shuffles around it."""
+
+    def __init__(self, problem: Problem) -> None:
+        from sklearn.neural_network import MLPClassifier
+
+        case, self.problem = plain(problem).case, problem
+        self.batches = [(x, one_hot(t, case.widths[-1])) for x, t in problem.batches]
+        self.model = MLPClassifier(case.widths[1:-1], alpha=0.0, batch_size=case.batch, shuffle=False)
+        x, t = problem.batches[0]
+        self.model.partial_fit(x, t, classes=np.arange(case.widths[-1]))
+        self.restart()
+
+    def restart(self) -> None:
+        from sklearn.neural_network._stochastic_optimizers import AdamOptimizer
+
+        self.model.coefs_ = [w.copy() for w, _ in self.problem.weights]
+        self.model.intercepts_ = [b.copy() for _, b in self.problem.weights]
+        self.parameters = self.model.coefs_ + self.model.intercepts_
+        self.optimizer = AdamOptimizer(self.parameters, 1e-3)
+        self.gradients = [np.empty_like(p) for p in self.parameters]
+
+    def step(self, i: int) -> Any:
+        x, t = self.batches[i % len(self.batches)]
+        n = len(self.model.coefs_)
+        self.model.n_layers_ = n + 1
+        activations: list[Any] = [x] + [None] * n
+        deltas: list[Any] = [None] * n
+        weights, biases = self.gradients[:n], self.gradients[n:]
+        loss, weights, biases = self.model._backprop(x, t, None, activations, deltas, weights, biases)
+        self.optimizer.update_params(self.parameters, weights + biases)
+        return loss
+
+
+class Thinc(Player):
+    """A chain of Relu layers and Softmax, CategoricalCrossentropy and Adam, as in thinc's own examples."""
+
+    def __init__(self, problem: Problem) -> None:
+        from thinc.api import Adam, CategoricalCrossentropy, Relu, Softmax, chain
+
+        case, self.problem, self.adam = plain(problem).case, problem, Adam
+        sizes = [(a, b) for (a, b) in (w.shape for w, _ in problem.weights)]
+        layers = [Relu(nO=m, nI=n) for n, m in sizes[:-1]] + [Softmax(nO=sizes[-1][1], nI=sizes[-1][0])]
+        self.model = chain(*layers) if len(layers) > 1 else layers[0]
+        self.batches = [(x, one_hot(t, case.widths[-1])) for x, t in problem.batches]
+        x, t = self.batches[0]
+        self.model.initialize(X=x, Y=t)
+        self.layers, self.loss = layers, CategoricalCrossentropy(normalize=True)
+        self.restart()
+
+    def restart(self) -> None:
+        for layer, (w, b) in zip(self.layers, self.problem.weights, strict=True):
+            layer.set_param("W", np.ascontiguousarray(w.T))
+            layer.set_param("b", b.copy())
+        self.optimizer = self.adam(1e-3, L2=0.0, grad_clip=0.0, use_averages=False)
+
+    def step(self, i: int) -> Any:
+        x, t = self.batches[i % len(self.batches)]
+        p, back = self.model.begin_update(x)
+        back(self.loss.get_grad(p, t))
+        self.model.finish_update(self.optimizer)
+        return p, t
+
+    def value(self, loss: Any) -> float:
+        p, t = loss  # thinc's own loss is a sum of squares
+        return float(-np.mean(np.log(np.sum(p * t, axis=1))))
+
+
+class Tinygrad(Player):
+    """tinygrad on the CPU, the whole step in a TinyJit."""
+
+    def __init__(self, problem: Problem) -> None:
+        from tinygrad import Context, Tensor, TinyJit, nn
+
+        if shutil.which(compiler := os.environ.get("CC", "clang")) is None:
+            raise NotImplementedError(f"tinygrad compiles by {compiler}, which is not installed")
+        self.problem, self.tensor, self.context = plain(problem), Tensor, Context
+        self.parameters = [Tensor(p).realize().is_param_() for pair in problem.weights for p in pair]
+        self.optimizer = nn.optim.Adam(self.parameters, lr=1e-3, eps=1e-8)
+        self.batches = [(Tensor(x).realize(), Tensor(t).realize()) for x, t in problem.batches]
+
+        @TinyJit
+        def step(x: Any, t: Any) -> Any:
+            self.optimizer.zero_grad()
+            for i in range(0, len(self.parameters), 2):
+                x = x.linear(self.parameters[i], self.parameters[i + 1])
+                x = x.relu() if i + 2 < len(self.parameters) else x
+            loss = x.sparse_categorical_crossentropy(t).backward()
+            return loss.realize(*self.optimizer.schedule_step())
+
+        self.jitted = step
+        self.restart()
+
+    def restart(self) -> None:
+        initial = [p for pair in self.problem.weights for p in pair]
+        for tensor, p in zip(self.parameters, initial, strict=True):
+            tensor.assign(self.tensor(p)).realize()
+        for tensor in [*self.optimizer.m, *self.optimizer.v]:
+            tensor.assign(tensor.zeros_like()).realize()
+        for tensor in (self.optimizer.b1_t, self.optimizer.b2_t):
+            tensor.assign(tensor.ones_like()).realize()
+
+    def step(self, i: int) -> Any:
+        with self.context(TRAINING=1):
+            return self.jitted(*self.batches[i % len(self.batches)])
+
+    def value(self, loss: Any) -> float:
+        return float(loss.item())

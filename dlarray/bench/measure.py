@@ -1,0 +1,95 @@
+"""Measuring in turns, and the report of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from dlarray.bench.cases import Case, Problem
+from dlarray.bench.machine import machine
+from dlarray.bench.players import Player, Products, Walk
+from dlarray.check import at_least_one
+from dlarray.device import resolve
+
+__all__ = ["Runs", "bench", "interleave", "low", "table", "write"]
+
+LONGEST = 1000  # steps in a burst: weights that have learned all by heart have gradients too small to be computed fast
+
+
+class Runs(Protocol):
+    """What can be measured."""
+
+    def run(self, steps: int) -> float:
+        """The seconds that so many steps take."""
+        ...
+
+
+def interleave(players: Mapping[str, Runs], bursts: int = 30, seconds: float = 0.1) -> dict[str, list[float]]:
+    """The mean seconds of a step in each burst, by name. Each round begins with another player."""
+    at_least_one("bursts", bursts)
+    steps: dict[str, int] = {}
+    for name, player in players.items():
+        player.run(1)  # what is compiled or allocated once is not measured
+        once = max(player.run(3) / 3, 1e-7)
+        steps[name] = min(max(1, round(seconds / once)), LONGEST)
+    means: dict[str, list[float]] = {name: [] for name in players}
+    names = list(players)
+    for i in range(bursts):
+        for name in names[i % len(names) :] + names[: i % len(names)]:
+            means[name].append(players[name].run(steps[name]) / steps[name])
+    return means
+
+
+def low(means: Sequence[float]) -> float:
+    """The 10th percentile: near the fastest, and steadier."""
+    return float(np.quantile(means, 0.1))
+
+
+def bench(
+    cases: Sequence[str] = ("M",), device: str | None = None, bursts: int = 30, seconds: float = 0.1
+) -> dict[str, Any]:
+    """Measure dlarray's step on a device, compiled and eager, against the products through the same library.
+
+    JSON-ready: {"machine": …, "device": name, "cases": {name: {"limit_ms", "compiled", "eager": ratios,
+    "milliseconds": {…}}}}. Raises ValueError for an unknown case and DeviceError for a device that cannot be used.
+    """
+    where = resolve(device)
+    report: dict[str, Any] = {"machine": machine(), "device": where.name, "cases": {}}
+    for case in [Case.named(name) for name in cases]:
+        problem = Problem.of(case)
+        players: dict[str, Player] = {"products": Products(case, where), "eager": Walk(problem, where)}
+        if where.backend.compiles:
+            players["compiled"] = Walk(problem, where, where.backend.compile)
+        times = {name: low(means) for name, means in interleave(players, bursts, seconds).items()}
+        limit = times.pop("products")
+        report["cases"][case.name] = {
+            "network": "-".join(map(str, case.widths)),
+            "batch": case.batch,
+            "limit_ms": 1e3 * limit,
+            **{name: t / limit for name, t in times.items()},
+            "milliseconds": {name: 1e3 * t for name, t in times.items()},
+        }
+    return report
+
+
+def table(report: dict[str, Any]) -> str:
+    """What ``bench`` found, for people: ratios first, milliseconds second."""
+    m = report["machine"]
+    lines = [f"{m['cpu']}, {m['cores']} cores, {m['blas']} for {m['blas_core']}; device {report['device']}"]
+    for name, case in report["cases"].items():
+        lines.append(f"{name}: {case['network']}, batch {case['batch']}; products alone {case['limit_ms']:.4g} ms")
+        lines += [
+            f"  {kind:<9} {case[kind]:8.3g} times the products  {milliseconds:10.4g} ms a step"
+            for kind, milliseconds in case["milliseconds"].items()
+        ]
+    return "\n".join(lines)
+
+
+def write(report: dict[str, Any], path: str | PathLike[str]) -> None:
+    """The figures as a file of JSON."""
+    Path(path).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,146 @@
+"""Who is measured: dlarray's step, and the matrix products of it alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from dlarray.array import Array
+from dlarray.bench.cases import Case, Problem
+from dlarray.device import Device, to_numpy
+from dlarray.losses import SparseCategoricalCrossEntropy
+from dlarray.optimizers import Adam
+from dlarray.training import Step
+
+__all__ = ["Player", "Products", "Walk"]
+
+
+class Player:
+    """What steps in this process. A subclass says what ``restart``, ``step`` and, where it must be, ``wait`` do."""
+
+    def restart(self) -> None:
+        """Go back to the initial weights."""
+
+    def step(self, i: int) -> Any:
+        """Do the i-th step; its loss, wherever that lies."""
+        raise NotImplementedError
+
+    def wait(self, loss: Any) -> None:
+        """Wait until the step of this loss is done, where steps return before they are."""
+
+    def value(self, loss: Any) -> float:
+        """The loss as a number."""
+        return float(loss)
+
+    def losses(self, steps: int, patience: float = float("inf")) -> list[float]:
+        """The losses of the first steps; fewer where they take more than ``patience`` seconds."""
+        self.restart()
+        end = time.perf_counter() + patience
+        found: list[float] = []
+        while len(found) < steps and (not found or time.perf_counter() < end):
+            found.append(self.value(self.step(len(found))))
+        return found
+
+    def run(self, steps: int) -> float:
+        """The seconds of so many steps from the start, after some that warm caches and wake threads."""
+        self.restart()
+        warm = -(-steps // 5)
+        loss = None
+        for i in range(warm):
+            loss = self.step(i)
+        self.wait(loss)
+        start = time.perf_counter()
+        for i in range(warm, warm + steps):
+            loss = self.step(i)
+        self.wait(loss)
+        return time.perf_counter() - start
+
+
+class Products(Player):
+    """The limit: X W, Xᵀ dY and, but for the first layer, dY Wᵀ, through the device's own library and nothing else.
+
+    Without ``backward`` X W alone, the limit of inference.
+    """
+
+    def __init__(self, case: Case, device: Device, backward: bool = True) -> None:
+        draw = np.random.default_rng(0)
+
+        def array(*shape: int) -> Array:
+            return device.asarray(draw.standard_normal(shape, dtype=np.float32), case.dtype)
+
+        pairs: list[tuple[Array, Array]] = []
+        for i, (n, m) in enumerate(pairwise(case.widths)):
+            x, w, dy = array(case.batch, n), array(n, m), array(case.batch, m)
+            pairs += [(x, w), (x.T, dy), (dy, w.T)][: (3 if i else 2) if backward else 1]
+        self._device = device
+        self._pairs = tuple(pairs)
+        self._products: Callable[..., Any] = _products
+        if device.backend.name == "numpy":
+            self._triples = [(a, b, np.empty((a.shape[0], b.shape[1]), a.dtype)) for a, b in pairs]
+            self.step = self._into_buffers
+        elif device.backend.compiles:
+            self._products = device.backend.compile(_products)
+
+    def _into_buffers(self, i: int) -> None:
+        for a, b, out in self._triples:
+            np.matmul(a, b, out)
+
+    def step(self, i: int) -> Any:
+        return self._products((), self._pairs)[1]
+
+    def wait(self, loss: Any) -> None:
+        _finish(self._device, loss)
+
+
+def _products(state: Any, pairs: Sequence[tuple[Array, Array]]) -> tuple[Any, list[Array]]:
+    return state, [a @ b for a, b in pairs]
+
+
+class Walk(Player):
+    """dlarray: the step as ``fit`` takes it, compiled or, without ``compile``, plainly, one operation at a time.
+
+    ``keep`` holds a copy of the initial weights to go back to; where memory is measured it would be in the way.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        device: Device,
+        compile: Callable[..., Any] | None = None,  # noqa: A002 - the field's word for it
+        keep: bool = True,
+    ) -> None:
+        case = problem.case
+        step = Step(case.model, SparseCategoricalCrossEntropy(), Adam(1e-3))
+        self._device, self._plain = device, step
+        self._step: Callable[..., Any] = compile(step) if compile else step
+        theta = case.model.init(0, device, case.dtype)
+        self._theta = [np.array(to_numpy(vector)) for vector in theta] if keep else []
+        self._state = step.start(theta, (), 0, device)
+        self._batches = [(device.asarray(x), device.asarray(t), None) for x, t in problem.batches]
+
+    def restart(self) -> None:
+        if self._theta:
+            theta = tuple(self._device.asarray(vector) for vector in self._theta)
+            self._state = self._plain.start(theta, (), 0, self._device)
+
+    def step(self, i: int) -> Array:
+        self._state, loss = self._step(self._state, self._batches[i % len(self._batches)])
+        return loss
+
+    def wait(self, loss: Any) -> None:
+        _finish(self._device, loss)
+
+    def value(self, loss: Array) -> float:
+        return float(to_numpy(loss))
+
+
+def _finish(device: Device, result: Any) -> None:
+    """Wait for the device, and for results that come later than they are returned."""
+    for x in result if isinstance(result, (list, tuple)) else [result]:  # pyright: ignore[reportUnknownVariableType]
+        if hasattr(x, "block_until_ready"):  # pyright: ignore[reportUnknownArgumentType]
+            x.block_until_ready()  # pyright: ignore[reportUnknownMemberType]
+    device.backend.synchronize(device.place)
