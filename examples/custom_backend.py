@@ -73,7 +73,7 @@ def train(device: str, layers: int, epochs: int) -> list[float]:
     model = dlarray.mlp(2, *[16] * (layers - 1), 1, activation="tanh")
     optimizer = dlarray.Adam(0.01)
     return dlarray.fit(
-        model, x, inside, optimizer=optimizer, epochs=epochs, metrics=[], device=device, progress=False
+        model, x, inside, optimizer=optimizer, epochs=epochs, metrics=[], device=device, compile=False, progress=False
     ).history.steps
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ class On:
     dtype: str = "float64"
     read_only: bool = False
     jit: bool = False
+    executor: str = ""
     context: Callable[[], AbstractContextManager[Any]] = field(default=nullcontext)
 
     @property
@@ -62,11 +64,16 @@ class On:
         return np.asarray(x) if isinstance(x, np.generic) else dd.to_numpy(x)
 
     def run(self, f: Callable[..., Any], *args: Any, **kw: Any) -> Any:
-        """f(*args, **kw) as this device runs it: compiled on JAX, plainly elsewhere."""
+        """f(*args, **kw) as this device runs it: compiled on JAX, planned where an executor is named, else plainly."""
         if self.jit:
             import jax
 
             return jax.jit(f)(*args, **kw)
+        if self.executor:
+            from dlarray.planner import compile as plan
+
+            planned = plan(lambda state, batch: (state, f(*batch[0], **batch[1])), executor=self.executor)
+            return planned((), (args, kw))[1]
         result = f(*args, **kw)
         if self.read_only:  # what comes out is another function's argument
             for x in _arrays(result):
@@ -89,6 +96,8 @@ class On:
 
     def missing(self) -> str | None:
         """Why this device cannot be used here; None where it can."""
+        if self.executor == "numba" and find_spec("numba") is None:
+            return 'the package numba is not installed: pip install "dlarray[fast]"'
         try:
             with self.context():
                 dd.resolve(self.device)
@@ -120,6 +129,10 @@ MATRIX = [
     On("numpy-float64", "cpu"),
     On("numpy-float32", "cpu", "float32"),
     On("numpy-readonly", "cpu", read_only=True),
+    On("numpy-planned", "cpu", executor="ufuncs"),
+    On("numpy-planned-float32", "cpu", "float32", executor="ufuncs"),
+    On("numpy-fast", "cpu", executor="numba"),
+    On("numpy-fast-float32", "cpu", "float32", executor="numba"),
     On("strict-2024.12", "strict", context=lambda: _strict("2024.12")),
     On("strict-2025.12", "strict", context=lambda: _strict("2025.12")),
     On("strict-device1", "strict:device1", context=lambda: _strict("2025.12")),

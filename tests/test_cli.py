@@ -128,24 +128,27 @@ def test_the_example_is_the_same_as_the_command(run: CommandLine, tmp_path: Path
 
 # In float32 two libraries differ by 1e-7 in the first step's loss; along 1,350 steps that grew, measured, to 2e-5 in
 # the loss of a single batch and to 1.3e-6 in an epoch's mean (torch and JAX on one x86 CPU), while float32 and float64
-# of the same library part by 1.3e-5. strict computes by NumPy, so there no bit may differ.
-ROUNDING = {"torch": 1e-5, "jax": 1e-5, "strict": 0.0}
+# of the same library part by 1.3e-5. strict computes by NumPy, so there no bit may differ. The reference is NumPy with
+# the formulas run plainly; "cpu" is NumPy as users have it, planned, with other last digits where Numba runs kernels.
+ROUNDING = {"cpu": 1e-5, "torch": 1e-5, "jax": 1e-5, "strict": 0.0}
 REFERENCE: list[dl.Trained] = []
 
 
 @pytest.mark.parametrize("device", ROUNDING)
 def test_another_device_ends_with_numpy_s_losses(
-    device: str, run: CommandLine, walks: list[dl.Trained], no_picture: None
+    device: str, run: CommandLine, walks: list[dl.Trained], no_picture: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip({"strict": "array_api_strict"}.get(device, device))
+    pytest.importorskip({"cpu": "numpy", "strict": "array_api_strict"}.get(device, device))
     if not REFERENCE:
-        assert run("train", "digits", "--device", "cpu").exit_code == 0
+        with monkeypatch.context() as plainly:
+            plainly.setattr(type(dl.backend.get("numpy")), "compiles", False)
+            assert run("train", "digits", "--device", "cpu").exit_code == 0
         REFERENCE.append(walks.pop())
     result = run("train", "digits", DLARRAY_DEVICE=device)
     assert result.exit_code == 0
     found, expected = walks[0].history, REFERENCE[0].history
     assert result.stdout.startswith(f"device: {walks[0].device}\n")
-    assert walks[0].device.backend.name == device
+    assert walks[0].device.backend.name == {"cpu": "numpy"}.get(device, device)
     assert found.names == expected.names
     for name in ("loss", "validation_loss"):
         np.testing.assert_allclose(found[name], expected[name], rtol=ROUNDING[device])

@@ -398,11 +398,11 @@ def test_a_0d_mask_decays_all_or_nothing(on):
     optimizer = AdamW(0.1, weight_decay=0.5)
     theta, g = on.array(START), on.array(np.zeros(8))
 
-    def step(mask):
+    def step(theta, g, mask):
         return optimizer.step(*writable((theta, g)), optimizer.init(theta, mask))[0]
 
-    on.close(on.run(step, on.array(np.array(0.0))), on.host(START))
-    on.close(on.run(step, on.array(np.array(1.0))), on.host(START).astype(float) * (1 - 0.05))
+    on.close(on.run(step, theta, g, on.array(np.array(0.0))), on.host(START))
+    on.close(on.run(step, theta, g, on.array(np.array(1.0))), on.host(START).astype(float) * (1 - 0.05))
 
 
 def test_a_mask_is_kept_where_there_is_decay_alone():

@@ -39,7 +39,7 @@ CASES = {
 }
 
 
-def _hundred_steps(case: str, device: str, dtype: str) -> dl.Trained:
+def _hundred_steps(case: str, device: str, dtype: str, compile: bool | None = None) -> dl.Trained:  # noqa: A002
     model, optimizer, loss, y = CASES[case]
     return dl.fit(
         model,
@@ -51,6 +51,7 @@ def _hundred_steps(case: str, device: str, dtype: str) -> dl.Trained:
         batch_size=16,
         device=device,
         dtype=dtype,
+        compile=compile,
         metrics=[],
         progress=False,
     )
@@ -60,7 +61,7 @@ def _hundred_steps(case: str, device: str, dtype: str) -> dl.Trained:
 def test_a_hundred_steps_have_the_losses_of_numpy(case: str, on: On) -> None:
     """Loss by loss. Rounding grows along the walk: by 1e3 at most in these smooth networks, measured."""
     found = np.asarray(_hundred_steps(case, on.device, on.dtype).history.steps)
-    expected = np.asarray(_hundred_steps(case, "cpu", "float64").history.steps)
+    expected = np.asarray(_hundred_steps(case, "cpu", "float64", compile=False).history.steps)
     assert len(found) == 100
     assert found[-1] < 0.8 * found[0]
     first, all_along = (1e-13, 1e-11) if on.dtype == "float64" else (1e-6, 2e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ class NumPyBackend(Backend):
     name = "numpy"
     arrays = ("numpy",)
     plain = ("cpu",)
+    compiles = True
 
     def namespace(self) -> Any:
         import array_api_compat.numpy as xp
@@ -41,7 +43,7 @@ class NumPyBackend(Backend):
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
         from dlarray.planner import compile as plan
 
-        return plan(step)
+        return plan(step, executor="numba" if find_spec("numba") else "ufuncs")
 
     def move(self, x: np.ndarray, place: Any) -> np.ndarray:
         return x

@@ -69,7 +69,7 @@ class TorchBackend(Backend):
 
         # array_api_compat keeps namespaces in a cached function, torch warns that it looks through the cache: it may.
         warnings.filterwarnings("ignore", message="Dynamo detected a call to a `functools.lru_cache`")
-        return torch.compile(step)
+        return torch.compile(step, dynamic=False)
 
     def version(self) -> str:
         import torch
