@@ -86,7 +86,9 @@ import sys
 import numpy as np
 import dlarray
 x = np.arange(12, dtype=np.float32).reshape(6, 2)
-trained = dlarray.fit(dlarray.mlp(2, 3, 2), x, np.array([0, 1] * 3), epochs=1, batch_size=3, compile=False, progress=False)
+trained = dlarray.fit(
+    dlarray.mlp(2, 3, 2), x, np.array([0, 1] * 3), epochs=1, batch_size=3, compile=False, progress=False
+)
 trained.save({path!r})
 print(dlarray.load({path!r}).predict(x).shape, *[name for name in {libraries!r}.split() if name in sys.modules])
 """
