@@ -12,6 +12,7 @@ from dlarray import model as model
 from dlarray import names as names
 from dlarray import normalization as normalization
 from dlarray import optimizers as optimizers
+from dlarray import planner as planner
 from dlarray import plot as plot
 from dlarray import random as random
 from dlarray import schedules as schedules
