@@ -271,6 +271,8 @@ def _numbers(*shapes: tuple[int, ...], dtype: str, positive: bool = False) -> li
 
 def _own(*kinds: type) -> list[tuple[str, type]]:
     """The library's classes of these kinds by name; other tests of the same process define classes too."""
+    from dlarray.names import classes
+
     found = {name: cls for kind in kinds for name, cls in classes(kind).items()}
     return [(name, cls) for name, cls in found.items() if cls.__module__.startswith("dlarray.")]
 
@@ -283,7 +285,6 @@ def library(dtype: str, every: bool = True) -> dict[str, tuple[Callable[[Any, An
     import dlarray.layers
     import dlarray.normalization  # noqa: F401 - so that the walk over subclasses finds its layers
     from dlarray.layer import Activation, Layer
-    from dlarray.names import classes
     from dlarray.optimizers import Optimizer
     from tests.loss_cases import LOSSES, outputs, targets
 
