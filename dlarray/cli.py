@@ -109,8 +109,8 @@ def _train_digits(
     from dlarray import datasets, plot
 
     where = resolve(device)
-    layers = (by_name(Activation, activation)(), by_name(Optimizer, optimizer)())
-    model = dlarray.mlp(64, *_units(hidden), 10, activation=layers[0])
+    descent = by_name(Optimizer, optimizer)()
+    model = dlarray.mlp(64, *_units(hidden), 10, activation=activation)
     data = datasets.digits(seed)
     plot.pyplot()  # what is missing is missed before the training, not after it
     output.mkdir(parents=True, exist_ok=True)
@@ -120,7 +120,7 @@ def _train_digits(
         model,
         data.x_train,
         data.y_train,
-        optimizer=layers[1],
+        optimizer=descent,
         epochs=epochs,
         batch_size=batch_size or None,
         validation=(data.x_test, data.y_test),

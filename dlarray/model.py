@@ -6,7 +6,7 @@ handed to every function, so that training is a walk of θ and nothing else chan
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -17,14 +17,14 @@ from dlarray.activations import Activation
 from dlarray.array import Array, array_namespace, is_array, is_floating, is_integer, root_module
 from dlarray.check import at_least_one, plain_numbers
 from dlarray.device import Device, resolve
-from dlarray.layer import Layer
+from dlarray.layer import Layer, Shape
 from dlarray.layers import Chain, Dense, Dropout
 from dlarray.layout import Layout, Theta
 from dlarray.losses import Loss
 from dlarray.names import make
 from dlarray.random import Bits
 
-__all__ = ["MLP", "mlp"]
+__all__ = ["MLP", "mlp", "on_device"]
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,7 @@ class MLP:
             name: np.asarray(initializers[name](Bits(seed, f"parameter {name}"), shape), dtype=dtype)
             for name, shape in layout.shapes
         }
-        layout = layout if device.backend.writes_in_place else layout.separated()
-        return tuple(device.asarray(vector) for vector in layout.join(arrays)) if arrays else ()
+        return on_device(layout, arrays, device)
 
     def parameters(self, theta: Theta) -> dict[str, Array]:
         """The parameters in θ by name, "0.W", "0.b", "2.W", …: views of θ where the library has views."""
@@ -164,16 +163,19 @@ class MLP:
         """Raise ValueError where x is not (examples, inputs), TypeError where its numbers are of the wrong kind."""
         if not is_array(x):
             raise TypeError(f"x must be an array, got {type(x).__name__}; dlarray.asarray makes one from nested lists")
-        shape = tuple(x.shape)
-        if len(shape) != 2:
-            raise ValueError(f"x must have two axes, (examples, inputs), got shape {shape}")
-        if shape[1] != self.inputs:
-            raise ValueError(f"the model takes {self.inputs} inputs, got x with {shape[1]} features, shape {shape}")
+        self.check_shape(tuple(x.shape))
         if self.layers[0].integers:
             if not is_integer(x):
                 raise TypeError(f"the first layer takes integers, got x of type {x.dtype}")
         elif not is_floating(x):
             raise TypeError(f"the first layer takes floating-point numbers, got x of type {x.dtype}")
+
+    def check_shape(self, shape: Shape) -> None:
+        """Raise ValueError where inputs of this shape are not (examples, inputs)."""
+        if len(shape) != 2:
+            raise ValueError(f"x must have two axes, (examples, inputs), got shape {shape}")
+        if shape[1] != self.inputs:
+            raise ValueError(f"the model takes {self.inputs} inputs, got x with {shape[1]} features, shape {shape}")
 
     def summary(self) -> str:
         """A table of the layers: what comes out of each and how many parameters it has."""
@@ -201,6 +203,12 @@ class MLP:
                 f"{self.layout.count:,} parameters{kept}",
             ]
         )
+
+
+def on_device(layout: Layout, arrays: Mapping[str, np.ndarray], device: Device) -> Theta:
+    """Host arrays by name as vectors on a device: one, or one for each array where arrays cannot be written."""
+    layout = layout if device.backend.writes_in_place else layout.separated()
+    return tuple(device.asarray(vector) for vector in layout.join(arrays))
 
 
 def mlp(inputs: int, *units: int, activation: str | Activation = "relu", dropout: float = 0.0) -> MLP:

@@ -9,27 +9,10 @@ from dlarray.planner.grouping import Unit
 from dlarray.planner.lowering import Body
 from dlarray.planner.memory import Plan
 from dlarray.planner.node import Node, root
+from dlarray.planner.notation import INFIX
 
 __all__ = ["explain", "flops", "formulas", "traffic"]
 
-_INFIX = {
-    "add": "+",
-    "subtract": "-",
-    "multiply": "*",
-    "divide": "/",
-    "power": "**",
-    "less": "<",
-    "less_equal": "<=",
-    "greater": ">",
-    "greater_equal": ">=",
-    "equal": "==",
-    "not_equal": "!=",
-    "bitwise_and": "&",
-    "bitwise_or": "|",
-    "bitwise_xor": "^",
-    "left_shift": "<<",
-    "right_shift": ">>",
-}
 _AXIS = {"row": "of each row", "column": "of each column", "all": "of all"}
 
 
@@ -76,8 +59,8 @@ def formulas(body: Body) -> list[str]:
         args = [names[a] for a in op.args]
         if op.over:
             text = f"{op.name}({_bare(args[0])} {_AXIS[op.over]})"
-        elif op.name in _INFIX:
-            text = f"({args[0]} {_INFIX[op.name]} {args[1]})"
+        elif op.name in INFIX:
+            text = f"({args[0]} {INFIX[op.name]} {args[1]})"
         else:
             text = f"{op.dtype if op.name == 'astype' else op.name}({', '.join(map(_bare, args))})"
         if uses[value] > 1 or value in kernel.outputs or len(text) > 100:

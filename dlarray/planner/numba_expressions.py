@@ -5,30 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dlarray.planner.loops import Operation
+from dlarray.planner.notation import INFIX
 
 __all__ = ["LIBRARY", "accumulate", "dtype_of", "expression", "initial"]
 
 LIBRARY = frozenset({"exp", "expm1", "log", "log1p", "tanh"})
 """The functions that mathematics.py has; all others are calls of the C library, one element at a time."""
 
-_BINARY = {
-    "add": "+",
-    "subtract": "-",
-    "multiply": "*",
-    "divide": "/",
-    "power": "**",
-    "less": "<",
-    "less_equal": "<=",
-    "greater": ">",
-    "greater_equal": ">=",
-    "equal": "==",
-    "not_equal": "!=",
-    "bitwise_and": "&",
-    "bitwise_or": "|",
-    "bitwise_xor": "^",
-    "left_shift": "<<",
-    "right_shift": ">>",
-}
 _BOOLEAN = {"add": "|", "maximum": "|", "multiply": "&", "minimum": "&"}
 _LOGICAL = {"logical_and": "&", "logical_or": "|", "logical_xor": "^"}
 _FORMS = {
@@ -67,8 +50,8 @@ def expression(op: Operation, args: Sequence[str], dtypes: Sequence[str], place:
         return _question(op.name, args[0], given)
     if given == "bool" and op.name in _BOOLEAN:
         return f"{args[0]} {_BOOLEAN[op.name]} {args[1]}"
-    if op.name in _BINARY:
-        text = f"{args[0]} {_BINARY[op.name]} {args[1]}"
+    if op.name in INFIX:
+        text = f"{args[0]} {INFIX[op.name]} {args[1]}"
     elif op.name in _FORMS:
         text = _FORMS[op.name].format(*args, T=type_)
     elif op.name in _ROUNDING and not op.dtype.startswith("float"):

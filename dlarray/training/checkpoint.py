@@ -25,9 +25,9 @@ import safetensors.numpy
 
 from dlarray.device import Device, resolve, to_numpy
 from dlarray.layer import Shape
-from dlarray.layout import Layout, Theta
+from dlarray.layout import Theta
 from dlarray.losses import Loss
-from dlarray.model import MLP
+from dlarray.model import MLP, on_device
 from dlarray.training.configuration import describe, describe_model, restore, restore_model
 
 __all__ = ["CheckpointError", "read_model", "write_model"]
@@ -78,7 +78,10 @@ def read_model(path: str | PathLike[str], device: str | Device | None) -> tuple[
             raise
         except Exception as error:
             raise CheckpointError(f"{path} is not a dlarray model: {error}") from error
-    theta, buffers = _vectors(model.layout, arrays, target), _vectors(model.buffer_layout, arrays, target)
+    theta, buffers = (
+        on_device(layout, {name: arrays[name] for name, _ in layout.shapes}, target)
+        for layout in (model.layout, model.buffer_layout)
+    )
     return model, theta, buffers, loss, target, dtype
 
 
@@ -111,13 +114,6 @@ def _file_names(model: MLP) -> dict[str, str]:
         names[name] = f"{head}.{TORCH_NAMES.get(own, own)}"
     count = Counter(names.values())
     return {name: torch_s if count[torch_s] == 1 else name for name, torch_s in names.items()}
-
-
-def _vectors(layout: Layout, arrays: Mapping[str, np.ndarray], device: Device) -> Theta:
-    if not layout.shapes:
-        return ()
-    own = layout if device.backend.writes_in_place else layout.separated()
-    return tuple(device.asarray(v) for v in own.join({name: arrays[name] for name, _ in layout.shapes}))
 
 
 def _serialised(arrays: Mapping[str, np.ndarray], metadata: dict[str, str]) -> bytes:

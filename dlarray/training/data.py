@@ -106,12 +106,9 @@ def inputs_on(device: Device, model: MLP, x: Any, dtype: str) -> Array:
     _check_array("x", x)
     xp = array_namespace(x)
     shape = tuple(x.shape)
-    if len(shape) != 2:
-        raise ValueError(f"x must have two axes, (examples, inputs), got shape {shape}")
-    if 0 in shape:
+    if len(shape) == 2 and 0 in shape:
         raise ValueError(f"x holds no {'examples' if shape[0] == 0 else 'features'}: its shape is {shape}")
-    if shape[1] != model.inputs:
-        raise ValueError(f"the model takes {model.inputs} inputs, got x with {shape[1]} features, shape {shape}")
+    model.check_shape(shape)
     if model.layers[0].integers:
         first: Any = model.layers[0]
         while isinstance(first, Chain):

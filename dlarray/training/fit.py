@@ -19,7 +19,7 @@ from dlarray.device import Device, to_numpy
 from dlarray.layers import Chain
 from dlarray.layout import Theta
 from dlarray.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SparseCategoricalCrossEntropy
-from dlarray.model import MLP
+from dlarray.model import MLP, on_device
 from dlarray.names import make
 from dlarray.optimizers import Optimizer
 from dlarray.random import Bits
@@ -277,8 +277,7 @@ def _copied(model: MLP, theta: Theta, device: Device, dtype: str) -> Theta:
     parameters = {name: np.asarray(to_numpy(p), dtype=dtype) for name, p in model.parameters(theta).items()}
     if not _finite(tuple(parameters.values())):
         raise ValueError("theta must be finite, got a weight that is infinite or NaN")
-    layout = model.layout if device.backend.writes_in_place else model.layout.separated()
-    return tuple(device.asarray(vector) for vector in layout.join(parameters))
+    return on_device(model.layout, parameters, device)
 
 
 def _finite(vectors: Theta) -> bool:

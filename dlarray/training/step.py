@@ -64,11 +64,12 @@ class Step:
     def __call__(self, state: WalkState, batch: Batch) -> tuple[WalkState, Array]:
         """The next state and the batch's loss. Consumes the state."""
         theta, buffers, steps = state["theta"], state["buffers"], state["steps"]
-        key = fold(state["key"], steps)
+        # Dozens of small operations, which an eager step would pay for even where nothing is drawn.
+        key = fold(state["key"], steps) if self.model.chain.random else None
         value: Array | None = None
         g: Theta = ()
         for i, (share, (x, t, weight)) in enumerate(self._parts(batch)):
-            z, saved = self.model.forward(theta, x, fold(key, i))
+            z, saved = self.model.forward(theta, x, None if key is None else fold(key, i))
             part, terms = self.loss.forward(z, t, weight)
             dz = self.loss.backward(terms)
             if share is not None:
