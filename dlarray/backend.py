@@ -72,6 +72,13 @@ class Backend:
     compiles: ClassVar[bool] = False
     """Whether ``fit`` compiles its step without being asked to."""
 
+    def csr(self, host: Any, place: Any) -> Any:
+        """A sparse matrix by rows on the device, from SciPy's on the host. It has products and slices, as SciPy's has.
+
+        Raises TypeError where the library has none.
+        """
+        raise TypeError(f"{self.name} has no sparse matrices here: use the device cpu or cuda, or x.toarray()")
+
     def move(self, x: Array, place: Any) -> Array:
         """An array of this backend on another of its devices; the same array where it lies there already."""
         return self.asarray(self.to_numpy(x), place)

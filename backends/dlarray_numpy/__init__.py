@@ -45,6 +45,9 @@ class NumPyBackend(Backend):
 
         return plan(step, executor="numba" if find_spec("numba") else "ufuncs")
 
+    def csr(self, host: Any, place: Any) -> Any:
+        return host
+
     def move(self, x: np.ndarray, place: Any) -> np.ndarray:
         return x
 

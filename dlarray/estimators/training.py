@@ -1,0 +1,68 @@
+"""A training that may go on: the compiled step, the optimizer's state, and the learning rate reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from dlarray.array import Array, array_namespace, is_array
+from dlarray.device import Device, to_device, to_numpy
+from dlarray.estimators.descent import Descent, SparseDescent
+from dlarray.estimators.solvers import Rate
+
+__all__ = ["Training", "compiler", "each_array"]
+
+
+def compiler(device: Device) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """What compiles steps on this device: its backend where that compiles of its own accord, else nothing."""
+    return device.backend.compile if device.backend.compiles else lambda step: step
+
+
+def each_array(change: Callable[[Array], Array], tree: Any) -> Any:
+    """A nest of dicts, lists and tuples with each array in it changed."""
+    if isinstance(tree, dict):
+        return {name: each_array(change, item) for name, item in cast("dict[str, Any]", tree).items()}
+    if isinstance(tree, (tuple, list)):
+        kind = type(cast("Any", tree))
+        return kind(each_array(change, item) for item in cast("list[Any]", tree))
+    return change(tree) if is_array(tree) else tree
+
+
+class Training:
+    """The walk's state between one call of ``partial_fit`` and the next, and the step compiled for it.
+
+    A copy in a file holds the state on the host and leaves the compiled step behind, which is made again when needed.
+    """
+
+    def __init__(self, descent: Descent, rate: Rate, state: dict[str, Any], earlier: Training | None = None) -> None:
+        self.descent = descent
+        self.rate = rate
+        self.state = state
+        self.views: Mapping[str, Array] = {}
+        """The estimator's parameters when they were last told of this state: views of its θ where there are views."""
+        same = earlier is not None and earlier.descent == descent
+        self._steps: dict[tuple[str, bool], Callable[..., Any]] = earlier._steps if same and earlier else {}
+
+    def step(self, device: Device, sparse: bool) -> Callable[..., Any]:
+        """The compiled step for inputs of this kind."""
+        key = (device.name, sparse)
+        if key not in self._steps:
+            compile_ = compiler(device)
+            self._steps[key] = SparseDescent(self.descent, compile_) if sparse else compile_(self.descent)
+        return self._steps[key]
+
+    def resume(self, arrays: Mapping[str, Array], device: Device) -> None:
+        """Go on from these parameters on this device, where they are not the very ones reached here."""
+        if arrays.keys() == self.views.keys() and all(arrays[name] is self.views[name] for name in arrays):
+            return
+        layout = self.descent.gradient.model.layout
+        layout = layout if device.backend.writes_in_place else layout.separated()
+        theta = tuple(array_namespace(v).asarray(v, copy=True) for v in layout.join(arrays))
+        self.state = {**each_array(lambda x: to_device(x, device), self.state), "theta": theta}
+
+    def __getstate__(self) -> dict[str, Any]:
+        rest = {name: item for name, item in self.state.items() if name != "theta"}
+        return {"descent": self.descent, "rate": self.rate, "state": each_array(to_numpy, rest)}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        self.__init__(kept["descent"], kept["rate"], kept["state"])
