@@ -15,6 +15,8 @@ import pytest
 
 from tests.matrix import On, selected
 
+os.environ.setdefault("SCIPY_ARRAY_API", "1")  # before SciPy is imported: scikit-learn's checks of arrays ask for it
+
 _why_missing: dict[str, str | None] = {}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -92,14 +93,17 @@ def _foreign(estimator: Any, x: Any, reset: bool) -> Any:
 
 
 def weights(given: Any, n: int) -> np.ndarray | None:
-    """The weights of n examples, from None, one number or one for each. Raises ValueError where they are not (n,)."""
+    """The weights of n examples, from None, one number or one for each. Raises ValueError where they are not (n,) or all 0."""
     if given is None:
         return None
-    if np.ndim(given := hosted(given)) == 0:
-        return np.full(n, float(given))
-    found = check_array(given, ensure_2d=False, dtype=(np.float64, np.float32), input_name="sample_weight")
+    if isinstance(given, Real):
+        found = np.full(n, float(given))
+    else:
+        found = check_array(hosted(given), ensure_2d=False, dtype=(np.float64, np.float32), input_name="sample_weight")
     if found.shape != (n,):
         raise ValueError(f"sample_weight.shape == {found.shape}, expected {(n,)}: one number for each example")
+    if not found.any():
+        raise ValueError("sample_weight is zero for every example: at least one weight must not be")
     return found
 
 
