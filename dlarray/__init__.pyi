@@ -2,6 +2,7 @@ from dlarray import activations as activations
 from dlarray import backend as backend
 from dlarray import datasets as datasets
 from dlarray import device as device
+from dlarray import estimators as estimators
 from dlarray import initializers as initializers
 from dlarray import layer as layer
 from dlarray import layers as layers

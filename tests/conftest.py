@@ -57,6 +57,12 @@ def on(request: pytest.FixtureRequest) -> Iterator[On]:
         yield case
 
 
+@pytest.fixture
+def without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumPy's steps run as ufuncs: a test of many small networks would spend its time compiling."""
+    monkeypatch.setattr("dlarray_numpy.find_spec", lambda name: None)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     report = yield

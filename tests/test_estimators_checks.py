@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-checks = pytest.importorskip("sklearn.utils.estimator_checks")
+from sklearn.utils import estimator_checks as checks
 
 from dlarray.estimators import MLPClassifier, MLPRegressor
 
@@ -16,6 +15,7 @@ ESTIMATORS = [
 ]
 
 
+@pytest.mark.usefixtures("without_numba")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # the checks' trainings are short
 @checks.parametrize_with_checks(ESTIMATORS)
 def test_scikit_learn_s_checks(estimator: Any, check: Any) -> None:

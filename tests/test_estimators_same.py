@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import warnings
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import pytest
-
-neural_network = pytest.importorskip("sklearn.neural_network")
 from scipy import sparse
-from sklearn.datasets import load_digits, load_iris, make_classification, make_multilabel_classification, make_regression
+from sklearn import neural_network
+from sklearn.datasets import (
+    load_digits,
+    load_iris,
+    make_classification,
+    make_multilabel_classification,
+    make_regression,
+)
 from sklearn.exceptions import ConvergenceWarning
 
 from dlarray.estimators import MLPClassifier, MLPRegressor
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.usefixtures("without_numba"),
+]
 THEIRS = {MLPClassifier: neural_network.MLPClassifier, MLPRegressor: neural_network.MLPRegressor}
 
 
@@ -217,8 +226,12 @@ def test_float32_stays_float32_and_near() -> None:
     close(ours, theirs, rtol=2e-5)
 
 
-def test_digits_to_the_end() -> None:
+@pytest.mark.parametrize("numba", [False, True])
+def test_digits_to_the_end(numba: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole training, until the loss no longer falls."""
+    if numba:
+        pytest.importorskip("numba")
+        monkeypatch.setattr("dlarray_numpy.find_spec", find_spec)
     x, y = load_digits(return_X_y=True)
     settings = {"hidden_layer_sizes": 16, "activation": "tanh", "random_state": 0, "tol": 0.02, "n_iter_no_change": 2}
     ours, theirs = (kind(**settings).fit(x[:600] / 16, y[:600]) for kind in (MLPClassifier, THEIRS[MLPClassifier]))

@@ -4,13 +4,11 @@ Needs scikit-learn 1.9 or newer: ``pip install "dlarray[sklearn]"``.
 """
 
 try:
-    import sklearn.callback as _callback  # scikit-learn has it since 1.9
+    import sklearn.callback  # noqa: F401 - scikit-learn has it since 1.9
 except ImportError as error:
     raise ImportError('the estimators need scikit-learn 1.9 or newer: pip install "dlarray[sklearn]"') from error
 
 from dlarray.estimators.classifier import MLPClassifier
 from dlarray.estimators.regressor import MLPRegressor
-
-_needed = _callback
 
 __all__ = ["MLPClassifier", "MLPRegressor"]

@@ -65,18 +65,18 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
-        X, y = examples(self, X, y, first, numbers=self._numbers)
+        x, y = examples(self, X, y, first, numbers=self._numbers)
         t, outputs = self._targets(y, incremental)
         weight = self._weights(sample_weight, y, incremental)
-        self._from_host = not is_foreign(X)
-        hooks = Hooks(self, X, y, sample_weight, self.callbacks)
+        self._from_host = not is_foreign(x)
+        hooks = Hooks(self, x, y, sample_weight, self.callbacks)
         if not incremental:
             hooks.begin()
         self._random_state = check_random_state(self.random_state)
-        device = device_of(self.coefs_[0]) if not first else self._device_for(X)
-        dtype = dtype_of(X, device) if first else str(self.coefs_[0].dtype).rpartition(".")[2]
+        device = device_of(self.coefs_[0]) if not first else self._device_for(x)
+        dtype = dtype_of(x, device) if first else str(self.coefs_[0].dtype).rpartition(".")[2]
         self._prepare(outputs, first, device, dtype)
-        rows = self._rows(X, t, weight, device, dtype)
+        rows = self._rows(x, t, weight, device, dtype)
         if self.solver == "lbfgs":
             self._walk_at_once(rows, device, dtype, hooks)
         else:
@@ -109,6 +109,8 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
         if not first:
             if model != self._model:
                 raise ValueError(f"training cannot go on with another network: it was {self._model}, now it is {model}")
+            if self.solver != "lbfgs" and self.early_stopping != (getattr(self, "best_loss_", None) is None):
+                self._watch()
             return
         self._model = model
         self.n_outputs_, self.n_layers_ = outputs, len(hidden) + 2
@@ -120,10 +122,14 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
         if self.solver != "lbfgs":
             self.loss_curve_: list[float] = []
             self._no_improvement_count = 0
-            stopping = self.early_stopping
-            self.validation_scores_: list[float] | None = [] if stopping else None
-            self.best_validation_score_ = -np.inf if stopping else None
-            self.best_loss_ = None if stopping else np.inf
+            self._watch()
+
+    def _watch(self) -> None:
+        """What is watched for progress, from the beginning: the score with early stopping, else the loss."""
+        stopping = self.early_stopping
+        self.validation_scores_: list[float] | None = [] if stopping else None
+        self.best_validation_score_ = -np.inf if stopping else None
+        self.best_loss_ = None if stopping else np.inf
 
     def _walk_by_steps(
         self, rows: Rows, t: np.ndarray, device: Device, dtype: str, hooks: Hooks, incremental: bool, validation: Any
@@ -156,7 +162,9 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
 
         step = training.step(device, is_sparse(rows.x))
         with np.errstate(over="ignore", invalid="ignore"):  # what became of the weights is said at the end
-            walk = Walk(self, step, rows, device, self._batch_size(len(rows)), least, training.rate, hooks, validate, after)
+            walk = Walk(
+                self, step, rows, device, self._batch_size(len(rows)), least, training.rate, hooks, validate, after
+            )
             training.state = walk.run(training.state, incremental)
         training.views = self._take(training.state["theta"])
         self._buffers = training.state["buffers"]
@@ -239,22 +247,21 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
         parts = [model.chain.predict(x[i : i + ROWS] if n > ROWS else x, **named, **kept) for i in range(0, n, ROWS)]
         return parts[0] if len(parts) == 1 else array_namespace(*parts).concat(parts)
 
-    def _outputs(self, X: Any, method: str) -> tuple[Any, Array]:
-        """The inputs as they were validated, and the outputs on the model's device."""
+    def _outputs(self, X: Any, method: str) -> Array:
+        """The outputs for inputs as they come, on the model's device."""
         check_is_fitted(self)
         home = device_of(self.coefs_[0])
         if (foreign := is_foreign(X)) and (there := home_of(X)) != home:
             self._refuse(method, f"the model is on {home}, X on {there}")
         if not foreign and not self._from_host and home.backend.name != "numpy" and get_config()["array_api_dispatch"]:
             self._refuse(method, f"the model was fitted on arrays of {home}, X lies on the host")
-        X = inputs(self, X)
         dtype = str(self.coefs_[0].dtype).rpartition(".")[2]
-        return X, self._outputs_on(at_home(X, home, dtype), self._named(), self._buffers)
+        return self._outputs_on(at_home(inputs(self, X), home, dtype), self._named(), self._buffers)
 
     def _refuse(self, method: str, why: str) -> None:
         raise ValueError(
-            f"Inputs passed to {type(self).__name__}.{method}() must use the same namespace and the same device as those "
-            f"passed to fit(): {why}. dlarray.to_device(X, …) moves inputs, .to_device(…) the model"
+            f"Inputs passed to {type(self).__name__}.{method}() must use the same namespace and the same device as "
+            f"those passed to fit(): {why}. dlarray.to_device(X, …) moves inputs, .to_device(…) the model"
         )
 
     @staticmethod

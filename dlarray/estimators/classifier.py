@@ -75,8 +75,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Functions of the estimator, called after each epoch; one that returns True ends training.
         ``set_callbacks`` takes scikit-learn's own.
 
-    Raises ValueError, TypeError or DeviceError in ``fit`` for a parameter that cannot be, with what was expected. Sparse
-    inputs stay sparse in training and prediction.
+    Sparse inputs stay sparse in training and prediction. Raises ValueError, TypeError or DeviceError in ``fit`` for a
+    parameter that cannot be, with what was expected.
     """
 
     _label_binarizer: Any
@@ -135,7 +135,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def predict(self, X: Any) -> Any:
         """The label of each example, (examples,), or of several labels a row of 0 and 1."""
-        X, z = self._outputs(X, "predict")
+        z = self._outputs(X, "predict")
         chosen = self._labels.chosen(z, self._loss)
         if not is_foreign(X) or self.classes_.dtype.kind not in "iub":
             return self._labels.decode(to_numpy(chosen))
@@ -148,13 +148,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     @available_if(_says_how_likely)
     def predict_proba(self, X: Any) -> Any:
         """The probability of each class, (examples, classes), in the order of ``classes_``."""
-        X, z = self._outputs(X, "predict_proba")
+        z = self._outputs(X, "predict_proba")
         return self._beside(X, self._two_columns(self._loss.link.predict(z), lambda p: 1 - p))
 
     @available_if(_says_how_likely)
     def predict_log_proba(self, X: Any) -> Any:
         """The logarithm of ``predict_proba``, from the outputs themselves: finite where a probability rounds to 0."""
-        X, z = self._outputs(X, "predict_log_proba")
+        z = self._outputs(X, "predict_log_proba")
         if isinstance(self._loss.link, Softmax):
             return self._beside(X, LogSoftmax().predict(z))
         return self._beside(X, self._two_columns(LogSigmoid().predict(z), lambda _: LogSigmoid().predict(-z)))
@@ -162,7 +162,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     @available_if(_gives_scores)
     def decision_function(self, X: Any) -> Any:
         """The scores, (examples,) of two classes, above 0 for the second, else (examples, classes)."""
-        X, z = self._outputs(X, "decision_function")
+        z = self._outputs(X, "decision_function")
         return self._beside(X, z[:, 0] if z.shape[1] == 1 else z)
 
     def _two_columns(self, yes: Array, no: Callable[[Array], Array]) -> Array:
@@ -196,7 +196,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if self.class_weight is None:
             return own
         if incremental and self.class_weight == "balanced":
-            raise ValueError("class_weight='balanced' needs all examples, and partial_fit sees a part: give a dictionary")
+            raise ValueError(
+                "class_weight='balanced' needs all examples, and partial_fit sees a part: give a dictionary"
+            )
         by_class = compute_sample_weight(self.class_weight, y)
         return by_class if own is None else own * by_class
 

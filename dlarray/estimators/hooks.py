@@ -63,5 +63,7 @@ def _functions(given: Any) -> list[Callable[[Any], Any]]:
     items = list(cast("Iterable[Any]", given)) if isinstance(given, Iterable) else [given]
     for item in items:
         if not callable(item):
-            raise TypeError(f"callbacks must be functions of the estimator, got {item!r}; set_callbacks takes scikit-learn's")
+            raise TypeError(
+                f"callbacks must be functions of the estimator, got {item!r}; set_callbacks takes scikit-learn's"
+            )
     return items

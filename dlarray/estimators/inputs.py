@@ -19,7 +19,18 @@ from sklearn.utils.validation import validate_data
 from dlarray.array import Array, array_namespace, is_array
 from dlarray.device import Device, device_of, to_device, to_numpy
 
-__all__ = ["Rows", "at_home", "dtype_of", "examples", "home_of", "hosted", "inputs", "is_foreign", "is_sparse", "weights"]
+__all__ = [
+    "Rows",
+    "at_home",
+    "dtype_of",
+    "examples",
+    "home_of",
+    "hosted",
+    "inputs",
+    "is_foreign",
+    "is_sparse",
+    "weights",
+]
 
 
 def is_sparse(x: Any) -> bool:
@@ -85,7 +96,8 @@ def _foreign(estimator: Any, x: Any, reset: bool) -> Any:
         raise ValueError("Input X contains NaN or infinity: drop or fill these examples")
     if reset:
         estimator.n_features_in_ = shape[1]
-        vars(estimator).pop("feature_names_in_", None)
+        if hasattr(estimator, "feature_names_in_"):
+            del estimator.feature_names_in_
     elif shape[1] != estimator.n_features_in_:
         name = type(estimator).__name__
         raise ValueError(f"X has {shape[1]} features, but {name} is expecting {estimator.n_features_in_} features")
@@ -93,7 +105,10 @@ def _foreign(estimator: Any, x: Any, reset: bool) -> Any:
 
 
 def weights(given: Any, n: int) -> np.ndarray | None:
-    """The weights of n examples, from None, one number or one for each. Raises ValueError where they are not (n,) or all 0."""
+    """The weights of n examples, from None, one number or one for each.
+
+    Raises ValueError where they are not (n,), and where all are 0.
+    """
     if given is None:
         return None
     if isinstance(given, Real):
@@ -157,7 +172,7 @@ class Rows:
         return Rows(x, xp.take(self.t, index, axis=0), weight)
 
     def batches(self, size: int, order: Array | None, least: int = 1) -> Iterator[Rows]:
-        """Batches of this size in the order given, the last perhaps smaller; one below ``least`` joins the one before."""
+        """Batches of this size in the order given, the last perhaps smaller; below ``least`` it joins the one before."""
         n = len(self)
         stops = [*range(size, n, size), n]
         if len(stops) > 1 and n - stops[-2] < least:

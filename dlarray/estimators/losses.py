@@ -16,7 +16,7 @@ from dlarray.losses import (
     MeanSquaredError,
     Poisson,
 )
-from dlarray.names import by_name, make, spelling
+from dlarray.names import make, spelling
 
 __all__ = ["PerExample", "PoissonDeviance", "SquaredError", "classifiers_loss", "output_activation", "regressors_loss"]
 
@@ -103,29 +103,31 @@ def classifiers_loss(given: Any, kind: str) -> Loss:
     if loss.chooses == "nothing":
         raise ValueError(f"{given!r} is a loss of numbers, not of classes: give it to an MLPRegressor")
     if loss.chooses == "row" and kind == "multilabel-indicator":
-        raise ValueError(f"{given!r} chooses one class of each row, and several may be right here: 'binary_cross_entropy'")
+        raise ValueError(
+            f"{given!r} chooses one class of each row, and several may be right here: 'binary_cross_entropy'"
+        )
     return _reduced(loss)
 
 
 def regressors_loss(given: Any) -> Loss:
-    """The loss of a regressor, by scikit-learn's name, dlarray's, or as an object. Raises ValueError for one of classes."""
+    """The loss of a regressor, by scikit-learn's name, dlarray's, or as an object.
+
+    Raises ValueError for one of classes.
+    """
     own: dict[str, type[Loss]] = {
         "squared_error": SquaredError,
         "poisson": PoissonDeviance,
         "absolute_error": MeanAbsoluteError,
     }
-    if isinstance(given, str):
-        loss = own[given]() if given in own else _named(given, own)
-    else:
-        loss = make(Loss, given)
+    loss = own[given]() if isinstance(given, str) and given in own else _found(given, own)
     if loss.chooses != "nothing":
         raise ValueError(f"{given!r} is a loss of classes, not of numbers: give it to an MLPClassifier")
     return _reduced(loss)
 
 
-def _named(name: str, own: dict[str, type[Loss]]) -> Loss:
+def _found(given: Any, own: dict[str, type[Loss]]) -> Loss:
     try:
-        return by_name(Loss, name)()
+        return make(Loss, given)
     except ValueError as error:
         raise ValueError(f"{error}, {', '.join(own)}") from None
 

@@ -18,7 +18,7 @@ RATES = ("constant", "invscaling", "adaptive")
 
 
 class Parameters:
-    """The constructor's parameters as they were given; scikit-learn wants them unchanged and unchecked until ``fit``."""
+    """The constructor's parameters as they were given: scikit-learn wants them unchanged, and checked by ``fit``."""
 
     hidden_layer_sizes: int | Sequence[int]
     activation: Any
@@ -57,7 +57,7 @@ def keep(estimator: Parameters, parameters: dict[str, Any]) -> None:
 
 
 def hidden_sizes(given: int | Sequence[int]) -> list[int]:
-    """The units of each hidden layer. Raises ValueError where one is below 1, TypeError where one is no whole number."""
+    """The units of each hidden layer. Raises ValueError or TypeError where one is no whole number above 0."""
     sizes: list[Any] = list(cast("Iterable[Any]", given)) if isinstance(given, Iterable) else [given]
     return [at_least_one("hidden_layer_sizes", size) for size in sizes]
 

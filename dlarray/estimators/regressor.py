@@ -54,8 +54,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Functions of the estimator, called after each epoch; one that returns True ends training.
         ``set_callbacks`` takes scikit-learn's own.
 
-    Raises ValueError, TypeError or DeviceError in ``fit`` for a parameter that cannot be, with what was expected. Sparse
-    inputs stay sparse in training and prediction.
+    Sparse inputs stay sparse in training and prediction. Raises ValueError, TypeError or DeviceError in ``fit`` for a
+    parameter that cannot be, with what was expected.
     """
 
     _numbers = True
@@ -106,7 +106,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def predict(self, X: Any) -> Any:
         """The numbers, (examples,) of one output, else (examples, outputs)."""
-        X, z = self._outputs(X, "predict")
+        z = self._outputs(X, "predict")
         y = self._loss.link.predict(z)
         return self._beside(X, y[:, 0] if y.shape[1] == 1 else y)
 

@@ -26,8 +26,8 @@ class Stored(BaseEstimator):
     def to_device(self, device: str | Device) -> Any:
         """Move the fitted model to a device, such as "cpu" or "cuda", and return it.
 
-        What it predicts from is then expected there. Raises NotFittedError before training, DeviceError for a device that
-        cannot be used.
+        What it predicts from is then expected there, or on the host. Raises NotFittedError before training, DeviceError
+        for a device that cannot be used.
         """
         check_is_fitted(self)
         self._move(resolve(device))
@@ -56,7 +56,7 @@ class Stored(BaseEstimator):
                 self._move(resolve(home))
             except DeviceError as error:
                 warnings.warn(
-                    f"this {type(self).__name__} was fitted on {home}, which cannot be used here, and is on the cpu now: "
-                    f"it predicts from host arrays, and to_device moves it. {error}",
+                    f"this {type(self).__name__} was fitted on {home}, which cannot be used here, and is on the cpu "
+                    f"now: it predicts from host arrays, and to_device moves it. {error}",
                     stacklevel=2,
                 )

@@ -9,6 +9,8 @@ from dlarray.array import Array, array_namespace, is_array
 from dlarray.device import Device, to_device, to_numpy
 from dlarray.estimators.descent import Descent, SparseDescent
 from dlarray.estimators.solvers import Rate
+from dlarray.layout import Layout
+from dlarray.optimizers import State
 
 __all__ = ["Training", "compiler", "each_array"]
 
@@ -23,9 +25,21 @@ def each_array(change: Callable[[Array], Array], tree: Any) -> Any:
     if isinstance(tree, dict):
         return {name: each_array(change, item) for name, item in cast("dict[str, Any]", tree).items()}
     if isinstance(tree, (tuple, list)):
-        kind = type(cast("Any", tree))
-        return kind(each_array(change, item) for item in cast("list[Any]", tree))
+        items = [each_array(change, item) for item in cast("list[Any]", tree)]
+        return tuple(items) if isinstance(tree, tuple) else items
     return change(tree) if is_array(tree) else tree
+
+
+def _relaid(states: tuple[State, ...], new: Layout, old: Layout) -> tuple[State, ...]:
+    """An optimizer's states, one for each vector of θ, for θ in another layout."""
+    count = len(new.lengths)
+    relaid: list[State] = [{} for _ in range(count)]
+    for name, first in states[0].items():
+        vectors = tuple(state[name] for state in states)
+        parts = new.join(old.split(vectors)) if first.ndim else (first,) * count  # a 0-d array is the same for all
+        for own, part in zip(relaid, parts, strict=True):
+            own[name] = array_namespace(part).asarray(part, copy=True)
+    return tuple(relaid)
 
 
 class Training:
@@ -55,10 +69,19 @@ class Training:
         """Go on from these parameters on this device, where they are not the very ones reached here."""
         if arrays.keys() == self.views.keys() and all(arrays[name] is self.views[name] for name in arrays):
             return
-        layout = self.descent.gradient.model.layout
-        layout = layout if device.backend.writes_in_place else layout.separated()
+        model = self.descent.gradient.model
+        apart = not device.backend.writes_in_place
+        layout = model.layout.separated() if apart else model.layout
         theta = tuple(array_namespace(v).asarray(v, copy=True) for v in layout.join(arrays))
-        self.state = {**each_array(lambda x: to_device(x, device), self.state), "theta": theta}
+        state = {**each_array(lambda x: to_device(x, device), self.state), "theta": theta}
+        if len(theta) != len(state["optimizer"]):  # from a library with one vector to one with many, or back
+            state["optimizer"] = _relaid(
+                state["optimizer"], layout, model.layout if apart else model.layout.separated()
+            )
+            for name, own in (("mask", model.layout), ("buffers", model.buffer_layout)):
+                old, new = (own, own.separated()) if apart else (own.separated(), own)
+                state[name] = new.join(old.split(state[name])) if state[name] else ()
+        self.state = state
 
     def __getstate__(self) -> dict[str, Any]:
         rest = {name: item for name, item in self.state.items() if name != "theta"}

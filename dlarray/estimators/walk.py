@@ -29,8 +29,8 @@ def copied(vectors: Theta) -> Theta:
 class Walk:
     """Training by steps, for an estimator whose curves and counts it writes.
 
-    ``validate(state)`` is the score of the model in this state, where there are examples for it; ``after(context, state)``
-    is called at the end of each epoch and says whether to stop.
+    ``validate(state)`` is the score of the model in this state, where there are examples for it. ``after(context,
+    state)`` is called at the end of each epoch and says whether to stop.
     """
 
     estimator: Any
@@ -45,7 +45,7 @@ class Walk:
     after: Callable[[Any, Any], bool]
 
     def run(self, state: Any, once: bool) -> Any:
-        """Epochs until it is enough, or ``once``; the state after them, that of the best score where this is asked for."""
+        """The state after all epochs, or after one: the last, or with early stopping that of the best score."""
         estimator = self.estimator
         best = self._best(state)
         try:
