@@ -27,9 +27,10 @@ from dlarray.optimizers import Optimizer, State
 from dlarray.random import fold, key_words
 from dlarray.schedules import Schedule
 
-__all__ = ["Descent", "Gradient", "RateInside", "Shifted", "SparseDescent", "SparseGradient"]
+__all__ = ["Compile", "Descent", "Gradient", "RateInside", "Shifted", "SparseDescent", "SparseGradient"]
 
 Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""What makes a step faster: a backend's ``compile``."""
 
 
 @dataclass(frozen=True)

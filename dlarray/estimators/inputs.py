@@ -172,7 +172,7 @@ class Rows:
         return Rows(x, xp.take(self.t, index, axis=0), weight)
 
     def batches(self, size: int, order: Array | None, least: int = 1) -> Iterator[Rows]:
-        """Batches of this size in the order given, the last perhaps smaller; below ``least`` it joins the one before."""
+        """Batches of this size in the order given, the last perhaps smaller: below ``least`` it joins another."""
         n = len(self)
         stops = [*range(size, n, size), n]
         if len(stops) > 1 and n - stops[-2] < least:

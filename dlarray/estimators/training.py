@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from dlarray.array import Array, array_namespace, is_array
 from dlarray.device import Device, to_device, to_numpy
-from dlarray.estimators.descent import Descent, SparseDescent
+from dlarray.estimators.descent import Compile, Descent, SparseDescent
 from dlarray.estimators.solvers import Rate
 from dlarray.layout import Layout
 from dlarray.optimizers import State
@@ -15,7 +15,7 @@ from dlarray.optimizers import State
 __all__ = ["Training", "compiler", "each_array"]
 
 
-def compiler(device: Device) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def compiler(device: Device) -> Compile:
     """What compiles steps on this device: its backend where that compiles of its own accord, else nothing."""
     return device.backend.compile if device.backend.compiles else lambda step: step
 
