@@ -383,6 +383,27 @@ def test_bad_parameters_are_refused_with_a_remedy(name: str, value: Any, message
         MLPClassifier(**{"max_iter": 2, name: value}).fit(*classes())
 
 
+def test_examples_that_the_user_has_set_apart() -> None:
+    x, y = classes(120)
+    own = {**SMALL, "max_iter": 30, "learning_rate_init": 0.02}
+    seen = {"X_val": x[80:], "y_val": y[80:]}
+    plain = MLPClassifier(**own).fit(x[:80], y[:80])
+    watched = MLPClassifier(**own).fit(x[:80], y[:80], **seen)
+    np.testing.assert_array_equal(plain.coefs_[0], watched.coefs_[0])
+    assert len(watched.validation_scores_) == len(watched.validation_loss_curve_) == watched.n_iter_
+    assert watched.validation_scores_[-1] == watched.score(x[80:], y[80:])
+    p = watched.predict_proba(x[80:])[np.arange(40), y[80:]]
+    assert watched.validation_loss_curve_[-1] == pytest.approx(-np.log(p).mean())
+    stopped = MLPClassifier(**own, early_stopping=True, n_iter_no_change=2).fit(x[:80], y[:80], **seen)
+    assert stopped.best_validation_score_ == stopped.score(x[80:], y[80:])
+    weighed = MLPRegressor(**own).fit(
+        *numbers(), X_val=numbers()[0], y_val=numbers()[1], sample_weight_val=np.arange(60)
+    )
+    assert weighed.validation_scores_[-1] == pytest.approx(weighed.score(*numbers(), np.arange(60)))
+    with pytest.raises(ValueError, match="classes not in"):
+        MLPClassifier(**own).fit(x[:80], y[:80] % 2, **seen)
+
+
 # Callbacks
 
 

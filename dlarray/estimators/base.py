@@ -50,8 +50,12 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
 
     # What a subclass says
 
-    def _targets(self, y: Any, incremental: bool) -> tuple[np.ndarray, int]:
-        """Targets for the loss, which is set, and how many outputs they need."""
+    def _know(self, y: Any, incremental: bool) -> int:
+        """Note the classes and the loss, and say how many outputs these need."""
+        raise NotImplementedError
+
+    def _encode(self, y: Any) -> np.ndarray:
+        """Targets as the loss wants them."""
         raise NotImplementedError
 
     def _score_of(self, z: Array, t: np.ndarray, weight: np.ndarray | None) -> float:
@@ -60,13 +64,16 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
 
     # Training
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: Any = None) -> Any:
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, incremental: bool, seen: tuple[Any, Any, Any] = (None, None, None)
+    ) -> Any:
         parameters.check(self)
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         x, y = examples(self, X, y, first, numbers=self._numbers)
-        t, outputs = self._targets(y, incremental)
+        outputs = self._know(y, incremental)
+        t = self._encode(y)
         weight = self._weights(sample_weight, y, incremental)
         self._from_host = not is_foreign(x)
         hooks = Hooks(self, x, y, sample_weight, self.callbacks)
@@ -80,7 +87,7 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
         if self.solver == "lbfgs":
             self._walk_at_once(rows, device, dtype, hooks)
         else:
-            self._walk_by_steps(rows, t, device, dtype, hooks, incremental, validation)
+            self._walk_by_steps(rows, t, device, dtype, hooks, incremental, seen)
         if not all(np.isfinite(to_numpy(array)).all() for array in self._named().values()):
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
@@ -132,7 +139,14 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
         self.best_loss_ = None if stopping else np.inf
 
     def _walk_by_steps(
-        self, rows: Rows, t: np.ndarray, device: Device, dtype: str, hooks: Hooks, incremental: bool, validation: Any
+        self,
+        rows: Rows,
+        t: np.ndarray,
+        device: Device,
+        dtype: str,
+        hooks: Hooks,
+        incremental: bool,
+        seen: tuple[Any, Any, Any],
     ) -> None:
         descent = Descent(Gradient(self._model, self._loss), optimizer_of(self), float(self.alpha))
         earlier: Training | None = getattr(self, "_training", None)
@@ -147,8 +161,13 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
         training.resume(self._named(), device)
         self._training = training
         validate: Validation | None = None
-        if self.early_stopping:
+        if seen[0] is not None:
+            validate = self._validation(*seen, device, dtype)
+            self.validation_scores_ = self.validation_scores_ or []
+        elif self.early_stopping:
             rows, validate = Validation.apart(self, rows, t, device)
+        if validate is not None and not self.validation_scores_:
+            self.validation_loss_curve_: list[float] = []
         least = self._model.chain.least_examples
         if len(rows) < least:
             raise ValueError(f"{self.normalization!r} needs at least {least} examples to train on, got {len(rows)}")
@@ -168,6 +187,12 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
             training.state = walk.run(training.state, incremental)
         training.views = self._take(training.state["theta"])
         self._buffers = training.state["buffers"]
+
+    def _validation(self, X: Any, y: Any, sample_weight: Any, device: Device, dtype: str) -> Validation:
+        """Examples that the user has set apart."""
+        x, y = examples(self, X, y, False, numbers=self._numbers)
+        t, weight = self._encode(y), weights(sample_weight, len(y))
+        return Validation(self, self._rows(x, t, weight, device, dtype), t, weight)
 
     def _batch_size(self, n: int) -> int:
         if self.batch_size == "auto":

@@ -21,7 +21,7 @@ from dlarray.estimators.base import BaseMLP
 from dlarray.estimators.inputs import home_of, hosted, is_foreign
 from dlarray.estimators.losses import classifiers_loss
 from dlarray.estimators.parameters import keep, takes_batches
-from dlarray.estimators.targets import Labels, check_known
+from dlarray.estimators.targets import Labels, check_known, check_same
 from dlarray.layer import Activation, Layer
 from dlarray.losses import Loss
 from dlarray.optimizers import Optimizer
@@ -118,9 +118,24 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         keep(self, locals())
 
     @with_callbacks
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPClassifier:
-        """Train on inputs (examples, features), dense or sparse, and labels (examples,) or rows of 0 and 1."""
-        return self._fit(X, y, sample_weight, incremental=False)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> MLPClassifier:
+        """Train on inputs (examples, features), dense or sparse, and labels (examples,) or rows of 0 and 1.
+
+        ``X_val`` and ``y_val``, where given, are examples not to train on: ``validation_scores_`` and
+        ``validation_loss_curve_`` say after each epoch how the model does on them, with the weights
+        ``sample_weight_val``, and early stopping goes by them instead of setting examples apart.
+        """
+        seen = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, incremental=False, seen=seen)
 
     @available_if(takes_batches)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> MLPClassifier:
@@ -128,7 +143,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if getattr(self, "classes_", None) is None:
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
-            self._know(Labels.of_part(hosted(y), classes), unique_labels(classes))
+            self._name(Labels.of_part(hosted(y), classes), unique_labels(classes))
         elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
             raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit: {self.classes_}")
         return self._fit(X, y, sample_weight, incremental=True)
@@ -177,19 +192,26 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     # What training asks
 
-    def _know(self, labels: Labels, classes: np.ndarray) -> None:
+    def _name(self, labels: Labels, classes: np.ndarray) -> None:
         self._labels, self.classes_ = labels, classes
         self._label_binarizer = labels.binarizer  # scikit-learn's name for it
 
-    def _targets(self, y: Any, incremental: bool) -> tuple[np.ndarray, int]:
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+    def _know(self, y: Any, incremental: bool) -> int:
+        y = self._flat(y)
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
-            self._know(labels := Labels(y), labels.classes)
-        else:
-            check_known(self, y)
+            self._name(labels := Labels(y), labels.classes)
+        elif self.warm_start:
+            check_same(self, y)
         self._loss = classifiers_loss(self.loss, self._labels.kind)
-        return self._labels.encode(y, self._loss), self._labels.columns(self._loss)
+        return self._labels.columns(self._loss)
+
+    def _encode(self, y: Any) -> np.ndarray:
+        check_known(self, y := self._flat(y))
+        return self._labels.encode(y, self._loss)
+
+    @staticmethod
+    def _flat(y: Any) -> Any:
+        return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _weights(self, sample_weight: Any, y: Any, incremental: bool) -> np.ndarray | None:
         own = super()._weights(sample_weight, y, incremental)

@@ -95,9 +95,24 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         keep(self, locals())
 
     @with_callbacks
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
-        """Train on inputs (examples, features), dense or sparse, and numbers (examples,) or (examples, outputs)."""
-        return self._fit(X, y, sample_weight, incremental=False)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> MLPRegressor:
+        """Train on inputs (examples, features), dense or sparse, and numbers (examples,) or (examples, outputs).
+
+        ``X_val`` and ``y_val``, where given, are examples not to train on: ``validation_scores_`` and
+        ``validation_loss_curve_`` say after each epoch how the model does on them, with the weights
+        ``sample_weight_val``, and early stopping goes by them instead of setting examples apart.
+        """
+        seen = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, incremental=False, seen=seen)
 
     @available_if(takes_batches)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
@@ -116,12 +131,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     # What training asks
 
-    def _targets(self, y: Any, incremental: bool) -> tuple[np.ndarray, int]:
+    def _know(self, y: Any, incremental: bool) -> int:
+        self._loss = regressors_loss(self.loss)
+        return 1 if y.ndim == 1 else y.shape[1]
+
+    def _encode(self, y: Any) -> np.ndarray:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        self._loss = regressors_loss(self.loss)
-        y = y.reshape(-1, 1) if y.ndim == 1 else y
-        return y, y.shape[1]
+        return y.reshape(-1, 1) if y.ndim == 1 else y
 
     def _score_of(self, z: Array, t: np.ndarray, weight: np.ndarray | None) -> float:
         return float(r2_score(t, to_numpy(self._loss.link.predict(z)), sample_weight=weight))

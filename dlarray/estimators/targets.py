@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 from dlarray.array import Array, array_namespace, largest_column
 from dlarray.losses import Loss, SparseCategoricalCrossEntropy
 
-__all__ = ["Labels", "check_known"]
+__all__ = ["Labels", "check_known", "check_same"]
 
 
 class Labels:
@@ -64,14 +64,18 @@ class Labels:
         return sparse.csr_array(rows) if self.sparse else rows
 
 
-def check_known(estimator: Any, y: Any) -> None:
-    """Raise ValueError where y has other classes than training began with."""
+def check_same(estimator: Any, y: Any) -> None:
+    """Raise ValueError where y has not the very classes that training began with."""
     found, known = unique_labels(y), estimator.classes_
-    if estimator.warm_start:
-        if set(found) != set(known):
-            raise ValueError(
-                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
-                f"Previously got {known}, `y` has {found}"
-            )
-    elif strange := sorted(set(found) - set(known)):
+    if set(found) != set(known):
+        raise ValueError(
+            "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+            f"Previously got {known}, `y` has {found}"
+        )
+
+
+def check_known(estimator: Any, y: Any) -> None:
+    """Raise ValueError where y has classes that training does not know."""
+    known = estimator.classes_
+    if strange := sorted(set(unique_labels(y)) - set(known)):
         raise ValueError(f"`y` has classes not in `self.classes_`: {strange}; `self.classes_` has {known}")

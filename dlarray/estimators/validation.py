@@ -16,7 +16,7 @@ __all__ = ["Validation"]
 
 @dataclass(frozen=True)
 class Validation:
-    """The score of a state of training on examples that are not trained on."""
+    """The score of a state of training on examples that are not trained on; their loss is noted on the way."""
 
     estimator: Any
     rows: Rows
@@ -48,6 +48,8 @@ class Validation:
         estimator = self.estimator
         named = estimator._model.parameters(state["theta"])
         z = estimator._outputs_on(self.rows.x, named, state["buffers"])
+        value, _ = estimator._loss.forward(z, self.rows.t, self.rows.weight)
+        estimator.validation_loss_curve_.append(float(to_numpy(value)))
         if not np.isfinite(to_numpy(z)).all():
             return float("nan")
         return float(estimator._score_of(z, self.t, self.weight))

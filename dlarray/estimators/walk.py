@@ -103,20 +103,22 @@ class Walk:
     def _score(self, state: Any, best: Any) -> Any:
         """Note the score, and keep the weights where it is the best so far."""
         estimator = self.estimator
-        score = self.validate(state) if self.validate else np.nan
-        estimator.validation_scores_.append(score)
-        self._say(f"Validation score: {score:f}")
+        self._see(score := self.validate(state) if self.validate else np.nan)
         self._count(score < estimator.best_validation_score_ + estimator.tol)
         if score > estimator.best_validation_score_:
             estimator.best_validation_score_ = score
             return self._best(state)
         return best
 
+    def _see(self, score: float) -> None:
+        self.estimator.validation_scores_.append(score)
+        self._say(f"Validation score: {score:f}")
+
     def _fall(self, state: Any) -> None:
         """Note whether the loss has fallen."""
         estimator = self.estimator
         if self.validate:
-            estimator.validation_scores_.append(self.validate(state))
+            self._see(self.validate(state))
         self._count(estimator.loss_ > estimator.best_loss_ - estimator.tol)
         estimator.best_loss_ = min(estimator.best_loss_, estimator.loss_)
 
