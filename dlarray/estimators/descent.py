@@ -144,7 +144,6 @@ class Descent:
             "buffers": buffers,
             "steps": device.asarray(np.zeros((), dtype=np.int32)),
             "key": device.asarray(key_words(seed, "masks")),
-            "mask": layout.mask(lambda name: name.endswith(".W"), theta) if self.alpha else (),
         }
 
     def key(self, state: dict[str, Any]) -> Array | None:
@@ -159,13 +158,14 @@ class Descent:
     def move(self, state: Any, found: Any) -> tuple[Any, Array]:
         """The step from the loss and its gradient on."""
         value, dp, buffers, t, weight = found
-        theta, steps = state["theta"], state["steps"]
-        g = self.gradient.model.layout_of(theta).join(dp)
+        theta, steps, model = state["theta"], state["steps"], self.gradient.model
         if self.alpha:
-            pull = self.alpha / total_weight(t, weight)
-            weights = [a * m for a, m in zip(theta, state["mask"], strict=True)]
-            value = value + 0.5 * pull * sum(array_namespace(a).sum(a * a) for a in weights)
-            g = tuple(a + pull * w for a, w in zip(g, weights, strict=True))
+            dp, pull = dict(dp), self.alpha / total_weight(t, weight)
+            for name, W in model.parameters(theta).items():
+                if name.endswith(".W"):
+                    value = value + 0.5 * pull * array_namespace(W).sum(W * W)
+                    dp[name] = dp[name] + pull * W
+        g = model.layout_of(theta).join(dp)
         theta, optimizer = self.optimizer.move(theta, g, state["optimizer"])
         steps += 1
         return {**state, "theta": theta, "optimizer": optimizer, "buffers": buffers, "steps": steps}, value

@@ -78,9 +78,9 @@ class Training:
             state["optimizer"] = _relaid(
                 state["optimizer"], layout, model.layout if apart else model.layout.separated()
             )
-            for name, own in (("mask", model.layout), ("buffers", model.buffer_layout)):
-                old, new = (own, own.separated()) if apart else (own.separated(), own)
-                state[name] = new.join(old.split(state[name])) if state[name] else ()
+            own = model.buffer_layout
+            old, new = (own, own.separated()) if apart else (own.separated(), own)
+            state["buffers"] = new.join(old.split(state["buffers"])) if state["buffers"] else ()
         self.state = state
 
     def __getstate__(self) -> dict[str, Any]:
