@@ -27,7 +27,7 @@ __all__ = ["Metric", "Trained", "default_metrics", "load", "named_metrics"]
 Metric = Callable[[Array, Array], Array]
 """metric(targets, predictions) -> a 0-d array."""
 
-PART = 2**23
+PART = 2**24
 """Bytes of host inputs, in float64, that are looked at and answered at a time: the product finds them in the cache."""
 
 
