@@ -88,8 +88,9 @@ def _nothing(tree: Any) -> Any:
 
 def _part(structure: Any, i: int) -> Any:
     """What a pair has in one of its places."""
-    is_pair = structure is not None and structure[0] is tuple and len(structure[2]) == 2
-    return structure[2][i] if is_pair else "none"
+    if structure is None or structure[0] is not tuple or len(structure[2]) != 2:
+        return "none"
+    return structure[2][i]
 
 
 def trace(step: _Step, state: Any, batch: Any) -> tuple[Graph, list[Node], Any, list[Node], int]:
