@@ -22,6 +22,7 @@ import dlarray
 import dlarray.device as dd
 from dlarray.estimators import MLPClassifier, MLPRegressor
 from tests.matrix import On
+from tests.process import python
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -511,6 +512,18 @@ def test_labels_of_words_and_foreign_inputs() -> None:
     words = np.array(["red", "green", "blue"])[y]
     model = MLPClassifier(**SMALL).fit(dd.asarray(x, "strict"), words)
     assert set(model.predict(dd.asarray(x, "strict"))) <= {"red", "green", "blue"}
+
+
+def test_without_scikit_learn_there_is_a_hint() -> None:
+    code = """
+import sys
+sys.modules["sklearn"] = None
+try:
+    import dlarray.estimators
+except ImportError as error:
+    print(error)
+"""
+    assert python(code) == 'the estimators need scikit-learn 1.9 or newer: pip install "dlarray[sklearn]"'
 
 
 # scikit-learn's own examples, with the import line changed

@@ -3,8 +3,10 @@
 Needs scikit-learn 1.9 or newer: ``pip install "dlarray[sklearn]"``.
 """
 
+from importlib import import_module
+
 try:
-    import sklearn.callback  # noqa: F401 - scikit-learn has it since 1.9
+    import_module("sklearn.callback")  # scikit-learn has it since 1.9
 except ImportError as error:
     raise ImportError('the estimators need scikit-learn 1.9 or newer: pip install "dlarray[sklearn]"') from error
 
