@@ -434,6 +434,22 @@ def test_callbacks_of_scikit_learn(solver: str) -> None:
     assert rows[-1]["accuracy"] == model.score(x, y)
     assert len({row["accuracy"] for row in rows}) > 1
 
+    class Count:
+        begun = ended = 0
+
+        def setup(self, estimator: Any, context: Any) -> None: ...
+        def teardown(self, estimator: Any, context: Any) -> None: ...
+        def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
+            self.begun += 1
+
+        def on_fit_task_end(self, estimator: Any, context: Any) -> None:
+            self.ended += 1
+
+    early = {"tol": 0.9, "n_iter_no_change": 1, "max_iter": 50}
+    model = MLPClassifier(**{**SMALL, "solver": solver, **early}).set_callbacks(count := Count()).fit(x, y)
+    assert model.n_iter_ < 50
+    assert count.begun == count.ended >= model.n_iter_ + 1
+
     class Stop:
         def setup(self, estimator: Any, context: Any) -> None: ...
         def teardown(self, estimator: Any, context: Any) -> None: ...

@@ -218,6 +218,16 @@ def test_sparse_inputs(solver: str, task: str, form: Any) -> None:
     same_answers(ours, theirs, x, y)
 
 
+def test_labels_in_a_sparse_matrix() -> None:
+    ours, theirs, x, y = both("multilabel")
+    ours.fit(x, sparse.csr_array(y))
+    theirs.fit(x, sparse.csr_array(y))
+    close(ours, theirs)
+    answers = ours.predict(x), theirs.predict(x)
+    assert all(sparse.issparse(answer) for answer in answers)
+    np.testing.assert_array_equal(answers[0].toarray(), answers[1].toarray())
+
+
 def test_float32_stays_float32_and_near() -> None:
     ours, theirs, x, y = both("multiclass", activation="tanh")
     x = x.astype(np.float32)

@@ -97,7 +97,7 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
         return self
 
     def _weights(self, sample_weight: Any, y: Any, incremental: bool) -> np.ndarray | None:
-        return weights(sample_weight, len(y))
+        return weights(sample_weight, y.shape[0])
 
     def _device_for(self, X: Any) -> Device:
         return home_of(X) if self.device is None and is_foreign(X) else resolve(self.device)
@@ -191,7 +191,7 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
     def _validation(self, X: Any, y: Any, sample_weight: Any, device: Device, dtype: str) -> Validation:
         """Examples that the user has set apart."""
         x, y = examples(self, X, y, False, numbers=self._numbers)
-        t, weight = self._encode(y), weights(sample_weight, len(y))
+        t, weight = self._encode(y), weights(sample_weight, y.shape[0])
         return Validation(self, self._rows(x, t, weight, device, dtype), t, weight)
 
     def _batch_size(self, n: int) -> int:
@@ -230,6 +230,7 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
         tol, fun = float(self.tol), int(self.max_fun)
         vector, self.loss_, self.n_iter_ = problem.run(problem.pack(self._named()), self.max_iter, fun, tol, after)
         self._take(problem.unpack(vector))
+        hooks.epoch_is_none(context)
 
     # The trained network
 

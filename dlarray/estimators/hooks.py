@@ -50,6 +50,11 @@ class Hooks:
         answers = [callback(self._estimator) for callback in self._own]
         return stop or any(answer is True for answer in answers)
 
+    def epoch_is_none(self, context: Any) -> None:
+        """An epoch that was begun and will not be: whoever was told of its beginning is told of its end."""
+        if context is not None:
+            context.call_on_fit_task_end(estimator=self._estimator)
+
     def end(self) -> None:
         """At the end of ``fit``."""
         if self._fit is not None:
