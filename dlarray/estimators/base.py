@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from dlarray.array import Array, array_namespace
 from dlarray.device import Device, device_of, resolve, to_device, to_numpy
 from dlarray.estimators import parameters
+from dlarray.estimators.along import Along
 from dlarray.estimators.descent import Descent, Gradient, SparseGradient
 from dlarray.estimators.hooks import Hooks
 from dlarray.estimators.inputs import Rows, at_home, dtype_of, examples, home_of, inputs, is_foreign, is_sparse, weights
@@ -28,7 +29,7 @@ from dlarray.estimators.validation import Validation
 from dlarray.estimators.walk import Walk
 from dlarray.layout import Theta
 from dlarray.losses import Loss
-from dlarray.model import MLP, on_device
+from dlarray.model import on_device
 
 __all__ = ["BaseMLP"]
 
@@ -43,10 +44,7 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
     """Whether targets are numbers, not labels."""
 
     n_features_in_: int
-    _model: MLP
     _loss: Loss
-    _others: dict[str, Array]
-    _buffers: Theta
 
     # What a subclass says
 
@@ -181,9 +179,9 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
 
         step = training.step(device, is_sparse(rows.x))
         with np.errstate(over="ignore", invalid="ignore"):  # what became of the weights is said at the end
-            walk = Walk(
-                self, step, rows, device, self._batch_size(len(rows)), least, training.rate, hooks, validate, after
-            )
+            along = Along(hooks.walkers, training.descent, training.rate, device, dtype) if hooks.walkers else None
+            size = self._batch_size(len(rows))
+            walk = Walk(self, step, rows, device, size, least, training.rate, hooks, along, validate, after)
             training.state = walk.run(training.state, incremental)
         training.views = self._take(training.state["theta"])
         self._buffers = training.state["buffers"]
@@ -205,6 +203,8 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
         model = self._model
         if model.chain.random or model.buffer_layout.shapes:
             raise ValueError("lbfgs needs a loss that stays the same: no dropout and no batch_norm; layer_norm will do")
+        if hooks.walkers:
+            raise ValueError(f"lbfgs takes no steps that {hooks.walkers[0]!r} could look at: give a function instead")
         names = dense_names(model)
         order = (*(W for W, _ in names), *(b for _, b in names), *self._others)
         compile_ = compiler(device)
@@ -233,37 +233,6 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
         hooks.epoch_is_none(context)
 
     # The trained network
-
-    def _named(self) -> dict[str, Array]:
-        """The parameters by dlarray's names."""
-        named = dict(self._others)
-        for (W, b), coef, intercept in zip(dense_names(self._model), self.coefs_, self.intercepts_, strict=True):
-            named |= {W: coef, b: intercept}
-        return named
-
-    def _take(self, theta: Theta) -> dict[str, Array]:
-        """The parameters in θ as fitted attributes."""
-        named = self._model.parameters(theta)
-        names = dense_names(self._model)
-        self.coefs_ = [named[W] for W, _ in names]
-        self.intercepts_ = [named[b] for _, b in names]
-        own = {name for pair in names for name in pair}
-        self._others = {name: array for name, array in named.items() if name not in own}
-        return self._named()
-
-    def _snapshot(self) -> dict[str, Any]:
-        """The fitted attributes in memory of their own, for a copy of the estimator that training leaves alone."""
-
-        def copies(arrays: list[Array]) -> list[Array]:
-            return [array_namespace(a).asarray(a, copy=True) for a in arrays]
-
-        others = dict(zip(self._others, copies(list(self._others.values())), strict=True))
-        return {
-            "coefs_": copies(self.coefs_),
-            "intercepts_": copies(self.intercepts_),
-            "_others": others,
-            "_buffers": tuple(copies(list(self._buffers))),
-        }
 
     def _outputs_on(self, x: Any, named: dict[str, Array], buffers: Theta) -> Array:
         """The outputs for inputs on the model's device, (n, outputs)."""

@@ -13,13 +13,14 @@ class Hooks:
 
     ``now()`` gives the fitted attributes of the model as it is, so that a callback may be handed an estimator ready to
     predict. A callback of the parameter ``callbacks`` is a function of the estimator, which is ready to predict then.
-    Either stops training by returning True.
+    Either stops training by returning True. One with hooks is told of the walk, see ``Along``.
     """
 
     def __init__(self, estimator: Any, x: Any, y: Any, weight: Any, own: Any) -> None:
         self._estimator = estimator
         self._told = {"X": x, "y": y, "metadata": None if weight is None else {"sample_weight": weight}}
-        self._own = _functions(own)
+        self.walkers, self._own = _sorted(own)
+        """Callbacks with the hooks of ``dlarray.fit``, which a walk by steps calls."""
         self._listened = bool(getattr(estimator, "_skl_callbacks", None))
         self._fit: Any = None
 
@@ -62,13 +63,16 @@ class Hooks:
             self._fit.call_on_fit_task_end(estimator=self._estimator, **told)
 
 
-def _functions(given: Any) -> list[Callable[[Any], Any]]:
+def _sorted(given: Any) -> tuple[list[Any], list[Callable[[Any], Any]]]:
+    """Callbacks with hooks, and functions."""
     if given is None:
-        return []
+        return [], []
     items = list(cast("Iterable[Any]", given)) if isinstance(given, Iterable) else [given]
     for item in items:
-        if not callable(item):
+        if not callable(item) and not hasattr(item, "on_epoch"):
             raise TypeError(
-                f"callbacks must be functions of the estimator, got {item!r}; set_callbacks takes scikit-learn's"
+                f"callbacks must be functions of the estimator, or have hooks such as on_epoch, got {item!r}; "
+                "set_callbacks takes scikit-learn's"
             )
-    return items
+    walkers = [item for item in items if hasattr(item, "on_epoch")]
+    return walkers, [item for item in items if item not in walkers]

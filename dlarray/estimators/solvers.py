@@ -43,8 +43,9 @@ class Rate:
     def __init__(self, given: Parameters) -> None:
         self.value = float(given.learning_rate_init)
         self._first = self.value
-        changes = given.solver == "sgd" and isinstance(given.learning_rate, str)
-        self._kind = given.learning_rate if changes else "constant"
+        self.changes = given.solver == "sgd" and isinstance(given.learning_rate, str)
+        """Whether this is where the rate is kept."""
+        self._kind = given.learning_rate if self.changes else "constant"
         self._power = float(given.power_t)
 
     def epoch_ends(self, seen: int, state: dict[str, Any]) -> None:

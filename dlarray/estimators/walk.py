@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from dlarray.array import Array, array_namespace
 from dlarray.device import Device, to_numpy
+from dlarray.estimators.along import Along
 from dlarray.estimators.hooks import Hooks
 from dlarray.estimators.inputs import Rows
 from dlarray.estimators.solvers import Rate
@@ -41,6 +42,7 @@ class Walk:
     least: int
     rate: Rate
     hooks: Hooks
+    along: Along | None
     validate: Callable[[Any], float] | None
     after: Callable[[Any, Any], bool]
 
@@ -50,6 +52,9 @@ class Walk:
         best = self._best(state)
         try:
             estimator.n_iter_ = 0
+            if self.along:
+                names = ("loss", "validation_loss", "validation_score") if self.validate else ("loss",)
+                self.along.begins(state, 1 if once else estimator.max_iter, names)
             for _ in range(1 if once else estimator.max_iter):
                 context = self.hooks.epoch_begins()
                 state = self._epoch(state)
@@ -57,7 +62,8 @@ class Walk:
                     best = self._score(state, best)
                 else:
                     self._fall(state)
-                stop = self.after(context, state)
+                stop = self._told(state)
+                stop = self.after(context, state) or stop
                 self.rate.epoch_ends(estimator.t_, state)
                 if self._enough(state) or stop or once:
                     break
@@ -70,7 +76,19 @@ class Walk:
                     )
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=6)
-        return {**state, "theta": best[0], "buffers": best[1]} if best else state
+        state = {**state, "theta": best[0], "buffers": best[1]} if best else state
+        return self.along.ends(state) if self.along else state
+
+    def _told(self, state: Any) -> bool:
+        """Whether a callback with hooks wants to stop, having been told of the epoch."""
+        if self.along is None:
+            return False
+        estimator = self.estimator
+        figures = {"loss": estimator.loss_}
+        if self.validate:
+            figures["validation_loss"] = estimator.validation_loss_curve_[-1]
+            figures["validation_score"] = estimator.validation_scores_[-1]
+        return self.along.epoch_done(state, self._losses, figures)
 
     def _best(self, state: Any) -> tuple[Theta, Theta] | None:
         return (copied(state["theta"]), copied(state["buffers"])) if self.estimator.early_stopping else None
@@ -88,9 +106,11 @@ class Walk:
         for batch in self.rows.batches(self.batch_size, order, self.least):
             state, value = self.step(state, batch.whole)
             losses.append(value)
+            if self.along:
+                self.along.step_done(state, value)
             sizes.append(len(batch))
-        values = to_numpy(array_namespace(losses[0]).stack(losses))
-        estimator.loss_ = float(np.dot(values.astype(np.float64), sizes)) / n
+        self._losses = to_numpy(array_namespace(losses[0]).stack(losses)).astype(np.float64)
+        estimator.loss_ = float(np.dot(self._losses, sizes)) / n
         estimator.n_iter_ += 1
         estimator.t_ += n
         estimator.loss_curve_.append(estimator.loss_)
@@ -99,6 +119,7 @@ class Walk:
 
     def __post_init__(self) -> None:
         self._order = np.arange(len(self.rows))
+        self._losses = np.zeros(0)
 
     def _score(self, state: Any, best: Any) -> Any:
         """Note the score, and keep the weights where it is the best so far."""
