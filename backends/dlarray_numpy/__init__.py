@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dlarray.backend import Backend
+from dlarray.description import Description, Names
 
 __all__ = ["NumPyBackend", "backend"]
 
@@ -44,6 +45,11 @@ class NumPyBackend(Backend):
         from dlarray.planner import compile as plan
 
         return plan(step, executor="numba" if find_spec("numba") else "ufuncs")
+
+    def describe(self, step: Callable[..., Any], state: Any, batch: Any, names: Names) -> Description:
+        from dlarray.planner import plan
+
+        return plan(step, state, batch).describe(names)
 
     def move(self, x: np.ndarray, place: Any) -> np.ndarray:
         return x

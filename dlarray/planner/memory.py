@@ -79,7 +79,7 @@ def _settle_units(plan: Plan) -> None:
     wanted = {root(a) for n in nodes if not n.computes for a in n.args if through(n) is n} & floating
     leaving = ({root(o) for o in plan.outputs} & floating) - wanted
     for scalars in (
-        *([n] for n in wanted),
+        *([n] for n in _ordered(wanted)),
         _ordered(leaving),
     ):  # those that leave together: nobody reads them in memory
         if scalars:
@@ -153,7 +153,7 @@ def _allocate(plan: Plan) -> None:
             last[node] = i
     free: list[int] = []
     for i, unit in enumerate(plan.units):
-        ending = [n for n in plan.reads(unit) if last[n] == i and n not in leaving and _is_shared(plan, n)]
+        ending = [n for n in _ordered(plan.reads(unit)) if last[n] == i and n not in leaving and _is_shared(plan, n)]
         for node in unit.outputs:
             if node in plan.places:
                 continue
