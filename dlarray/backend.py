@@ -88,6 +88,10 @@ class Backend:
         """The library's own complementary error function; None where it has none, and dlarray's formula serves."""
         return None
 
+    def view(self, x: Array, dtype: str) -> Array:
+        """The bits of an array read as another dtype of the same width: "int32" or "float32"."""
+        return x.view(getattr(self.namespace(), dtype))
+
     def synchronize(self, place: Any) -> None:
         """Wait until everything queued on the device is done."""
 

@@ -19,7 +19,19 @@ import dlarray
 from tests.process import ROOT, python
 
 FLOORS = {
-    "ground": {"array", "backend", "check", "description", "device", "layer", "layout", "names", "random", "special"},
+    "ground": {
+        "array",
+        "backend",
+        "bfloat16",
+        "check",
+        "description",
+        "device",
+        "layer",
+        "layout",
+        "names",
+        "random",
+        "special",
+    },
     "planner": {"planner"},
     "textbook": {
         "activations",

@@ -58,6 +58,8 @@ def _written(op: Operation, args: list[_Text]) -> _Text:
         return f"-{_held(args[0], _UNARY)}", _UNARY
     if op.name == "square":
         return f"{_held(args[0], _ATOM)}²", _ATOM - 1
+    if op.name == "bits":
+        return f"{_held(args[0], _ATOM)}.view({op.dtype})", _ATOM
     name = op.dtype if op.name == "astype" else _SHORT.get(op.name, op.name)
     return f"{name}({', '.join(text for text, _ in args)})", _ATOM
 
