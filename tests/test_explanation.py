@@ -109,8 +109,9 @@ def test_the_whole_of_a_training_step_is_counted_as_by_hand() -> None:
     (length,) = dlarray.mlp(*widths).layout.lengths
     assert (theta.shape, theta.nbytes, theta.leaves) == ((length,), F * length, True)
     move = found.works[theta.written or 0]
-    assert move.formulas[-1] == "theta′ = theta - 0.1 * gradient"
-    assert (move.flops, move.nbytes) == (2 * length, 3 * F * length)
+    assert "theta′ = theta - 0.1 * gradient" in move.formulas
+    # The two counters are moved by the same kernel: each is an int32 that is read and written.
+    assert (move.flops, move.nbytes) == (2 * length + 2, 3 * F * length + 2 * 2 * F)
     (whole,) = found.of("concatenation")
     assert (whole.nbytes, whole.flops) == (0, 0)  # all parts are computed in their places
     assert found.in_place == found.state
@@ -168,8 +169,9 @@ def test_a_formula_computes_what_the_step_does() -> None:
     """The text of the kernel that moves θ, read as Python, gives the next θ."""
     model = dlarray.mlp(5, 4, 3)
     step, state, batch = dlarray.first_step(model, X, T, batch_size=8)
-    work = next(work for work in explain(step, state, batch).description.works if "theta′" in work.formulas[-1])
+    work = next(work for work in explain(step, state, batch).description.works if "theta′ = " in str(work.formulas))
     known = {"theta": state["theta"][0], **{f"optimizer.{k}": v for k, v in state["optimizer"][0].items()}}
+    known["steps"] = state["steps"]
     known["gradient"] = model.loss_and_gradient(state["theta"], X, T, step.loss)[1][0]
     functions: dict[str, Any] = {"float32": np.float32, "expm1": np.expm1, "sqrt": np.sqrt}
 
@@ -276,7 +278,8 @@ def test_a_notebook_gets_a_table() -> None:
     html = layers()._repr_html_()
     assert html.count("<tr>") == len(layers().description.works) + 1
     assert "<code>0.xW = x @ 0.W</code>" in html
-    assert "int64(target) == column" in html
+    assert "target" in html
+    assert "== column" in html
     assert "v2 < 0" not in html  # signs are escaped
 
 
