@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dlarray.backend import Backend
+from dlarray.description import Description, Names
 
 __all__ = ["NumPyBackend", "backend"]
 
@@ -49,6 +50,11 @@ class NumPyBackend(Backend):
         from dlarray.planner import accelerate
 
         return accelerate(function, executor=_executor())
+
+    def describe(self, step: Callable[..., Any], state: Any, batch: Any, names: Names) -> Description:
+        from dlarray.planner import plan
+
+        return plan(step, state, batch).describe(names)
 
     def move(self, x: np.ndarray, place: Any) -> np.ndarray:
         return x

@@ -128,7 +128,7 @@ def fit(
     at_least_one("epochs", epochs)
     at_least_one("accumulate", accumulate)
     one_of("dtype", dtype, ("float32", "float64"))
-    loss = _chosen_loss(model, loss, y)
+    loss = chosen_loss(model, loss, y)
     measured = named_metrics(metrics, loss, model.outputs)
     optimizer = make(Optimizer, optimizer)
     target = home(x, device)
@@ -220,7 +220,7 @@ class _Walk:
         return now
 
 
-def _chosen_loss(model: MLP, loss: str | Loss | None, y: Any) -> Loss:
+def chosen_loss(model: MLP, loss: str | Loss | None, y: Any) -> Loss:
     """The loss, checked against the model's end."""
     if loss is None:
         if not is_array(y) or is_floating(y):
