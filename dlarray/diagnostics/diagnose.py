@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from dlarray.array import Array, array_namespace
-from dlarray.device import Device, device_of, to_numpy
+from dlarray.device import device_of, to_numpy
 from dlarray.diagnostics.figures import LayerFigures, ParameterFigures, Spread
 from dlarray.diagnostics.formulas import norm, share, twins
 from dlarray.diagnostics.report import Diagnosis
@@ -88,7 +87,7 @@ def diagnose(
         flat = [value, value_after]
         flat += [a for shell in shells for a in (*shell.spread, *shell.seen.values())]
         flat += [a for measured in seen.values() for a in measured.values()]
-        numbers = iter(_read(flat, target))
+        numbers = iter(_read(flat))
     loss_before, loss_after = next(numbers), next(numbers)
     raw = [
         (shell, Spread(*(next(numbers) for _ in shell.spread)), {n: next(numbers) for n in shell.seen})
@@ -119,22 +118,30 @@ def _measured(p: Array, g: Array, step: Array) -> dict[str, Array]:
     return found | ({"equal": twins(p, g)} if p.ndim == 2 else {})
 
 
-def _read(numbers: list[Array], device: Device) -> list[float]:
+def _read(numbers: list[Array]) -> list[float]:
     """0-d arrays as Python's floats: one transfer."""
-    arrays = [a if hasattr(a, "ndim") else device.asarray(a) for a in numbers]
-    return [float(number) for number in to_numpy(array_namespace(*arrays).stack(arrays))]
+    return [float(number) for number in to_numpy(array_namespace(*numbers).stack(numbers))]
 
 
 def _layer(
     shell: Watched, spread: Spread, told: dict[str, float], parameters: dict[str, ParameterFigures]
 ) -> LayerFigures:
-    before = told.pop("before", None)
+    before = told.get("before")
     gain = before / told["gradient"] if before is not None and told["gradient"] else None
-    own: dict[str, Any] = {
+    own = {
         name.removeprefix(f"{shell.name}."): p
         for name, p in parameters.items()
         if name.rpartition(".")[0] == shell.name
     }
     return LayerFigures(
-        shell.name, type(shell.layer).__name__, shell.outputs, spread, gain=gain, parameters=own, **told
+        name=shell.name,
+        kind=type(shell.layer).__name__,
+        outputs=shell.outputs,
+        output=spread,
+        zeros=told["zeros"],
+        gradient=told["gradient"],
+        gain=gain,
+        dead=told.get("dead"),
+        saturated=told.get("saturated"),
+        parameters=own,
     )

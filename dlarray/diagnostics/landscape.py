@@ -145,7 +145,7 @@ def _filter_normalised(theta: Vectors, seed: int, number: int) -> Vectors:
 
 
 def _principal(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
-    """The two orthonormal directions along which steps from one point go furthest, and the share of Σ |step|² of each."""
+    """The two orthonormal directions in which steps from one point go furthest, and each one's share of Σ |step|²."""
     if len(steps) < 3:
         raise ValueError(f"a path spans a plane from three points on, got {len(steps)}")
     _, sizes, directions = np.linalg.svd(steps, full_matrices=False)

@@ -38,7 +38,7 @@ class Diagnosis:
     """A network looked at in one step of training. ``print`` shows it as a table; ``plot()`` draws it.
 
     ``layers`` are the innermost layers in the order of the forward feed, ``troubles`` what ails the network, the
-    gravest first. ``loss`` is that of the examples, ``loss_after`` that of the same examples after one step of the optimizer.
+    gravest first. ``loss`` is that of the examples, ``loss_after`` that of the same ones after a step of the optimizer.
     """
 
     layers: tuple[LayerFigures, ...]
@@ -65,13 +65,14 @@ class Diagnosis:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
         rule = "─" * max(map(len, lines))
-        loss = f"loss {self.loss:.4g} of {self.examples} examples, {self.loss_after:.4g} after one step of {self.optimizer}"
+        after = f"{self.loss_after:.4g} after one step of {self.optimizer}"
+        loss = f"loss {self.loss:.4g} of {self.examples} examples, {after}"
         words = [line for trouble in self.troubles for line in _wrapped(f"* {trouble}")]
         return "\n".join([lines[0], rule, *lines[1:], rule, *_wrapped(loss), f"verdict: {self.verdict}", *words])
 
     def to_dict(self) -> dict[str, Any]:
         """Everything in lists, dicts, strings and numbers, as JSON takes it; a number that is not finite is None."""
-        told = asdict(self) | {"verdict": self.verdict}
+        told: dict[str, Any] = asdict(self) | {"verdict": self.verdict}
         for layer, figures in zip(told["layers"], self.layers, strict=True):
             for name, p in figures.parameters.items():
                 layer["parameters"][name]["update"] = p.update

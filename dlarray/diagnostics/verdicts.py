@@ -42,8 +42,11 @@ the layer has fewer units than it says."""
 
 SMALL = 1e-5
 """|Δθ| / |θ| of one step: at this pace 100,000 steps in one direction change the weights by as much as they are. About
-1e-3 is usual. It is called too small where the loss, too, falls by no larger part of itself: near a minimum steps grow
-small by themselves, and the loss still falls by its share."""
+1e-3 is usual. It is called too small where the loss hardly falls either: near a minimum steps grow small by themselves,
+and the loss goes on falling."""
+
+LITTLE = 1e-4
+"""The part of itself by which the loss falls in one step, below which it hardly does: 10,000 steps to a third of it."""
 
 LARGE = 0.1
 """The same upwards: a step that replaces a tenth of the weights. It is called too large where the loss of the very
@@ -182,7 +185,7 @@ def _too_small(layers: Sequence[LayerFigures], loss: float, loss_after: float) -
         return (f.weights and f.weights.update) or 0.0
 
     weighted = [f for f in layers if f.weights]
-    if not weighted or max(map(update, weighted)) >= SMALL or abs(loss - loss_after) >= SMALL * abs(loss):
+    if not weighted or max(map(update, weighted)) >= SMALL or abs(loss - loss_after) >= LITTLE * abs(loss):
         return None
     reason = "one step moves the weights of {layer} which move most, by {figure:.1e} of their size, and the loss hardly"
     return _trouble("steps too small", weighted, update, reason)
