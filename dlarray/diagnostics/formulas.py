@@ -52,11 +52,23 @@ def twins(W: Array, g: Array) -> Array:
         return xp.zeros((), dtype=W.dtype, device=device(W))
     both = xp.concat([_scaled(W), _scaled(g)], axis=0)
     vector = xp.cos(xp.arange(both.shape[0], dtype=W.dtype, device=device(W)))
-    order = xp.argsort(vector @ both)
-    columns = xp.take(both, order, axis=1)
+    columns = xp.take(both, _order(vector @ both), axis=1)
     near = xp.max(xp.abs(columns[:, 1:] - columns[:, :-1]), axis=0) <= TWINS
     end = xp.zeros((1,), dtype=xp.bool, device=device(W))
     return share(xp.concat([near, end]) | xp.concat([end, near]), W)
+
+
+def _order(x: Array) -> Array:
+    """argsort of a vector in int32; argsort gives 64-bit integers even where a device has none.
+
+    Each number's rank is how many come before it; ranks joined with their places are sorted, and the places taken out.
+    """
+    xp, n = array_namespace(x), x.shape[0]
+    place = xp.arange(n, dtype=xp.int32, device=device(x))
+    other, own = xp.reshape(x, (1, n)), xp.reshape(x, (n, 1))
+    before = (other < own) | ((other == own) & (xp.reshape(place, (1, n)) < xp.reshape(place, (n, 1))))
+    rank = xp.sum(xp.astype(before, xp.int32), axis=1, dtype=xp.int32)
+    return xp.sort(rank * n + place) % n
 
 
 def _scaled(x: Array) -> Array:

@@ -28,8 +28,8 @@ Vectors = dict[str, np.ndarray]
 class Landscape:
     """Host arrays: ``loss[i, j]`` is L(θ + a_j d₁ + b_i d₂); ``path`` (points, 2) holds a and b of a path's points.
 
-    a and b are in units of |θ|: d₁ and d₂ are as long as θ, where the path is projected on them as well. ``shares`` is
-    the part of the path's variance along each direction, where the directions come from a path.
+    a and b are in units of |θ|: d₁ and d₂ are as long as θ (the random ones as its weights, for they leave biases where
+    they are). ``shares`` is the part of the path's Σ |step|² along each direction, where they come from a path.
     """
 
     a: np.ndarray
