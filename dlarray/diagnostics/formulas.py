@@ -8,7 +8,7 @@ from dlarray.array import Array, array_namespace, device, size
 
 __all__ = ["norm", "share", "spread", "twins"]
 
-QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+QUANTILES = {"minimum": 0.0, "lower": 0.25, "median": 0.5, "upper": 0.75, "maximum": 1.0}
 
 TWINS = 1e-4
 """Columns are twins where no number differs by more than this part of the largest: well above the rounding that lets
@@ -29,17 +29,17 @@ def share(mask: Array, like: Array) -> Array:
     return xp.mean(xp.astype(mask, like.dtype))
 
 
-def spread(x: Array) -> list[Array]:
-    """Mean, standard deviation, and the quantiles 0, 1/4, 1/2, 3/4 and 1 by linear interpolation between neighbours."""
+def spread(x: Array) -> dict[str, Array]:
+    """Mean, standard deviation, and five quantiles by linear interpolation between neighbours."""
     xp = array_namespace(x)
     last = size(tuple(x.shape)) - 1
     ordered = xp.sort(xp.reshape(x, (-1,)))
-    quantiles: list[Array] = []
-    for q in QUANTILES:
+    found = {"mean": xp.mean(x), "std": xp.std(x)}
+    for name, q in QUANTILES.items():
         below = math.floor(q * last)
         part = q * last - below
-        quantiles.append((1 - part) * ordered[below] + part * ordered[min(below + 1, last)])
-    return [xp.mean(x), xp.std(x), *quantiles]
+        found[name] = (1 - part) * ordered[below] + part * ordered[min(below + 1, last)]
+    return found
 
 
 def twins(W: Array, g: Array) -> Array:

@@ -16,17 +16,17 @@ __all__ = ["Trouble", "judge"]
 
 VANISHING = 1e-3
 """|dL/dz| of a layer against that of the last one, z being the output of its weights. At a thousandth, a learning rate
-that suits the last layer would take a thousand times as long in the other; He's and Glorot's starts keep it within
-about ten times over twenty layers."""
+that suits the last layer would take a thousand times as long in the other. At their own starts (He, Glorot) ReLU and
+tanh keep a fifth or more over twenty layers."""
 
 EXPLODING = 100.0
 """The same upwards, and earlier: too small a step costs time, too large a one what was learnt. A rate that suits the
-last layer makes steps of the other a hundred times as large."""
+last layer makes steps of the other a hundred times as large. Twenty layers of BatchNorm, which learn, reach 35."""
 
 DYING = 0.9
-"""The share of a layer's units whose slope is 0 for every example. Some are dead in every ReLU network: half of those
-far down in a deep narrow one at He's start, whose inputs have become alike. With nine of ten gone, the layer is a
-bottleneck that nothing widens again."""
+"""The share of a layer's units whose slope is 0 for every example. Some are dead in every deep ReLU network: three
+quarters of them far down in 30 layers of 16 units at He's start, whose inputs have become alike. With nine of ten gone
+a layer is a bottleneck that nothing widens again."""
 
 SEEN = 32
 """So many examples must have been seen before a unit that was silent for all of them is called dead: a healthy one is

@@ -77,9 +77,10 @@ def unit_shares(diagnosis: Diagnosis, ax: Axes | None = None) -> Axes:
         ]
         if drawn:
             axes.plot(*zip(*drawn, strict=True), marker, color=colour, markersize=6, alpha=0.85, label=label)
-    axes.set(xlabel="layer", ylabel="share (%)", title="Silent and equal units", ylim=(-4, 104))
+    axes.set(xlabel="layer", ylabel="share (%)", title="Silent and equal units", ylim=(-4, 150))
+    axes.set_yticks(range(0, 101, 20))
     _name(axes, layers)
-    axes.legend(fontsize=8, framealpha=0.8, edgecolor="none")
+    axes.legend(fontsize=8, framealpha=0.8, edgecolor="none", loc="upper right")  # above all shares
     return axes
 
 
