@@ -82,9 +82,11 @@ REMEDIES = {
 
 def judge(layers: Sequence[LayerFigures], examples: int, loss: float, loss_after: float) -> tuple[Trouble, ...]:
     """The troubles of a network, the gravest first; none where it is healthy."""
+    if endless := _endless(layers, loss):
+        return (endless,)
     if equal := _equal(layers):
         return (equal,)
-    found = [_dying(layers, examples), _exploding(layers, loss), _saturated(layers)]
+    found = [_dying(layers, examples), _exploding(layers), _saturated(layers)]
     kinds = {trouble.kind: trouble for trouble in found if trouble}
     blocked = [name for kind in ("dying", "saturated") if kind in kinds for name in kinds[kind].layers]
     found.append(_vanishing(layers, blocked))
@@ -150,11 +152,16 @@ def _flow(layers: Sequence[LayerFigures]) -> list[tuple[int, LayerFigures, float
     return [(i, f, f.gradient / last) for i, f in weighted[:-1]]
 
 
-def _exploding(layers: Sequence[LayerFigures], loss: float) -> Trouble | None:
-    endless = [f for f in layers if not math.isfinite(f.gradient) or not math.isfinite(f.output.std)]
-    if endless or not math.isfinite(loss):
-        names = tuple(f.name for f in endless)
-        return Trouble("exploding", names, "numbers have become infinite or NaN", REMEDIES["exploding"])
+def _endless(layers: Sequence[LayerFigures], loss: float) -> Trouble | None:
+    """Exploding beyond all numbers: no other figure can be trusted then."""
+    found = [f for f in layers if not math.isfinite(f.gradient) or not math.isfinite(f.output.std)]
+    if not found and math.isfinite(loss):
+        return None
+    names = tuple(f.name for f in found)
+    return Trouble("exploding", names, "numbers have become infinite or NaN", REMEDIES["exploding"])
+
+
+def _exploding(layers: Sequence[LayerFigures]) -> Trouble | None:
     flow = {f.name: part for _, f, part in _flow(layers)}
     found = [f for _, f, part in _flow(layers) if part > EXPLODING]
     reason = "the gradient that comes back to {layer} is {figure:.3g} times that of the last layer"
