@@ -29,6 +29,7 @@ _flat = (
     "model",
     "training",
     "explanation",
+    "diagnostics",
 )
 _of_array = ("Array", "array_namespace")  # the rest of that module is for formulas, and ``device`` is a module here
 _modules = (*_flat, "backend", "datasets", "description", "metrics", "names", "planner", "plot", "random", "special")

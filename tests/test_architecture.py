@@ -44,7 +44,7 @@ FLOORS = {
         "optimizers",
         "schedules",
     },
-    "walk": {"training"},
+    "walk": {"diagnostics", "training"},
     "doors": {
         "",
         "__main__",

@@ -9,8 +9,7 @@ from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.names import make
 from dlarray.optimizers import Optimizer
-from dlarray.training.data import Examples, home
-from dlarray.training.fit import chosen_loss
+from dlarray.training.data import Examples, chosen_loss, home
 from dlarray.training.step import Batch, Step, WalkState
 
 __all__ = ["first_step"]
