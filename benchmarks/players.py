@@ -34,6 +34,14 @@ PACKAGES = (
 )
 
 
+def chosen_ours(text: str) -> dict[str, str]:
+    """dlarray's own players by name, with where each is made, from "all" or words such as "jax,torch"; the limit always."""
+    words = list(OURS) if text == "all" else ["products", *(word.strip() for word in text.split(","))]
+    if unknown := set(words) - OURS.keys():
+        raise SystemExit(f"error: unknown players {', '.join(sorted(unknown))}; choose from {', '.join(OURS)}, all")
+    return {name: place for name, place in OURS.items() if name in words}
+
+
 def chosen_rivals(text: str) -> dict[str, str]:
     """Rivals by name, with where each is made, from "all", "none" or words such as "torch,jax"."""
     words = {"all": list(RIVALS), "none": []}.get(text, [word.strip() for word in text.split(",")])
