@@ -14,6 +14,7 @@ OURS = {
     "jax": "ours.on_jax",
     "torch": "ours.on_torch",
     "torch compiled": "ours.on_torch_compiled",
+    "torch eager": "ours.on_torch_eager",
 }
 REFERENCE = "ours.reference"
 RIVALS = {
