@@ -36,7 +36,7 @@ PACKAGES = (
 
 
 def chosen_ours(text: str) -> dict[str, str]:
-    """dlarray's own players by name, with where each is made, from "all" or words such as "jax,torch"; the limit always."""
+    """dlarray's own players and the limit, with where each is made, from "all" or words such as "jax,torch"."""
     words = list(OURS) if text == "all" else ["products", *(word.strip() for word in text.split(","))]
     if unknown := set(words) - OURS.keys():
         raise SystemExit(f"error: unknown players {', '.join(sorted(unknown))}; choose from {', '.join(OURS)}, all")

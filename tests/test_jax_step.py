@@ -1,4 +1,4 @@
-"""The compiled step on JAX: NumPy's numbers, the state donated, and no more arrays across the border than there must be."""
+"""The compiled step on JAX: NumPy's numbers, the state donated, and no array too many across the border."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from dlarray.training import Step
 jax = pytest.importorskip("jax")
 
 STEPS = 20
-MODEL = dl.MLP(6, [dl.Dense(8), dl.LayerNorm(), "gelu", dl.Dropout(0.3), dl.Dense(8), dl.RMSNorm(), "swish", dl.Dense(4)])
+MODEL = dl.MLP(6, [dl.Dense(8), dl.LayerNorm(), "gelu", dl.Dropout(0.3), dl.RMSNorm(), dl.Dense(4)])
+LOSS = dl.SparseCategoricalCrossEntropy()
 STEPPERS = {
-    "Adam, clipped": Step(MODEL, dl.SparseCategoricalCrossEntropy(), dl.Clipped(dl.Adam(), dl.clip_by_global_norm, 0.5)),
-    "AdamW, schedule, parts": Step(MODEL, dl.SparseCategoricalCrossEntropy(), dl.AdamW(dl.CosineDecay(1e-2, 15)), 2),
-    "NAdam, batch norm": Step(
-        dl.MLP(6, [dl.BatchNorm(), dl.Dense(8), "tanh", dl.Dense(4)]), dl.SparseCategoricalCrossEntropy(), dl.NAdam()
-    ),
+    "Adam, clipped": Step(MODEL, LOSS, dl.Clipped(dl.Adam(), dl.clip_by_global_norm, 0.5)),
+    "AdamW, schedule, parts": Step(MODEL, LOSS, dl.AdamW(dl.CosineDecay(1e-2, 15)), accumulate=2),
+    "NAdam, batch norm": Step(dl.MLP(6, [dl.BatchNorm(), dl.Dense(8), "tanh", dl.Dense(4)]), LOSS, dl.NAdam()),
 }
 
 

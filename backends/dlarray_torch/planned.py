@@ -21,6 +21,7 @@ from dlarray.planner.trees import flatten, recogniser
 
 __all__ = ["Planned"]
 
+_ARRAYS: tuple[type[Any], ...] = (np.ndarray, np.generic)
 _Step = Callable[[Any, Any], Any]
 
 
@@ -50,7 +51,7 @@ class Planned:
     def __call__(self, state: Any, batch: Any) -> Any:
         """The next state and the loss. Consumes the state."""
         try:
-            given = _mapped(batch, self._view)
+            given = self._views(batch)
             if not self._is_state(state):
                 self._look_at(state)
         except (TypeError, RuntimeError) as error:
@@ -67,10 +68,13 @@ class Planned:
 
     def _look_at(self, state: Any) -> None:
         """Views of a state's tensors, kept for as long as the same tensors come."""
-        self._state = _mapped(state, self._view)
         tensors: list[Any] = []
         views: list[np.ndarray] = []
         structure = flatten(state, tensors, (self._tensor,))
+        for x in tensors:
+            if x.dtype in self._half:  # NumPy has one of the two, and no kernels for it
+                raise TypeError(f"a tensor of type {x.dtype}")
+        self._state = self._views(state)
         flatten(self._state, views)
         self._known = {id(view): tensor for view, tensor in zip(views, tensors, strict=True)}
         self._is_state = recogniser(structure, tensors)
@@ -103,13 +107,21 @@ class Planned:
 
     # From tensors to arrays and back
 
+    def _views(self, tree: Any) -> Any:
+        """The tree with views for its tensors: at every step, so the commonest trees first."""
+        if type(tree) is self._tensor:
+            return tree.numpy()
+        if tree is None:
+            return None
+        if type(tree) is tuple:
+            return tuple([self._views(item) for item in cast("tuple[Any, ...]", tree)])
+        return _mapped(tree, self._view)
+
     def _view(self, leaf: Any) -> Any:
         """The array that looks at a tensor. TypeError or RuntimeError where there can be none."""
         if type(leaf) is self._tensor:
-            if leaf.dtype in self._half:  # NumPy has one of them, and no kernels for it
-                raise TypeError(f"a tensor of type {leaf.dtype}")
             return leaf.numpy()
-        if isinstance(leaf, (self._tensor, np.ndarray, np.generic)):
+        if isinstance(leaf, (self._tensor, *_ARRAYS)):
             raise TypeError(f"{type(leaf).__name__} among tensors")
         return leaf
 
@@ -126,9 +138,7 @@ class Planned:
         return self._seen_anew(leaf) if known is None else known
 
     def _seen_anew(self, leaf: Any) -> Any:
-        if isinstance(leaf, np.ndarray):
-            return self._from_numpy(cast("np.ndarray", leaf))
-        return self._from_numpy(np.asarray(leaf)) if isinstance(leaf, np.generic) else leaf
+        return self._from_numpy(np.asarray(leaf)) if isinstance(leaf, _ARRAYS) else leaf
 
 
 def _never(state: Any) -> bool:
