@@ -30,7 +30,7 @@ from dlarray.training.trained import Metric, Trained, named_metrics
 
 __all__ = ["Diverged", "fit"]
 
-Compiler = Callable[[Step], Callable[..., Any]]
+_Compiler = Callable[[Step], Callable[..., Any]]
 
 
 class Diverged(ArithmeticError):  # noqa: N818 - it says what the weights have done
@@ -63,7 +63,7 @@ def fit(
     theta: Theta | None = None,
     device: str | Device | None = None,
     dtype: str = "float32",
-    compile: bool | Compiler | None = None,  # noqa: A002 - the field's word for it
+    compile: bool | _Compiler | None = None,  # noqa: A002 - the field's word for it
     progress: bool = True,
 ) -> Trained:
     """Train a model on examples: forward feed, loss, back propagation and a step of the optimizer, batch by batch.
@@ -106,7 +106,7 @@ def fit(
         The type of the weights: "float32" or "float64".
     compile
         Whether the step is compiled, as the device's backend does it: by default on NumPy, on JAX and on torch's CPU.
-        Or a compiler, a function of the step such as ``dlarray_torch.compiled_by_torch``.
+        Or a compiler of one's own: a function that takes the step and returns a faster one.
     progress
         Whether a bar with loss and metrics is drawn (on a terminal only).
 
@@ -222,7 +222,7 @@ class _Walk:
         return now
 
 
-def _compiled(step: Step, device: Device, wanted: bool | Compiler | None) -> Callable[..., Any]:
+def _compiled(step: Step, device: Device, wanted: bool | _Compiler | None) -> Callable[..., Any]:
     """The step through the compiler that is wanted, or as it is."""
     if callable(wanted):
         return wanted(step)
