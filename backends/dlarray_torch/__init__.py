@@ -1,9 +1,9 @@
 """PyTorch's tensors as plain arrays, on a CPU or any accelerator that torch knows. Its autograd is not used.
 
 On a CPU a whole step goes through dlarray's planner, and so through NumPy's BLAS and its threads: a network of 2,400
-weights takes twice the time of its matrix products, where torch's own operations, plain or through torch.compile, take 45
-times as long; large ones take 1.1 times against 1.3 to 1.6. torch.compile is for accelerators, where ``fit`` is told to
-compile, and for who asks for ``compiled_by_torch``.
+weights takes twice the time of its matrix products, where torch's own operations, plain or through torch.compile, take
+45 times as long; large ones take 1.1 times against 1.3 to 1.6. torch.compile is for accelerators, where ``fit`` is told
+to compile, and for who asks for ``compiled_by_torch``.
 """
 
 from __future__ import annotations
