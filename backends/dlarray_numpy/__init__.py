@@ -43,10 +43,19 @@ class NumPyBackend(Backend):
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
         from dlarray.planner import compile as plan
 
-        return plan(step, executor="numba" if find_spec("numba") else "ufuncs")
+        return plan(step, executor=_executor())
+
+    def accelerate(self, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        from dlarray.planner import accelerate
+
+        return accelerate(function, executor=_executor())
 
     def move(self, x: np.ndarray, place: Any) -> np.ndarray:
         return x
+
+
+def _executor() -> str:
+    return "numba" if find_spec("numba") else "ufuncs"
 
 
 backend = NumPyBackend()

@@ -14,7 +14,7 @@ from typing import Literal
 from dlarray.planner.graph import Graph
 from dlarray.planner.grouping import Unit, group, live, reaches, stored_values
 from dlarray.planner.lowering import Body, lower
-from dlarray.planner.node import LEAVES, VIEWS, Node, is_dense, root, through
+from dlarray.planner.node import Node, is_dense, root, through
 
 __all__ = ["Place", "Plan", "make_plan"]
 
@@ -79,7 +79,7 @@ def _settle_units(plan: Plan) -> None:
     wanted = {root(a) for n in nodes if not n.computes for a in n.args if through(n) is n} & floating
     leaving = _ordered(({root(o) for o in plan.outputs} & floating) - wanted)  # nobody reads them in memory
     last = max((u for u in plan.units if u.is_group), key=_place_in_trace, default=None)
-    if last is not None and all(n.computes or n.op in LEAVES or n.op in VIEWS for n in live(leaving)):
+    if last is not None and not any(n in grouping.of for n in live(leaving)):  # of what is there from the beginning
         last.outputs = last.outputs + leaving  # counters: the last kernel does them besides
         leaving = []
     for scalars in (*([n] for n in wanted), leaving):
