@@ -103,7 +103,7 @@ def fit(
     dtype
         The type of the weights: "float32" or "float64".
     compile
-        Whether the step is compiled by the device's library; by default only on JAX.
+        Whether the step is compiled; by default on NumPy, by dlarray's planner, and on JAX.
     progress
         Whether a bar with loss and metrics is drawn (on a terminal only).
 
