@@ -9,12 +9,19 @@ import subprocess
 import tempfile
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
-OPTIONS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --remote-debugging-pipe"
-).split()
+OPTIONS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--remote-debugging-pipe",
+]
 BAD = ("error", "assert")
 
 
@@ -33,7 +40,7 @@ class Browser:
     _numbers: int = 0
     _events: list[dict[str, Any]] = field(default_factory=list)
 
-    def __enter__(self) -> Browser:
+    def __enter__(self) -> Self:
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         (read, self._to), (self._from, write) = os.pipe(), os.pipe()
 
@@ -56,6 +63,8 @@ class Browser:
     def __exit__(self, *raised: object) -> None:
         self._process.terminate()
         self._process.wait(self.patience)
+        os.close(self._to)
+        os.close(self._from)
         self._profile.cleanup()
 
     def complaints(self, url: str, width: int) -> list[str]:
@@ -78,7 +87,9 @@ class Browser:
 
     def _ask(self, method: str, session: str | None = None, /, **values: Any) -> dict[str, Any]:
         self._numbers += 1
-        message = {"id": self._numbers, "method": method, "params": values} | ({"sessionId": session} if session else {})
+        message = {"id": self._numbers, "method": method, "params": values} | (
+            {"sessionId": session} if session else {}
+        )
         os.write(self._to, json.dumps(message).encode() + b"\0")
         while True:
             answer = self._next()

@@ -35,7 +35,7 @@ suppress_warnings = ["config.cache"]  # the configuration of the gallery holds f
 nitpicky = True
 nitpick_ignore_regex = [  # types of other libraries, and names that are not part of the public interface
     (r"py:.*", r"(numpy|np|collections|typing|os|pathlib)\..*"),
-    (r"py:class", r"[A-Z]\w+|list\[.*"),  # our own public names have dlarray. before them here
+    (r"py:class", r"_?[A-Z]\w+|list\[.*"),  # our own public names have dlarray. before them here
 ]
 
 myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
@@ -48,6 +48,7 @@ autodoc_preserve_defaults = True
 autosummary_generate = False
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 90
+toc_object_entries_show_parents = "hide"
 
 numpydoc_show_class_members = False
 numpydoc_validation_checks = {

@@ -1,4 +1,4 @@
-"""Pages that read well on their own, in an editor or on a forge, and lead on within the site when they are built into it.
+"""Pages that read well on their own, in an editor or on a forge, and within the site lead on within the site.
 
 A link to a file of the source becomes one to its entry in the reference, a link to an example one to its page in the
 gallery, and ``{pages}`` in the guide all pages of this folder that stand nowhere else.
@@ -12,7 +12,17 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 FOLDER = Path(__file__).parent.parent
-ORDER = ("devices", "training", "from_sklearn", "from_torch", "diagnostics", "command_line", "extending", "gpu", "performance")
+ORDER = (
+    "devices",
+    "training",
+    "from_sklearn",
+    "from_torch",
+    "diagnostics",
+    "command_line",
+    "extending",
+    "gpu",
+    "performance",
+)
 ELSEWHERE = {"index", "quick_start", "guide", "notes", "development", "contributing", "design", "changelog"}
 LINKS = (
     (r"\[`(dlarray\.\w+)`\]\(\.\./dlarray/[\w/]+\.py\)", r"{py:obj}`\1`"),

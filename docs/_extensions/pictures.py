@@ -35,7 +35,7 @@ def close_all(conf: dict[str, Any], script: str) -> None:
 
 
 class Order:
-    """From the first node to a backend of one's own; classes that an example defines appear in none that comes before."""
+    """From the first node to a backend of one's own: what an example defines must not appear in another before it."""
 
     NAMES = ("perceptron", "xor", "descent", "activations", "initialisation", "losses", "digits")
 

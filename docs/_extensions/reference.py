@@ -1,4 +1,4 @@
-"""The reference: pages made anew at every build from the library's ``__all__``s, so a new class is there by being written.
+"""The reference: pages made anew at every build from each ``__all__``, so a new class is there by being written.
 
 Docstrings are written to be read in the source: their first lines are formulas, ``|d|`` is an absolute value and a gap
 parts a formula from its derivative. ``_as_printed`` turns that into what Sphinx prints alike.
@@ -31,22 +31,51 @@ KINDS = (
     dlarray.Initializer,
 )
 PAGES = {  # title: what stands above the table, and the modules; a module that is in none gets a page of its own
-    "The network": ("The model is configuration; θ, a point in the space of its parameters, is handed to it.", "model layout"),
+    "The network": (
+        """The model is configuration; θ, a point in the space of its parameters, is handed to it::
+
+    value, g = model.loss_and_gradient(theta, x, t, loss)""",
+        "model layout",
+    ),
     "Training": ("The walk, what comes out of it, and the files that keep it.", "training"),
-    "Activations": ("y = f(z), number by number or row by row, and its slope.", "activations"),
-    "Layers": ("What a layer is, and those that are there.", "layer layers normalization"),
-    "Losses": ("How far z, the network's output, is from its target t, and dz, the way back.", "losses"),
-    "Optimizers": ("One step of θ along the gradient g, and limits on g.", "optimizers"),
-    "Schedules": ("The learning rate after t steps.", "schedules"),
-    "Initialisers": ("The weights before the first step.", "initializers"),
-    "Metrics": ("What a person wants to know of predictions.", "metrics"),
+    "Activations": (
+        "y = f(z), number by number or row by row, and its slope. An activation is a layer.",
+        "activations",
+    ),
+    "Layers": (
+        """One formula forward, its chain rule backward::
+
+    y, saved = layer.forward(x, **p)         training; p holds the layer's own parameters by name
+    dx       = layer.backward(saved, dy, **p)
+    dp       = layer.gradient(saved, dy)     {name: array}
+    y        = layer.predict(x, **p)         inference""",
+        "layer layers normalization",
+    ),
+    "Losses": (
+        """How far z, the network's output, is from its target t, and dz, the way back::
+
+    value, saved = loss.forward(z, t, weight)
+    dz           = loss.backward(saved)
+    prediction   = loss.link.predict(z)""",
+        "losses",
+    ),
+    "Optimizers": (
+        """One step of θ along the gradient g, and limits on g::
+
+    state        = optimizer.init(theta)
+    theta, state = optimizer.step(theta, g, state)""",
+        "optimizers",
+    ),
+    "Schedules": ("The learning rate after t steps: ``rate = schedule(t)``.", "schedules"),
+    "Initialisers": ("The weights before the first step: ``W = initializer(bits, shape)``.", "initializers"),
+    "Metrics": ("What a person wants to know of predictions: ``metric(y, p)``.", "metrics"),
     "Devices": ("Where arrays live, and the ways in and out.", "device"),
     "Backends": ("What dlarray must know of an array library.", "backend"),
     "Data": ("Real examples that installed packages bring.", "datasets"),
     "Pictures": ("Drawn by matplotlib.", "plot"),
-    "For formulas": ("What a formula of one's own may ask of an array, of chance and of names.", "array random special names"),
+    "For formulas": ("What a formula of one's own may ask of arrays, chance and names.", "array random special names"),
     "The planner": ("The compiler of steps on NumPy; backends call it.", "planner"),
-}  # fmt: skip
+}
 PROGRAMS = {"__main__", "bench", "check", "cli"}
 
 
@@ -119,7 +148,7 @@ def _page(title: str, text: str, public: dict[str, Any]) -> str:
 
 def _formulas() -> str:
     """A table for each kind: every class, the name that stands for it, and its formula."""
-    lines = ["# Every formula", "", "The name serves wherever a class is asked for by name: `activation=\"gelu\"`."]
+    lines = ["# Every formula", "", 'The name serves wherever a class is asked for by name: `activation="gelu"`.']
     titles = ("Activations", "Layers", "Losses", "Optimizers", "Schedules", "Initialisers")
     for title, kind in zip(titles, KINDS, strict=True):
         lines += ["", f"## {title}", "", "| class | name | formula |", "|---|---|---|"]
@@ -136,8 +165,8 @@ def _index(names: list[str]) -> str:
         "API",
         "===",
         "",
-        "Every public name, made from the docstrings. Formulas stand beside their derivatives: dx is short for dL/dx, the",
-        "gradient of the loss with respect to x, and so on for every array. :doc:`formulas` is all of it in one table.",
+        "Every public name, made from the docstrings. Formulas stand beside their derivatives: dx is short for dL/dx,",
+        "the gradient of the loss with respect to x, and so on for every array. :doc:`formulas` is a table of all.",
         "",
         ".. toctree::",
         "   :maxdepth: 1",

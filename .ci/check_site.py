@@ -1,4 +1,4 @@
-"""Check the pages that ``make docs`` has built: python .ci/site.py docs/_build/html.
+"""Check the pages that ``make docs`` has built: python .ci/check_site.py docs/_build/html.
 
 Every link within the site leads to a file that is there and to an anchor in it, and no page asks the network for a
 script, a style, a font or a picture. Where Chromium is installed, one page of each kind is opened too, and whatever the
@@ -19,9 +19,24 @@ from urllib.parse import unquote, urlsplit
 
 import browser
 
-KINDS = ("index.html", "quick_start.html", "performance.html", "auto_examples/index.html", "api/index.html", "search.html")
+KINDS = (
+    "index.html",
+    "quick_start.html",
+    "performance.html",
+    "auto_examples/index.html",
+    "api/index.html",
+    "search.html",
+)
 WIDTHS = (1300, 390)
-LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "video": "src", "object": "data"}
+LOADED = {
+    "script": "src",
+    "img": "src",
+    "link": "href",
+    "iframe": "src",
+    "source": "src",
+    "video": "src",
+    "object": "data",
+}
 NOT_LOADED = {"canonical", "next", "prev", "author", "search", "index"}  # what a link element only mentions
 
 
@@ -71,8 +86,8 @@ def broken(root: Path) -> list[str]:
             elif url.fragment and target in pages and unquote(url.fragment) not in pages[target].anchors:
                 wrong.append(f"{here} links to {link}, which has no such anchor")
     for style in sorted(root.rglob("*.css")):
-        for url in re.findall(r"url\(['\"]?(https?:[^)'\"]+)|@import\s+['\"](https?:[^'\"]+)", style.read_text("utf-8")):
-            wrong.append(f"{style.relative_to(root)} asks the network for {''.join(url)}")
+        urls = re.findall(r"(?:url\(|@import\s)\s*['\"]?(https?:[^)'\"\s]+)", style.read_text(encoding="utf-8"))
+        wrong += [f"{style.relative_to(root)} asks the network for {url}" for url in urls]
     return wrong
 
 
@@ -89,6 +104,7 @@ def complaints(root: Path, program: str, names: list[str]) -> list[str]:
             for said in opened.complaints(f"{home}/{name}", width)
         ]
     server.shutdown()
+    server.server_close()
     return found
 
 
