@@ -1,4 +1,4 @@
-"""The documentation: the reference has every public name, the guide every page, and the check of the site finds faults."""
+"""The documentation: the reference has every name, the guide every page, and the check of the site finds faults."""
 
 from __future__ import annotations
 
