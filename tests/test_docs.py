@@ -38,7 +38,7 @@ def run(page: Path) -> None:
             continue
         if not code.startswith(">>>"):
             with redirect_stdout(io.StringIO()) as out:
-                exec(compile("\n" * line + code, str(page), "exec"), namespace)  # tracebacks name the page's own line
+                exec(compile("\n" * line + code, str(page), "exec", dont_inherit=True), namespace)
             printed = out.getvalue()
             continue
         test = doctest.DocTestParser().get_doctest(code, namespace, page.name, str(page), line)

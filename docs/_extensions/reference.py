@@ -140,7 +140,7 @@ def _told(name: str) -> str:
 def _page(title: str, text: str, public: dict[str, Any]) -> str:
     return "\n".join(
         [title, "=" * len(title), "", text, "", ".. autosummary::", "   :nosignatures:", ""]
-        + [f"   {name}" for name, value in public.items() if callable(value) and not get_origin(value)]
+        + [f"   ~{name}" for name, value in public.items() if callable(value) and not get_origin(value)]
         + ["", ".. rubric:: One by one", ""]
         + [f"{_entry(name, value)}\n" for name, value in public.items()]
     )
