@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
-import subprocess
+import signal
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -43,27 +44,22 @@ class Browser:
     def __enter__(self) -> Self:
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         (read, self._to), (self._from, write) = os.pipe(), os.pipe()
-
-        def give() -> None:  # the browser reads from 3 and writes to 4
-            ours = os.dup(read), os.dup(write)
-            os.dup2(ours[0], 3)
-            os.dup2(ours[1], 4)
-
-        self._process = subprocess.Popen(
-            [self.program, *OPTIONS, f"--user-data-dir={self._profile.name}"],
-            preexec_fn=give,
-            close_fds=False,
-            stderr=subprocess.DEVNULL,
-        )
+        theirs = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in (read, write)]  # out of the way of 3 and 4
         os.close(read)
         os.close(write)
+        command = [self.program, *OPTIONS, f"--user-data-dir={self._profile.name}"]
+        actions = [(os.POSIX_SPAWN_DUP2, end, wanted) for end, wanted in zip(theirs, (3, 4), strict=True)]
+        actions += [(os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0)]
+        self._process = os.posix_spawn(self.program, command, os.environ, file_actions=actions)  # reads 3, writes 4
+        for end in theirs:
+            os.close(end)
         os.set_blocking(self._from, False)
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._process.terminate()
-        self._process.wait(self.patience)
         os.close(self._to)
+        os.kill(self._process, signal.SIGTERM)
+        os.waitpid(self._process, 0)
         os.close(self._from)
         self._profile.cleanup()
 
@@ -105,10 +101,11 @@ class Browser:
     def _next(self) -> dict[str, Any]:
         end = time.monotonic() + self.patience
         while b"\0" not in self._told:
-            assert self._process.poll() is None, f"{self.program} has ended"
             assert time.monotonic() < end, f"{self.program} has said nothing for {self.patience:g} seconds"
             try:
-                self._told += os.read(self._from, 1 << 20)
+                said = os.read(self._from, 1 << 20)
+                assert said, f"{self.program} has ended"
+                self._told += said
             except BlockingIOError:
                 time.sleep(0.01)
         message, _, self._told = self._told.partition(b"\0")
