@@ -155,8 +155,9 @@ def _formulas() -> str:
         for cls in classes(kind).values():
             if kind is dlarray.Layer and issubclass(cls, dlarray.Activation):
                 continue
-            first = (cls.__doc__ or "").strip().partition("\n\n")[0].replace("\n", " ").replace("|", "\\|")
-            lines.append(f"| {{py:obj}}`~dlarray.{cls.__name__}` | {spelling(cls)} | {' '.join(first.split())} |")
+            first = (cls.__doc__ or "").strip().partition("\n\n")[0].replace(",  ", ",\u2003").replace("|", "\\|")
+            formula = re.sub(r" *\n *", " ", first)
+            lines.append(f"| {{py:obj}}`~dlarray.{cls.__name__}` | {spelling(cls)} | {formula} |")
     return "\n".join(lines) + "\n"
 
 
