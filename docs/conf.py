@@ -35,7 +35,7 @@ suppress_warnings = ["config.cache"]  # the configuration of the gallery holds f
 nitpicky = True
 nitpick_ignore_regex = [  # types of other libraries, and names that are not part of the public interface
     (r"py:.*", r"(numpy|np|collections|typing|os|pathlib)\..*"),
-    (r"py:class", r"_?[A-Z]\w+|list\[.*"),  # our own public names have dlarray. before them here
+    (r"py:class", r"_?[A-Z]\w+|\w+\[.*"),  # our own public names have dlarray. before them here
 ]
 
 myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]

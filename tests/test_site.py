@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -47,6 +48,13 @@ def test_every_page_stands_in_the_guide_or_elsewhere(monkeypatch: pytest.MonkeyP
     listed = pages.guide()
     assert {path.stem for path in (ROOT / "docs").glob("*.md")} == pages.ELSEWHERE | set(listed)
     assert len(listed) == len(set(listed))
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda script: script.stem)
+def test_an_example_begins_with_a_title_for_the_gallery(script: Path) -> None:
+    text = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or ""
+    title, line, *_ = text.splitlines()
+    assert line == "=" * len(title), f"{script.name} begins with {title!r}: a title, and = below all of it"
 
 
 HEAD = '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'

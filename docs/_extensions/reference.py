@@ -211,15 +211,25 @@ def _plain(line: str) -> str:
 
 def _as_printed(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
     """Bars and stars as themselves, gaps between formulas kept, and a last line with the names of a class."""
-    told = False  # within a session of prompts and answers
+    told, depth = False, None  # within a session of prompts and answers; how far in a line with :: stands above
     for i, line in enumerate(lines):
+        indent = len(line) - len(line.lstrip())
+        if depth is not None and line.strip() and indent <= depth:
+            depth = None
         told = line.lstrip().startswith(">>>") or (told and bool(line.strip()))
-        if not told and not line.startswith("    "):
+        if not told and depth is None:
             lines[i] = _plain(line)
+        if depth is None and line.endswith("::"):
+            depth = indent
     if _has_formula(value):
         words = dict.fromkeys([spelling(value), *vars(value).get("aliases", ())])
         end = next((i for i, line in enumerate(lines) if set(line) == {"-"} and i), len(lines) + 1) - 1
         lines[end:end] = ["", "By name: " + ", ".join(f'``"{word}"``' for word in words) + ".", ""]
+
+
+def _strange(app: Sphinx, what: str, name: str, value: Any, skip: bool, options: Any) -> bool | None:
+    """Whether a member is left out: what another library has put into a class is explained by that library."""
+    return True if not (getattr(value, "__module__", None) or "dlarray").startswith("dlarray") else None
 
 
 def _as_written(
@@ -258,6 +268,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     write()
     app.connect("autodoc-process-docstring", _as_printed, priority=100)  # before numpydoc
+    app.connect("autodoc-skip-member", _strange)
     app.connect("autodoc-process-signature", _as_written)
     app.connect("html-page-context", _ways_back)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
