@@ -46,7 +46,13 @@ def _within_the_site(app: Sphinx, page: str, source: list[str]) -> None:
         source[0] = text
 
 
+def _always(*given: object) -> set[str]:
+    """The pages that are read at every build: the guide lists others, which may have come or gone."""
+    return {"guide"}
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
+    app.connect("env-get-outdated", _always)
     app.connect("source-read", _within_the_site)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
