@@ -28,9 +28,23 @@ _flat = (
     "optimizers",
     "model",
     "training",
+    "explanation",
+    "diagnostics",
 )
 _of_array = ("Array", "array_namespace")  # the rest of that module is for formulas, and ``device`` is a module here
-_modules = (*_flat, "backend", "datasets", "estimators", "metrics", "names", "planner", "plot", "random", "special")
+_modules = (
+    *_flat,
+    "backend",
+    "datasets",
+    "description",
+    "estimators",
+    "metrics",
+    "names",
+    "planner",
+    "plot",
+    "random",
+    "special",
+)
 
 
 def __getattr__(name: str) -> Any:

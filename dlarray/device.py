@@ -20,6 +20,7 @@ import numpy as np
 from dlarray import backend as backends
 from dlarray.array import Array, is_array
 from dlarray.backend import Backend
+from dlarray.bfloat16 import use_view
 from dlarray.check import did_you_mean
 from dlarray.special import use_erfc
 
@@ -97,6 +98,14 @@ def use_device(name: str) -> Generator[Device]:
 
     It holds for the thread or task that entered it and for no other: a context variable, above ``set_device``.
     A thread started inside begins with the process's choice (``contextvars.copy_context`` carries it over).
+
+    Examples
+    --------
+    >>> import dlarray
+    >>> with dlarray.use_device("cpu") as device:
+    ...     x = dlarray.asarray([1.0, 2.0])
+    >>> print(device, type(x).__name__, dlarray.device_of(x))
+    cpu ndarray cpu
     """
     found = _find(name, f"use_device({name!r})")
     token = _in_context.set(name)
@@ -232,6 +241,8 @@ def _probe(backend: Backend, local: str) -> Device:
     if (erfc := backend.erfc()) is not None:
         for root in backend.arrays:
             use_erfc(root, erfc)
+    for root in backend.arrays:
+        use_view(root, backend.view)
     return _device(backend, backend.device_of(two))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dlarray.backend import Backend
+from dlarray.description import Description, Names
 
 __all__ = ["NumPyBackend", "backend"]
 
@@ -52,6 +53,11 @@ class NumPyBackend(Backend):
 
     def csr(self, host: Any, place: Any) -> Any:
         return host
+
+    def describe(self, step: Callable[..., Any], state: Any, batch: Any, names: Names) -> Description:
+        from dlarray.planner import plan
+
+        return plan(step, state, batch).describe(names)
 
     def move(self, x: np.ndarray, place: Any) -> np.ndarray:
         return x

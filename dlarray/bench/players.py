@@ -12,6 +12,7 @@ import numpy as np
 from dlarray.array import Array
 from dlarray.bench.cases import Case, Problem
 from dlarray.device import Device, to_numpy
+from dlarray.explanation import Explanation, explain
 from dlarray.losses import SparseCategoricalCrossEntropy
 from dlarray.optimizers import Adam
 from dlarray.training import Step
@@ -82,7 +83,7 @@ class Products(Player):
         if device.backend.name == "numpy":
             self._triples = [(a, b, np.empty((a.shape[0], b.shape[1]), a.dtype)) for a, b in pairs]
             self.step = self._into_buffers
-        elif device.backend.compiles:
+        elif not device.backend.writes_in_place:  # where single products come at the price of a compiled call each
             self._products = device.backend.compile(_products)
 
     def _into_buffers(self, i: int) -> None:
@@ -130,6 +131,10 @@ class Walk(Player):
     def step(self, i: int) -> Array:
         self._state, loss = self._step(self._state, self._batches[i % len(self._batches)])
         return loss
+
+    def explain(self) -> Explanation:
+        """What the step does."""
+        return explain(self._step, self._state, self._batches[0])
 
     def wait(self, loss: Any) -> None:
         _finish(self._device, loss)

@@ -75,9 +75,10 @@ class Graph:
             return value
         if isinstance(value, np.ndarray):
             return self.array(cast("np.ndarray", value))
-        scalar = np.asarray(value)
-        scalar.flags.writeable = False
-        return self.array(scalar)
+        array = np.asarray(value)  # that of another library may look at memory that its owner writes
+        if isinstance(value, (bool, int, float, np.generic)):
+            array.flags.writeable = False
+        return self.array(array)
 
     # Pointwise operations and reductions
 
@@ -126,6 +127,17 @@ class Graph:
         if x.size == 0 or not {x.dtype.name, dtype.name} <= DTYPES:
             return self.call(converted, [x], dtype=dtype)
         return self.node("astype", (self._in_rows(x),), None, x.shape, dtype)
+
+    def bits(self, x: Node, dtype: Any) -> Node:
+        """The same bits, read as another dtype of the same width."""
+        dtype = np.dtype(dtype)
+        if x.dtype == dtype:
+            return x
+        if x.dtype.itemsize != dtype.itemsize or not {x.dtype.name, dtype.name} <= DTYPES - {"bool"}:
+            raise UntraceableError(f"numbers of type {x.dtype} are looked at as {dtype}")
+        if x.size == 0:
+            return self.call(np.ndarray.view, [x], dtype=dtype)
+        return self.node("bits", (self._in_rows(x),), None, x.shape, dtype)
 
     def reduce(self, name: str, x: Node, axis: int | tuple[int, ...] | None, keepdims: bool) -> Node:
         """sum, max or min: a kernel's where it goes over rows, columns or all of floats, else an eager call."""

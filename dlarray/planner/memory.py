@@ -82,7 +82,7 @@ def _settle_units(plan: Plan) -> None:
     if last is not None and not any(n in grouping.of for n in live(leaving)):  # of what is there from the beginning
         last.outputs = last.outputs + leaving  # counters: the last kernel does them besides
         leaving = []
-    for scalars in (*([n] for n in wanted), leaving):
+    for scalars in (*([n] for n in _ordered(wanted)), leaving):
         if scalars:
             plan.units.append(Unit("group", (1, 1), outputs=scalars))
     producer = {n: u for u in plan.units for n in u.outputs}
@@ -158,7 +158,7 @@ def _allocate(plan: Plan) -> None:
             last[node] = i
     free: list[int] = []
     for i, unit in enumerate(plan.units):
-        ending = [n for n in plan.reads(unit) if last[n] == i and n not in leaving and _is_shared(plan, n)]
+        ending = [n for n in _ordered(plan.reads(unit)) if last[n] == i and n not in leaving and _is_shared(plan, n)]
         for node in unit.outputs:
             if node in plan.places:
                 continue

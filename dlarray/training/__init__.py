@@ -2,9 +2,10 @@
 
 from dlarray.training.checkpoint import CheckpointError
 from dlarray.training.data import Examples
+from dlarray.training.first import first_step
 from dlarray.training.fit import Diverged, fit
 from dlarray.training.history import History
 from dlarray.training.step import Step
 from dlarray.training.trained import Trained, load
 
-__all__ = ["CheckpointError", "Diverged", "Examples", "History", "Step", "Trained", "fit", "load"]
+__all__ = ["CheckpointError", "Diverged", "Examples", "History", "Step", "Trained", "first_step", "fit", "load"]

@@ -6,21 +6,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dlarray import metrics as _metrics
-from dlarray.array import Array, array_namespace, is_array
+from dlarray.array import Array, array_namespace
 from dlarray.check import at_least_one, did_you_mean
-from dlarray.device import Device, device_of, to_numpy
+from dlarray.device import Device, to_numpy
 from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP
+from dlarray.optimizers import Optimizer
 from dlarray.training.answers import Answer, Answers, Point, flat
 from dlarray.training.checkpoint import read_model, write_model
-from dlarray.training.data import Examples, inputs_on, lies_ready, surely_finite
+from dlarray.training.data import Examples, check_home, inputs_on, lies_ready, surely_finite
 from dlarray.training.history import History
+
+if TYPE_CHECKING:
+    from dlarray.diagnostics import Diagnosis
 
 __all__ = ["Metric", "Trained", "default_metrics", "load", "named_metrics"]
 
@@ -58,7 +62,21 @@ class Trained:
         return self._forward(x, batch_size, self._answers.outputs)
 
     def predict(self, x: Array, *, batch_size: int = 4096) -> Array:
-        """The predictions, (examples, outputs): outputs through the loss's link, probabilities for a cross-entropy."""
+        """The predictions, (examples, outputs): outputs through the loss's link, probabilities for a cross-entropy.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import dlarray
+        >>> x = np.asarray([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+        >>> y, adam = np.asarray([0, 1, 1, 1]), dlarray.Adam(0.1)
+        >>> trained = dlarray.fit(dlarray.mlp(2, 2), x, y, optimizer=adam, epochs=200, batch_size=4, progress=False)
+        >>> p = trained.predict(x)  # the softmax of the outputs: each row sums to 1
+        >>> p.shape, bool(np.allclose(p.sum(axis=1), 1))
+        ((4, 2), True)
+        >>> trained.classify(x).tolist()
+        [0, 1, 1, 1]
+        """
         return self._forward(x, batch_size, self._answers.predict)
 
     def classify(self, x: Array, *, batch_size: int = 4096) -> Array:
@@ -75,7 +93,7 @@ class Trained:
         self, x: Array, y: Array, metrics: Sequence[str | Metric] | None = None, *, batch_size: int = 4096
     ) -> dict[str, float]:
         """The loss and the metrics by name on other examples; by default accuracy for classes and R² for numbers."""
-        self._check_home(x)
+        check_home(x, self.device)
         examples = Examples.on(self.device, self.model, self.loss, x, y, dtype=self.dtype)
         return self.measure(examples, named_metrics(metrics, self.loss, self.model.outputs), batch_size=batch_size)
 
@@ -89,6 +107,14 @@ class Trained:
             t, y = (xp.astype(a > self.loss.boundary, z.dtype) for a in (t, y))
         figures |= {name: metric(t, y) for name, metric in metrics.items()}
         return {name: float(to_numpy(value)) for name, value in figures.items()}
+
+    def diagnose(
+        self, x: Array, y: Array, *, optimizer: str | Optimizer = "adam", weight: Array | None = None
+    ) -> Diagnosis:
+        """What one more step of training on these examples looks like from inside: ``dlarray.diagnose``."""
+        from dlarray.diagnostics import diagnose  # looked at rarely: predicting need not read it
+
+        return diagnose(self.model, self.theta, x, y, loss=self.loss, optimizer=optimizer, weight=weight)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model to a file that ``dlarray.load`` reads: safetensors, its configuration in the metadata."""
@@ -112,18 +138,11 @@ class Trained:
     def _point(self) -> Point:
         return self.theta, self.buffers
 
-    def _check_home(self, x: Array) -> None:
-        """Host arrays are moved to the model, others never: raise TypeError or ValueError where x lies elsewhere."""
-        if not isinstance(x, np.ndarray) and is_array(x) and (there := device_of(x)) != self.device:
-            kind = ValueError if there.backend is self.device.backend else TypeError
-            remedy = f"dlarray.to_device(x, {self.device.name!r}) moves it"
-            raise kind(f"the model is on {self.device}, got x on {there}: {remedy}")
-
     def _forward(self, x: Array, batch_size: int, answer: Answer) -> Array:
         ready = type(batch_size) is int and batch_size > 0 and lies_ready(self.device, self.model, x)
         if ready and (y := self._on_host(x, batch_size, answer)) is not None:
             return y
-        self._check_home(x)
+        check_home(x, self.device)
         y = self._in_batches(inputs_on(self.device, self.model, x, self.dtype), batch_size, answer)
         return self.device.backend.to_numpy(y) if isinstance(x, np.ndarray) else y
 
@@ -155,6 +174,21 @@ def load(path: str | PathLike[str], device: str | Device | None = None) -> Train
     Raises CheckpointError where the file is not a whole model of this library (truncated, changed, of a newer version,
     with an unknown layer, or of another kind); OSError with the path where it cannot be read; DeviceError; ValueError
     where the device has no such dtype.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> import dlarray
+    >>> x = np.asarray([[0.0], [1.0], [2.0]])
+    >>> trained = dlarray.fit(dlarray.mlp(1, 4, 1), x, 2 * x, batch_size=3, progress=False)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "model.safetensors"
+    ...     trained.save(path)
+    ...     again = dlarray.load(path)
+    >>> bool(np.array_equal(again.predict(x), trained.predict(x)))
+    True
     """
     return Trained(*read_model(path, device))
 
