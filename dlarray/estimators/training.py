@@ -35,9 +35,11 @@ def _relaid(states: tuple[State, ...], new: Layout, old: Layout) -> tuple[State,
     count = len(new.lengths)
     relaid: list[State] = [{} for _ in range(count)]
     for name, first in states[0].items():
-        vectors = tuple(state[name] for state in states)
-        parts = new.join(old.split(vectors)) if first.ndim else (first,) * count  # a 0-d array is the same for all
-        for own, part in zip(relaid, parts, strict=True):
+        if first.ndim:
+            parts = new.join(old.split(tuple(state[name] for state in states)))
+        else:  # one number for all; only the first state counts the steps
+            parts = (first,) * (1 if name == "t" else count)
+        for own, part in zip(relaid, parts, strict=False):
             own[name] = array_namespace(part).asarray(part, copy=True)
     return tuple(relaid)
 
