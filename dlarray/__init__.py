@@ -32,7 +32,19 @@ _flat = (
     "diagnostics",
 )
 _of_array = ("Array", "array_namespace")  # the rest of that module is for formulas, and ``device`` is a module here
-_modules = (*_flat, "backend", "datasets", "description", "metrics", "names", "planner", "plot", "random", "special")
+_modules = (
+    *_flat,
+    "backend",
+    "datasets",
+    "description",
+    "estimators",
+    "metrics",
+    "names",
+    "planner",
+    "plot",
+    "random",
+    "special",
+)
 
 
 def __getattr__(name: str) -> Any:

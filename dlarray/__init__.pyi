@@ -4,6 +4,7 @@ from dlarray import datasets as datasets
 from dlarray import description as description
 from dlarray import device as device
 from dlarray import diagnostics as diagnostics
+from dlarray import estimators as estimators
 from dlarray import explanation as explanation
 from dlarray import initializers as initializers
 from dlarray import layer as layer

@@ -76,6 +76,13 @@ class Backend:
     compiler: ClassVar[str] = "its library runs every operation as it is called, and there is nothing to show"
     """What runs a step where dlarray's planner does not, in words for somebody who asks for a plan."""
 
+    def csr(self, host: Any, place: Any) -> Any:
+        """A sparse matrix by rows on the device, from SciPy's on the host. It has products and slices, as SciPy's has.
+
+        Raises TypeError where the library has none.
+        """
+        raise TypeError(f"{self.name} has no sparse matrices here: use the device cpu or cuda, or x.toarray()")
+
     def move(self, x: Array, place: Any) -> Array:
         """An array of this backend on another of its devices; the same array where it lies there already."""
         return self.asarray(self.to_numpy(x), place)

@@ -15,6 +15,8 @@ import pytest
 
 from tests.matrix import On, selected
 
+os.environ.setdefault("SCIPY_ARRAY_API", "1")  # before SciPy is imported: scikit-learn's checks of arrays ask for it
+
 _why_missing: dict[str, str | None] = {}
 
 
@@ -53,6 +55,12 @@ def on(request: pytest.FixtureRequest) -> Iterator[On]:
         pytest.skip(why)
     with case.context():
         yield case
+
+
+@pytest.fixture
+def without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumPy's steps run as ufuncs: a test of many small networks would spend its time compiling."""
+    monkeypatch.setattr("dlarray_numpy.find_spec", lambda name: None)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -127,6 +127,17 @@ def digits(text: str) -> None:
     assert float(re.search(r"test accuracy: ([\d.]+)", text)[1]) >= 97.5
 
 
+def text(text: str) -> None:
+    columns, share = re.search(r"libraries, (\d+) words, ([\d.]+) % of them", text).groups()
+    assert int(columns) > 2000
+    assert float(share) < 3
+    right = {name.strip(): float(share) for name, share in re.findall(r"^(.+?) +([\d.]+) % right", text, re.M)}
+    assert right["the most frequent"] < 40 < 85 < right["perceptron, adam"]
+    assert right["perceptron, adam"] > right["perceptron, sgd"]
+    assert right["perceptron, adam"] > right["logistic regression"] - 2
+    assert text.rstrip().endswith("a sentence of ours: matplotlib")
+
+
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)
 def test_example(script: Path, tmp_path: Path) -> None:
     image = pytest.importorskip("matplotlib.image")

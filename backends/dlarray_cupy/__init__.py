@@ -58,6 +58,12 @@ class CupyBackend(Backend):
     def device_of(self, x: Array) -> str:
         return f"cuda:{x.device.id}"
 
+    def csr(self, host: Any, place: Any) -> Any:
+        from cupyx.scipy.sparse import csr_matrix
+
+        with place:
+            return csr_matrix(host)
+
     def move(self, x: Array, place: Any) -> Array:
         import cupy
 

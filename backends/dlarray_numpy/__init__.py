@@ -51,6 +51,9 @@ class NumPyBackend(Backend):
 
         return accelerate(function, executor=_executor())
 
+    def csr(self, host: Any, place: Any) -> Any:
+        return host
+
     def describe(self, step: Callable[..., Any], state: Any, batch: Any, names: Names) -> Description:
         from dlarray.planner import plan
 

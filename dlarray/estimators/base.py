@@ -1,0 +1,271 @@
+"""What both estimators share: training, and the outputs of the trained network."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn import get_config
+from sklearn.callback import CallbackSupportMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from dlarray.array import Array, array_namespace
+from dlarray.device import Device, device_of, resolve, to_device, to_numpy
+from dlarray.estimators import parameters
+from dlarray.estimators.along import Along
+from dlarray.estimators.descent import Descent, Gradient, SparseGradient
+from dlarray.estimators.hooks import Hooks
+from dlarray.estimators.inputs import Rows, at_home, dtype_of, examples, home_of, inputs, is_foreign, is_sparse, weights
+from dlarray.estimators.lbfgs import LBFGS
+from dlarray.estimators.losses import output_activation
+from dlarray.estimators.network import activations_of, dense_names, initial, network
+from dlarray.estimators.parameters import Parameters
+from dlarray.estimators.solvers import Rate, optimizer_of
+from dlarray.estimators.storage import Stored
+from dlarray.estimators.training import Training, compiler
+from dlarray.estimators.validation import Validation
+from dlarray.estimators.walk import Walk
+from dlarray.layout import Theta
+from dlarray.losses import Loss
+from dlarray.model import on_device
+
+__all__ = ["BaseMLP"]
+
+ROWS = 4096
+"""How many examples are predicted at once: enough for a device, and few enough for its memory."""
+
+
+class BaseMLP(CallbackSupportMixin, Parameters, Stored):
+    """A network trained on examples, by scikit-learn's rules. A subclass says what its targets and answers are."""
+
+    _numbers = False
+    """Whether targets are numbers, not labels."""
+
+    n_features_in_: int
+    _loss: Loss
+
+    # What a subclass says
+
+    def _know(self, y: Any, incremental: bool) -> int:
+        """Note the classes and the loss, and say how many outputs these need."""
+        raise NotImplementedError
+
+    def _encode(self, y: Any) -> np.ndarray:
+        """Targets as the loss wants them."""
+        raise NotImplementedError
+
+    def _score_of(self, z: Array, t: np.ndarray, weight: np.ndarray | None) -> float:
+        """The score of outputs for targets."""
+        raise NotImplementedError
+
+    # Training
+
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, incremental: bool, seen: tuple[Any, Any, Any] = (None, None, None)
+    ) -> Any:
+        parameters.check(self)
+        if self.early_stopping and incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        x, y = examples(self, X, y, first, numbers=self._numbers)
+        outputs = self._know(y, incremental)
+        t = self._encode(y)
+        weight = self._weights(sample_weight, y, incremental)
+        self._from_host = not is_foreign(x)
+        hooks = Hooks(self, x, y, sample_weight, self.callbacks)
+        if not incremental:
+            hooks.begin()
+        self._random_state = check_random_state(self.random_state)
+        device = device_of(self.coefs_[0]) if not first else self._device_for(x)
+        dtype = dtype_of(x, device) if first else str(self.coefs_[0].dtype).rpartition(".")[2]
+        self._prepare(outputs, first, device, dtype)
+        rows = self._rows(x, t, weight, device, dtype)
+        if self.solver == "lbfgs":
+            self._walk_at_once(rows, device, dtype, hooks)
+        else:
+            self._walk_by_steps(rows, t, device, dtype, hooks, incremental, seen)
+        if not all(np.isfinite(to_numpy(array)).all() for array in self._named().values()):
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+                "preprocessed: standardise them, or give a smaller learning rate."
+            )
+        hooks.end()
+        return self
+
+    def _weights(self, sample_weight: Any, y: Any, incremental: bool) -> np.ndarray | None:
+        return weights(sample_weight, y.shape[0])
+
+    def _device_for(self, X: Any) -> Device:
+        return home_of(X) if self.device is None and is_foreign(X) else resolve(self.device)
+
+    def _rows(self, X: Any, t: np.ndarray, weight: np.ndarray | None, device: Device, dtype: str) -> Rows:
+        """Examples on the device."""
+        t_on = at_home(t, device, "int32" if t.ndim == 1 else dtype)
+        self._loss.check_targets(t_on, self.n_outputs_)
+        return Rows(at_home(X, device, dtype), t_on, None if weight is None else at_home(weight, device, dtype))
+
+    def _prepare(self, outputs: int, first: bool, device: Device, dtype: str) -> None:
+        """The network, and where training begins its weights and curves."""
+        hidden = parameters.hidden_sizes(self.hidden_layer_sizes)
+        activations = activations_of(self.activation, len(hidden))
+        model = network(self.n_features_in_, hidden, outputs, activations, self.normalization, self.dropout)
+        if not first:
+            if model != self._model:
+                raise ValueError(f"training cannot go on with another network: it was {self._model}, now it is {model}")
+            if self.solver != "lbfgs" and self.early_stopping != (getattr(self, "best_loss_", None) is None):
+                self._watch()
+            return
+        self._model = model
+        self.n_outputs_, self.n_layers_ = outputs, len(hidden) + 2
+        self.out_activation_ = output_activation(self._loss)
+        self._take(on_device(model.layout, initial(model, activations, self._random_state, dtype), device))
+        self._buffers = model.init_buffers(device, dtype)
+        self.n_iter_ = self.t_ = 0
+        vars(self).pop("_training", None)
+        if self.solver != "lbfgs":
+            self.loss_curve_: list[float] = []
+            self._no_improvement_count = 0
+            self._watch()
+
+    def _watch(self) -> None:
+        """What is watched for progress, from the beginning: the score with early stopping, else the loss."""
+        stopping = self.early_stopping
+        self.validation_scores_: list[float] | None = [] if stopping else None
+        self.best_validation_score_ = -np.inf if stopping else None
+        self.best_loss_ = None if stopping else np.inf
+
+    def _walk_by_steps(
+        self,
+        rows: Rows,
+        t: np.ndarray,
+        device: Device,
+        dtype: str,
+        hooks: Hooks,
+        incremental: bool,
+        seen: tuple[Any, Any, Any],
+    ) -> None:
+        descent = Descent(Gradient(self._model, self._loss), optimizer_of(self), float(self.alpha))
+        earlier: Training | None = getattr(self, "_training", None)
+        if incremental and earlier is not None:
+            training = earlier
+        else:
+            start = on_device(self._model.layout, {n: to_numpy(a) for n, a in self._named().items()}, device)
+            seed = self._random_state.randint(2**31) if self._model.chain.random else 0
+            buffers = tuple(array_namespace(b).asarray(b, copy=True) for b in self._buffers)
+            training = Training(descent, Rate(self), descent.start(start, buffers, seed, device), earlier)
+            training.views = self._take(training.state["theta"])
+        training.resume(self._named(), device)
+        self._training = training
+        validate: Validation | None = None
+        if seen[0] is not None:
+            validate = self._validation(*seen, device, dtype)
+            self.validation_scores_ = self.validation_scores_ or []
+        elif self.early_stopping:
+            rows, validate = Validation.apart(self, rows, t, device)
+        if validate is not None and not self.validation_scores_:
+            self.validation_loss_curve_: list[float] = []
+        least = self._model.chain.least_examples
+        if len(rows) < least:
+            raise ValueError(f"{self.normalization!r} needs at least {least} examples to train on, got {len(rows)}")
+
+        def after(context: Any, state: dict[str, Any]) -> bool:
+            if not hooks.needed:
+                return False
+            self._take(state["theta"])
+            self._buffers = state["buffers"]
+            return hooks.epoch_ends(context, self._snapshot)
+
+        step = training.step(device, is_sparse(rows.x))
+        with np.errstate(over="ignore", invalid="ignore"):  # what became of the weights is said at the end
+            along = Along(hooks.walkers, training.descent, training.rate, device, dtype) if hooks.walkers else None
+            size = self._batch_size(len(rows))
+            walk = Walk(self, step, rows, device, size, least, training.rate, hooks, along, validate, after)
+            training.state = walk.run(training.state, incremental)
+        training.views = self._take(training.state["theta"])
+        self._buffers = training.state["buffers"]
+
+    def _validation(self, X: Any, y: Any, sample_weight: Any, device: Device, dtype: str) -> Validation:
+        """Examples that the user has set apart."""
+        x, y = examples(self, X, y, False, numbers=self._numbers)
+        t, weight = self._encode(y), weights(sample_weight, y.shape[0])
+        return Validation(self, self._rows(x, t, weight, device, dtype), t, weight)
+
+    def _batch_size(self, n: int) -> int:
+        if self.batch_size == "auto":
+            return min(200, n)
+        if int(self.batch_size) > n:
+            warnings.warn(f"batch_size {self.batch_size} is more than the {n} examples: all are used", stacklevel=5)
+        return min(int(self.batch_size), n)
+
+    def _walk_at_once(self, rows: Rows, device: Device, dtype: str, hooks: Hooks) -> None:
+        model = self._model
+        if model.chain.random or model.buffer_layout.shapes:
+            raise ValueError("lbfgs needs a loss that stays the same: no dropout and no batch_norm; layer_norm will do")
+        if hooks.walkers:
+            raise ValueError(f"lbfgs takes no steps that {hooks.walkers[0]!r} could look at: give a function instead")
+        names = dense_names(model)
+        order = (*(W for W, _ in names), *(b for _, b in names), *self._others)
+        compile_ = compiler(device)
+        sparse = is_sparse(rows.x)
+        plain = Gradient(model, self._loss)
+        gradient = SparseGradient(model, self._loss, compile_) if sparse else compile_(plain)
+        problem = LBFGS(model, gradient, order, float(self.alpha), rows, device, dtype)
+        context = hooks.epoch_begins()
+        count = 0
+
+        def after(vector: np.ndarray, value: float) -> bool:
+            nonlocal context, count
+            count += 1
+            if self.verbose:
+                print(f"Iteration {count}, loss = {value:.8f}")  # noqa: T201 - what ``verbose`` asks for
+            if not hooks.needed:
+                return False
+            self._take(problem.unpack(vector))
+            stop = hooks.epoch_ends(context, self._snapshot)
+            context = hooks.epoch_begins() if count < self.max_iter and not stop else None
+            return stop
+
+        tol, fun = float(self.tol), int(self.max_fun)
+        vector, self.loss_, self.n_iter_ = problem.run(problem.pack(self._named()), self.max_iter, fun, tol, after)
+        self._take(problem.unpack(vector))
+        hooks.epoch_is_none(context)
+
+    # The trained network
+
+    def _outputs_on(self, x: Any, named: dict[str, Array], buffers: Theta) -> Array:
+        """The outputs for inputs on the model's device, (n, outputs)."""
+        model = self._model
+        kept = model.kept(buffers) if buffers else {}
+        n = x.shape[0]
+        parts = [model.chain.predict(x[i : i + ROWS] if n > ROWS else x, **named, **kept) for i in range(0, n, ROWS)]
+        return parts[0] if len(parts) == 1 else array_namespace(*parts).concat(parts)
+
+    def _outputs(self, X: Any, method: str) -> Array:
+        """The outputs for inputs as they come, on the model's device."""
+        check_is_fitted(self)
+        home = device_of(self.coefs_[0])
+        if (foreign := is_foreign(X)) and (there := home_of(X)) != home:
+            self._refuse(method, f"the model is on {home}, X on {there}")
+        if not foreign and not self._from_host and home.backend.name != "numpy" and get_config()["array_api_dispatch"]:
+            self._refuse(method, f"the model was fitted on arrays of {home}, X lies on the host")
+        dtype = str(self.coefs_[0].dtype).rpartition(".")[2]
+        return self._outputs_on(at_home(inputs(self, X), home, dtype), self._named(), self._buffers)
+
+    def _refuse(self, method: str, why: str) -> None:
+        raise ValueError(
+            f"Inputs passed to {type(self).__name__}.{method}() must use the same namespace and the same device as "
+            f"those passed to fit(): {why}. dlarray.to_device(X, …) moves inputs, .to_device(…) the model"
+        )
+
+    @staticmethod
+    def _beside(X: Any, y: Array) -> Any:
+        """Answers where the inputs lie: host arrays for host inputs."""
+        return to_device(y, home_of(X)) if is_foreign(X) else to_numpy(y)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.array_api_support = True
+        return tags

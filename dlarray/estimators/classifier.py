@@ -1,0 +1,239 @@
+"""MLPClassifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.callback import with_callbacks
+from sklearn.metrics import accuracy_score
+from sklearn.utils import column_or_1d
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import unique_labels
+
+from dlarray.activations import LogSigmoid, LogSoftmax, Sigmoid, Softmax
+from dlarray.array import Array, array_namespace
+from dlarray.device import Device, to_numpy
+from dlarray.estimators.base import BaseMLP
+from dlarray.estimators.inputs import home_of, hosted, is_foreign
+from dlarray.estimators.losses import classifiers_loss
+from dlarray.estimators.parameters import keep, takes_batches
+from dlarray.estimators.targets import Labels, check_known, check_same
+from dlarray.layer import Activation, Layer
+from dlarray.losses import Loss
+from dlarray.optimizers import Optimizer
+from dlarray.schedules import Schedule
+
+__all__ = ["MLPClassifier"]
+
+
+def _says_how_likely(estimator: Any) -> bool:
+    """Whether the outputs become probabilities: those of a hinge are scores."""
+    loss = getattr(estimator, "_loss", None) or classifiers_loss(estimator.loss, "binary")
+    if not isinstance(loss.link, (Softmax, Sigmoid)):
+        raise AttributeError(f"loss={estimator.loss!r} trains scores, not probabilities: decision_function gives them")
+    return True
+
+
+def _gives_scores(estimator: Any) -> bool:
+    try:
+        return not _says_how_likely(estimator)
+    except AttributeError:
+        return True
+
+
+class MLPClassifier(ClassifierMixin, BaseMLP):
+    """scikit-learn's MLPClassifier on dlarray: the same parameters, attributes and numbers, and more of each.
+
+    Parameters from ``hidden_layer_sizes`` to ``max_fun``, and all attributes, are those of
+    ``sklearn.neural_network.MLPClassifier``. Beyond them:
+
+    Parameters
+    ----------
+    activation
+        Also any activation of dlarray, by name or as an object, or a list with one for each hidden layer.
+    solver
+        Also any optimizer of dlarray, by name (with ``learning_rate_init`` as its rate) or as an object (with its own).
+    learning_rate
+        Also a schedule, a function of the steps done.
+    loss
+        "log_loss", or any loss of dlarray for classes, by name or as an object: "hinge", "focal", a cross-entropy with
+        label smoothing. Its mean is its own; one that answers yes or no is asked about each class.
+    class_weight
+        None, "balanced", or a weight for each class by label: what its examples count, besides ``sample_weight``.
+    dropout
+        The rate at which the outputs of hidden layers are dropped in training, one for all or one for each.
+    normalization
+        None, "batch_norm", "layer_norm", "rms_norm" or one of these as an object, before each hidden activation.
+    device
+        Where to train host arrays: "cpu", "cuda", "torch", "jax"; by default the current device (DLARRAY_DEVICE).
+        Arrays of CuPy, torch or JAX are trained on where they lie, and are answered by arrays there.
+    callbacks
+        Functions of the estimator, called after each epoch; one that returns True ends training. Or objects with the
+        hooks ``on_start``, ``on_step``, ``on_epoch``, ``on_end``, which are told of the walk as those of
+        ``dlarray.fit``. ``set_callbacks`` takes scikit-learn's own.
+
+    Sparse inputs stay sparse in training and prediction. Raises ValueError, TypeError or DeviceError in ``fit`` for a
+    parameter that cannot be, with what was expected.
+    """
+
+    _label_binarizer: Any
+    classes_: np.ndarray
+
+    def __init__(
+        self,
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: str | Activation | Sequence[str | Activation] = "relu",
+        *,
+        solver: str | Optimizer = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str | Schedule = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        loss: str | Loss = "log_loss",
+        class_weight: Any = None,
+        dropout: float | Sequence[float] = 0.0,
+        normalization: str | Layer | None = None,
+        device: str | Device | None = None,
+        callbacks: Any = None,
+    ) -> None:
+        keep(self, locals())
+
+    @with_callbacks
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> MLPClassifier:
+        """Train on inputs (examples, features), dense or sparse, and labels (examples,) or rows of 0 and 1.
+
+        ``X_val`` and ``y_val``, where given, are examples not to train on: ``validation_scores_`` and
+        ``validation_loss_curve_`` say after each epoch how the model does on them, with the weights
+        ``sample_weight_val``, and early stopping goes by them instead of setting examples apart.
+        """
+        seen = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, incremental=False, seen=seen)
+
+    @available_if(takes_batches)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> MLPClassifier:
+        """One epoch over these examples. ``classes``, all that will come, must be given in the first call."""
+        if getattr(self, "classes_", None) is None:
+            if classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            self._name(Labels.of_part(hosted(y), classes), unique_labels(classes))
+        elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
+            raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit: {self.classes_}")
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X: Any) -> Any:
+        """The label of each example, (examples,), or of several labels a row of 0 and 1."""
+        z = self._outputs(X, "predict")
+        chosen = self._labels.chosen(z, self._loss)
+        if not is_foreign(X) or self.classes_.dtype.kind not in "iub":
+            return self._labels.decode(to_numpy(chosen))
+        decoded = self._labels.decode(to_numpy(chosen))
+        try:
+            return home_of(X).asarray(decoded)
+        except Exception:  # a device without integers of 64 bits
+            return home_of(X).asarray(decoded.astype(np.int32))
+
+    @available_if(_says_how_likely)
+    def predict_proba(self, X: Any) -> Any:
+        """The probability of each class, (examples, classes), in the order of ``classes_``."""
+        z = self._outputs(X, "predict_proba")
+        return self._beside(X, self._two_columns(self._loss.link.predict(z), lambda p: 1 - p))
+
+    @available_if(_says_how_likely)
+    def predict_log_proba(self, X: Any) -> Any:
+        """The logarithm of ``predict_proba``, from the outputs themselves: finite where a probability rounds to 0."""
+        z = self._outputs(X, "predict_log_proba")
+        if isinstance(self._loss.link, Softmax):
+            return self._beside(X, LogSoftmax().predict(z))
+        return self._beside(X, self._two_columns(LogSigmoid().predict(z), lambda _: LogSigmoid().predict(-z)))
+
+    @available_if(_gives_scores)
+    def decision_function(self, X: Any) -> Any:
+        """The scores, (examples,) of two classes, above 0 for the second, else (examples, classes)."""
+        z = self._outputs(X, "decision_function")
+        return self._beside(X, z[:, 0] if z.shape[1] == 1 else z)
+
+    def _two_columns(self, yes: Array, no: Callable[[Array], Array]) -> Array:
+        """A column for each class where one output tells two classes apart; one output of several labels stays one."""
+        if yes.shape[1] > 1 or self._labels.kind == "multilabel-indicator":
+            return yes
+        return array_namespace(yes).concat([no(yes), yes], axis=1)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The share of examples whose label is right; of several labels, of rows that are right throughout."""
+        return float(accuracy_score(hosted(y), hosted(self.predict(X)), sample_weight=hosted(sample_weight)))
+
+    # What training asks
+
+    def _name(self, labels: Labels, classes: np.ndarray) -> None:
+        self._labels, self.classes_ = labels, classes
+        self._label_binarizer = labels.binarizer  # scikit-learn's name for it
+
+    def _know(self, y: Any, incremental: bool) -> int:
+        y = self._flat(y)
+        if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
+            self._name(labels := Labels(y), labels.classes)
+        elif self.warm_start:
+            check_same(self, y)
+        self._loss = classifiers_loss(self.loss, self._labels.kind)
+        return self._labels.columns(self._loss)
+
+    def _encode(self, y: Any) -> np.ndarray:
+        check_known(self, y := self._flat(y))
+        return self._labels.encode(y, self._loss)
+
+    @staticmethod
+    def _flat(y: Any) -> Any:
+        return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def _weights(self, sample_weight: Any, y: Any, incremental: bool) -> np.ndarray | None:
+        own = super()._weights(sample_weight, y, incremental)
+        if self.class_weight is None:
+            return own
+        if incremental and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all examples, and partial_fit sees a part: give a dictionary"
+            )
+        by_class = compute_sample_weight(self.class_weight, y)
+        return by_class if own is None else own * by_class
+
+    def _score_of(self, z: Array, t: np.ndarray, weight: np.ndarray | None) -> float:
+        chosen = to_numpy(self._labels.chosen(z, self._loss))
+        if t.ndim == 2:
+            several = self._labels.kind == "multilabel-indicator"
+            t = t if several else np.argmax(t, axis=1) if t.shape[1] > 1 else t[:, 0]
+        right = chosen == t
+        return float(np.average(right.all(axis=1) if right.ndim == 2 else right, weights=weight))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -1,0 +1,185 @@
+"""One step of training in scikit-learn's terms: its L2 penalty, its momentum, and inputs that may be sparse.
+
+    batch = (x, t, weight)
+    state, (value, dp, buffers) = gradient(state, (θ, buffers, key, batch))     gradient of the loss by name
+    state, value = descent(state, batch)                                         the step
+
+Like ``dlarray.training.Step`` they are made of array operations alone, for a backend to compile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from dlarray.array import Array, array_namespace, device
+from dlarray.device import Device
+from dlarray.estimators.losses import total_weight
+from dlarray.layer import Layer, Shape
+from dlarray.layers import Chain
+from dlarray.layout import Theta
+from dlarray.losses import Loss
+from dlarray.model import MLP
+from dlarray.optimizers import Optimizer, State
+from dlarray.random import fold, key_words
+from dlarray.schedules import Schedule
+
+__all__ = ["Compile", "Descent", "Gradient", "RateInside", "Shifted", "SparseDescent", "SparseGradient"]
+
+Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""What makes a step faster: a backend's ``compile``."""
+
+
+@dataclass(frozen=True)
+class RateInside(Optimizer):
+    """v = γ v + η g,  θ -= v: the learning rate within the velocity, as scikit-learn and Keras keep it.
+
+    ``momentum`` is an optimizer of rate 1 that is given η g in the place of g. η lies in the state, where it may be
+    changed between steps; where it is a schedule it is that of the step.
+    """
+
+    abstract: ClassVar[bool] = True
+    momentum: Optimizer
+    learning_rate: float | Schedule
+
+    def rate(self, t: Array) -> Array | float:
+        return self.learning_rate(t) if isinstance(self.learning_rate, Schedule) else self.learning_rate
+
+    def init(self, theta: Array, mask: Array | None = None) -> State:
+        state = self.momentum.init(theta, mask)
+        if not isinstance(self.learning_rate, Schedule):
+            xp = array_namespace(theta)
+            state["rate"] = xp.full((), self.learning_rate, dtype=theta.dtype, device=device(theta))
+        return state
+
+    def step(self, theta: Array, g: Array, state: State) -> tuple[Array, State]:
+        rate = state["rate"] if "rate" in state else self.rate(array_namespace(theta).astype(state["t"], theta.dtype))
+        return self.momentum.step(theta, g * rate, state)
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """Forward feed and back propagation: a batch's loss, its gradient by name, and the buffers after it."""
+
+    model: MLP
+    loss: Loss
+
+    def __call__(self, state: Any, batch: Any) -> tuple[Any, Any]:
+        theta, buffers, key, (x, t, weight) = batch
+        chain = self.model.chain
+        z, saved = chain.forward(x, key, **self.model.parameters(theta))
+        value, terms = self.loss.forward(z, t, weight)
+        dp = chain.gradient(saved, self.loss.backward(terms))
+        return state, (value, dp, self.model.refresh(saved, buffers))
+
+
+@dataclass(frozen=True)
+class Shifted(Layer):
+    """y = x + b,  dx = dy,  db = Σ dy: what is left of a Dense layer when x W has been computed already."""
+
+    abstract: ClassVar[bool] = True
+
+    def shapes(self, inputs: int) -> dict[str, Shape]:
+        return {"b": (inputs,)}
+
+    def forward(self, x: Array, b: Array) -> tuple[Array, None]:
+        return x + b, None
+
+    def backward(self, saved: None, dy: Array, b: Array) -> Array:
+        return dy
+
+    def gradient(self, saved: None, dy: Array, /) -> dict[str, Array]:
+        return {"b": array_namespace(dy).sum(dy, axis=0)}
+
+
+@dataclass(frozen=True)
+class _Behind:
+    """``Gradient`` from the first layer's x W on; with it comes the gradient with respect to x W."""
+
+    model: MLP
+    loss: Loss
+
+    def __call__(self, state: Any, batch: Any) -> tuple[Any, Any]:
+        theta, buffers, key, (product, t, weight) = batch
+        chain = Chain([Shifted(), *self.model.layers[1:]])  # names and the masks' keys stay those of the whole
+        p = {name: array for name, array in self.model.parameters(theta).items() if name != "0.W"}
+        z, saved = chain.forward(product, key, **p)
+        value, terms = self.loss.forward(z, t, weight)
+        d, dp = chain.pullback(saved, self.loss.backward(terms))
+        return state, (value, d, dp, self.model.refresh(saved, buffers))
+
+
+class SparseGradient:
+    """``Gradient`` for a sparse x, whose two products, x W and xᵀ dy, are its own; what lies between is compiled."""
+
+    def __init__(self, model: MLP, loss: Loss, compile: Compile) -> None:  # noqa: A002 - the field's word for it
+        self.model = model
+        self._behind = compile(_Behind(model, loss))
+
+    def __call__(self, state: Any, batch: Any) -> tuple[Any, Any]:
+        theta, buffers, key, (x, t, weight) = batch
+        product = x @ self.model.parameters(theta)["0.W"]
+        state, (value, d, dp, buffers) = self._behind(state, (theta, buffers, key, (product, t, weight)))
+        return state, (value, {**dp, "0.W": x.T @ d}, buffers)
+
+
+@dataclass(frozen=True)
+class Descent:
+    """θ ← optimizer(θ, dJ/dθ) with J = loss + ½ α |W|² / Σ w, where |W|² runs over the weights of Dense layers."""
+
+    gradient: Gradient
+    optimizer: Optimizer
+    alpha: float
+
+    def start(self, theta: Theta, buffers: Theta, seed: int, device: Device) -> dict[str, Any]:
+        """The state before the first step. θ and the buffers in it will be consumed."""
+        model = self.gradient.model
+        layout = model.layout_of(theta)
+        return {
+            "theta": theta,
+            "optimizer": self.optimizer.start(theta, layout.mask(model.decays, theta)),
+            "buffers": buffers,
+            "steps": device.asarray(np.zeros((), dtype=np.int32)),
+            "key": device.asarray(key_words(seed, "masks")),
+        }
+
+    def key(self, state: dict[str, Any]) -> Array | None:
+        """The key of this step's masks; None where no layer draws."""
+        return fold(state["key"], state["steps"]) if self.gradient.model.chain.random else None
+
+    def __call__(self, state: Any, batch: Any) -> tuple[Any, Array]:
+        own = (state["theta"], state["buffers"], self.key(state), batch)
+        _, (value, dp, buffers) = self.gradient((), own)
+        return self.move(state, (value, dp, buffers, batch[1], batch[2]))
+
+    def move(self, state: Any, found: Any) -> tuple[Any, Array]:
+        """The step from the loss and its gradient on."""
+        value, dp, buffers, t, weight = found
+        theta, steps, model = state["theta"], state["steps"], self.gradient.model
+        if self.alpha:
+            dp, pull = dict(dp), self.alpha / total_weight(t, weight)
+            for name, W in model.parameters(theta).items():
+                if name.endswith(".W"):
+                    value = value + 0.5 * pull * array_namespace(W).sum(W * W)
+                    dp[name] = dp[name] + pull * W
+        g = model.layout_of(theta).join(dp)
+        theta, optimizer = self.optimizer.move(theta, g, state["optimizer"])
+        steps += 1
+        return {**state, "theta": theta, "optimizer": optimizer, "buffers": buffers, "steps": steps}, value
+
+
+class SparseDescent:
+    """``Descent`` for sparse inputs: the products with them as they are, the two stretches around them compiled."""
+
+    def __init__(self, descent: Descent, compile: Compile) -> None:  # noqa: A002 - the field's word for it
+        self.descent = descent
+        self._gradient = SparseGradient(descent.gradient.model, descent.gradient.loss, compile)
+        self._move = compile(descent.move)
+
+    def __call__(self, state: Any, batch: Any) -> tuple[Any, Array]:
+        own = (state["theta"], state["buffers"], self.descent.key(state), batch)
+        _, (value, dp, buffers) = self._gradient((), own)
+        return self._move(state, (value, dp, buffers, batch[1], batch[2]))

@@ -1,0 +1,78 @@
+"""What is called during training: scikit-learn's callbacks, which ``set_callbacks`` sets, and the parameter's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+__all__ = ["Hooks"]
+
+
+class Hooks:
+    """The tasks of one ``fit``: the fit itself and, within it, each epoch, for scikit-learn's protocol.
+
+    ``now()`` gives the fitted attributes of the model as it is, so that a callback may be handed an estimator ready to
+    predict. A callback of the parameter ``callbacks`` is a function of the estimator, which is ready to predict then.
+    Either stops training by returning True. One with hooks is told of the walk, see ``Along``.
+    """
+
+    def __init__(self, estimator: Any, x: Any, y: Any, weight: Any, own: Any) -> None:
+        self._estimator = estimator
+        self._told = {"X": x, "y": y, "metadata": None if weight is None else {"sample_weight": weight}}
+        self.walkers, self._own = _sorted(own)
+        """Callbacks with the hooks of ``dlarray.fit``, which a walk by steps calls."""
+        self._listened = bool(getattr(estimator, "_skl_callbacks", None))
+        self._fit: Any = None
+
+    @property
+    def needed(self) -> bool:
+        """Whether anybody wants to see the model after each epoch."""
+        return self._listened or bool(self._own)
+
+    def begin(self) -> None:
+        """At the beginning of ``fit``."""
+        self._fit = self._estimator._init_callback_context(max_subtasks=self._estimator.max_iter)
+        self._fit.call_on_fit_task_begin(estimator=self._estimator, **self._told)
+
+    def epoch_begins(self) -> Any:
+        """At the beginning of an epoch; what comes back is for ``epoch_ends``."""
+        if not self._listened or self._fit is None:
+            return None
+        context = self._fit.subcontext(task_name="epoch")
+        context.call_on_fit_task_begin(estimator=self._estimator, **self._told)
+        return context
+
+    def epoch_ends(self, context: Any, now: Callable[[], dict[str, Any]]) -> bool:
+        """At the end of an epoch: whether somebody wants training to stop."""
+        stop = False
+        if context is not None:
+            told = {**self._told, "reconstruction_attributes": now}
+            stop = bool(context.call_on_fit_task_end(estimator=self._estimator, **told))
+        answers = [callback(self._estimator) for callback in self._own]
+        return stop or any(answer is True for answer in answers)
+
+    def epoch_is_none(self, context: Any) -> None:
+        """An epoch that was begun and will not be: whoever was told of its beginning is told of its end."""
+        if context is not None:
+            context.call_on_fit_task_end(estimator=self._estimator)
+
+    def end(self) -> None:
+        """At the end of ``fit``."""
+        if self._fit is not None:
+            told = {**self._told, "reconstruction_attributes": dict[str, Any]}
+            self._fit.call_on_fit_task_end(estimator=self._estimator, **told)
+
+
+def _sorted(given: Any) -> tuple[list[Any], list[Callable[[Any], Any]]]:
+    """Callbacks with hooks, and functions."""
+    if given is None:
+        return [], []
+    items = list(cast("Iterable[Any]", given)) if isinstance(given, Iterable) else [given]
+    for item in items:
+        if not callable(item) and not hasattr(item, "on_epoch"):
+            raise TypeError(
+                f"callbacks must be functions of the estimator, or have hooks such as on_epoch, got {item!r}; "
+                "set_callbacks takes scikit-learn's"
+            )
+    walkers = [item for item in items if hasattr(item, "on_epoch")]
+    return walkers, [item for item in items if item not in walkers]

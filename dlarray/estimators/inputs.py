@@ -1,0 +1,187 @@
+"""Examples as users bring them: lists, tables, NumPy arrays, sparse matrices, arrays on a device.
+
+Host data pass through scikit-learn's own validation. Arrays of other libraries, "foreign" here, stay where they are:
+they are checked there, with or without scikit-learn's ``array_api_dispatch``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_array, check_X_y
+from sklearn.utils.validation import validate_data
+
+from dlarray.array import Array, array_namespace, is_array
+from dlarray.device import Device, device_of, to_device, to_numpy
+
+__all__ = [
+    "Rows",
+    "at_home",
+    "dtype_of",
+    "examples",
+    "home_of",
+    "hosted",
+    "inputs",
+    "is_foreign",
+    "is_sparse",
+    "weights",
+]
+
+
+def is_sparse(x: Any) -> bool:
+    """Whether x is a sparse matrix of SciPy, or one with the same face, such as CuPy's."""
+    return sparse.issparse(x) or (hasattr(x, "tocsr") and hasattr(x, "nnz"))
+
+
+def is_foreign(x: Any) -> bool:
+    """Whether x is an array, or a sparse matrix, of another library than NumPy and SciPy."""
+    if is_sparse(x):
+        return not sparse.issparse(x)
+    return is_array(x) and not isinstance(x, (np.ndarray, np.generic))
+
+
+def hosted(x: Any) -> Any:
+    """A foreign array's numbers on the host; anything else as it is."""
+    return to_numpy(x) if is_foreign(x) and not is_sparse(x) else x
+
+
+def home_of(x: Any) -> Device:
+    """The device on which a foreign array lies."""
+    return device_of(x.data if is_sparse(x) else x)
+
+
+def inputs(estimator: Any, x: Any) -> Any:
+    """Inputs to predict from, checked against those of training."""
+    if is_foreign(x):
+        return _foreign(estimator, x, reset=False)
+    return validate_data(estimator, x, accept_sparse=("csr", "csc"), dtype=(np.float64, np.float32), reset=False)
+
+
+def examples(estimator: Any, x: Any, y: Any, reset: bool, numbers: bool) -> tuple[Any, np.ndarray]:
+    """Inputs and targets to train on, checked; the targets on the host. ``reset`` notes the features anew."""
+    y = hosted(y)
+    if not is_foreign(x):
+        return validate_data(
+            estimator,
+            x,
+            y,
+            accept_sparse=("csr", "csc"),
+            multi_output=True,
+            y_numeric=numbers,
+            dtype=(np.float64, np.float32),
+            reset=reset,
+        )
+    x = _foreign(estimator, x, reset)
+    if y is None:
+        raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None")
+    return x, check_X_y(np.zeros((x.shape[0], 1)), y, multi_output=True, y_numeric=numbers)[1]
+
+
+def _foreign(estimator: Any, x: Any, reset: bool) -> Any:
+    """A foreign matrix, refused where it is not (examples, features) of finite real numbers."""
+    values = x.data if is_sparse(x) else x
+    xp, shape = array_namespace(values), tuple(x.shape)
+    if len(shape) != 2:
+        raise ValueError(f"Expected 2D array, got {len(shape)}D array instead, of shape {shape}: reshape your data")
+    if 0 in shape:
+        raise ValueError(f"Found array with {'0 sample(s)' if shape[0] == 0 else '0 feature(s)'}, shape {shape}")
+    if not xp.isdtype(x.dtype, ("bool", "integral", "real floating")):
+        raise ValueError(f"X must hold real numbers, got {x.dtype}: Complex data not supported")
+    if xp.isdtype(x.dtype, "real floating") and not bool(xp.all(xp.isfinite(values))):
+        raise ValueError("Input X contains NaN or infinity: drop or fill these examples")
+    if reset:
+        estimator.n_features_in_ = shape[1]
+        if hasattr(estimator, "feature_names_in_"):
+            del estimator.feature_names_in_
+    elif shape[1] != estimator.n_features_in_:
+        name = type(estimator).__name__
+        raise ValueError(f"X has {shape[1]} features, but {name} is expecting {estimator.n_features_in_} features")
+    return x
+
+
+def weights(given: Any, n: int) -> np.ndarray | None:
+    """The weights of n examples, from None, one number or one for each.
+
+    Raises ValueError where they are not (n,), and where all are 0.
+    """
+    if given is None:
+        return None
+    if isinstance(given, Real):
+        found = np.full(n, float(given))
+    else:
+        found = check_array(hosted(given), ensure_2d=False, dtype=(np.float64, np.float32), input_name="sample_weight")
+    if found.shape != (n,):
+        raise ValueError(f"sample_weight.shape == {found.shape}, expected {(n,)}: one number for each example")
+    if not found.any():
+        raise ValueError("sample_weight is zero for every example: at least one weight must not be")
+    return found
+
+
+def dtype_of(x: Any, device: Device) -> str:
+    """float32 where x holds numbers of 32 bits or less, or where the device has no others; else float64."""
+    if str(x.dtype).rpartition(".")[2] in {"float32", "float16", "bfloat16"}:
+        return "float32"
+    try:
+        wide = str(device.asarray(np.zeros(1)).dtype).endswith("float64")
+    except Exception:  # each library refuses in its own way what it does not have
+        wide = False
+    return "float64" if wide else "float32"
+
+
+def at_home(x: Any, device: Device, dtype: str) -> Any:
+    """A matrix on a device in this dtype; a sparse one by rows. The same one where it is that already."""
+    if is_sparse(x):
+        if is_foreign(x) and home_of(x) != device:
+            raise ValueError(f"X is a sparse matrix on {home_of(x)}, the model is on {device}: bring X from the host")
+        rows = (x.tocsr() if is_foreign(x) else sparse.csr_array(x)).astype(dtype, copy=False)
+        return rows if is_foreign(x) else device.backend.csr(rows, device.place)
+    if isinstance(x, np.ndarray):
+        with np.errstate(over="ignore"):
+            return np.asarray(x, dtype) if device.backend.name == "numpy" else device.asarray(x, dtype)
+    x = to_device(x, device)
+    xp = array_namespace(x)
+    return xp.astype(x, getattr(xp, dtype), copy=False)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Examples on one device: inputs, which may be sparse, targets, and weights or None."""
+
+    x: Any
+    t: Array
+    weight: Array | None
+
+    def __len__(self) -> int:
+        return int(self.x.shape[0])
+
+    @property
+    def whole(self) -> tuple[Any, Array, Array | None]:
+        """All of them as one batch."""
+        return self.x, self.t, self.weight
+
+    def take(self, index: Array) -> Rows:
+        """The examples of these numbers."""
+        xp = array_namespace(self.t)
+        x = self.x[index] if is_sparse(self.x) else xp.take(self.x, index, axis=0)
+        weight = None if self.weight is None else xp.take(self.weight, index, axis=0)
+        return Rows(x, xp.take(self.t, index, axis=0), weight)
+
+    def batches(self, size: int, order: Array | None, least: int = 1) -> Iterator[Rows]:
+        """Batches of this size in the order given, the last perhaps smaller: below ``least`` it joins another."""
+        n = len(self)
+        stops = [*range(size, n, size), n]
+        if len(stops) > 1 and n - stops[-2] < least:
+            del stops[-2]
+        for start, stop in zip([0, *stops], stops, strict=False):
+            if order is not None:
+                yield self.take(order[start:stop])
+            elif stop - start == n:
+                yield self
+            else:
+                x = self.x[start:stop] if is_sparse(self.x) else self.x[start:stop, ...]
+                yield Rows(x, self.t[start:stop, ...], None if self.weight is None else self.weight[start:stop])

@@ -1,0 +1,143 @@
+"""scikit-learn's losses in terms of dlarray's: means over examples, sums over outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from dlarray.array import Array, array_namespace
+from dlarray.check import one_of
+from dlarray.layer import Activation
+from dlarray.losses import (
+    BinaryCrossEntropy,
+    CategoricalCrossEntropy,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Poisson,
+)
+from dlarray.names import make, spelling
+
+__all__ = ["PerExample", "PoissonDeviance", "SquaredError", "classifiers_loss", "output_activation", "regressors_loss"]
+
+SPELLINGS = {"sigmoid": "logistic", "_exponential": "exp", "exponential": "exp"}
+
+
+@dataclass(frozen=True)
+class PerExample(Loss):
+    """L = Σ w l / Σ w with Σ over outputs too: a loss summed (``reduction="sum"``) and divided by examples alone."""
+
+    abstract: ClassVar[bool] = True
+    summed: Loss
+
+    @property
+    def link(self) -> Activation:
+        return self.summed.link
+
+    def forward(self, z: Array, t: Array, weight: Array | None = None) -> tuple[Array, Any]:
+        value, saved = self.summed.forward(z, t, weight)
+        n = total_weight(z, weight)
+        return value / n, (saved, n)
+
+    def backward(self, saved: Any, /) -> Array:
+        saved, n = saved
+        return self.summed.backward(saved) / n
+
+    def check_targets(self, t: Array, outputs: int) -> None:
+        self.summed.check_targets(t, outputs)
+
+
+@dataclass(frozen=True)
+class SquaredError(PerExample):
+    """L = ½ Σ w (z - t)² / (Σ w · outputs),  dz = w (z - t) / Σ w.
+
+    For several outputs dz is the slope of the sum over them, L their mean: so scikit-learn has it, and its curves and
+    its walk can be had no other way.
+    """
+
+    abstract: ClassVar[bool] = True
+    summed: Loss = MeanSquaredError(reduction="sum")
+
+    def forward(self, z: Array, t: Array, weight: Array | None = None) -> tuple[Array, Any]:
+        value, saved = super().forward(z, t, weight)
+        return value * (0.5 / z.shape[1]), saved
+
+    def backward(self, saved: Any, /) -> Array:
+        return 0.5 * super().backward(saved)
+
+
+@dataclass(frozen=True)
+class PoissonDeviance(PerExample):
+    """L = Σ w (t log(t / y) - t + y) / Σ w,  dz = w (y - t) / Σ w,  y = exp z: half the deviance of counts t >= 0."""
+
+    abstract: ClassVar[bool] = True
+    summed: Loss = Poisson(reduction="sum")
+
+    def forward(self, z: Array, t: Array, weight: Array | None = None) -> tuple[Array, Any]:
+        value, saved = super().forward(z, t, weight)
+        xp = array_namespace(z, t)
+        least = xp.where(t > 0, t * xp.log(xp.where(t > 0, t, 1.0)), 0.0) - t  # what no model can change
+        if weight is not None:
+            least = least * xp.reshape(weight, (-1, 1))
+        return value + xp.sum(least) / saved[1], saved
+
+
+def total_weight(z: Array, weight: Array | None) -> Array | int:
+    """Σ w, the number of examples where they have no weights, and 1 where all weights are 0."""
+    if weight is None:
+        return z.shape[0]
+    xp = array_namespace(weight)
+    total = xp.sum(weight)
+    return xp.where(total == 0, 1.0, total)
+
+
+def classifiers_loss(given: Any, kind: str) -> Loss:
+    """The loss of a classifier of this kind of targets, by scikit-learn's name, dlarray's, or as an object.
+
+    Raises ValueError where it is one of numbers, or chooses one of several classes where several may be right.
+    """
+    if given == "log_loss":
+        several = CategoricalCrossEntropy if kind == "multiclass" else BinaryCrossEntropy
+        return PerExample(several(reduction="sum"))
+    loss = make(Loss, given)
+    if loss.chooses == "nothing":
+        raise ValueError(f"{given!r} is a loss of numbers, not of classes: give it to an MLPRegressor")
+    if loss.chooses == "row" and kind == "multilabel-indicator":
+        raise ValueError(
+            f"{given!r} chooses one class of each row, and several may be right here: 'binary_cross_entropy'"
+        )
+    return _reduced(loss)
+
+
+def regressors_loss(given: Any) -> Loss:
+    """The loss of a regressor, by scikit-learn's name, dlarray's, or as an object.
+
+    Raises ValueError for one of classes.
+    """
+    own: dict[str, type[Loss]] = {
+        "squared_error": SquaredError,
+        "poisson": PoissonDeviance,
+        "absolute_error": MeanAbsoluteError,
+    }
+    loss = own[given]() if isinstance(given, str) and given in own else _found(given, own)
+    if loss.chooses != "nothing":
+        raise ValueError(f"{given!r} is a loss of classes, not of numbers: give it to an MLPClassifier")
+    return _reduced(loss)
+
+
+def _found(given: Any, own: dict[str, type[Loss]]) -> Loss:
+    try:
+        return make(Loss, given)
+    except ValueError as error:
+        raise ValueError(f"{error}, {', '.join(own)}") from None
+
+
+def _reduced(loss: Loss) -> Loss:
+    one_of("reduction of the loss", getattr(loss, "reduction", "mean"), ("mean", "sum"))
+    return loss
+
+
+def output_activation(loss: Loss) -> str:
+    """What scikit-learn calls the activation of the outputs: "softmax", "logistic", "identity", "exp"."""
+    word = spelling(type(loss.link))
+    return SPELLINGS.get(word, word)

@@ -1,0 +1,85 @@
+"""The network that the parameters describe, its weights at the start, and what scikit-learn calls them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from dlarray.activations import Activation, Sigmoid
+from dlarray.layer import Layer
+from dlarray.layers import Dense, Dropout
+from dlarray.model import MLP
+from dlarray.names import make
+from dlarray.normalization import BatchNorm, LayerNorm, RMSNorm
+from dlarray.random import Bits
+
+__all__ = ["activations_of", "dense_names", "initial", "network"]
+
+NORMS = (BatchNorm, LayerNorm, RMSNorm)
+
+
+def network(
+    inputs: int,
+    hidden: Sequence[int],
+    outputs: int,
+    activations: Sequence[Activation],
+    normalization: Any = None,
+    dropout: float | Sequence[float] = 0.0,
+) -> MLP:
+    """For each hidden layer Dense, a norm where one is asked for, the activation, dropout; and Dense for the outputs.
+
+    Raises ValueError for an unknown norm, with the nearest, and where there are not as many rates as hidden layers.
+    """
+    rates = _per_layer("dropout", dropout, len(hidden))
+    norm = [] if normalization is None else [make(Layer, normalization)]
+    if norm and not isinstance(norm[0], NORMS):
+        raise ValueError(f"normalization must be batch_norm, layer_norm, rms_norm or one of these, got {norm[0]!r}")
+    layers: list[Layer] = []
+    for units, activation, rate in zip(hidden, activations, rates, strict=True):
+        layers += [Dense(units), *norm, activation, *([Dropout(rate)] if rate else [])]
+    return MLP(inputs, [*layers, Dense(outputs)])
+
+
+def activations_of(given: Any, hidden: int) -> list[Activation]:
+    """An activation for each hidden layer, from one for all or a list of them, by name or as objects."""
+    return [make(Activation, f) for f in _per_layer("activation", given, hidden)]
+
+
+def _per_layer(name: str, given: Any, hidden: int) -> list[Any]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        return [given] * hidden
+    items = list(cast("Iterable[Any]", given))
+    if len(items) != hidden:
+        raise ValueError(f"{name} must be one for all hidden layers or one for each of {hidden}, got {len(items)}")
+    return items
+
+
+def dense_names(model: MLP) -> list[tuple[str, str]]:
+    """The names of each Dense layer's W and b, in order: ``coefs_`` and ``intercepts_``."""
+    return [(f"{i}.W", f"{i}.b") for i, f in enumerate(model.layers) if isinstance(f, Dense)]
+
+
+def initial(
+    model: MLP, activations: Sequence[Activation], random_state: np.random.RandomState, dtype: str
+) -> dict[str, np.ndarray]:
+    """The parameters at the start by name, drawn as scikit-learn draws them; those it does not have as dlarray's.
+
+    W and then b of each Dense layer are uniform in ±√(6 / (inputs + outputs)), ±√(2 / (inputs + outputs)) for the
+    logistic function. Source: Glorot and Bengio 2010.
+    """
+    initializers = model.chain.initializers()
+    drawn: dict[str, np.ndarray] = {}
+    shapes = dict(model.layout.shapes)
+    names = dense_names(model)
+    behind = [*activations, *activations[-1:]] or [Activation()]
+    for (W, b), f in zip(names, behind, strict=True):
+        bound = math.sqrt((2.0 if isinstance(f, Sigmoid) else 6.0) / sum(shapes[W]))
+        drawn[W] = random_state.uniform(-bound, bound, shapes[W])
+        drawn[b] = random_state.uniform(-bound, bound, shapes[b])
+    for name, shape in shapes.items():
+        if name not in drawn:
+            drawn[name] = np.asarray(initializers[name](Bits(0, f"parameter {name}"), shape))
+    return {name: np.asarray(array, dtype=dtype) for name, array in drawn.items()}

@@ -1,0 +1,101 @@
+"""What the estimators are told: their parameters, and the checks of these, which run when training begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from numbers import Integral
+from typing import Any, cast
+
+import numpy as np
+
+from dlarray.check import at_least_one, finite, fraction, non_negative, one_of, positive
+from dlarray.optimizers import Optimizer
+from dlarray.schedules import Schedule
+
+__all__ = ["Parameters", "check", "hidden_sizes", "keep", "takes_batches"]
+
+RATES = ("constant", "invscaling", "adaptive")
+
+
+class Parameters:
+    """The constructor's parameters as they were given: scikit-learn wants them unchanged, and checked by ``fit``."""
+
+    hidden_layer_sizes: int | Sequence[int]
+    activation: Any
+    solver: str | Optimizer
+    alpha: float
+    batch_size: int | str
+    learning_rate: str | Schedule
+    learning_rate_init: float
+    power_t: float
+    max_iter: int
+    loss: Any
+    shuffle: bool
+    random_state: Any
+    tol: float
+    verbose: bool | int
+    warm_start: bool
+    momentum: float
+    nesterovs_momentum: bool
+    early_stopping: bool
+    validation_fraction: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    n_iter_no_change: float
+    max_fun: int
+    class_weight: Any = None
+    dropout: float | Sequence[float]
+    normalization: Any
+    device: Any
+    callbacks: Any
+
+
+def keep(estimator: Parameters, parameters: dict[str, Any]) -> None:
+    """Set a constructor's parameters, its ``locals()``, as attributes."""
+    vars(estimator).update({name: value for name, value in parameters.items() if name not in {"self", "__class__"}})
+
+
+def hidden_sizes(given: int | Sequence[int]) -> list[int]:
+    """The units of each hidden layer. Raises ValueError or TypeError where one is no whole number above 0."""
+    sizes: list[Any] = list(cast("Iterable[Any]", given)) if isinstance(given, Iterable) else [given]
+    return [at_least_one("hidden_layer_sizes", size) for size in sizes]
+
+
+def check(given: Parameters) -> None:
+    """Raise ValueError or TypeError for the first parameter that cannot be, with what was expected."""
+    hidden_sizes(given.hidden_layer_sizes)
+    non_negative("alpha", given.alpha)
+    if given.batch_size != "auto":
+        if isinstance(given.batch_size, str):
+            raise ValueError(f"batch_size must be a whole number or 'auto', got {given.batch_size!r}")
+        at_least_one("batch_size", given.batch_size)
+    if not isinstance(given.learning_rate, Schedule):
+        if not isinstance(given.learning_rate, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"learning_rate must be a word or a schedule, got {given.learning_rate!r}")
+        one_of("learning_rate", given.learning_rate, RATES)
+    positive("learning_rate_init", given.learning_rate_init)
+    non_negative("power_t", given.power_t)
+    at_least_one("max_iter", given.max_iter)
+    non_negative("tol", given.tol)
+    fraction("momentum", given.momentum)
+    fraction("validation_fraction", given.validation_fraction)
+    fraction("beta_1", given.beta_1)
+    fraction("beta_2", given.beta_2)
+    positive("epsilon", given.epsilon)
+    if given.n_iter_no_change != np.inf:
+        at_least_one("n_iter_no_change", given.n_iter_no_change)
+    at_least_one("max_fun", given.max_fun)
+    for name in ("shuffle", "warm_start", "nesterovs_momentum", "early_stopping"):
+        if not isinstance(value := getattr(given, name), (bool, np.bool_)):
+            raise TypeError(f"{name} must be True or False, got {value!r}")
+    if not isinstance(given.verbose, (bool, np.bool_, Integral)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"verbose must be True, False or a whole number, got {given.verbose!r}")
+    finite("verbose", int(given.verbose))
+
+
+def takes_batches(given: Parameters) -> bool:
+    """Whether the solver takes batches, so that there is a ``partial_fit``. Raises AttributeError where it does not."""
+    if given.solver == "lbfgs":
+        raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
+    return True

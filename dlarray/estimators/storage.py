@@ -1,0 +1,101 @@
+"""Fitted arrays on their way: to another device, into a file, and out of one where the device may be missing."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from dlarray.array import Array, array_namespace
+from dlarray.device import Device, DeviceError, device_of, resolve, to_device, to_numpy
+from dlarray.estimators.network import dense_names
+from dlarray.estimators.training import each_array
+from dlarray.layout import Theta
+from dlarray.model import MLP
+
+__all__ = ["Stored"]
+
+ARRAYS = ("coefs_", "intercepts_", "_others", "_buffers")
+
+
+class Stored(BaseEstimator):
+    """An estimator whose arrays may lie on a device: files hold them as NumPy's, with the device's name."""
+
+    coefs_: list[Array]
+    intercepts_: list[Array]
+    _model: MLP
+    _others: dict[str, Array]
+    _buffers: Theta
+
+    def to_device(self, device: str | Device) -> Any:
+        """Move the fitted model to a device, such as "cpu" or "cuda", and return it.
+
+        What it predicts from is then expected there, or on the host. Raises NotFittedError before training, DeviceError
+        for a device that cannot be used.
+        """
+        check_is_fitted(self)
+        self._move(resolve(device))
+        return self
+
+    def _move(self, target: Device) -> None:
+        for name in ARRAYS:
+            setattr(self, name, each_array(lambda x: to_device(x, target), getattr(self, name)))
+
+    def __copy__(self) -> Any:
+        other = type(self).__new__(type(self))
+        vars(other).update(vars(self))
+        return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if state.get("coefs_") and (home := device_of(state["coefs_"][0])).backend.name != "numpy":
+            state = {**state, **{name: each_array(to_numpy, state[name]) for name in ARRAYS}, "_stored_on": home.name}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        home = state.pop("_stored_on", None)
+        super().__setstate__(state)
+        if home is not None:
+            try:
+                self._move(resolve(home))
+            except DeviceError as error:
+                warnings.warn(
+                    f"this {type(self).__name__} was fitted on {home}, which cannot be used here, and is on the cpu "
+                    f"now: it predicts from host arrays, and to_device moves it. {error}",
+                    stacklevel=2,
+                )
+
+    # The parameters under dlarray's names and scikit-learn's
+
+    def _named(self) -> dict[str, Array]:
+        """The parameters by dlarray's names."""
+        named = dict(self._others)
+        for (W, b), coef, intercept in zip(dense_names(self._model), self.coefs_, self.intercepts_, strict=True):
+            named |= {W: coef, b: intercept}
+        return named
+
+    def _take(self, theta: Theta) -> dict[str, Array]:
+        """The parameters in θ as fitted attributes."""
+        named = self._model.parameters(theta)
+        names = dense_names(self._model)
+        self.coefs_ = [named[W] for W, _ in names]
+        self.intercepts_ = [named[b] for _, b in names]
+        own = {name for pair in names for name in pair}
+        self._others = {name: array for name, array in named.items() if name not in own}
+        return self._named()
+
+    def _snapshot(self) -> dict[str, Any]:
+        """The fitted attributes in memory of their own, for a copy of the estimator that training leaves alone."""
+
+        def copies(arrays: list[Array]) -> list[Array]:
+            return [array_namespace(a).asarray(a, copy=True) for a in arrays]
+
+        others = dict(zip(self._others, copies(list(self._others.values())), strict=True))
+        return {
+            "coefs_": copies(self.coefs_),
+            "intercepts_": copies(self.intercepts_),
+            "_others": others,
+            "_buffers": tuple(copies(list(self._buffers))),
+        }

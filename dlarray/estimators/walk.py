@@ -1,0 +1,165 @@
+"""Epochs as scikit-learn counts them: what is shuffled, what is recorded, and when it is enough."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from dlarray.array import Array, array_namespace
+from dlarray.device import Device, to_numpy
+from dlarray.estimators.along import Along
+from dlarray.estimators.hooks import Hooks
+from dlarray.estimators.inputs import Rows
+from dlarray.estimators.solvers import Rate
+from dlarray.layout import Theta
+
+__all__ = ["Walk", "copied"]
+
+
+def copied(vectors: Theta) -> Theta:
+    """The same numbers in memory of their own."""
+    return tuple(array_namespace(v).asarray(v, copy=True) for v in vectors)
+
+
+@dataclass
+class Walk:
+    """Training by steps, for an estimator whose curves and counts it writes.
+
+    ``validate(state)`` is the score of the model in this state, where there are examples for it. ``after(context,
+    state)`` is called at the end of each epoch and says whether to stop.
+    """
+
+    estimator: Any
+    step: Callable[..., Any]
+    rows: Rows
+    device: Device
+    batch_size: int
+    least: int
+    rate: Rate
+    hooks: Hooks
+    along: Along | None
+    validate: Callable[[Any], float] | None
+    after: Callable[[Any, Any], bool]
+
+    def run(self, state: Any, once: bool) -> Any:
+        """The state after all epochs, or after one: the last, or with early stopping that of the best score."""
+        estimator = self.estimator
+        best = self._best(state)
+        try:
+            estimator.n_iter_ = 0
+            if self.along:
+                names = ("loss", "validation_loss", "validation_score") if self.validate else ("loss",)
+                self.along.begins(state, 1 if once else estimator.max_iter, names)
+            for _ in range(1 if once else estimator.max_iter):
+                context = self.hooks.epoch_begins()
+                state = self._epoch(state)
+                if self.validate and estimator.early_stopping:
+                    best = self._score(state, best)
+                else:
+                    self._fall(state)
+                stop = self._told(state)
+                stop = self.after(context, state) or stop
+                self.rate.epoch_ends(estimator.t_, state)
+                if self._enough(state) or stop or once:
+                    break
+                if estimator.n_iter_ == estimator.max_iter:
+                    warnings.warn(
+                        f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization "
+                        "hasn't converged yet.",
+                        ConvergenceWarning,
+                        stacklevel=6,
+                    )
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=6)
+        state = {**state, "theta": best[0], "buffers": best[1]} if best else state
+        return self.along.ends(state) if self.along else state
+
+    def _told(self, state: Any) -> bool:
+        """Whether a callback with hooks wants to stop, having been told of the epoch."""
+        if self.along is None:
+            return False
+        estimator = self.estimator
+        figures = {"loss": estimator.loss_}
+        if self.validate:
+            figures["validation_loss"] = estimator.validation_loss_curve_[-1]
+            figures["validation_score"] = estimator.validation_scores_[-1]
+        return self.along.epoch_done(state, self._losses, figures)
+
+    def _best(self, state: Any) -> tuple[Theta, Theta] | None:
+        return (copied(state["theta"]), copied(state["buffers"])) if self.estimator.early_stopping else None
+
+    def _epoch(self, state: Any) -> Any:
+        """Every example once, and the mean of the steps' losses, each counted by its examples."""
+        estimator, n = self.estimator, len(self.rows)
+        order = None
+        if estimator.shuffle:
+            # scikit-learn shuffles the order of the epoch before
+            self._order = self._order[estimator._random_state.permutation(n)]
+            order = self.device.asarray(self._order.astype(np.int32))
+        losses: list[Array] = []
+        sizes: list[int] = []
+        for batch in self.rows.batches(self.batch_size, order, self.least):
+            state, value = self.step(state, batch.whole)
+            losses.append(value)
+            if self.along:
+                self.along.step_done(state, value)
+            sizes.append(len(batch))
+        self._losses = to_numpy(array_namespace(losses[0]).stack(losses)).astype(np.float64)
+        estimator.loss_ = float(np.dot(self._losses, sizes)) / n
+        estimator.n_iter_ += 1
+        estimator.t_ += n
+        estimator.loss_curve_.append(estimator.loss_)
+        self._say(f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
+        return state
+
+    def __post_init__(self) -> None:
+        self._order = np.arange(len(self.rows))
+        self._losses = np.zeros(0)
+
+    def _score(self, state: Any, best: Any) -> Any:
+        """Note the score, and keep the weights where it is the best so far."""
+        estimator = self.estimator
+        self._see(score := self.validate(state) if self.validate else np.nan)
+        self._count(score < estimator.best_validation_score_ + estimator.tol)
+        if score > estimator.best_validation_score_:
+            estimator.best_validation_score_ = score
+            return self._best(state)
+        return best
+
+    def _see(self, score: float) -> None:
+        self.estimator.validation_scores_.append(score)
+        self._say(f"Validation score: {score:f}")
+
+    def _fall(self, state: Any) -> None:
+        """Note whether the loss has fallen."""
+        estimator = self.estimator
+        if self.validate:
+            self._see(self.validate(state))
+        self._count(estimator.loss_ > estimator.best_loss_ - estimator.tol)
+        estimator.best_loss_ = min(estimator.best_loss_, estimator.loss_)
+
+    def _count(self, worse: bool) -> None:
+        self.estimator._no_improvement_count = self.estimator._no_improvement_count + 1 if worse else 0
+
+    def _enough(self, state: Any) -> bool:
+        """Whether nothing has become better for too long; a smaller rate may give it another chance."""
+        estimator = self.estimator
+        if estimator._no_improvement_count <= estimator.n_iter_no_change:
+            return False
+        what = "Validation score" if estimator.early_stopping else "Training loss"
+        next_ = self.rate.no_progress(state)
+        epochs = int(estimator.n_iter_no_change)
+        self._say(f"{what} did not improve more than tol={estimator.tol:f} for {epochs} consecutive epochs. {next_}")
+        if next_.endswith("Stopping."):
+            return True
+        estimator._no_improvement_count = 0
+        return False
+
+    def _say(self, text: str) -> None:
+        if self.estimator.verbose:
+            print(text)  # noqa: T201 - what ``verbose`` asks for
