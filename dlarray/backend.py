@@ -72,6 +72,9 @@ class Backend:
     compiles: ClassVar[bool] = False
     """Whether ``fit`` compiles its step without being asked to."""
 
+    half: ClassVar[tuple[str, ...]] = ()
+    """The types of 16 bits whose matrix products the library computes at speed: "bfloat16", "float16"."""
+
     def move(self, x: Array, place: Any) -> Array:
         """An array of this backend on another of its devices; the same array where it lies there already."""
         return self.asarray(self.to_numpy(x), place)

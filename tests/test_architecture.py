@@ -32,7 +32,7 @@ FLOORS = {
         "optimizers",
         "schedules",
     },
-    "walk": {"training"},
+    "walk": {"callbacks", "training"},
     "doors": {"", "__main__", "bench", "cli", "datasets", "estimators", "onnx", "plot", "testing"},
 }
 MAY_IMPORT = {

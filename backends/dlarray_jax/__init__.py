@@ -22,6 +22,7 @@ class JaxBackend(Backend):
     rank = 10
     writes_in_place = False
     compiles = True
+    half = ("bfloat16", "float16")
 
     def namespace(self) -> Any:
         import jax.numpy as xp

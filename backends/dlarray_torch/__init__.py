@@ -21,6 +21,7 @@ class TorchBackend(Backend):
     arrays = ("torch",)
     requires = "dlarray[torch]"
     rank = 20
+    half = ("bfloat16", "float16")
 
     def namespace(self) -> Any:
         import array_api_compat.torch as xp

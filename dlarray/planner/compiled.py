@@ -1,7 +1,8 @@
 """``compile(step)``: one program for each set of shapes and dtypes, checked against the eager step at its first use.
 
 The eager step is always right. The first call of each program runs it on the caller's arrays, and the plan on copies of
-them; where they do not agree, or where the step cannot be traced, the eager step stays and a warning says why.
+them; where they do not agree, or where the step cannot be traced, the eager step stays and a warning says why. Where
+they agree the plan's numbers count from this first call on: a walk has the same bits wherever its programs are made.
 """
 
 from __future__ import annotations
@@ -161,6 +162,8 @@ class Compiled:
                     why = difference(result, planned, before[0], noise)
             except Exception as error:
                 why = f"its plan fails: {type(error).__name__}: {error}"
+            else:
+                result = result if why else _taken_over(planned, result, state)
             program = None if why else program
         if program is None:
             warnings.warn(f"the step runs eagerly, uncompiled, because {why}", PlannerWarning, stacklevel=4)
@@ -178,6 +181,23 @@ def compile(step: _Step, executor: str | Executor = "ufuncs", check: bool = True
     if isinstance(executor, str):
         executor = EXECUTORS[one_of("executor", executor, EXECUTORS)]
     return Compiled(step, executor, check)
+
+
+def _taken_over(planned: Any, eager: Any, state: Any) -> Any:
+    """What the plan gave, written into the caller's state where the eager step has left its own result there."""
+    given: list[np.ndarray] = []
+    ours: list[Any] = []
+    theirs: list[Any] = []
+    flatten(state, given)
+    structure = flatten(eager, ours)
+    flatten(planned, theirs)
+    in_place = {id(a) for a in given if type(a) is np.ndarray and a.flags.writeable}
+    leaves: list[Any] = []
+    for x, y in zip(ours, theirs, strict=True):
+        if id(x) in in_place:
+            np.copyto(x, y)
+        leaves.append(x if id(x) in in_place else y)
+    return unflatten(structure, iter(leaves))
 
 
 def _can_be_bound(state: Sequence[Any], batch: Sequence[Any]) -> bool:
