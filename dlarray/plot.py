@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlarray.training import History, Trained
+from dlarray.training import History, RateSearch, Trained
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["confusion", "learning_curves", "misread", "pyplot", "save", "training_report"]
+__all__ = ["confusion", "learning_curves", "misread", "pyplot", "rate_search", "save", "training_report"]
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"
 
@@ -39,6 +39,25 @@ def learning_curves(history: History, ax: Axes | None = None) -> Axes:
     if all(value > 0 for name in history.names if name.endswith("loss") for value in history.steps + history[name]):
         axes.set_yscale("log")
     axes.set(xlabel="step", ylabel="loss", title="Learning curves")
+    axes.legend(frameon=False)
+    return axes
+
+
+def rate_search(found: RateSearch, ax: Axes | None = None) -> Axes:
+    """The loss against the learning rate, on a log axis: each step thin, smoothed thick, with the suggestion marked."""
+    axes: Any = ax or _new_axes()
+    end = found.end
+    rates, losses, smoothed = found.rates[:end], found.losses[:end], found.smoothed[:end]
+    axes.plot(rates, losses, color=BLUE, alpha=0.25, linewidth=0.6, label="each step")
+    axes.plot(rates, smoothed, color=BLUE, linewidth=2, label="smoothed")
+    try:
+        best = found.suggestion
+    except ValueError:  # it falls nowhere, as the picture shows
+        best = None
+    if best is not None:
+        height = smoothed[int(np.argmin(np.abs(rates - best)))]
+        axes.plot([best], [height], "o", color=ORANGE, markersize=8, label=f"steepest at {best:.2g}")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="loss", title="How the loss takes a growing rate")
     axes.legend(frameon=False)
     return axes
 

@@ -6,6 +6,7 @@ from dlarray.training.data import Examples
 from dlarray.training.fit import fit
 from dlarray.training.history import History
 from dlarray.training.loop import Diverged, Interrupted
+from dlarray.training.rate_finder import RateSearch, find_learning_rate
 from dlarray.training.step import Step
 from dlarray.training.trained import Trained, load
 
@@ -16,9 +17,11 @@ __all__ = [
     "Examples",
     "History",
     "Interrupted",
+    "RateSearch",
     "Step",
     "Trained",
     "Walk",
+    "find_learning_rate",
     "fit",
     "load",
 ]

@@ -16,7 +16,7 @@ from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
 from dlarray.training.history import History
 from dlarray.training.source import Source
-from dlarray.training.step import Batch, WalkState
+from dlarray.training.step import Batch, Step, WalkState
 from dlarray.training.trained import Trained
 
 __all__ = ["Callback", "Memory", "Walk", "duplicate"]
@@ -77,6 +77,8 @@ class Walk:
         self.losses: list[Any] = []
         """The losses of the epoch under way, 0-d arrays on the device or numbers."""
         self.source: Source | None = None
+        self.formula: Step | None = None
+        """The step, uncompiled."""
         self.batch: Batch | None = None
         self.good = start
         """The model after the last whole epoch, or where the walk began."""

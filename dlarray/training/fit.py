@@ -201,6 +201,7 @@ def fit(
     start = Trained(model, begin, model.init_buffers(target, dtype), loss, target, dtype, History())
     state = step.start(duplicate(begin), duplicate(start.buffers), seed, target)
     walk = Walk(start, state, optimizer, epochs, seed, loop.names)
+    walk.formula = step
     walk.settings = settings | {
         "optimizer": described(optimizer),
         "accumulate": accumulate,
