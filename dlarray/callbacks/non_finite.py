@@ -98,8 +98,8 @@ def _forward(chain: Chain, x: Array, key: Array | None, named: dict[str, Array],
         own = {name[len(f"{i}.") :]: p for name, p in named.items() if name.startswith(f"{i}.")}
         word = fold(key, i) if key is not None and f.random else None
         y, saved = f.forward(x, **own, **({} if word is None else {"key": word}))
-        if not _fine(y):
-            inner = _forward(f, x, word, own, f"{path}{i}.")[0] if isinstance(f, Chain) else ""
+        inner = _forward(f, x, word, own, f"{path}{i}.")[0] if isinstance(f, Chain) else ""
+        if inner or not _fine(y):  # inside first: tanh, say, makes an infinity finite again
             return inner or f"layer {path}{i}, {f}", y, ()
         tape.append((saved, own))
         x = y
@@ -112,8 +112,8 @@ def _backward(chain: Chain, tape: Any, dy: Array, path: str, first: bool) -> tup
         f, (saved, own) = chain.layers[i], tape[i]
         at_the_bottom = first and i == 0
         dx, dp = (dy, f.gradient(saved, dy)) if at_the_bottom else f.pullback(saved, dy, **own)
-        if not all(map(_fine, [dx, *dp.values()])):
-            inner = _backward(f, saved, dy, f"{path}{i}.", at_the_bottom)[0] if isinstance(f, Chain) else ""
+        inner = _backward(f, saved, dy, f"{path}{i}.", at_the_bottom)[0] if isinstance(f, Chain) else ""
+        if inner or not all(map(_fine, [dx, *dp.values()])):
             return inner or f"layer {path}{i}, {f}", dx
         dy = dx
     return "", dy
