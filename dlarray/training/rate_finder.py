@@ -63,17 +63,16 @@ class RateSearch:
     def suggestion(self) -> float:
         """The rate at which the smoothed loss falls most steeply against the logarithm of the rate.
 
-        The first 1 / (1 - β) steps do not count, in which the average is still of few losses. Raises ValueError where
-        the loss falls nowhere after them.
+        The slope is taken from 1 / (1 - β) steps before to as many behind, the memory of the average, or the noise of
+        two neighbours would be steeper. Raises ValueError where the loss falls nowhere.
         """
         end = self.end
-        first = min(math.ceil(1 / (1 - self.smoothing)), end // 4)
-        slopes = np.gradient(self.smoothed[:end], np.log(self.rates[:end])) if end > 1 else np.zeros(1)
-        i = first + int(np.argmin(slopes[first:]))
-        if not slopes[i] < 0:
+        memory = max(1, min(round(1 / (1 - self.smoothing)), end // 4))
+        fall = self.smoothed[2 * memory : end] - self.smoothed[: max(0, end - 2 * memory)]
+        if not len(fall) or not np.min(fall) < 0:
             low, high = self.rates[0], self.rates[-1]
             raise ValueError(f"the loss falls at no rate between {low:.3g} and {high:.3g}: try others, or more steps")
-        return float(self.rates[i])
+        return float(self.rates[memory + int(np.argmin(fall))])
 
 
 def find_learning_rate(
