@@ -29,9 +29,11 @@ _flat = (
     "model",
     "training",
     "callbacks",
+    "explanation",
+    "diagnostics",
 )
 _of_array = ("Array", "array_namespace")  # the rest of that module is for formulas, and ``device`` is a module here
-_modules = (*_flat, "backend", "datasets", "metrics", "names", "planner", "plot", "random", "special")
+_modules = (*_flat, "backend", "datasets", "description", "metrics", "names", "planner", "plot", "random", "special")
 
 
 def __getattr__(name: str) -> Any:

@@ -66,15 +66,20 @@ def measure(
     bursts: Annotated[int, typer.Option(help="How often each is measured.")] = 30,
     seconds: Annotated[float, typer.Option(help="How long each time.")] = 0.1,
     json: Annotated[Path | None, typer.Option(help="A file for the figures.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Show the plans of the steps instead.")] = False,
 ) -> None:
     """Measure a step of training against its limit, the time of its matrix products alone, on this machine.
 
     Other libraries are measured by benchmarks/cpu.py, which lies beside dlarray's source.
     """
-    from dlarray.bench import bench, table, write
+    from dlarray.bench import bench, plans, table, write
 
+    names = [name.strip() for name in cases.split(",")]
     with _plain_errors():
-        report = bench([name.strip() for name in cases.split(",")], device, bursts, seconds)
+        if explain:
+            print(*(f"{name}: {plan}" for name, plan in plans(names, device).items()), sep="\n\n")
+            return
+        report = bench(names, device, bursts, seconds)
         if json:
             write(report, json)
         print(table(report))

@@ -11,7 +11,7 @@ from dlarray.planner.block import Block, is_flat, same_memory
 from dlarray.planner.loops import Bound, Call
 from dlarray.planner.numba_expressions import LIBRARY
 from dlarray.planner.numba_places import Layout
-from dlarray.planner.numba_printer import source, workspace
+from dlarray.planner.numba_source import source, workspace
 
 
 class Pointer:
@@ -62,10 +62,13 @@ def names(memory: Memory) -> dict[str, Any]:
     return functions | {
         "np": np,
         "advance": advance,
+        "bits": lambda value, dtype: np.asarray(value).view(dtype)[()],
         "item": lambda base, index: base.at(index)[0],
+        "left_shift": np.left_shift,
         "load": memory.load,
         "local": local,
         "pointer": Pointer,
+        "right_shift": np.right_shift,
         "store": memory.store,
     }
 

@@ -14,7 +14,21 @@ import numpy as np
 import pytest
 
 import dlarray
-from dlarray.bench import CASES, Case, Player, Problem, Products, Walk, bench, interleave, low, machine, table, write
+from dlarray.bench import (
+    CASES,
+    Case,
+    Player,
+    Problem,
+    Products,
+    Walk,
+    bench,
+    interleave,
+    low,
+    machine,
+    plans,
+    table,
+    write,
+)
 from tests.process import ROOT
 
 TINY = "8-6-3x5"
@@ -145,6 +159,12 @@ def test_the_command_measures(tmp_path: Path):
     assert done.exit_code == 0, done.output
     assert "times the products" in done.output
     check_form(json.loads(file.read_text()), TINY)
+    done = runner.invoke(app, ["bench", "--cases", f"{TINY},S", "--explain"])
+    assert done.exit_code == 0
+    assert [line for line in done.output.splitlines() if " products, " in line] == [
+        f"{TINY}: {str(plans([TINY])[TINY]).splitlines()[0]}",
+        f"S: {str(plans(['S'])['S']).splitlines()[0]}",
+    ]
     done = runner.invoke(app, ["bench", "--cases", "enormous"])
     assert done.exit_code == 2
 

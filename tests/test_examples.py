@@ -110,6 +110,26 @@ def early_stopping(text: str) -> None:
     assert float(re.search(r"accuracy ([\d.]+)%", text)[1]) > 95
 
 
+def troubles(text: str) -> None:
+    rows = re.findall(r"^(.{20}) (.{34}) +([\d.]+)%$", text, re.M)
+    verdicts = {name.strip(): verdict.strip() for name, verdict, _ in rows}
+    assert verdicts == {
+        "ReLU, He's start": "healthy",
+        "sigmoid": "vanishing",
+        "weights too large": "exploding",
+        "biases of -10": "dying",
+        "tanh, biases of 5": "saturated",
+        "all weights equal": "equal weights",
+        "rate of 1e-7": "steps too small",
+        "rate of 10": "steps too large",
+    }
+    accuracy = {name.strip(): float(share) for name, _, share in rows}
+    assert accuracy.pop("ReLU, He's start") > 85
+    assert max(accuracy.values()) < 70
+    assert "verdict: dying" in text
+    assert "leaky or parametrised ReLU" in text
+
+
 def digits(text: str) -> None:
     assert float(re.search(r"test accuracy: ([\d.]+)", text)[1]) >= 97.5
 

@@ -22,6 +22,9 @@ class TorchBackend(Backend):
     requires = "dlarray[torch]"
     rank = 20
     half = ("bfloat16", "float16")
+    compiler = (
+        "fit(…, compile=True) has torch.compile do it, and the variable TORCH_LOGS=output_code shows what it made"
+    )
 
     def namespace(self) -> Any:
         import array_api_compat.torch as xp

@@ -3,6 +3,7 @@
 from dlarray.training.callback import Callback, Walk
 from dlarray.training.checkpoint import CheckpointError
 from dlarray.training.data import Examples
+from dlarray.training.first import first_step
 from dlarray.training.fit import fit
 from dlarray.training.history import History
 from dlarray.training.loop import Diverged, Interrupted
@@ -22,6 +23,7 @@ __all__ = [
     "Trained",
     "Walk",
     "find_learning_rate",
+    "first_step",
     "fit",
     "load",
 ]

@@ -16,14 +16,13 @@ from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
 from dlarray.training.callback import Callback, Walk, duplicate
 from dlarray.training.class_weight import weighted
-from dlarray.training.data import Examples, home
+from dlarray.training.data import Examples, chosen_loss, home
 from dlarray.training.history import History
 from dlarray.training.loop import Loop
 from dlarray.training.options import (
     Preparation,
     check_stream,
     chosen_callbacks,
-    chosen_loss,
     chosen_optimizer,
     copied,
     fitting_batch_size,

@@ -11,14 +11,12 @@ from typing import Any, cast
 import numpy as np
 
 from dlarray import callbacks as _callbacks
-from dlarray.activations import Activation
-from dlarray.array import Array, is_array, is_floating
+from dlarray.array import Array
 from dlarray.callbacks.time_limit import TimeLimit
 from dlarray.check import at_least_one, positive
 from dlarray.device import Device, to_numpy
-from dlarray.layers import Chain
 from dlarray.layout import Theta
-from dlarray.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SparseCategoricalCrossEntropy
+from dlarray.losses import Loss
 from dlarray.model import MLP, on_device
 from dlarray.names import make
 from dlarray.optimizers import Clipped, Optimizer, clip_by_global_norm, clip_by_value
@@ -34,7 +32,6 @@ __all__ = [
     "Preparation",
     "check_stream",
     "chosen_callbacks",
-    "chosen_loss",
     "chosen_optimizer",
     "copied",
     "fitting_batch_size",
@@ -58,27 +55,6 @@ def chosen_optimizer(given: str | Optimizer, clip_norm: float | None, clip_value
     if clip_norm is not None:
         return Clipped(optimizer, clip_by_global_norm, positive("clip_norm", clip_norm))
     return optimizer if clip_value is None else Clipped(optimizer, clip_by_value, positive("clip_value", clip_value))
-
-
-def chosen_loss(model: MLP, loss: str | Loss | None, y: Any) -> Loss:
-    """The loss, checked against the model's end."""
-    if loss is None:
-        if not is_array(y) or is_floating(y):
-            loss = MeanSquaredError()
-        else:
-            loss = SparseCategoricalCrossEntropy() if model.outputs > 1 else BinaryCrossEntropy()
-    loss = make(Loss, loss)
-    if getattr(loss, "reduction", "mean") == "none":
-        raise ValueError("training goes down one number: the loss's reduction must be 'mean' or 'sum', got 'none'")
-    last = model.layers[-1]
-    while type(last) is Chain:
-        last = last.layers[-1]
-    if isinstance(last, Activation) and type(last) is type(loss.link) and getattr(loss, "from_logits", False):
-        raise ValueError(
-            f"{type(loss).__name__} applies {type(last).__name__} itself, and the model's last layer applies it too: "
-            f"drop the layer (better) or use {type(loss).__name__}(from_logits=False)"
-        )
-    return loss
 
 
 def pair(validation: Any) -> tuple[Array, Array]:

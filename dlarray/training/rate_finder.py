@@ -20,8 +20,8 @@ from dlarray.names import make
 from dlarray.optimizers import Optimizer
 from dlarray.schedules import ExponentialDecay
 from dlarray.training.callback import duplicate
-from dlarray.training.data import Examples, home
-from dlarray.training.options import chosen_loss, copied, fitting_batch_size
+from dlarray.training.data import Examples, chosen_loss, home
+from dlarray.training.options import copied, fitting_batch_size
 from dlarray.training.source import Drawn
 from dlarray.training.step import Batch, Step
 
