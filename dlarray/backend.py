@@ -71,10 +71,13 @@ class Backend:
     """Whether arrays can be written, so that θ is one vector with views instead of a vector per parameter."""
 
     compiles: ClassVar[bool] = False
-    """Whether ``fit`` compiles its step without being asked to."""
+    """Whether ``fit`` compiles its step without being asked to; ``compiles_on`` may say no for some devices."""
 
     half: ClassVar[tuple[str, ...]] = ()
     """The types of 16 bits whose matrix products the library computes at speed: "bfloat16", "float16"."""
+
+    compiles_half: ClassVar[bool] = False
+    """Whether ``compile`` takes steps with such products in them."""
 
     compiler: ClassVar[str] = "its library runs every operation as it is called, and there is nothing to show"
     """What runs a step where dlarray's planner does not, in words for somebody who asks for a plan."""
@@ -97,6 +100,10 @@ class Backend:
 
     def synchronize(self, place: Any) -> None:
         """Wait until everything queued on the device is done."""
+
+    def compiles_on(self, place: Any) -> bool:
+        """Whether ``fit`` compiles its step on this device without being asked to."""
+        return self.compiles
 
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
         """A faster ``step(state, batch) -> (state, loss)``; it may consume its first argument."""

@@ -70,6 +70,13 @@ def test_resumed_at_every_step_it_was_written(tmp_path: Path) -> None:
         check_same(fit(resume=path), whole)
 
 
+def test_averages_in_16_bits_go_on(tmp_path: Path) -> None:
+    options = {"optimizer": dl.Compact(dl.Adam(0.05)), "model": SMALL}
+    whole, path = fit(**options), tmp_path / "run"
+    fit(max_steps=4, callbacks=[dl.Checkpoint(path)], **options)
+    check_same(fit(resume=path, **options), whole)
+
+
 def test_a_finished_run_goes_on_with_more_epochs(tmp_path: Path) -> None:
     path = tmp_path / "run"
     fit(epochs=2, callbacks=[dl.Checkpoint(path)])

@@ -23,6 +23,7 @@ class JaxBackend(Backend):
     writes_in_place = False
     compiles = True
     half = ("bfloat16", "float16")
+    compiles_half = True
     compiler = "XLA compiles them, and jax.jit(step).lower(state, batch).compile().as_text() shows what it made"
 
     def namespace(self) -> Any:

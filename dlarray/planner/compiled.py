@@ -226,13 +226,19 @@ def _taken_over(planned: Any, eager: Any, state: Any) -> Any:
     flatten(state, given)
     structure = flatten(eager, ours)
     flatten(planned, theirs)
-    in_place = {id(a) for a in given if type(a) is np.ndarray and a.flags.writeable}
+    in_place = {_place(a): a for a in given if type(a) is np.ndarray and a.flags.writeable}
     leaves: list[Any] = []
     for x, y in zip(ours, theirs, strict=True):
-        if id(x) in in_place:
-            np.copyto(x, y)
-        leaves.append(x if id(x) in in_place else y)
+        own = in_place.get(_place(x))
+        if own is not None:
+            np.copyto(own, y)
+        leaves.append(y if own is None else own)
     return unflatten(structure, iter(leaves))
+
+
+def _place(x: Any) -> Any:
+    """Where an array's numbers lie, and how: the same for two views of the same memory."""
+    return (x.ctypes.data, x.shape, x.strides, x.dtype.str) if type(x) is np.ndarray else None
 
 
 def _can_be_bound(state: Sequence[Any], batch: Sequence[Any]) -> bool:

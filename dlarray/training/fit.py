@@ -20,10 +20,12 @@ from dlarray.training.data import Examples, chosen_loss, home
 from dlarray.training.history import History
 from dlarray.training.loop import Loop
 from dlarray.training.options import (
+    Compiler,
     Preparation,
     check_stream,
     chosen_callbacks,
     chosen_optimizer,
+    compiled,
     copied,
     fitting_batch_size,
     pair,
@@ -64,7 +66,7 @@ def fit(
     device: str | Device | None = None,
     dtype: str = "float32",
     precision: str | None = None,
-    compile: bool | None = None,  # noqa: A002 - the field's word for it
+    compile: bool | Compiler | None = None,  # noqa: A002 - the field's word for it
     progress: bool = True,
 ) -> Trained:
     """Train a model on examples: forward feed, loss, back propagation and a step of the optimizer, batch by batch.
@@ -123,7 +125,8 @@ def fit(
         The type in which matrix products are computed, where it is not the weights' own: "bfloat16" or "float16", on
         devices whose library has such products. Everything else stays in float32, and the loss of float16 is scaled.
     compile
-        Whether the step is compiled by the device's library; by default only on JAX.
+        Whether the step is compiled, as the device's backend does it: by default on NumPy, on JAX and on torch's CPU.
+        Or a compiler of one's own: a function that takes the step and returns a faster one.
     progress
         Whether a bar with loss and metrics is drawn (on a terminal only).
 
@@ -186,9 +189,8 @@ def fit(
         seen = None if validation is None else Examples.on(target, model, loss, *pair(validation), dtype=dtype)
         stream.prepare = Preparation(target, model, loss, dtype, class_weight)
         source, settings = stream, {"steps_per_epoch": steps_per_epoch}
-    compiled = target.backend.compiles if compile is None else compile
     loop = Loop(
-        step=target.backend.compile(step) if compiled else step,
+        step=compiled(step, target, compile, precision),
         source=source,
         seen=seen,
         prefix="" if validation is None else "validation_",

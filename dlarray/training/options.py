@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, cast
@@ -25,18 +25,24 @@ from dlarray.training.class_weight import weighted
 from dlarray.training.data import Examples
 from dlarray.training.loop import all_finite
 from dlarray.training.source import Streamed
+from dlarray.training.step import Step
 
 _known_by_being_imported = _callbacks  # so that names find them
 
 __all__ = [
+    "Compiler",
     "Preparation",
     "check_stream",
     "chosen_callbacks",
     "chosen_optimizer",
+    "compiled",
     "copied",
     "fitting_batch_size",
     "pair",
 ]
+
+Compiler = Callable[[Step], Callable[..., Any]]
+"""Takes a step and returns a faster one."""
 
 
 def chosen_callbacks(given: Sequence[str | Callback], max_time: float | None = None) -> tuple[Callback, ...]:
@@ -55,6 +61,18 @@ def chosen_optimizer(given: str | Optimizer, clip_norm: float | None, clip_value
     if clip_norm is not None:
         return Clipped(optimizer, clip_by_global_norm, positive("clip_norm", clip_norm))
     return optimizer if clip_value is None else Clipped(optimizer, clip_by_value, positive("clip_value", clip_value))
+
+
+def compiled(
+    step: Step, device: Device, wanted: bool | Compiler | None, precision: str | None = None
+) -> Callable[..., Any]:
+    """The step through the compiler that is wanted, or as it is."""
+    if callable(wanted):
+        return wanted(step)
+    if wanted is None:
+        able = precision not in device.backend.half or device.backend.compiles_half
+        wanted = able and device.backend.compiles_on(device.place)
+    return device.backend.compile(step) if wanted else step
 
 
 def pair(validation: Any) -> tuple[Array, Array]:

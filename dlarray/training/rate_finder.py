@@ -21,7 +21,7 @@ from dlarray.optimizers import Optimizer
 from dlarray.schedules import ExponentialDecay
 from dlarray.training.callback import duplicate
 from dlarray.training.data import Examples, chosen_loss, home
-from dlarray.training.options import copied, fitting_batch_size
+from dlarray.training.options import Compiler, compiled, copied, fitting_batch_size
 from dlarray.training.source import Drawn
 from dlarray.training.step import Batch, Step
 
@@ -92,7 +92,7 @@ def find_learning_rate(
     theta: Theta | None = None,
     device: str | Device | None = None,
     dtype: str = "float32",
-    compile: bool | None = None,  # noqa: A002 - the field's word for it
+    compile: bool | Compiler | None = None,  # noqa: A002 - the field's word for it
 ) -> RateSearch:
     """Walk ``steps`` steps with a rate that grows from lowest to highest by the same factor, and look at the losses.
 
@@ -122,7 +122,7 @@ def find_learning_rate(
     source = Drawn(examples, size, seed, True, target)
     start = model.init(seed, target, dtype) if theta is None else copied(model, theta, target, dtype)
     state = step.start(duplicate(start), model.init_buffers(target, dtype), seed, target)
-    run = target.backend.compile(step) if (target.backend.compiles if compile is None else compile) else step
+    run = compiled(step, target, compile)
     losses: list[Any] = []
     with np.errstate(all="ignore"):  # it is meant to blow up in the end
         for batch in islice(_forever(source), steps):

@@ -108,8 +108,8 @@ def _packed_optimizer(walk: Walk, beside: _Arrays) -> dict[str, Any]:
     states = walk.state["optimizer"]
     numbers: dict[str, Any] = {}
     for name in states[0] if states else ():
-        parts = tuple(state[name] for state in states)
-        if all(part.ndim == 0 for part in parts):
+        parts = tuple(state[name] for state in states if name in state)
+        if parts[0].ndim == 0:  # the first state's counts for all: t stands in no other
             numbers[name] = _number(parts[0])
         elif not _pack(f"walk.optimizer.{name}.", parts, walk.model.layout_of(walk.state["theta"]), beside):
             raise TypeError(f"the optimizer's {name!r} is neither a number nor like θ, and cannot be written")
@@ -126,9 +126,11 @@ def _unpacked_optimizer(walk: Walk, numbers: dict[str, Any], arrays: _Arrays) ->
     found: list[dict[str, Any]] = [{} for _ in states]
     for name in names:
         if name in numbers:
-            parts: Theta = tuple(_scalar(numbers[name], walk.device) for _ in states)
-        else:
-            parts = _vectors(f"walk.optimizer.{name}.", walk.model.layout, arrays, walk.device)
+            for state, like in zip(found, states, strict=True):
+                if name in like or name not in states[0]:
+                    state[name] = _scalar(numbers[name], walk.device)
+            continue
+        parts = _vectors(f"walk.optimizer.{name}.", walk.model.layout, arrays, walk.device)
         for state, part in zip(found, parts, strict=True):
             state[name] = part
     return tuple(found)
