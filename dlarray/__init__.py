@@ -28,6 +28,7 @@ _flat = (
     "optimizers",
     "model",
     "training",
+    "callbacks",
     "explanation",
     "diagnostics",
 )

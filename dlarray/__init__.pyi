@@ -1,5 +1,6 @@
 from dlarray import activations as activations
 from dlarray import backend as backend
+from dlarray import callbacks as callbacks
 from dlarray import datasets as datasets
 from dlarray import description as description
 from dlarray import device as device
@@ -25,6 +26,7 @@ from dlarray import training as training
 from dlarray.activations import *
 from dlarray.array import Array as Array
 from dlarray.array import array_namespace as array_namespace
+from dlarray.callbacks import *
 from dlarray.device import *
 from dlarray.diagnostics import *
 from dlarray.explanation import *

@@ -73,6 +73,12 @@ class Backend:
     compiles: ClassVar[bool] = False
     """Whether ``fit`` compiles its step without being asked to; ``compiles_on`` may say no for some devices."""
 
+    half: ClassVar[tuple[str, ...]] = ()
+    """The types of 16 bits whose matrix products the library computes at speed: "bfloat16", "float16"."""
+
+    compiles_half: ClassVar[bool] = False
+    """Whether ``compile`` takes steps with such products in them."""
+
     compiler: ClassVar[str] = "its library runs every operation as it is called, and there is nothing to show"
     """What runs a step where dlarray's planner does not, in words for somebody who asks for a plan."""
 

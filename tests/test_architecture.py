@@ -44,7 +44,7 @@ FLOORS = {
         "optimizers",
         "schedules",
     },
-    "walk": {"diagnostics", "training"},
+    "walk": {"callbacks", "diagnostics", "training"},
     "doors": {
         "",
         "__main__",

@@ -103,6 +103,13 @@ def custom_backend(text: str) -> None:
     assert counts == {layers: 3 * layers - 1 for layers in range(1, 7)}
 
 
+def early_stopping(text: str) -> None:
+    assert "resumed: the same bits" in text
+    epochs, best = (int(re.search(rf"{words} (\d+)", text)[1]) for words in ("stopped after", "best epoch"))
+    assert epochs == best + 10
+    assert float(re.search(r"accuracy ([\d.]+)%", text)[1]) > 95
+
+
 def troubles(text: str) -> None:
     rows = re.findall(r"^(.{20}) (.{34}) +([\d.]+)%$", text, re.M)
     verdicts = {name.strip(): verdict.strip() for name, verdict, _ in rows}

@@ -26,6 +26,7 @@ class CupyBackend(Backend):
     requires = "dlarray[cuda13]"
     needs = "an NVIDIA GPU and its driver (nvidia-smi shows both), and the extra of its CUDA version: cuda12 or cuda13"
     rank = 0
+    half = ("float16",)
 
     def namespace(self) -> Any:
         import array_api_compat.cupy as xp

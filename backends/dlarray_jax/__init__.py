@@ -22,6 +22,8 @@ class JaxBackend(Backend):
     rank = 10
     writes_in_place = False
     compiles = True
+    half = ("bfloat16", "float16")
+    compiles_half = True
     compiler = "XLA compiles them, and jax.jit(step).lower(state, batch).compile().as_text() shows what it made"
 
     def namespace(self) -> Any:

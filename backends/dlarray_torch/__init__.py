@@ -29,6 +29,7 @@ class TorchBackend(Backend):
     arrays = ("torch",)
     requires = "dlarray[torch]"
     rank = 20
+    half = ("bfloat16", "float16")
     compiles = True
 
     def compiles_on(self, place: Any) -> bool:

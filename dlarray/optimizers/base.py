@@ -31,6 +31,11 @@ class Optimizer(ABC):
 
     abstract: ClassVar[bool] = True
 
+    @property
+    def scalable(self) -> bool:
+        """Whether a step multiplies its learning rate by the state's "scale", a 0-d array, where there is one."""
+        return False
+
     @abstractmethod
     def init(self, theta: Array, mask: Array | None = None) -> State:
         """The state before the first step. ``mask`` is 1 where weights decay and 0 elsewhere; None decays them all."""
@@ -88,6 +93,10 @@ class FirstOrder(Optimizer):
             state["mask"] = xp.astype(mask, theta.dtype)
         return state
 
+    @property
+    def scalable(self) -> bool:
+        return True
+
     def rate(self, t: Array) -> Array | float:
         return self.learning_rate(t) if isinstance(self.learning_rate, Schedule) else self.learning_rate
 
@@ -101,7 +110,10 @@ class FirstOrder(Optimizer):
         done = state["t"]
         before = array_namespace(theta).astype(done, theta.dtype)
         done += 1
-        return self.rate(before), before + 1, state | {"t": done}
+        rate = self.rate(before)
+        if "scale" in state:  # there once a walk has changed its rate on its way; nobody else pays for it
+            rate = rate * state["scale"]
+        return rate, before + 1, state | {"t": done}
 
     def decay(self, theta: Array, g: Array, rate: Array | float, state: State) -> tuple[Array, Array]:
         """θ and g with the weight decay in them."""

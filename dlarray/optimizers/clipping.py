@@ -74,6 +74,10 @@ class Clipped(Optimizer):
             raise TypeError(f"clip must be a function, such as clip_by_global_norm, got {self.clip!r}")
         positive("limit", self.limit)
 
+    @property
+    def scalable(self) -> bool:
+        return self.optimizer.scalable
+
     def init(self, theta: Array, mask: Array | None = None) -> State:
         return self.optimizer.init(theta, mask)
 

@@ -32,6 +32,10 @@ class Compact(Optimizer):
         if not isinstance(self.optimizer, Optimizer):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"optimizer must be an optimizer, such as Adam(), got {self.optimizer!r}")
 
+    @property
+    def scalable(self) -> bool:
+        return self.optimizer.scalable
+
     def init(self, theta: Array, mask: Array | None = None) -> State:
         return _packed(self.optimizer.init(theta, mask), theta)
 

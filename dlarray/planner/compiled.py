@@ -1,7 +1,8 @@
 """``compile(step)``: one program for each set of shapes and dtypes, checked against the eager step at its first use.
 
 The eager step is always right. The first call of each program runs it on the caller's arrays, and the plan on copies of
-them; where they do not agree, or where the step cannot be traced, the eager step stays and a warning says why.
+them; where they do not agree, or where the step cannot be traced, the eager step stays and a warning says why. Where
+they agree the plan's numbers count from this first call on: a walk has the same bits wherever its programs are made.
 """
 
 from __future__ import annotations
@@ -183,6 +184,8 @@ class Compiled:
                     why = difference(result, planned, before[0], noise)
             except Exception as error:
                 why = f"its plan fails: {type(error).__name__}: {error}"
+            else:
+                result = result if why else _taken_over(planned, result, state)
             program = None if why else program
         if program is None:
             warnings.warn(f"the step runs eagerly, uncompiled, because {why}", PlannerWarning, stacklevel=4)
@@ -213,6 +216,29 @@ def plan(step: Callable[..., Any], state: Any, batch: Any) -> Program:
         raise ValueError(
             f"the step has no plan and runs eagerly, because it cannot be traced: {type(error).__name__}: {error}"
         ) from error
+
+
+def _taken_over(planned: Any, eager: Any, state: Any) -> Any:
+    """What the plan gave, written into the caller's state where the eager step has left its own result there."""
+    given: list[np.ndarray] = []
+    ours: list[Any] = []
+    theirs: list[Any] = []
+    flatten(state, given)
+    structure = flatten(eager, ours)
+    flatten(planned, theirs)
+    in_place = {_place(a): a for a in given if type(a) is np.ndarray and a.flags.writeable}
+    leaves: list[Any] = []
+    for x, y in zip(ours, theirs, strict=True):
+        own = in_place.get(_place(x))
+        if own is not None:
+            np.copyto(own, y)
+        leaves.append(y if own is None else own)
+    return unflatten(structure, iter(leaves))
+
+
+def _place(x: Any) -> Any:
+    """Where an array's numbers lie, and how: the same for two views of the same memory."""
+    return (x.ctypes.data, x.shape, x.strides, x.dtype.str) if type(x) is np.ndarray else None
 
 
 def _can_be_bound(state: Sequence[Any], batch: Sequence[Any]) -> bool:

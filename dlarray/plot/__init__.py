@@ -11,6 +11,7 @@ from dlarray.plot.diagram import network
 from dlarray.plot.functions import activation, activations
 from dlarray.plot.health import activation_spread, diagnosis, gradient_flow, unit_shares, update_ratios
 from dlarray.plot.matrices import weight_histograms, weights
+from dlarray.plot.rates import rate_search
 from dlarray.plot.regions import decision_boundary
 from dlarray.plot.report import training_report
 from dlarray.plot.surface import loss_landscape
@@ -34,6 +35,7 @@ __all__ = [
     "misread",
     "network",
     "pyplot",
+    "rate_search",
     "save",
     "training_report",
     "unit_shares",

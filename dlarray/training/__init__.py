@@ -1,11 +1,29 @@
 """The walk: the step, the loop, and what comes out of it."""
 
+from dlarray.training.callback import Callback, Walk
 from dlarray.training.checkpoint import CheckpointError
 from dlarray.training.data import Examples
 from dlarray.training.first import first_step
-from dlarray.training.fit import Diverged, fit
+from dlarray.training.fit import fit
 from dlarray.training.history import History
+from dlarray.training.loop import Diverged, Interrupted
+from dlarray.training.rate_finder import RateSearch, find_learning_rate
 from dlarray.training.step import Step
 from dlarray.training.trained import Trained, load
 
-__all__ = ["CheckpointError", "Diverged", "Examples", "History", "Step", "Trained", "first_step", "fit", "load"]
+__all__ = [
+    "Callback",
+    "CheckpointError",
+    "Diverged",
+    "Examples",
+    "History",
+    "Interrupted",
+    "RateSearch",
+    "Step",
+    "Trained",
+    "Walk",
+    "find_learning_rate",
+    "first_step",
+    "fit",
+    "load",
+]

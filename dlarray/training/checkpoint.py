@@ -42,7 +42,7 @@ TORCH_NAMES = {
     "mean": "running_mean",
     "variance": "running_var",
 }
-DTYPES = {"F32": "float32", "F64": "float64"}
+DTYPES = {"F32": "float32", "F64": "float64", "I16": "int16"}  # the last of an optimizer's state alone
 
 
 class CheckpointError(Exception):
@@ -55,10 +55,25 @@ def write_model(path: str | PathLike[str], model: MLP, theta: Theta, buffers: Th
     The bytes go to a temporary file in the same folder, reach the disk, and then take the old file's place. Raises
     OSError with the path where that fails, the old file untouched, and TypeError for a model that holds a function.
     """
+    write_file(path, model, theta, buffers, loss, dtype)
+
+
+def write_file(
+    path: str | PathLike[str],
+    model: MLP,
+    theta: Theta,
+    buffers: Theta,
+    loss: Loss,
+    dtype: str,
+    walk: dict[str, Any] | None = None,
+    beside: Mapping[str, np.ndarray] | None = None,
+) -> None:
+    """``write_model``, and what a walk needs besides: data, and host arrays under names that begin with "walk."."""
     names = _file_names(model)
     numbers = model.parameters(theta) | model.kept(buffers)
-    arrays = {names[name]: to_numpy(p) for name, p in numbers.items()}
-    config = json.dumps({"model": describe_model(model), "loss": describe(loss), "dtype": dtype})
+    arrays = {names[name]: to_numpy(p) for name, p in numbers.items()} | dict(beside or {})
+    described = {"model": describe_model(model), "loss": describe(loss), "dtype": dtype}
+    config = json.dumps(described if walk is None else described | {"walk": walk})
     metadata = {"format": "dlarray", "version": str(VERSION), "config": config, "sha256": _digest(config, arrays)}
     _write(Path(path), _serialised(arrays, metadata))
 
@@ -71,13 +86,7 @@ def read_model(path: str | PathLike[str], device: str | Device | None) -> tuple[
     where the device has no such dtype.
     """
     target = resolve(device)
-    with Path(path).open("rb") as file:
-        try:
-            model, loss, dtype, arrays = _read(file)
-        except (MemoryError, OSError):
-            raise
-        except Exception as error:
-            raise CheckpointError(f"{path} is not a dlarray model: {error}") from error
+    model, loss, dtype, arrays, _ = read_file(path)
     theta, buffers = (
         on_device(layout, {name: arrays[name] for name, _ in layout.shapes}, target)
         for layout in (model.layout, model.buffer_layout)
@@ -85,21 +94,36 @@ def read_model(path: str | PathLike[str], device: str | Device | None) -> tuple[
     return model, theta, buffers, loss, target, dtype
 
 
-def _read(file: BinaryIO) -> tuple[MLP, Loss, str, dict[str, np.ndarray]]:
-    """Model, loss, dtype and arrays by the model's names. Raises anything where the file is not a whole model."""
+def read_file(path: str | PathLike[str]) -> tuple[MLP, Loss, str, dict[str, np.ndarray], dict[str, Any] | None]:
+    """Model, loss, dtype, arrays by the model's names and "walk.…", and a walk's data where there is one."""
+    with Path(path).open("rb") as file:
+        try:
+            return _read(file)
+        except (MemoryError, OSError):
+            raise
+        except Exception as error:
+            raise CheckpointError(f"{path} is not a dlarray model: {error}") from error
+
+
+def _read(file: BinaryIO) -> tuple[MLP, Loss, str, dict[str, np.ndarray], dict[str, Any] | None]:
+    """``read_file``. Raises anything where the file is not a whole model."""
     header = _header(file)
     metadata = _metadata(header)
     config = json.loads(metadata["config"], object_pairs_hook=_unique)
     model, loss, dtype = restore_model(config["model"]), restore(config["loss"]), config["dtype"]
-    if not isinstance(loss, Loss) or dtype not in DTYPES.values():
+    if not isinstance(loss, Loss) or dtype not in ("float32", "float64"):
         raise ValueError("it names no loss or no dtype")
+    walk = config.get("walk")
     names = _file_names(model)
-    _check_shapes(header, {names[name]: (list(shape), dtype) for name, shape in _shapes(model).items()})
+    beside = {name for name in header if name.startswith("walk.") and walk is not None}
+    of_model = {name: entry for name, entry in header.items() if name not in beside}
+    _check_shapes(of_model, {names[name]: (list(shape), dtype) for name, shape in _shapes(model).items()})
     file.seek(0)
     arrays = safetensors.numpy.load(file.read())
     if _digest(metadata["config"], arrays) != metadata["sha256"]:
         raise ValueError("its contents do not match its SHA-256: it was changed or damaged")
-    return model, loss, dtype, {own: arrays[name] for own, name in names.items()}
+    found = {own: arrays[name] for own, name in names.items()} | {name: arrays[name] for name in beside}
+    return model, loss, dtype, found, walk
 
 
 def _shapes(model: MLP) -> dict[str, Shape]:

@@ -122,9 +122,9 @@ class Examples:
         order = Bits(seed, "validation").permutation(n).astype(np.int32)
         return self.take(device.asarray(order[second:])), self.take(device.asarray(order[:second]))
 
-    def batches(self, size: int, order: Array | None) -> Iterator[tuple[Array, Array, Array | None]]:
-        """Batches of this size, the last perhaps smaller, in the order given."""
-        for i in range(0, len(self), size):
+    def batches(self, size: int, order: Array | None, start: int = 0) -> Iterator[tuple[Array, Array, Array | None]]:
+        """Batches of this size, the last perhaps smaller, in the order given; the first ``start`` are left out."""
+        for i in range(start * size, len(self), size):
             j = min(i + size, len(self))
             if order is not None:
                 part = self.take(order[i:j])

@@ -11,11 +11,13 @@ __all__ = ["History"]
 class History:
     """``steps`` holds the loss of each step; ``epochs`` a row per epoch: loss, validation_loss and metrics by name.
 
-    ``history["loss"]`` is a column of the epochs.
+    ``history["loss"]`` is a column of the epochs. ``stopped`` says why the walk ended before all of its epochs, in
+    words; it is empty where it did not. An epoch that was broken off has a row for the steps that it had.
     """
 
     steps: list[float] = field(default_factory=list[float])
     epochs: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
+    stopped: str = ""
 
     def __getitem__(self, name: str) -> list[float]:
         if name not in self.names:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -34,6 +34,8 @@ class WalkState(TypedDict):
     buffers: Theta
     steps: Array
     key: Array
+    scaling: NotRequired[dict[str, Array]]
+    """What float16 scales its loss by; see ``precision``."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,14 @@ class Step:
 
     def __call__(self, state: WalkState, batch: Batch) -> tuple[WalkState, Array]:
         """The next state and the batch's loss. Consumes the state."""
+        value, g, buffers = self.gradient(state, batch)
+        theta, optimizer = self.optimizer.move(state["theta"], g, state["optimizer"])
+        steps = state["steps"]
+        steps += 1
+        return WalkState(theta=theta, optimizer=optimizer, buffers=buffers, steps=steps, key=state["key"]), value
+
+    def gradient(self, state: WalkState, batch: Batch, scale: Array | None = None) -> tuple[Array, Theta, Theta]:
+        """The batch's loss, its gradient, times ``scale`` where there is one, and the buffers after it."""
         theta, buffers, steps = state["theta"], state["buffers"], state["steps"]
         # Dozens of small operations, which an eager step would pay for even where nothing is drawn.
         key = fold(state["key"], steps) if self.model.chain.random else None
@@ -74,13 +84,13 @@ class Step:
             dz = self.loss.backward(terms)
             if share is not None:
                 part, dz = part * share, dz * share
+            if scale is not None:
+                dz = dz * scale
             buffers = self.model.refresh(saved, buffers)
             value = part if value is None else value + part
             own = self.model.backward(theta, saved, dz)
             g = tuple(a + b for a, b in zip(g, own, strict=True)) if g else own
-        theta, optimizer = self.optimizer.move(theta, g, state["optimizer"])
-        steps += 1
-        return WalkState(theta=theta, optimizer=optimizer, buffers=buffers, steps=steps, key=state["key"]), value
+        return value, g, buffers
 
     def _parts(self, batch: Batch) -> list[tuple[Array | float | None, Batch]]:
         """The batch in parts, each with its share of the whole; None where it counts as it is."""

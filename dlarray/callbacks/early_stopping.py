@@ -1,0 +1,54 @@
+"""An end where nothing gets better any more, and the best weights back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dlarray.callbacks.monitor import Monitored, better
+from dlarray.check import at_least_one
+from dlarray.training.callback import Memory, Walk
+
+__all__ = ["EarlyStopping"]
+
+
+@dataclass(frozen=True)
+class EarlyStopping(Monitored):
+    """Stop after ``patience`` epochs in a row in which the monitored figure has not become better.
+
+    ``fit`` returns the weights, and the buffers, of the best epoch; with ``restore=False`` those of the last. See
+    ``Monitored`` for monitor, mode and min_delta. Raises ValueError where patience is below 1. Source: Prechelt 1998,
+    "Early Stopping - But When?"; Keras's EarlyStopping.
+    """
+
+    patience: int = field(default=10, kw_only=True)
+    restore: bool = field(default=True, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least_one("patience", self.patience)
+
+    def on_start(self, walk: Walk) -> None:
+        self.sign(walk)  # what cannot be watched is refused before the first step
+        mine = walk.memory(self)
+        if mine.get("waited", 0) >= self.patience:  # a run that had stopped, resumed
+            self._stop(walk, mine)
+
+    def on_epoch(self, walk: Walk) -> None:
+        mine = walk.memory(self)
+        value = walk.figures[self.watched(walk)]
+        if better(value, mine.get("best"), self.sign(walk), self.min_delta):
+            now = walk.trained
+            mine |= {"best": value, "epoch": walk.epoch, "waited": 0, "theta": now.theta, "buffers": now.buffers}
+            return
+        mine["waited"] = mine.get("waited", 0) + 1
+        if mine["waited"] >= self.patience:
+            self._stop(walk, mine)
+
+    def on_end(self, walk: Walk) -> None:
+        mine = walk.memory(self)
+        if self.restore and "best" in mine:
+            walk.hand_back(mine["theta"], mine["buffers"])
+
+    def _stop(self, walk: Walk, mine: Memory) -> None:
+        best = f"{mine['best']:.6g} in epoch {mine['epoch']}" if "best" in mine else "never a number"
+        walk.stop(f"{self.watched(walk)} has not become better for {self.patience} epochs; the best was {best}")

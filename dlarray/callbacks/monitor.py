@@ -1,0 +1,76 @@
+"""What callbacks share that watch a figure: which one it is, and whether it has become better."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from dlarray.check import did_you_mean, non_negative, one_of, plain_numbers
+from dlarray.training.callback import Callback, Walk
+
+__all__ = ["Monitored", "better", "check_monitor", "direction"]
+
+LESS = ("loss", "error", "divergence", "deviance", "perplexity")
+MORE = ("accuracy", "f1", "precision", "r2", "recall", "score", "auc")
+
+
+@dataclass(frozen=True)
+class Monitored(Callback):
+    """A callback that watches one figure of the epochs.
+
+    ``monitor`` names it; by default the validation loss, or where there is no validation the loss. ``mode`` says what
+    is better, "min" or "max"; by default the name tells: a loss or an error is better small, an accuracy large. What
+    differs by ``min_delta`` or less is no better, and NaN is never. Raises ValueError for an unknown mode, for a
+    min_delta below 0, and at the start of a walk for a figure that it does not measure, or whose name does not tell.
+    """
+
+    abstract: ClassVar[bool] = True
+    monitor: str | None = None
+    mode: str | None = field(default=None, kw_only=True)
+    min_delta: float = field(default=0.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        plain_numbers(self)
+        check_monitor(self.monitor, self.mode)
+        non_negative("min_delta", self.min_delta)
+
+    def watched(self, walk: Walk) -> str:
+        """The name of the figure in this walk."""
+        if self.monitor is None:
+            return "validation_loss" if "validation_loss" in walk.names else "loss"
+        if self.monitor not in walk.names:
+            hint = did_you_mean(self.monitor, walk.names)
+            lack = "" if "validation_loss" in walk.names else "; validation= would add figures"
+            raise ValueError(
+                f"{type(self).__name__} watches {self.monitor!r}{hint}; measured are {', '.join(walk.names)}{lack}"
+            )
+        return self.monitor
+
+    def sign(self, walk: Walk) -> int:
+        """1 where more is better, -1 where less is."""
+        return direction(self.watched(walk), self.mode)
+
+
+def check_monitor(monitor: object, mode: str | None) -> None:
+    """Raise TypeError or ValueError where these cannot be the name of a figure and what is better of it."""
+    if monitor is not None and not isinstance(monitor, str):
+        raise TypeError(f"monitor must be the name of a figure, such as 'validation_loss', got {monitor!r}")
+    if mode is not None:
+        one_of("mode", mode, ("min", "max"))
+
+
+def direction(name: str, mode: str | None) -> int:
+    """1 where more is better of a figure, -1 where less is. Raises ValueError where its name does not tell."""
+    if mode is not None:
+        return 1 if mode == "max" else -1
+    if any(word in name for word in LESS):
+        return -1
+    if any(word in name for word in MORE):
+        return 1
+    raise ValueError(f"whether {name!r} is better small or large its name does not tell: give mode='min' or 'max'")
+
+
+def better(value: float, best: float | None, sign: int, min_delta: float = 0.0) -> bool:
+    """Whether a value is better than the best so far by more than min_delta; NaN is not."""
+    return not math.isnan(value) and (best is None or sign * (value - best) > min_delta)

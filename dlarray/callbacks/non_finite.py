@@ -1,0 +1,124 @@
+"""Who made the first infinity or NaN: a walk through the layers, forward and back, on the batch where it happened."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from dlarray.array import Array, array_namespace, is_floating
+from dlarray.check import at_least_one
+from dlarray.layers import Chain
+from dlarray.layout import Theta
+from dlarray.losses import Loss
+from dlarray.model import MLP
+from dlarray.random import fold
+from dlarray.training.callback import Callback, Walk
+from dlarray.training.loop import Diverged, all_finite
+from dlarray.training.step import Batch
+from dlarray.training.trained import Trained
+
+__all__ = ["NonFinite", "StopOnNonFinite", "first_non_finite"]
+
+
+class NonFinite(Diverged):
+    """A step made a number that is not finite. ``where`` says who made the first; ``trained`` is the model before."""
+
+    def __init__(self, where: str, step: int, trained: Trained) -> None:
+        super().__init__(f"{where} made the first number that is not finite", step, trained)
+        self.where = where
+
+
+@dataclass(frozen=True)
+class StopOnNonFinite(Callback):
+    """Stop at the very step that makes the loss or a weight infinite or NaN, with the layer that made it first.
+
+    Raises NonFinite then, a Diverged whose ``trained`` holds the weights before that step. Meant for the search of a
+    fault: it copies θ and waits for the device every ``every`` steps. Raises ValueError where every is below 1.
+    """
+
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        at_least_one("every", self.every)
+
+    def on_start(self, walk: Walk) -> None:
+        walk.memory(self)["_before"] = walk.trained
+
+    def on_step(self, walk: Walk) -> None:
+        if walk.steps % self.every:
+            return
+        mine = walk.memory(self)
+        before: Trained = mine["_before"]
+        if not math.isfinite(walk.latest_loss) or not all_finite(walk.state["theta"] + walk.state["buffers"]):
+            raise NonFinite(self._where(walk, before), walk.steps, before)
+        mine["_before"] = walk.trained
+
+    def _where(self, walk: Walk, before: Trained) -> str:
+        if walk.batch is None:
+            return "a batch"
+        model = walk.model if walk.formula is None else walk.formula.model
+        key = fold(fold(walk.state["key"], walk.steps - 1), 0) if model.chain.random else None
+        found = first_non_finite(model, walk.loss, before.theta, walk.batch, key)
+        if found or self.every > 1:
+            return found or f"one of {self.every} steps"
+        parts = walk.model.parameters(walk.state["theta"])
+        wrong = [name for name, p in parts.items() if not all_finite((p,))]
+        return f"the optimizer's step (every layer was finite), in {', '.join(wrong) or 'a buffer'},"
+
+
+def first_non_finite(model: MLP, loss: Loss, theta: Theta, batch: Batch, key: Array | None = None) -> str:
+    """Who makes the first number that is not finite on a batch (x, t, weight), forward and then back; "" where nobody.
+
+    Such as "layer 2, Dense(units=64, …), forward". ``key`` is there for layers that draw, as in ``model.forward``.
+    """
+    x, t, weight = batch
+    if not _fine(x):
+        return "the input"
+    named = model.parameters(theta)
+    if wrong := [name for name, p in named.items() if not all_finite((p,))]:
+        return f"the weight {wrong[0]}, before the step,"
+    found, z, tape = _forward(model.chain, x, key, named, "")
+    if found:
+        return f"{found}, forward"
+    value, saved = loss.forward(z, t, weight)
+    if not _fine(value):
+        return f"the loss, {loss}, forward"
+    dz = loss.backward(saved)
+    if not _fine(dz):
+        return f"the loss, {loss}, backward"
+    found = _backward(model.chain, tape, dz, "", first=True)[0]
+    return f"{found}, backward" if found else ""
+
+
+def _forward(chain: Chain, x: Array, key: Array | None, named: dict[str, Array], path: str) -> tuple[str, Array, Any]:
+    """Who is first in a chain, its output, and what backward needs."""
+    tape: list[Any] = []
+    for i, f in enumerate(chain.layers):
+        own = {name[len(f"{i}.") :]: p for name, p in named.items() if name.startswith(f"{i}.")}
+        word = fold(key, i) if key is not None and f.random else None
+        y, saved = f.forward(x, **own, **({} if word is None else {"key": word}))
+        inner = _forward(f, x, word, own, f"{path}{i}.")[0] if isinstance(f, Chain) else ""
+        if inner or not _fine(y):  # inside first: tanh, say, makes an infinity finite again
+            return inner or f"layer {path}{i}, {f}", y, ()
+        tape.append((saved, own))
+        x = y
+    return "", x, tuple(tape)
+
+
+def _backward(chain: Chain, tape: Any, dy: Array, path: str, first: bool) -> tuple[str, Array]:
+    """Who is first on the way back, and dx; the very first layer's dx is nobody's."""
+    for i in reversed(range(len(chain.layers))):
+        f, (saved, own) = chain.layers[i], tape[i]
+        at_the_bottom = first and i == 0
+        dx, dp = (dy, f.gradient(saved, dy)) if at_the_bottom else f.pullback(saved, dy, **own)
+        inner = _backward(f, saved, dy, f"{path}{i}.", at_the_bottom)[0] if isinstance(f, Chain) else ""
+        if inner or not all(map(_fine, [dx, *dp.values()])):
+            return inner or f"layer {path}{i}, {f}", dx
+        dy = dx
+    return "", dy
+
+
+def _fine(x: Array) -> bool:
+    xp = array_namespace(x)
+    return not is_floating(x) or bool(xp.all(xp.isfinite(x)))

@@ -1,0 +1,54 @@
+"""A smaller learning rate where nothing gets better any more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dlarray.callbacks.monitor import Monitored, better
+from dlarray.check import at_least_one, non_negative
+from dlarray.training.callback import Walk
+
+__all__ = ["Plateau"]
+
+
+@dataclass(frozen=True)
+class Plateau(Monitored):
+    """η ← factor · η after ``patience`` epochs in a row in which the monitored figure has not become better.
+
+    Multiplies whatever the optimizer or its schedule gives. After a reduction it does not count for ``cooldown``
+    epochs; η never falls below ``lowest``. See ``Monitored`` for monitor, mode and min_delta. Raises ValueError where
+    factor is not between 0 and 1, patience below 1, cooldown or lowest below 0. Source: torch's ReduceLROnPlateau,
+    which reduces one epoch later: its patience is the number of epochs that it bears.
+    """
+
+    factor: float = field(default=0.1, kw_only=True)
+    patience: int = field(default=10, kw_only=True)
+    cooldown: int = field(default=0, kw_only=True)
+    lowest: float = field(default=0.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < non_negative("factor", self.factor) < 1:
+            raise ValueError(f"factor must lie between 0 and 1, got {self.factor!r}")
+        at_least_one("patience", self.patience)
+        non_negative("cooldown", self.cooldown)
+        non_negative("lowest", self.lowest)
+
+    def on_start(self, walk: Walk) -> None:
+        self.sign(walk)
+        walk.check_rate_can_change()
+
+    def on_epoch(self, walk: Walk) -> None:
+        mine = walk.memory(self)
+        value = walk.figures[self.watched(walk)]
+        waited, cooling = mine.get("waited", 0) + 1, mine.get("cooling", 0)
+        if better(value, mine.get("best"), self.sign(walk), self.min_delta):
+            mine["best"] = value
+            waited = 0
+        if cooling:
+            cooling, waited = cooling - 1, 0
+        if waited >= self.patience:
+            rate = walk.rate
+            walk.rate_scale *= max(self.factor, min(1.0, self.lowest / rate)) if rate else 1.0
+            cooling, waited = self.cooldown, 0
+        mine |= {"waited": waited, "cooling": cooling}

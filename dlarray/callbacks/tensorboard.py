@@ -1,0 +1,60 @@
+"""Figures for TensorBoard. Needs tensorboardX: ``pip install "dlarray[tensorboard]"``."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any, ClassVar
+
+from dlarray.check import at_least_one
+from dlarray.training.callback import Callback, Walk
+
+__all__ = ["TensorBoard"]
+
+
+@dataclass(frozen=True)
+class TensorBoard(Callback):
+    """Write the figures of each epoch, and the learning rate, to a folder that TensorBoard shows.
+
+    With ``steps`` the loss of every so many steps too, as "step_loss"; reading it waits for the device. The library of
+    events is tensorboardX, which needs no TensorFlow. Raises ImportError with the remedy, before the first step, where
+    it is missing; ValueError where steps is below 1.
+    """
+
+    abstract: ClassVar[bool] = True  # has no default folder, so no name of its own
+    folder: str | PathLike[str]
+    steps: int | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        os.fspath(self.folder)
+        if self.steps is not None:
+            at_least_one("steps", self.steps)
+
+    def on_start(self, walk: Walk) -> None:
+        walk.memory(self)["_writer"] = _writer(os.fspath(self.folder), walk.steps)
+
+    def on_step(self, walk: Walk) -> None:
+        if self.steps is not None and walk.steps % self.steps == 0:
+            walk.memory(self)["_writer"].add_scalar("step_loss", walk.latest_loss, walk.steps)
+
+    def on_epoch(self, walk: Walk) -> None:
+        writer = walk.memory(self)["_writer"]
+        for name, value in {**walk.figures, "learning_rate": walk.rate}.items():
+            writer.add_scalar(name, value, walk.steps)
+        writer.flush()
+
+    def on_end(self, walk: Walk) -> None:
+        if (writer := walk.memory(self).get("_writer")) is not None:
+            writer.close()
+
+
+def _writer(folder: str, done: int) -> Any:
+    """A writer of events; what a run wrote after the checkpoint that is resumed is hidden."""
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise ImportError(
+            'TensorBoard\'s events are written by tensorboardX: pip install "dlarray[tensorboard]"'
+        ) from error
+    return SummaryWriter(folder, purge_step=done + 1 if done else None)

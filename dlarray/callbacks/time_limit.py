@@ -1,0 +1,30 @@
+"""An end after so many seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dlarray.check import plain_numbers, positive
+from dlarray.training.callback import Callback, Walk
+
+__all__ = ["TimeLimit"]
+
+
+@dataclass(frozen=True)
+class TimeLimit(Callback):
+    """Stop after the first step at which ``seconds`` have passed; the epoch may then be broken off.
+
+    The time of a run that is resumed counts from its first start. Raises ValueError where seconds is not above 0.
+    """
+
+    abstract: ClassVar[bool] = True  # has no default, so no name of its own
+    seconds: float
+
+    def __post_init__(self) -> None:
+        plain_numbers(self)
+        positive("seconds", self.seconds)
+
+    def on_step(self, walk: Walk) -> None:
+        if walk.seconds >= self.seconds:
+            walk.stop(f"time limit: {self.seconds:g} seconds have passed")

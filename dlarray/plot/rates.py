@@ -1,0 +1,34 @@
+"""How the loss takes a growing learning rate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dlarray.plot.canvas import BLUE, ORANGE, new_axes
+from dlarray.training import RateSearch
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["rate_search"]
+
+
+def rate_search(found: RateSearch, ax: Axes | None = None) -> Axes:
+    """The loss against the learning rate, on a log axis: each step thin, smoothed thick, with the suggestion marked."""
+    axes: Any = ax or new_axes()
+    end = found.end
+    rates, losses, smoothed = found.rates[:end], found.losses[:end], found.smoothed[:end]
+    axes.plot(rates, losses, color=BLUE, alpha=0.25, linewidth=0.6, label="each step")
+    axes.plot(rates, smoothed, color=BLUE, linewidth=2, label="smoothed")
+    try:
+        best = found.suggestion
+    except ValueError:  # it falls nowhere, as the picture shows
+        best = None
+    if best is not None:
+        height = smoothed[int(np.argmin(np.abs(rates - best)))]
+        axes.plot([best], [height], "o", color=ORANGE, markersize=8, label=f"steepest at {best:.2g}")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="loss", title="How the loss takes a growing rate")
+    axes.legend(frameon=False)
+    return axes

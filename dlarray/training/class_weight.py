@@ -1,0 +1,72 @@
+"""Examples weighed by their class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from numbers import Integral
+from typing import Any, cast
+
+import numpy as np
+
+from dlarray.check import non_negative
+from dlarray.device import device_of, to_numpy
+from dlarray.losses import Loss, SparseCategoricalCrossEntropy
+from dlarray.training.data import Examples
+
+__all__ = ["weighted"]
+
+
+def weighted(examples: Examples, class_weight: Any, loss: Loss, outputs: int, dtype: str) -> Examples:
+    """The examples with w_i c_(class of i) for their weights, w_i the weight that they have, or 1.
+
+    ``class_weight`` is a mapping (classes that it leaves out weigh 1), a sequence with a number for each class, or
+    "balanced": n / (K n_c), n_c the examples of class c and K the classes that there are (scikit-learn's). A row of
+    probabilities weighs Σ t c. Raises ValueError where the loss trains no classes, or several answers at once, and for
+    weights that are negative, too few or for a class that does not exist; TypeError for anything else.
+    """
+    shares = _shares(examples, loss, outputs)
+    weights = shares @ _numbers(class_weight, shares)
+    if not np.any(weights > 0):
+        raise ValueError(f"class_weight {class_weight!r} gives every example the weight 0")
+    own = device_of(examples.t).asarray(weights, dtype)
+    return replace(examples, weight=own if examples.weight is None else examples.weight * own)
+
+
+def _shares(examples: Examples, loss: Loss, outputs: int) -> np.ndarray:
+    """(n, classes): 1 at each example's class, 0 elsewhere, or its probabilities."""
+    t = to_numpy(examples.t)
+    if loss.chooses == "row":
+        return np.eye(outputs)[t] if isinstance(loss, SparseCategoricalCrossEntropy) else t.astype(np.float64)
+    if loss.chooses == "each" and outputs == 1:
+        return np.eye(2)[(t.reshape(-1) > loss.boundary).astype(int)]
+    if loss.chooses == "each":
+        raise ValueError(
+            f"class_weight needs one class for each example, and {type(loss).__name__} gives {outputs} answers: "
+            f"use weight=, or the loss's own class_weight where it has one"
+        )
+    raise ValueError(f"class_weight needs classes, and {type(loss).__name__} trains numbers: use weight=")
+
+
+def _numbers(given: Any, shares: np.ndarray) -> np.ndarray:
+    classes = shares.shape[1]
+    if isinstance(given, str):
+        if given != "balanced":
+            raise ValueError(f"class_weight must be 'balanced', a mapping or a sequence, got {given!r}")
+        count = shares.sum(axis=0)
+        return np.where(count > 0, len(shares) / (np.sum(count > 0) * np.where(count > 0, count, 1)), 1.0)
+    if isinstance(given, Mapping):
+        found = np.ones(classes)
+        for label, weight in cast("Mapping[Any, Any]", given).items():
+            if not isinstance(label, Integral) or not 0 <= int(label) < classes:
+                raise ValueError(
+                    f"class_weight names the class {label!r}, and there are the classes 0 to {classes - 1}"
+                )
+            found[int(label)] = non_negative("class_weight", weight)
+        return found
+    if isinstance(given, (Sequence, np.ndarray)):
+        numbers = [non_negative("class_weight", weight) for weight in cast("Sequence[Any]", given)]
+        if len(numbers) != classes:
+            raise ValueError(f"class_weight has {len(numbers)} weights for {classes} classes")
+        return np.asarray(numbers)
+    raise TypeError(f"class_weight must be 'balanced', a mapping or a sequence, got {given!r}")

@@ -1,0 +1,172 @@
+"""The loop: steps through the batches of an epoch, epochs one after the other, and what is called on the way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from dlarray.array import array_namespace
+from dlarray.layout import Theta
+from dlarray.training.callback import Callback, Walk
+from dlarray.training.data import Examples
+from dlarray.training.source import Source
+from dlarray.training.trained import Metric, Trained
+
+__all__ = ["Diverged", "Interrupted", "Loop", "all_finite"]
+
+
+class Diverged(ArithmeticError):  # noqa: N818 - it says what the weights have done
+    """Loss or weights became infinite or NaN. ``step`` says when, ``trained`` holds the model before that epoch."""
+
+    def __init__(self, what: str, step: int, trained: Trained) -> None:
+        super().__init__(
+            f"{what} at step {step}: the weights have diverged. A smaller learning rate, clipped "
+            f"gradients or standardised inputs help; .trained holds the last good weights"
+        )
+        self.step = step
+        self.trained = trained
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user has interrupted ``fit``. ``trained`` holds the model after the last whole epoch, or where it began.
+
+    Not after the last step: a step that was broken off may have written half of θ. A ``Checkpoint`` every so many steps
+    loses less.
+    """
+
+    def __init__(self, trained: Trained) -> None:
+        done = len(trained.history.epochs)
+        super().__init__(f"training was interrupted; .trained holds the model after {done} whole epochs")
+        self.trained = trained
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What stays the same from epoch to epoch."""
+
+    step: Callable[..., Any]
+    source: Source
+    seen: Examples | None
+    prefix: str
+    metrics: Mapping[str, Metric]
+    callbacks: tuple[Callback, ...] = ()
+    max_steps: int | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of an epoch's figures."""
+        if self.seen is None:
+            return ("loss",)
+        return "loss", *([f"{self.prefix}loss"] if self.prefix else []), *(f"{self.prefix}{m}" for m in self.metrics)
+
+    def run(self, walk: Walk, progress: bool) -> Trained:
+        """Walk to the end, or until somebody stops. Raises Diverged and Interrupted, and what callbacks raise."""
+        walk.source = self.source
+        each = self.source.steps
+        total = None if each is None else walk.epochs * each
+        if self.max_steps is not None:
+            total = self.max_steps if total is None else min(total, self.max_steps)
+        bar = tqdm(
+            total=total, initial=walk.steps, unit="step", desc=walk.device.name, disable=None if progress else True
+        )
+        try:
+            with bar, np.errstate(over="ignore", invalid="ignore"):  # Diverged says it once, and in words
+                for callback in self.callbacks:
+                    callback.on_start(walk)
+                while walk.epoch < walk.epochs and not self._over(walk):
+                    self._epoch(walk, bar)
+                if walk.losses:
+                    self._record(walk)
+        except KeyboardInterrupt as error:
+            walk.error = Interrupted(walk.good)
+            raise walk.error from error
+        except BaseException as error:
+            walk.error = error
+            raise
+        finally:
+            for callback in self.callbacks:
+                callback.on_end(walk)
+        return walk.result
+
+    def _over(self, walk: Walk) -> bool:
+        if self.max_steps is not None and walk.steps >= self.max_steps:
+            walk.stop(f"max_steps: {walk.steps} steps are done")
+        return walk.stopped
+
+    def _epoch(self, walk: Walk, bar: Any) -> None:
+        """The steps that are left of this epoch; what follows an epoch follows where it is whole."""
+        left = None if self.max_steps is None else self.max_steps - walk.steps
+        before = walk.steps
+        watching = [c for c in self.callbacks if type(c).on_step is not Callback.on_step]
+        batches = islice(self.source.batches(walk.epoch, walk.place), left)
+        if watching:
+            self._watched(walk, batches, watching, bar)
+        else:
+            self._unwatched(walk, batches, bar)
+        each = self.source.steps
+        whole = bool(walk.losses) if each is None else walk.place >= each
+        if walk.steps == before and not whole:
+            raise ValueError(
+                f"x brought no more batches in epoch {walk.epoch + 1}, after {walk.place}: give a function that makes "
+                f"a new iterator, or steps_per_epoch"
+            )
+        broken_off = each is None and (walk.stopped or (left is not None and walk.steps - before == left))
+        if broken_off or not whole:
+            return
+        self._record(walk)
+        walk.losses = []
+        walk.epoch += 1
+        walk.good = walk.trained
+        bar.set_postfix_str(", ".join(f"{name}={value:.4g}" for name, value in walk.figures.items()))
+        for callback in self.callbacks:
+            callback.on_epoch(walk)
+
+    def _unwatched(self, walk: Walk, batches: Any, bar: Any) -> None:
+        """Nothing here waits for the device, or asks anybody."""
+        step, state, losses = self.step, walk.state, walk.losses
+        for batch in batches:
+            state, value = step(state, batch)
+            losses.append(value)
+            walk.steps += 1
+            bar.update()
+        walk.state = state
+
+    def _watched(self, walk: Walk, batches: Any, watching: list[Callback], bar: Any) -> None:
+        for batch in batches:
+            walk.state, value = self.step(walk.state, batch)
+            walk.losses.append(value)
+            walk.batch = batch
+            walk.steps += 1
+            bar.update()
+            for callback in watching:
+                callback.on_step(walk)
+            if walk.stopped:
+                return
+
+    def _record(self, walk: Walk) -> None:
+        """Read the epoch's losses, once; stop where one of them or what they led to is not a number; and measure."""
+        values = walk.read_losses()
+        for i, value in enumerate(values):
+            if not math.isfinite(value):
+                raise Diverged(f"the loss became {value}", walk.steps - len(values) + i + 1, walk.good)
+        if not all_finite(walk.state["theta"] + walk.state["buffers"]):
+            raise Diverged("a weight became infinite or NaN", walk.steps, walk.good)
+        row = {"loss": math.fsum(values) / len(values)}
+        if self.seen is not None and (self.prefix or self.metrics):
+            figures = walk.trained.measure(self.seen, self.metrics)
+            if not self.prefix:
+                del figures["loss"]  # the mean over the epoch's steps stands there already
+            row |= {f"{self.prefix}{name}": value for name, value in figures.items()}
+        walk.history.steps.extend(values)
+        walk.history.epochs.append(row)
+
+
+def all_finite(vectors: Theta) -> bool:
+    """Whether every number is finite."""
+    return all(bool(xp.all(xp.isfinite(vector))) for vector in vectors for xp in [array_namespace(vector)])

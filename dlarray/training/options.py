@@ -1,0 +1,151 @@
+"""What ``fit`` makes of its arguments: each is checked here, and turned into what the walk uses."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, cast
+
+import numpy as np
+
+from dlarray import callbacks as _callbacks
+from dlarray.array import Array
+from dlarray.callbacks.time_limit import TimeLimit
+from dlarray.check import at_least_one, positive
+from dlarray.device import Device, to_numpy
+from dlarray.layout import Theta
+from dlarray.losses import Loss
+from dlarray.model import MLP, on_device
+from dlarray.names import make
+from dlarray.optimizers import Clipped, Optimizer, clip_by_global_norm, clip_by_value
+from dlarray.training.callback import Callback
+from dlarray.training.class_weight import weighted
+from dlarray.training.data import Examples
+from dlarray.training.loop import all_finite
+from dlarray.training.source import Streamed
+from dlarray.training.step import Step
+
+_known_by_being_imported = _callbacks  # so that names find them
+
+__all__ = [
+    "Compiler",
+    "Preparation",
+    "check_stream",
+    "chosen_callbacks",
+    "chosen_optimizer",
+    "compiled",
+    "copied",
+    "fitting_batch_size",
+    "pair",
+]
+
+Compiler = Callable[[Step], Callable[..., Any]]
+"""Takes a step and returns a faster one."""
+
+
+def chosen_callbacks(given: Sequence[str | Callback], max_time: float | None = None) -> tuple[Callback, ...]:
+    """Callbacks by name or as they are. Raises ValueError for an unknown name, with the nearest; TypeError."""
+    if isinstance(given, (str, Callback)):
+        raise TypeError(f"callbacks must be a list of names or callbacks, got {given!r}; put it between brackets")
+    limit = () if max_time is None else (TimeLimit(positive("max_time", max_time)),)
+    return *(make(Callback, one) for one in given), *limit
+
+
+def chosen_optimizer(given: str | Optimizer, clip_norm: float | None, clip_value: float | None) -> Optimizer:
+    """The optimizer, clipped where that is asked for."""
+    optimizer = make(Optimizer, given)
+    if clip_norm is not None and clip_value is not None:
+        raise ValueError("give clip_norm or clip_value, not both; Clipped(Clipped(…), …) clips twice")
+    if clip_norm is not None:
+        return Clipped(optimizer, clip_by_global_norm, positive("clip_norm", clip_norm))
+    return optimizer if clip_value is None else Clipped(optimizer, clip_by_value, positive("clip_value", clip_value))
+
+
+def compiled(
+    step: Step, device: Device, wanted: bool | Compiler | None, precision: str | None = None
+) -> Callable[..., Any]:
+    """The step through the compiler that is wanted, or as it is."""
+    if callable(wanted):
+        return wanted(step)
+    if wanted is None:
+        able = precision not in device.backend.half or device.backend.compiles_half
+        wanted = able and device.backend.compiles_on(device.place)
+    return device.backend.compile(step) if wanted else step
+
+
+def pair(validation: Any) -> tuple[Array, Array]:
+    """Validation examples, where they are a pair (x, y); else TypeError."""
+    if not isinstance(validation, tuple):
+        raise TypeError(f"validation must be a fraction or examples (x, y), got a {type(validation).__name__}")
+    items = cast("tuple[Any, ...]", validation)
+    if len(items) != 2:
+        raise TypeError(f"validation must be a fraction or examples (x, y), got {len(items)} items")
+    return items[0], items[1]
+
+
+def check_stream(
+    stream: Streamed, epochs: int, weight: Any, class_weight: Any, validation: Any, metrics: Sequence[Any] | None
+) -> None:
+    """Raise ValueError for what cannot be had of batches that come one at a time."""
+    if stream.only_once and stream.per_epoch is None and epochs > 1:
+        raise ValueError(
+            f"an iterator can be passed through only once, and {epochs} epochs are asked for: give a function that "
+            f"makes a new one, or epochs=1, or steps_per_epoch"
+        )
+    if weight is not None:
+        raise ValueError("weight is for arrays: an iterable brings its weights along, in batches (x, y, weight)")
+    if isinstance(class_weight, str):
+        raise ValueError("class_weight must be numbers here: who sees a batch at a time cannot count the classes")
+    if isinstance(validation, Real):
+        raise ValueError("a fraction can be set apart of arrays alone: give validation=(x, y)")
+    if metrics and validation is None:
+        raise ValueError("metrics are measured on validation examples where batches come one at a time: give them")
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What is done to each batch that an iterable brings."""
+
+    device: Device
+    model: MLP
+    loss: Loss
+    dtype: str
+    class_weight: Any
+
+    def __call__(self, x: Any, t: Any, weight: Any) -> Examples:
+        examples = Examples.on(self.device, self.model, self.loss, x, t, weight, self.dtype)
+        if self.class_weight is None:
+            return examples
+        return weighted(examples, self.class_weight, self.loss, self.model.outputs, self.dtype)
+
+
+def fitting_batch_size(batch_size: int, n: int, accumulate: int, least: int) -> int:
+    """At most n. Refused before the walk where a batch, or a part of one, would hold less than ``least`` examples."""
+
+    def smallest(size: int) -> int:
+        last = n % size or size
+        return last // min(accumulate, last)
+
+    if (found := smallest(min(at_least_one("batch_size", batch_size), n))) < least:
+        sizes = [*range(min(batch_size, n), n + 1), *range(batch_size, 0, -1)]
+        fitting = (size for size in sizes if smallest(size) >= least)
+        raise ValueError(
+            f"BatchNorm needs at least {least} examples in a batch of training, and of {n} examples with batch_size "
+            f"{batch_size} and accumulate {accumulate} the smallest holds {found}: "
+            + next((f"batch_size={size} would do" for size in fitting), "there are too few examples, or too many parts")
+        )
+    if batch_size > n:
+        warnings.warn(
+            f"batch_size {batch_size} is more than the {n} examples there are: all of them are used", stacklevel=4
+        )
+    return min(batch_size, n)
+
+
+def copied(model: MLP, theta: Theta, device: Device, dtype: str) -> Theta:
+    """θ on the device in the layout and type that belong there."""
+    parameters = {name: np.asarray(to_numpy(p), dtype=dtype) for name, p in model.parameters(theta).items()}
+    if not all_finite(tuple(parameters.values())):
+        raise ValueError("theta must be finite, got a weight that is infinite or NaN")
+    return on_device(model.layout, parameters, device)

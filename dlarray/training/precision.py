@@ -1,0 +1,137 @@
+"""Mixed precision: θ, losses and the optimizer in float32, matrix products in a type of 16 bits.
+
+Micikevicius et al. 2018, "Mixed Precision Training". Each Dense layer rounds its inputs, its weights and the gradient
+that comes back to 16 bits and multiplies those; all else, sums over the examples among it, stays in float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dlarray import backend as backends
+from dlarray.array import Array, array_namespace
+from dlarray.check import one_of
+from dlarray.device import Device
+from dlarray.layer import Layer
+from dlarray.layers import Chain, Dense
+from dlarray.layout import Theta
+from dlarray.model import MLP
+from dlarray.training.step import Batch, Step, WalkState
+
+__all__ = ["precise"]
+
+HALF = ("bfloat16", "float16")
+FIRST_SCALE, PATIENCE = 2.0**16, 2000
+"""torch's GradScaler: the scale at first, and after how many good steps it is doubled."""
+
+
+def precise(step: Step, precision: str | None, device: Device, dtype: str) -> Step:
+    """The step with its matrix products in this type; the step itself where that is its own type.
+
+    Raises ValueError for an unknown type, for one of 16 bits beside weights that are not float32, and on a device whose
+    library has no such products, with those that have.
+    """
+    if precision is None or one_of("precision", precision, ("float32", "float64", *HALF)) == dtype:
+        return step
+    if precision not in HALF:
+        raise ValueError(f"precision {precision!r} needs weights of that type: give dtype={precision!r}")
+    if dtype != "float32":
+        raise ValueError(f"precision {precision!r} goes with weights of float32, got dtype {dtype!r}")
+    if precision not in device.backend.half:
+        able = [f"{(*b.plain, b.name)[0]} ({', '.join(b.half)})" for b in backends.importable() if b.half]
+        raise ValueError(
+            f"{device} has no fast matrix products in {precision}; give precision=None, or a device that has: "
+            f"{', '.join(able)}"
+        )
+    halved = MLP(step.model.inputs, [_halved(f, precision) for f in step.model.layers])
+    kind = _ScaledStep if precision == "float16" else Step
+    return kind(halved, step.loss, step.optimizer, step.accumulate)
+
+
+def _halved(f: Layer, precision: str) -> Layer:
+    if type(f) is Dense:
+        return _HalfDense(f.units, f.weight, f.bias, precision)
+    return replace(f, layers=[_halved(g, precision) for g in f.layers]) if isinstance(f, Chain) else f
+
+
+@dataclass(frozen=True)
+class _HalfDense(Dense):
+    """Dense with its three products in 16 bits."""
+
+    precision: str = "bfloat16"
+
+    def forward(self, x: Array, W: Array, b: Array) -> tuple[Array, Array]:
+        x_half = self._half(x)
+        y = _whole(x_half @ self._half(W), b)
+        y += b
+        return y, x_half
+
+    def backward(self, x: Array, dy: Array, W: Array, b: Array) -> Array:
+        return _whole(self._half(dy) @ self._half(W).T, b)
+
+    def gradient(self, x: Array, dy: Array, /) -> dict[str, Array]:
+        return {"W": _whole(x.T @ self._half(dy), dy), "b": array_namespace(dy).sum(dy, axis=0)}
+
+    def _half(self, x: Array) -> Array:
+        xp = array_namespace(x)
+        return xp.astype(x, getattr(xp, self.precision))
+
+
+def _whole(x: Array, like: Array) -> Array:
+    return array_namespace(x).astype(x, like.dtype)
+
+
+@dataclass(frozen=True)
+class _ScaledStep(Step):
+    """A step whose loss is multiplied by a scale, so that small gradients do not become 0 in float16.
+
+    The scale, a 0-d array of the state, is halved where a gradient overflows, and that step is not taken; it is doubled
+    after 2000 good steps in a row. All of it in array operations: the device is not waited for.
+    """
+
+    def start(self, theta: Theta, buffers: Theta, seed: int, device: Device) -> WalkState:
+        state = super().start(theta, buffers, seed, device)
+        scale, good = np.asarray(FIRST_SCALE, dtype=np.float32), np.asarray(0, dtype=np.int32)
+        state["scaling"] = {"scale": device.asarray(scale), "good": device.asarray(good)}
+        return state
+
+    def __call__(self, state: WalkState, batch: Batch) -> tuple[WalkState, Array]:
+        assert "scaling" in state
+        scale, good = state["scaling"]["scale"], state["scaling"]["good"]
+        xp = array_namespace(scale)
+        value, g, buffers = self.gradient(state, batch, scale)
+        g = tuple(v / scale for v in g)
+        finite = xp.all(xp.stack([xp.all(xp.isfinite(v)) for v in g]))
+        g = tuple(xp.where(finite, v, 0.0) for v in g)
+        old = _copied((state["theta"], state["optimizer"], state["buffers"]))
+        theta, optimizer = self.optimizer.move(state["theta"], g, state["optimizer"])
+        theta, optimizer, buffers = _either(finite, (theta, optimizer, buffers), old)
+        enough = good >= PATIENCE - 1
+        scaling = {
+            "scale": xp.where(finite, xp.where(enough, scale * 2, scale), scale / 2),
+            "good": xp.where(finite & ~enough, good + 1, xp.zeros_like(good)),
+        }
+        steps = state["steps"]
+        steps += 1
+        moved = WalkState(theta=theta, optimizer=optimizer, buffers=buffers, steps=steps, key=state["key"])
+        return {**moved, "scaling": scaling}, value
+
+
+def _copied(tree: Any) -> Any:
+    if isinstance(tree, tuple):
+        return tuple(_copied(item) for item in tree)  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(tree, dict):
+        return {name: _copied(item) for name, item in tree.items()}  # pyright: ignore[reportUnknownVariableType]
+    return array_namespace(tree).asarray(tree, copy=True)
+
+
+def _either(first: Array, a: Any, b: Any) -> Any:
+    """Tree a where ``first`` is true, else tree b."""
+    if isinstance(a, tuple):
+        return tuple(_either(first, *pair) for pair in zip(a, b, strict=True))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if isinstance(a, dict):
+        return {name: _either(first, item, b[name]) for name, item in a.items()}  # pyright: ignore[reportUnknownVariableType]
+    return array_namespace(a).where(first, a, b)

@@ -1,0 +1,149 @@
+"""Which learning rate to begin with: one short walk whose rate grows from step to step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
+from itertools import count, islice
+from typing import Any, cast
+
+import numpy as np
+
+from dlarray.array import Array, is_array
+from dlarray.check import at_least_one, one_of, positive
+from dlarray.device import Device, to_numpy
+from dlarray.layout import Theta
+from dlarray.losses import Loss
+from dlarray.model import MLP
+from dlarray.names import make
+from dlarray.optimizers import Optimizer
+from dlarray.schedules import ExponentialDecay
+from dlarray.training.callback import duplicate
+from dlarray.training.data import Examples, chosen_loss, home
+from dlarray.training.options import Compiler, compiled, copied, fitting_batch_size
+from dlarray.training.source import Drawn
+from dlarray.training.step import Batch, Step
+
+__all__ = ["RateSearch", "find_learning_rate"]
+
+
+@dataclass(frozen=True)
+class RateSearch:
+    """What ``find_learning_rate`` found: arrays of the same length, a number per step; ``plot.rate_search`` draws it.
+
+    ``rates`` and ``losses`` are as they were, ``smoothed`` is the losses' exponential average with β = ``smoothing``,
+    corrected for its start. The walk counts up to ``end``: there the smoothed loss was above four times its least.
+    """
+
+    rates: np.ndarray
+    losses: np.ndarray
+    smoothing: float = 0.9
+
+    @property
+    def smoothed(self) -> np.ndarray:
+        """l̄_i = (β l̄_(i-1) + (1 - β) l_i), divided by 1 - βⁱ."""
+        m, found = 0.0, np.empty(len(self.losses))
+        for i, value in enumerate(self.losses.tolist()):
+            m = self.smoothing * m + (1 - self.smoothing) * value
+            found[i] = m / (1 - self.smoothing ** (i + 1))
+        return found
+
+    @property
+    def end(self) -> int:
+        """How many steps there were before the loss blew up."""
+        least = math.inf
+        for i, value in enumerate(self.smoothed.tolist()):
+            least = min(least, value)
+            if not math.isfinite(value) or (least > 0 and value > 4 * least):
+                return i
+        return len(self.losses)
+
+    @property
+    def suggestion(self) -> float:
+        """The rate at which the smoothed loss falls most steeply against the logarithm of the rate.
+
+        The slope is taken from 1 / (1 - β) steps before to as many behind, the memory of the average, or the noise of
+        two neighbours would be steeper. Raises ValueError where the loss falls nowhere.
+        """
+        end = self.end
+        memory = max(1, min(round(1 / (1 - self.smoothing)), end // 4))
+        fall = self.smoothed[2 * memory : end] - self.smoothed[: max(0, end - 2 * memory)]
+        if not len(fall) or not np.min(fall) < 0:
+            low, high = self.rates[0], self.rates[-1]
+            raise ValueError(f"the loss falls at no rate between {low:.3g} and {high:.3g}: try others, or more steps")
+        return float(self.rates[memory + int(np.argmin(fall))])
+
+
+def find_learning_rate(
+    model: MLP,
+    x: Array,
+    y: Array,
+    *,
+    loss: str | Loss | None = None,
+    optimizer: str | Optimizer = "adam",
+    lowest: float = 1e-6,
+    highest: float = 1.0,
+    steps: int = 100,
+    batch_size: int | None = 32,
+    smoothing: float = 0.9,
+    weight: Array | None = None,
+    seed: int = 0,
+    theta: Theta | None = None,
+    device: str | Device | None = None,
+    dtype: str = "float32",
+    compile: bool | Compiler | None = None,  # noqa: A002 - the field's word for it
+) -> RateSearch:
+    """Walk ``steps`` steps with a rate that grows from lowest to highest by the same factor, and look at the losses.
+
+    η_i = lowest (highest / lowest)^(i / (steps - 1)). Nothing that is given changes: the walk is thrown away. The
+    arguments that ``fit`` has too mean what they mean there. Raises what ``fit`` raises for bad input; ValueError where
+    not 0 < lowest < highest, where steps is below 2 and where smoothing is outside [0, 1); TypeError for an optimizer
+    without a learning_rate. Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks".
+    """
+    if not isinstance(model, MLP):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"model must be an MLP, such as dlarray.mlp(64, 128, 10), got {type(model).__name__}")
+    if not is_array(x):
+        raise TypeError(f"x must be an array, got {type(x).__name__}; numpy.asarray makes one from nested lists")
+    if not positive("lowest", lowest) < positive("highest", highest):
+        raise ValueError(f"lowest must be below highest, got {lowest!r} and {highest!r}")
+    if at_least_one("steps", steps) < 2:
+        raise ValueError("steps must be at least 2, from lowest to highest, got 1")
+    if not 0 <= smoothing < 1:
+        raise ValueError(f"smoothing must lie in [0, 1), got {smoothing!r}")
+    one_of("dtype", dtype, ("float32", "float64"))
+    loss = chosen_loss(model, loss, y)
+    growing = ExponentialDecay(lowest, highest / lowest, every=steps - 1)
+    step = Step(model, loss, _with_rate(make(Optimizer, optimizer), growing))
+    target = home(x, device)
+    examples = Examples.on(target, model, loss, x, y, weight, dtype)
+    n = len(examples)
+    size = fitting_batch_size(n if batch_size is None else batch_size, n, 1, model.chain.least_examples)
+    source = Drawn(examples, size, seed, True, target)
+    start = model.init(seed, target, dtype) if theta is None else copied(model, theta, target, dtype)
+    state = step.start(duplicate(start), model.init_buffers(target, dtype), seed, target)
+    run = compiled(step, target, compile)
+    losses: list[Any] = []
+    with np.errstate(all="ignore"):  # it is meant to blow up in the end
+        for batch in islice(_forever(source), steps):
+            state, value = run(state, batch)
+            losses.append(value)
+    rates = lowest * (highest / lowest) ** (np.arange(steps) / (steps - 1))
+    return RateSearch(rates, np.asarray([float(to_numpy(value)) for value in losses]), float(smoothing))
+
+
+def _forever(source: Drawn) -> Iterator[Batch]:
+    for epoch in count():
+        yield from source.batches(epoch)
+
+
+def _with_rate(optimizer: Optimizer, rate: ExponentialDecay) -> Optimizer:
+    """The optimizer with another learning rate, also where it stands inside another one, as in Clipped."""
+    if is_dataclass(optimizer):
+        names = [field.name for field in fields(optimizer)]
+        changed: Any = optimizer
+        if "learning_rate" in names:
+            return cast("Optimizer", replace(changed, learning_rate=rate))
+        if "optimizer" in names:
+            return cast("Optimizer", replace(changed, optimizer=_with_rate(changed.optimizer, rate)))
+    raise TypeError(f"{type(optimizer).__name__} has no learning_rate to be found")

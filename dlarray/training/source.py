@@ -1,0 +1,147 @@
+"""Where batches come from: examples that are all there, or an iterable that brings them one batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any, Protocol, cast
+
+import numpy as np
+
+from dlarray.array import Array, is_array
+from dlarray.device import Device
+from dlarray.random import Bits
+from dlarray.training.data import Examples
+from dlarray.training.step import Batch
+
+__all__ = ["Drawn", "Source", "Streamed", "is_stream"]
+
+
+class Source(Protocol):
+    """What a walk takes its batches from."""
+
+    @property
+    def steps(self) -> int | None:
+        """How many batches an epoch has; None where nobody knows before it is over."""
+        ...
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, counted from 0, without the first ``start``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Batches drawn from examples on the device, in an order that depends on seed and epoch alone."""
+
+    examples: Examples
+    size: int
+    seed: int
+    shuffle: bool
+    device: Device
+
+    @property
+    def steps(self) -> int:
+        return -(-len(self.examples) // self.size)
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        return self.examples.batches(self.size, self._order(epoch), start)
+
+    def _order(self, epoch: int) -> Array | None:
+        if not self.shuffle or self.size >= len(self.examples):
+            return None  # the mean over all examples does not depend on their order
+        order = Bits(self.seed, f"order {epoch}").permutation(len(self.examples))
+        return self.device.asarray(order.astype(np.int32))
+
+
+class Streamed:
+    """Batches that an iterable brings, or a function that makes one; each is checked and moved as it comes.
+
+    Without ``per_epoch`` an epoch is one pass. With it, an epoch is that many batches and the next one goes on where it
+    ended; an iterable that is exhausted begins anew. What can be passed through only once, a generator, cannot.
+    """
+
+    def __init__(self, given: Any, per_epoch: int | None) -> None:
+        self._given = given
+        self.per_epoch = per_epoch
+        self._running: Iterator[Any] | None = None
+        self._place = 0
+        self._make: Callable[[], Iterable[Any]] = cast("Callable[[], Any]", given) if callable(given) else lambda: given
+        made = self._make()
+        self.only_once = not callable(given) and iter(made) is made
+        self.prepare: Callable[[Any, Any, Any], Examples] = Examples
+        """Checks inputs, targets and weights and moves them; set by ``fit`` once the first batch has been looked at."""
+        if self.only_once:
+            first = next(iter(made), None)
+            self._running = chain([] if first is None else [first], made)
+        else:
+            first = next(iter(made), None)
+        if first is None:
+            raise ValueError("x brings no batch: the iterable is empty")
+        self.first = _parts(first)
+
+    @property
+    def steps(self) -> int | None:
+        if self.per_epoch is not None:
+            return self.per_epoch
+        return len(self._given) if isinstance(self._given, Sized) else None
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        for item in self._items(epoch, start):
+            examples = self.prepare(*_parts(item))
+            yield examples.x, examples.t, examples.weight
+
+    def _items(self, epoch: int, start: int) -> Iterator[Any]:
+        if self.per_epoch is None:
+            passing = self._running if self.only_once and self._running is not None else self._anew()
+            yield from islice(passing, start, None)
+            return
+        wanted = epoch * self.per_epoch + start
+        while self._place < wanted:  # a resumed run goes on where the first one was
+            self._next()
+        while self._place < (epoch + 1) * self.per_epoch:
+            yield self._next()
+
+    def _next(self) -> Any:
+        nothing = object()
+        if self._running is None:
+            self._running = self._anew()
+        item = next(self._running, nothing)
+        if item is nothing and not self.only_once:
+            self._running = self._anew()
+            item = next(self._running, nothing)
+        if item is nothing:
+            raise ValueError(
+                f"x brought {self._place} batches, and more are asked for: an iterator can be passed through only "
+                f"once; give a function that makes a new one, or fewer epochs"
+            )
+        self._place += 1
+        return item
+
+    def _anew(self) -> Iterator[Any]:
+        return iter(self._make())
+
+
+def is_stream(x: Any) -> bool:
+    """Whether x brings batches: a function, an iterator, or an iterable of tuples; neither an array nor a table."""
+    if is_array(x) or isinstance(x, (str, bytes, Mapping, type)) or hasattr(x, "__array__"):
+        return False
+    if isinstance(x, Sequence):
+        items = cast("Sequence[Any]", x)
+        return len(items) > 0 and isinstance(items[0], tuple)
+    return callable(x) or isinstance(x, Iterable)
+
+
+def _parts(item: Any) -> tuple[Any, Any, Any]:
+    """(x, y, weight or None) of what an iterable brings."""
+    if not isinstance(item, (tuple, list)) or len(cast("Sequence[Any]", item)) not in (2, 3):
+        raise TypeError(f"each batch must be a tuple (x, y) or (x, y, weight), got {_shown(item)}")
+    parts = cast("Sequence[Any]", item)
+    return parts[0], parts[1], parts[2] if len(parts) == 3 else None
+
+
+def _shown(item: Any) -> str:
+    if isinstance(item, (tuple, list)):
+        return f"a {type(item).__name__} of {len(cast('Sequence[Any]', item))}"  # pyright: ignore[reportUnknownArgumentType]
+    return f"a {type(item).__name__}"
