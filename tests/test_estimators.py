@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 import dlarray
 import dlarray.device as dd
+from dlarray.callbacks import CSVLog, EarlyStopping, Plateau
 from dlarray.estimators import MLPClassifier, MLPRegressor
 from tests.matrix import On
 from tests.process import python
@@ -459,6 +461,23 @@ def test_callbacks_with_the_hooks_of_fit() -> None:
     assert model.score(x[80:], y[80:]) == model.validation_scores_[best - 1]
     with pytest.raises(ValueError, match="lbfgs takes no steps"):
         MLPClassifier(**{**own, "solver": "lbfgs"}).fit(x, y)
+
+
+def test_callbacks_of_dlarray(tmp_path: Path) -> None:
+    x, y = classes(120)
+    own = {**SMALL, "max_iter": 60, "learning_rate_init": 0.2}
+    seen = {"X_val": x[80:], "y_val": y[80:]}
+    stop, log = EarlyStopping(patience=3), CSVLog(tmp_path / "log.csv")
+    model = MLPClassifier(**own, callbacks=[stop, log]).fit(x[:80], y[:80], **seen)
+    losses = model.validation_loss_curve_
+    assert model.n_iter_ == int(np.argmin(losses)) + 4 < 60
+    p = model.predict_proba(x[80:])[np.arange(40), y[80:]]
+    assert min(losses) == pytest.approx(-np.log(p).mean())  # the best weights are back
+    lines = (tmp_path / "log.csv").read_text().splitlines()
+    assert lines[0] == "epoch,step,seconds,rate,loss,validation_loss,validation_score"
+    assert len(lines) == model.n_iter_ + 1
+    with pytest.raises(TypeError, match="learning_rate='adaptive', or a schedule, does"):
+        MLPClassifier(**own, callbacks=Plateau()).fit(x, y)
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
