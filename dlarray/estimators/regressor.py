@@ -52,7 +52,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Arrays of CuPy, torch or JAX are trained on where they lie, and are answered by arrays there.
     callbacks
         Functions of the estimator, called after each epoch; one that returns True ends training. Or those of
-        ``dlarray.callbacks``, which are told of the walk; they may stop it and hand weights back, not change the rate. ``set_callbacks`` takes scikit-learn's own.
+        ``dlarray.callbacks``, which are told of the walk: they may stop it and hand weights back, not change the rate.
+        ``set_callbacks`` takes scikit-learn's own.
 
     Sparse inputs stay sparse in training and prediction. Raises ValueError, TypeError or DeviceError in ``fit`` for a
     parameter that cannot be, with what was expected.
