@@ -30,7 +30,7 @@ _flat = (
     "training",
 )
 _of_array = ("Array", "array_namespace")  # the rest of that module is for formulas, and ``device`` is a module here
-_modules = (*_flat, "backend", "datasets", "metrics", "names", "planner", "plot", "random", "special")
+_modules = (*_flat, "backend", "datasets", "metrics", "names", "planner", "plot", "random", "special", "tables")
 
 
 def __getattr__(name: str) -> Any:

@@ -33,7 +33,7 @@ FLOORS = {
         "schedules",
     },
     "walk": {"training"},
-    "doors": {"", "__main__", "bench", "cli", "datasets", "estimators", "onnx", "plot", "testing"},
+    "doors": {"", "__main__", "bench", "cli", "datasets", "estimators", "onnx", "plot", "tables", "testing"},
 }
 MAY_IMPORT = {
     "ground": {"ground"},
@@ -161,7 +161,7 @@ def test_a_backend_imports_the_interface_and_its_own_library_alone(module):
 # What an import does
 
 
-FORBIDDEN = ["torch", "jax", "jaxlib", "cupy", "array_api_strict", "scipy", "sklearn", "matplotlib", "typer", "rich"]
+FORBIDDEN = ["torch", "jax", "jaxlib", "cupy", "array_api_strict", "scipy", "sklearn", "matplotlib", "typer", "rich", "polars"]
 REPORT = f"""
 import sys
 print(*[name for name in {FORBIDDEN!r} if name in sys.modules])

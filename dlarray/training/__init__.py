@@ -5,6 +5,6 @@ from dlarray.training.data import Examples
 from dlarray.training.fit import Diverged, fit
 from dlarray.training.history import History
 from dlarray.training.step import Step
-from dlarray.training.trained import Trained, load
+from dlarray.training.trained import Trained, load, load_with_notes
 
-__all__ = ["CheckpointError", "Diverged", "Examples", "History", "Step", "Trained", "fit", "load"]
+__all__ = ["CheckpointError", "Diverged", "Examples", "History", "Step", "Trained", "fit", "load", "load_with_notes"]

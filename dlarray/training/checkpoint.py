@@ -2,6 +2,9 @@
 
 A file holds data only. The format itself detects no corruption, so its header is checked before memory is taken and the
 digest after. Parameters have torch's names ("0.weight", "0.bias") and dlarray's shapes: a weight is (inputs, units).
+
+Beside model, loss and dtype the configuration may hold the ``history`` of the training and ``notes``, an object of JSON
+in which other parts of dlarray keep what belongs to the model. Files without them are read all the same.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import safetensors.numpy
@@ -29,6 +32,7 @@ from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP, on_device
 from dlarray.training.configuration import describe, describe_model, restore, restore_model
+from dlarray.training.history import History
 
 __all__ = ["CheckpointError", "read_model", "write_model"]
 
@@ -49,22 +53,39 @@ class CheckpointError(Exception):
     """A file that is not a whole and true model of this library."""
 
 
-def write_model(path: str | PathLike[str], model: MLP, theta: Theta, buffers: Theta, loss: Loss, dtype: str) -> None:
-    """Write a trained model to a file, whole or not at all.
+def write_model(
+    path: str | PathLike[str],
+    model: MLP,
+    theta: Theta,
+    buffers: Theta,
+    loss: Loss,
+    dtype: str,
+    history: History | None = None,
+    notes: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a trained model to a file, whole or not at all; with it a history and notes, an object of JSON.
 
     The bytes go to a temporary file in the same folder, reach the disk, and then take the old file's place. Raises
-    OSError with the path where that fails, the old file untouched, and TypeError for a model that holds a function.
+    OSError with the path where that fails, the old file untouched, TypeError for a model that holds a function, and
+    ValueError where the notes are larger than a header may be.
     """
     names = _file_names(model)
     numbers = model.parameters(theta) | model.kept(buffers)
     arrays = {names[name]: to_numpy(p) for name, p in numbers.items()}
-    config = json.dumps({"model": describe_model(model), "loss": describe(loss), "dtype": dtype})
+    about: dict[str, Any] = {"model": describe_model(model), "loss": describe(loss), "dtype": dtype}
+    if history is not None and history.epochs:
+        about["history"] = history.as_data()
+    if notes:
+        about["notes"] = dict(notes)
+    config = json.dumps(about)
     metadata = {"format": "dlarray", "version": str(VERSION), "config": config, "sha256": _digest(config, arrays)}
     _write(Path(path), _serialised(arrays, metadata))
 
 
-def read_model(path: str | PathLike[str], device: str | Device | None) -> tuple[MLP, Theta, Theta, Loss, Device, str]:
-    """The model in a file with θ, buffers and loss, the device they are on now, and the type of their numbers.
+def read_model(
+    path: str | PathLike[str], device: str | Device | None
+) -> tuple[MLP, Theta, Theta, Loss, Device, str, History, dict[str, Any]]:
+    """The model in a file with θ, buffers, loss, device, the type of its numbers, its history and its notes.
 
     Raises CheckpointError where the file is not a whole model of this library (truncated, changed, of a newer version,
     with an unknown layer, or of another kind); OSError with the path where it cannot be read; DeviceError; ValueError
@@ -73,7 +94,7 @@ def read_model(path: str | PathLike[str], device: str | Device | None) -> tuple[
     target = resolve(device)
     with Path(path).open("rb") as file:
         try:
-            model, loss, dtype, arrays = _read(file)
+            model, loss, dtype, arrays, history, notes = _read(file)
         except (MemoryError, OSError):
             raise
         except Exception as error:
@@ -82,24 +103,29 @@ def read_model(path: str | PathLike[str], device: str | Device | None) -> tuple[
         on_device(layout, {name: arrays[name] for name, _ in layout.shapes}, target)
         for layout in (model.layout, model.buffer_layout)
     )
-    return model, theta, buffers, loss, target, dtype
+    return model, theta, buffers, loss, target, dtype, history, notes
 
 
-def _read(file: BinaryIO) -> tuple[MLP, Loss, str, dict[str, np.ndarray]]:
-    """Model, loss, dtype and arrays by the model's names. Raises anything where the file is not a whole model."""
+def _read(file: BinaryIO) -> tuple[MLP, Loss, str, dict[str, np.ndarray], History, dict[str, Any]]:
+    """What is in the file, arrays by the model's names. Raises anything where the file is not a whole model."""
     header = _header(file)
     metadata = _metadata(header)
     config = json.loads(metadata["config"], object_pairs_hook=_unique)
     model, loss, dtype = restore_model(config["model"]), restore(config["loss"]), config["dtype"]
     if not isinstance(loss, Loss) or dtype not in DTYPES.values():
         raise ValueError("it names no loss or no dtype")
+    history = History.from_data(config["history"]) if "history" in config else History()
+    notes = config.get("notes", {})
+    if not isinstance(notes, dict):
+        raise ValueError("its notes are no object")
     names = _file_names(model)
     _check_shapes(header, {names[name]: (list(shape), dtype) for name, shape in _shapes(model).items()})
     file.seek(0)
     arrays = safetensors.numpy.load(file.read())
     if _digest(metadata["config"], arrays) != metadata["sha256"]:
         raise ValueError("its contents do not match its SHA-256: it was changed or damaged")
-    return model, loss, dtype, {own: arrays[name] for own, name in names.items()}
+    named = {own: arrays[name] for own, name in names.items()}
+    return model, loss, dtype, named, history, cast("dict[str, Any]", notes)
 
 
 def _shapes(model: MLP) -> dict[str, Shape]:
@@ -130,6 +156,8 @@ def _serialised(arrays: Mapping[str, np.ndarray], metadata: dict[str, str]) -> b
         dtype = next(code for code, word in DTYPES.items() if word == x.dtype.name)
         header[name] = {"dtype": dtype, "shape": list(x.shape), "data_offsets": [start, end]}
     text = json.dumps(header).encode()
+    if len(text) > MAX_HEADER:
+        raise ValueError(f"the header would have {len(text):,} bytes, and {MAX_HEADER:,} are read: keep fewer notes")
     text += b" " * (-len(text) % 8)  # numbers begin at a multiple of their size
     return b"".join([len(text).to_bytes(8, "little"), text, *numbers])
 

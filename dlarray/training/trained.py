@@ -20,7 +20,7 @@ from dlarray.training.checkpoint import read_model, write_model
 from dlarray.training.data import Examples, inputs_on
 from dlarray.training.history import History
 
-__all__ = ["Metric", "Trained", "default_metrics", "load", "named_metrics"]
+__all__ = ["Metric", "Trained", "default_metrics", "load", "load_with_notes", "named_metrics"]
 
 Metric = Callable[[Array, Array], Array]
 """metric(targets, predictions) -> a 0-d array."""
@@ -91,9 +91,13 @@ class Trained:
         figures |= {name: metric(t, y) for name, metric in metrics.items()}
         return {name: float(to_numpy(value)) for name, value in figures.items()}
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the model to a file that ``dlarray.load`` reads: safetensors, its configuration in the metadata."""
-        write_model(path, self.model, self.theta, self.buffers, self.loss, self.dtype)
+    def save(self, path: str | PathLike[str], *, notes: Mapping[str, Any] | None = None) -> None:
+        """Write the model to a file that ``dlarray.load`` reads: safetensors, its configuration in the metadata.
+
+        The history goes with it (of a long one the means of neighbouring steps), and so do ``notes``, an object of
+        JSON that ``load_with_notes`` gives back.
+        """
+        write_model(path, self.model, self.theta, self.buffers, self.loss, self.dtype, self.history, notes)
 
     def _check_home(self, x: Array) -> None:
         """Host arrays are moved to the model, others never: raise TypeError or ValueError where x lies elsewhere."""
@@ -124,7 +128,13 @@ def load(path: str | PathLike[str], device: str | Device | None = None) -> Train
     with an unknown layer, or of another kind); OSError with the path where it cannot be read; DeviceError; ValueError
     where the device has no such dtype.
     """
-    return Trained(*read_model(path, device))
+    return load_with_notes(path, device)[0]
+
+
+def load_with_notes(path: str | PathLike[str], device: str | Device | None = None) -> tuple[Trained, dict[str, Any]]:
+    """``load``, and the notes that lie beside the model. Raises as ``load`` does."""
+    model, theta, buffers, loss, target, dtype, history, notes = read_model(path, device)
+    return Trained(model, theta, buffers, loss, target, dtype, history), notes
 
 
 def default_metrics(loss: Loss, outputs: int) -> tuple[str, ...]:
