@@ -261,7 +261,7 @@ class Date(Column):
 
 def column(data: dict[str, Any]) -> Column:
     """The column that ``as_data`` wrote. Raises ValueError or TypeError for anything else."""
-    known = classes(Column)
+    known: dict[str, Any] = {**classes(Column)}
     fields = dict(data)
     kind = fields.pop("kind", None)
     if kind not in known:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Classes", "Quantity", "Target", "choose_target"]
 
 FEW = 20  # whole numbers with at most so many values are classes
-MOST = 1000  # classes
+MOST = 1000  # classes, at the most
 RARE = 0.1  # a class is rare where it has less than this share of the most frequent one's rows
 
 
@@ -44,6 +44,10 @@ class Target(ABC):
     @abstractmethod
     def loss(self) -> Loss:
         """The loss that a model is trained with."""
+
+    @abstractmethod
+    def on(self, training: pl.Series) -> Target:
+        """The target with the numbers that the training part alone may teach."""
 
     @abstractmethod
     def encode(self, values: pl.Series) -> np.ndarray:
@@ -73,7 +77,7 @@ class Target(ABC):
     def from_data(data: dict[str, Any]) -> Target:
         """What ``as_data`` wrote. Raises ValueError or TypeError for anything else."""
         fields = dict(data)
-        known: dict[str, Any] = classes(Target)
+        known: dict[str, Any] = {**classes(Target)}
         kind = fields.pop("kind", None)
         if kind not in known:
             raise ValueError(f"unknown kind of target {kind!r}")
@@ -123,6 +127,9 @@ class Classes(Target):
     @property
     def loss(self) -> Loss:
         return SparseCategoricalCrossEntropy()
+
+    def on(self, training: pl.Series) -> Classes:
+        return self
 
     def encode(self, values: pl.Series) -> np.ndarray:
         pl = polars()
@@ -205,6 +212,9 @@ class Quantity(Target):
     def loss(self) -> Loss:
         return MeanSquaredError()
 
+    def on(self, training: pl.Series) -> Quantity:
+        return Quantity.learn(training)
+
     def encode(self, values: pl.Series) -> np.ndarray:
         t = numbers(values)
         if np.isnan(t).any():
@@ -256,9 +266,8 @@ def choose_target(values: pl.Series, task: str | None = None) -> tuple[Target, s
     if known.dtype.is_numeric():
         whole = known.dtype.is_integer() or bool((known == known.round()).all())
         if whole and different <= FEW:
-            return Classes.learn(values), f"whole numbers of {different} different values; --task regression overrules"
-        why = "numbers with fractions" if not whole else f"whole numbers of {different:,} different values"
-        return Quantity.learn(values), f"{why}; --task classification overrules"
+            return Classes.learn(values), f"whole numbers of {different} different values"
+        return Quantity.learn(values), f"{'whole numbers' if whole else 'numbers'} of {different:,} different values"
     if values.dtype == pl.Duration:
         return Quantity.learn(values), "a length of time, in seconds"
     if different > max(FEW, len(known) / 2):

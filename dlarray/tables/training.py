@@ -99,8 +99,7 @@ def train(
     preprocessing = Preprocessing.fit(
         training, max_categories=max_categories, categorical=categorical, drop=drop, keep=keep
     )
-    if not isinstance(told, Classes):  # mean and deviation too are those of the training part
-        told = type(told).learn(frame[target].filter(~apart))
+    told = told.on(frame[target].filter(~apart))
     t = told.encode(frame[target])
     x_train, t_train = preprocessing.transform(training), t[~apart]
     x_rest, t_rest = (preprocessing.transform(rest), t[apart]) if len(rest) else (x_train, t_train)
