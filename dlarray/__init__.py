@@ -28,6 +28,7 @@ _flat = (
     "optimizers",
     "model",
     "training",
+    "diagnostics",
 )
 _of_array = ("Array", "array_namespace")  # the rest of that module is for formulas, and ``device`` is a module here
 _modules = (*_flat, "backend", "datasets", "metrics", "names", "planner", "plot", "random", "special", "tables")

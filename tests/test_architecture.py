@@ -32,7 +32,7 @@ FLOORS = {
         "optimizers",
         "schedules",
     },
-    "walk": {"training"},
+    "walk": {"diagnostics", "training"},
     "doors": {"", "__main__", "bench", "cli", "datasets", "estimators", "onnx", "plot", "tables", "testing"},
 }
 MAY_IMPORT = {

@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from dlarray.activations import Activation
 from dlarray.array import Array, array_namespace, is_array, is_floating, is_integer, largest_column, root_module
 from dlarray.backend import of
 from dlarray.device import Device, device_of, resolve, to_device
 from dlarray.layers import Chain
-from dlarray.losses import Loss, SparseCategoricalCrossEntropy
+from dlarray.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SparseCategoricalCrossEntropy
 from dlarray.model import MLP
+from dlarray.names import make
 from dlarray.random import Bits
 
-__all__ = ["Examples", "home", "inputs_on"]
+__all__ = ["Examples", "check_home", "chosen_loss", "home", "inputs_on"]
 
 
 def home(x: Array, device: str | Device | None) -> Device:
@@ -25,6 +27,35 @@ def home(x: Array, device: str | Device | None) -> Device:
     if device is None and of(x).name != "numpy":
         return device_of(x)
     return resolve(device)
+
+
+def check_home(x: Array, device: Device) -> None:
+    """Host arrays are moved to a model, others never: raise TypeError or ValueError where x lies elsewhere than it."""
+    if is_array(x) and not isinstance(x, np.ndarray) and (there := device_of(x)) != device:
+        kind = ValueError if there.backend is device.backend else TypeError
+        remedy = f"dlarray.to_device(x, {device.name!r}) moves it"
+        raise kind(f"the model is on {device}, got x on {there}: {remedy}")
+
+
+def chosen_loss(model: MLP, loss: str | Loss | None, y: Any) -> Loss:
+    """The loss, by default what suits y, checked against the model's end. Raises ValueError, TypeError."""
+    if loss is None:
+        if not is_array(y) or is_floating(y):
+            loss = MeanSquaredError()
+        else:
+            loss = SparseCategoricalCrossEntropy() if model.outputs > 1 else BinaryCrossEntropy()
+    loss = make(Loss, loss)
+    if getattr(loss, "reduction", "mean") == "none":
+        raise ValueError("training goes down one number: the loss's reduction must be 'mean' or 'sum', got 'none'")
+    last = model.layers[-1]
+    while type(last) is Chain:
+        last = last.layers[-1]
+    if isinstance(last, Activation) and type(last) is type(loss.link) and getattr(loss, "from_logits", False):
+        raise ValueError(
+            f"{type(loss).__name__} applies {type(last).__name__} itself, and the model's last layer applies it too: "
+            f"drop the layer (better) or use {type(loss).__name__}(from_logits=False)"
+        )
+    return loss
 
 
 @dataclass(frozen=True)

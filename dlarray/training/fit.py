@@ -12,18 +12,16 @@ from typing import Any, cast
 import numpy as np
 from tqdm import tqdm
 
-from dlarray.activations import Activation
-from dlarray.array import Array, array_namespace, is_array, is_floating
+from dlarray.array import Array, array_namespace, is_array
 from dlarray.check import at_least_one, fraction, one_of
 from dlarray.device import Device, to_numpy
-from dlarray.layers import Chain
 from dlarray.layout import Theta
-from dlarray.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SparseCategoricalCrossEntropy
+from dlarray.losses import Loss
 from dlarray.model import MLP, on_device
 from dlarray.names import make
 from dlarray.optimizers import Optimizer
 from dlarray.random import Bits
-from dlarray.training.data import Examples, home
+from dlarray.training.data import Examples, chosen_loss, home
 from dlarray.training.history import History
 from dlarray.training.step import Step, WalkState
 from dlarray.training.trained import Metric, Trained, named_metrics
@@ -128,7 +126,7 @@ def fit(
     at_least_one("epochs", epochs)
     at_least_one("accumulate", accumulate)
     one_of("dtype", dtype, ("float32", "float64"))
-    loss = _chosen_loss(model, loss, y)
+    loss = chosen_loss(model, loss, y)
     measured = named_metrics(metrics, loss, model.outputs)
     optimizer = make(Optimizer, optimizer)
     target = home(x, device)
@@ -218,27 +216,6 @@ class _Walk:
                 del figures["loss"]  # the mean over the epoch's steps stands there already
             now.history.epochs[-1].update({f"{self.prefix}{name}": value for name, value in figures.items()})
         return now
-
-
-def _chosen_loss(model: MLP, loss: str | Loss | None, y: Any) -> Loss:
-    """The loss, checked against the model's end."""
-    if loss is None:
-        if not is_array(y) or is_floating(y):
-            loss = MeanSquaredError()
-        else:
-            loss = SparseCategoricalCrossEntropy() if model.outputs > 1 else BinaryCrossEntropy()
-    loss = make(Loss, loss)
-    if getattr(loss, "reduction", "mean") == "none":
-        raise ValueError("training goes down one number: the loss's reduction must be 'mean' or 'sum', got 'none'")
-    last = model.layers[-1]
-    while type(last) is Chain:
-        last = last.layers[-1]
-    if isinstance(last, Activation) and type(last) is type(loss.link) and getattr(loss, "from_logits", False):
-        raise ValueError(
-            f"{type(loss).__name__} applies {type(last).__name__} itself, and the model's last layer applies it too: "
-            f"drop the layer (better) or use {type(loss).__name__}(from_logits=False)"
-        )
-    return loss
 
 
 def _pair(validation: Any) -> tuple[Array, Array]:

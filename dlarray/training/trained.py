@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dlarray import metrics as _metrics
-from dlarray.array import Array, array_namespace, is_array, largest_column
+from dlarray.array import Array, array_namespace, largest_column
 from dlarray.check import at_least_one, did_you_mean
-from dlarray.device import Device, device_of, to_numpy
+from dlarray.device import Device, to_numpy
 from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP
+from dlarray.optimizers import Optimizer
 from dlarray.training.checkpoint import read_model, write_model
-from dlarray.training.data import Examples, inputs_on
+from dlarray.training.data import Examples, check_home, inputs_on
 from dlarray.training.history import History
+
+if TYPE_CHECKING:
+    from dlarray.diagnostics import Diagnosis
 
 __all__ = ["Metric", "Trained", "default_metrics", "load", "load_with_notes", "named_metrics"]
 
@@ -76,7 +80,7 @@ class Trained:
         self, x: Array, y: Array, metrics: Sequence[str | Metric] | None = None, *, batch_size: int = 4096
     ) -> dict[str, float]:
         """The loss and the metrics by name on other examples; by default accuracy for classes and R² for numbers."""
-        self._check_home(x)
+        check_home(x, self.device)
         examples = Examples.on(self.device, self.model, self.loss, x, y, dtype=self.dtype)
         return self.measure(examples, named_metrics(metrics, self.loss, self.model.outputs), batch_size=batch_size)
 
@@ -91,6 +95,14 @@ class Trained:
         figures |= {name: metric(t, y) for name, metric in metrics.items()}
         return {name: float(to_numpy(value)) for name, value in figures.items()}
 
+    def diagnose(
+        self, x: Array, y: Array, *, optimizer: str | Optimizer = "adam", weight: Array | None = None
+    ) -> Diagnosis:
+        """What one more step of training on these examples looks like from inside: ``dlarray.diagnose``."""
+        from dlarray.diagnostics import diagnose  # looked at rarely: predicting need not read it
+
+        return diagnose(self.model, self.theta, x, y, loss=self.loss, optimizer=optimizer, weight=weight)
+
     def save(self, path: str | PathLike[str], *, notes: Mapping[str, Any] | None = None) -> None:
         """Write the model to a file that ``dlarray.load`` reads: safetensors, its configuration in the metadata.
 
@@ -99,15 +111,8 @@ class Trained:
         """
         write_model(path, self.model, self.theta, self.buffers, self.loss, self.dtype, self.history, notes)
 
-    def _check_home(self, x: Array) -> None:
-        """Host arrays are moved to the model, others never: raise TypeError or ValueError where x lies elsewhere."""
-        if is_array(x) and not isinstance(x, np.ndarray) and (there := device_of(x)) != self.device:
-            kind = ValueError if there.backend is self.device.backend else TypeError
-            remedy = f"dlarray.to_device(x, {self.device.name!r}) moves it"
-            raise kind(f"the model is on {self.device}, got x on {there}: {remedy}")
-
     def _forward(self, x: Array, batch_size: int, finish: Callable[[Array], Array]) -> Array:
-        self._check_home(x)
+        check_home(x, self.device)
         y = self._in_batches(inputs_on(self.device, self.model, x, self.dtype), batch_size, finish)
         return to_numpy(y) if isinstance(x, np.ndarray) else y
 

@@ -1,0 +1,66 @@
+"""What is measured, in array operations: each function gives 0-d arrays on the arrays' own device."""
+
+from __future__ import annotations
+
+import math
+
+from dlarray.array import Array, array_namespace, device, size
+
+__all__ = ["norm", "share", "spread", "twins"]
+
+QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+TWINS = 1e-4
+"""Columns are twins where no number differs by more than this part of the largest: well above the rounding that lets
+equal units drift apart in float32 (about 1e-6 a step), well below what chance gives two columns."""
+
+
+def norm(x: Array) -> Array:
+    """√ Σ x². Numbers are divided by the largest first, so that no square overflows."""
+    xp = array_namespace(x)
+    largest = xp.max(xp.abs(x))
+    unit = xp.where(largest > 0, largest, 1.0)
+    return unit * xp.sqrt(xp.sum(xp.square(x / unit)))
+
+
+def share(mask: Array, like: Array) -> Array:
+    """The share of True in a mask, in the type of ``like``."""
+    xp = array_namespace(like)
+    return xp.mean(xp.astype(mask, like.dtype))
+
+
+def spread(x: Array) -> list[Array]:
+    """Mean, standard deviation, and the quantiles 0, 1/4, 1/2, 3/4 and 1 by linear interpolation between neighbours."""
+    xp = array_namespace(x)
+    last = size(tuple(x.shape)) - 1
+    ordered = xp.sort(xp.reshape(x, (-1,)))
+    quantiles: list[Array] = []
+    for q in QUANTILES:
+        below = math.floor(q * last)
+        part = q * last - below
+        quantiles.append((1 - part) * ordered[below] + part * ordered[min(below + 1, last)])
+    return [xp.mean(x), xp.std(x), *quantiles]
+
+
+def twins(W: Array, g: Array) -> Array:
+    """The share of the columns of W, (inputs, units), that have a twin: another with the same weights and gradient.
+
+    Twins have one projection on any vector, so that sorting by it makes them neighbours; then neighbours are compared.
+    """
+    xp = array_namespace(W)
+    if W.shape[1] < 2:
+        return xp.zeros((), dtype=W.dtype, device=device(W))
+    both = xp.concat([_scaled(W), _scaled(g)], axis=0)
+    vector = xp.cos(xp.arange(both.shape[0], dtype=W.dtype, device=device(W)))
+    order = xp.argsort(vector @ both)
+    columns = xp.take(both, order, axis=1)
+    near = xp.max(xp.abs(columns[:, 1:] - columns[:, :-1]), axis=0) <= TWINS
+    end = xp.zeros((1,), dtype=xp.bool, device=device(W))
+    return share(xp.concat([near, end]) | xp.concat([end, near]), W)
+
+
+def _scaled(x: Array) -> Array:
+    """x over its largest number; 0 stays 0."""
+    xp = array_namespace(x)
+    largest = xp.max(xp.abs(x))
+    return x / xp.where(largest > 0, largest, 1.0)

@@ -1,0 +1,157 @@
+"""The loss around a point θ: on a plane through it that two directions span, and where a path runs over that plane.
+
+For every a and b of a grid, L(θ + a d₁ + b d₂). Li et al. 2018, "Visualizing the Loss Landscape of Neural Nets".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlarray.array import Array
+from dlarray.check import at_least_one, positive
+from dlarray.device import device_of, to_numpy
+from dlarray.layout import Theta
+from dlarray.losses import Loss
+from dlarray.model import MLP, on_device
+from dlarray.random import Bits
+from dlarray.training.data import Examples, check_home, chosen_loss
+
+__all__ = ["Landscape", "loss_landscape"]
+
+Vectors = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """Host arrays: ``loss[i, j]`` is L(θ + a_j d₁ + b_i d₂); ``path`` (points, 2) holds a and b of a path's points.
+
+    a and b are in units of |θ|: d₁ and d₂ are as long as θ, where the path is projected on them as well. ``shares`` is
+    the part of the path's variance along each direction, where the directions come from a path.
+    """
+
+    a: np.ndarray
+    b: np.ndarray
+    loss: np.ndarray
+    path: np.ndarray | None = None
+    shares: tuple[float, float] | None = None
+
+
+def loss_landscape(
+    model: MLP,
+    theta: Theta,
+    x: Array,
+    y: Array,
+    *,
+    loss: str | Loss | None = None,
+    path: Sequence[Theta] | None = None,
+    buffers: Theta = (),
+    reach: float | None = None,
+    points: int = 25,
+    seed: int = 0,
+) -> Landscape:
+    """The loss on a square grid of ``points`` by ``points`` around θ, of the model at inference.
+
+    Without ``path`` the two directions are random, filter-normalised: each unit's weights are as long in d as they are
+    in θ, so that layers of large and of small weights are disturbed alike; biases stay. With ``path``, a list of θ's
+    (such as one for every epoch), they are the two principal directions of the path's steps away from θ, and the grid
+    holds the whole path.
+
+    Parameters
+    ----------
+    model, theta, buffers
+        The network and the point in the middle; buffers where a layer keeps some.
+    x, y, loss
+        The examples whose loss it is, as in ``fit``. Host arrays go to where θ lies.
+    path
+        Three θ's or more, of this model.
+    reach
+        How far the grid goes to each side, in units of |θ|: by default 1, or a quarter further than the path.
+    points
+        The grid is that large each way.
+    seed
+        Of the random directions.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For bad input; for a path of fewer than three points, or one that does not leave θ.
+    """
+    at_least_one("points", points)
+    loss = chosen_loss(model, loss, y)
+    if not theta:
+        raise ValueError("a model without parameters has no landscape")
+    target = device_of(theta[0])
+    check_home(x, target)
+    dtype = to_numpy(theta[0][:1]).dtype.name
+    examples = Examples.on(target, model, loss, x, y, dtype=dtype)
+    middle = _host(model, theta)
+    length = _length(middle) or 1.0
+    walked = shares = None
+    if path is None:
+        first, second = (_filter_normalised(middle, seed, i) for i in range(2))
+    else:
+        steps = [_flat(_host(model, point)) - _flat(middle) for point in path]
+        one, two, shares = _principal(np.asarray(steps))
+        walked = np.stack([np.asarray(steps) @ one, np.asarray(steps) @ two], axis=1) / length
+        first, second = (_shaped(length * d, middle) for d in (one, two))
+    if reach is None:
+        reach = 1.0 if walked is None else 1.25 * float(np.max(np.abs(walked)))
+    side = np.linspace(-1.0, 1.0, points) * positive("reach", reach)
+    values = np.empty((points, points))
+    for i, b in enumerate(side):
+        row: list[Array] = []
+        for a in side:
+            point = {name: (p + a * first[name] + b * second[name]).astype(dtype) for name, p in middle.items()}
+            z = model.predict(on_device(model.layout, point, target), examples.x, buffers)
+            row.append(loss.forward(z, examples.t)[0])
+        values[i] = [float(to_numpy(value)) for value in row]
+    return Landscape(side, side.copy(), values, walked, shares)
+
+
+def _host(model: MLP, theta: Theta) -> Vectors:
+    return {name: np.asarray(to_numpy(p), dtype=np.float64) for name, p in model.parameters(theta).items()}
+
+
+def _flat(vectors: Vectors) -> np.ndarray:
+    return np.concatenate([p.reshape(-1) for p in vectors.values()])
+
+
+def _shaped(vector: np.ndarray, like: Vectors) -> Vectors:
+    found: Vectors = {}
+    start = 0
+    for name, p in like.items():
+        found[name] = vector[start : start + p.size].reshape(p.shape)
+        start += p.size
+    return found
+
+
+def _length(vectors: Vectors) -> float:
+    return float(np.sqrt(sum(np.sum(p * p) for p in vectors.values())))
+
+
+def _filter_normalised(theta: Vectors, seed: int, number: int) -> Vectors:
+    """A random direction in which each unit's weights, a column of W, have the length that they have in θ."""
+    found: Vectors = {}
+    for name, p in theta.items():
+        if p.ndim < 2:
+            found[name] = np.zeros_like(p)
+            continue
+        d = Bits(seed, f"direction {number} of {name}").normal(p.size).reshape(p.shape)
+        found[name] = d / np.sqrt(np.sum(d * d, axis=0)) * np.sqrt(np.sum(p * p, axis=0))
+    return found
+
+
+def _principal(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
+    """The two orthonormal directions in which steps from one point go furthest, and each one's share of Σ |step|²."""
+    if len(steps) < 3:
+        raise ValueError(f"a path spans a plane from three points on, got {len(steps)}")
+    _, sizes, directions = np.linalg.svd(steps, full_matrices=False)
+    total = float(np.sum(sizes * sizes))
+    if total == 0:
+        raise ValueError("the path never leaves theta: give the points of a walk, such as one after each epoch")
+    signs = np.where(np.sum(directions[:2], axis=1) < 0, -1.0, 1.0)  # the same picture whatever sign the library chose
+    one, two = directions[:2] * signs[:, None]
+    return one, two, (float(sizes[0] ** 2) / total, float(sizes[1] ** 2) / total)

@@ -1,0 +1,87 @@
+"""The layers of a model, each in a shell that looks at what goes through it, forward and back.
+
+The shells stand in the place of the innermost layers, so that chains, residual paths and everything else that is made
+of layers compute as ever: no formula is written twice. What is measured are 0-d arrays on the device.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from dlarray.array import Array, array_namespace
+from dlarray.diagnostics.formulas import norm, share, spread
+from dlarray.diagnostics.nature import nature
+from dlarray.layer import Activation, Layer
+from dlarray.layers import Chain
+
+__all__ = ["Watched", "watch"]
+
+SATURATED = 0.05
+"""A slope below this part of the steepest one counts as none: |z| > 4.4 of a sigmoid, |z| > 2.2 of tanh. Twenty times
+as many steps would be needed there as in the middle."""
+
+
+class Watched(Layer):
+    """A layer and what was seen of it: ``seen`` holds 0-d arrays by name once forward and backward have run."""
+
+    abstract = True
+
+    def __init__(self, name: str, layer: Layer) -> None:
+        self.name = name
+        self.layer = layer
+        self.integers = layer.integers  # pyright: ignore[reportAttributeAccessIssue] - of this layer, not of the class
+        self.nature = nature(layer) if isinstance(layer, Activation) else None
+        self.outputs = 0
+        self.seen: dict[str, Array] = {}
+        self.spread: list[Array] = []
+
+    @property
+    def random(self) -> bool:
+        return self.layer.random
+
+    @property
+    def least_examples(self) -> int:
+        return self.layer.least_examples
+
+    def width(self, inputs: int) -> int:
+        return self.layer.width(inputs)
+
+    def forward(self, x: Array, **p: Array) -> tuple[Array, Any]:
+        y, saved = self.layer.forward(x, **p)
+        self.outputs = int(y.shape[-1])
+        self.spread = spread(y)
+        self.seen["zeros"] = share(y == 0, y)
+        if self.nature is not None and self.nature.flat:
+            xp = array_namespace(y)
+            slope = xp.abs(self.layer.backward(saved, xp.ones_like(y), **p))
+            if self.nature.flat == 1:
+                self.seen["dead"] = share(xp.all(slope == 0, axis=0), y)
+            else:
+                self.seen["saturated"] = share(slope < SATURATED * self.nature.steepest, y)
+        return y, saved
+
+    def pullback(self, saved: Any, dy: Array, /, **p: Array) -> tuple[Array, dict[str, Array]]:
+        dx, dp = self.layer.pullback(saved, dy, **p)
+        self.seen["gradient"], self.seen["before"] = norm(dy), norm(dx)
+        return dx, dp
+
+    def gradient(self, saved: Any, dy: Array, /) -> dict[str, Array]:
+        self.seen["gradient"] = norm(dy)
+        return self.layer.gradient(saved, dy)
+
+
+def watch(chain: Chain, before: str = "") -> tuple[Chain, list[Watched]]:
+    """The same chain with each innermost layer in a shell, and the shells in the order of the forward feed."""
+    inside: list[Layer] = []
+    shells: list[Watched] = []
+    for i, f in enumerate(chain.layers):
+        name = f"{before}{i}"
+        if isinstance(f, Chain):
+            layer, found = watch(f, f"{name}.")
+        else:
+            layer = Watched(name, f)
+            found = [layer]
+        inside.append(layer)
+        shells += found
+    return replace(chain, layers=inside), shells

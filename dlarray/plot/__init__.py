@@ -1,0 +1,43 @@
+"""Pictures. Needs matplotlib: ``pip install "dlarray[plot]"``. Functions draw on the Axes given and return it.
+
+Colours are those of Okabe and Ito, which people see apart whatever their colour vision: where signs are told by colour,
+blue is positive and orange negative. Nothing is shown or saved before it is asked for: ``plot.save(ax.figure, path)``.
+"""
+
+from dlarray.plot.answers import confusion, confusion_shares, misread
+from dlarray.plot.canvas import BLUE, GREY, ORANGE, PALETTE, pyplot, save
+from dlarray.plot.curves import learning_curves, metric_curves
+from dlarray.plot.diagram import network
+from dlarray.plot.functions import activation, activations
+from dlarray.plot.health import activation_spread, diagnosis, gradient_flow, unit_shares, update_ratios
+from dlarray.plot.matrices import weight_histograms, weights
+from dlarray.plot.regions import decision_boundary
+from dlarray.plot.report import training_report
+from dlarray.plot.surface import loss_landscape
+
+__all__ = [
+    "BLUE",
+    "GREY",
+    "ORANGE",
+    "PALETTE",
+    "activation",
+    "activation_spread",
+    "activations",
+    "confusion",
+    "confusion_shares",
+    "decision_boundary",
+    "diagnosis",
+    "gradient_flow",
+    "learning_curves",
+    "loss_landscape",
+    "metric_curves",
+    "misread",
+    "network",
+    "pyplot",
+    "save",
+    "training_report",
+    "unit_shares",
+    "update_ratios",
+    "weight_histograms",
+    "weights",
+]

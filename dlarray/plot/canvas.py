@@ -1,0 +1,44 @@
+"""What all pictures share: matplotlib where it is there, new Axes, and the colours."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Any
+
+__all__ = ["PALETTE", "diverging", "new_axes", "pyplot", "save"]
+
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"
+
+PALETTE = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+"""Okabe and Ito 2008, the darkest first: for things that are told apart by colour."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+"""As many marks beside the colours, for a picture that is printed without any."""
+
+
+def pyplot() -> Any:
+    """matplotlib.pyplot. Raises ImportError with the remedy where it is not installed."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError('pictures are drawn by matplotlib: pip install "dlarray[plot]"') from error
+    return plt
+
+
+def new_axes(width: float = 6.0, height: float = 4.0) -> Any:
+    """The Axes of a new figure of that many inches: as wide as a page of text."""
+    return pyplot().subplots(figsize=(width, height), layout="constrained")[1]
+
+
+def diverging() -> Any:
+    """A colour map for numbers with a sign: negative orange, 0 white, positive blue."""
+    pyplot()
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("orange to blue", [ORANGE, "#FFFFFF", BLUE])
+
+
+def save(figure: Any, path: str | PathLike[str]) -> None:
+    """Write a figure to a file, by its ending, and let go of it."""
+    figure.savefig(path, dpi=120)
+    pyplot().close(figure)

@@ -1,0 +1,74 @@
+"""How training went: the loss and the metrics, step by step and epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dlarray.check import did_you_mean
+from dlarray.plot.canvas import BLUE, MARKERS, ORANGE, PALETTE, new_axes
+from dlarray.training import History
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["learning_curves", "metric_curves"]
+
+
+def learning_curves(history: History, ax: Axes | None = None) -> Axes:
+    """The loss by step, thin, and by epoch; with the validation loss where there is one. On a log axis where it can be.
+
+    Raises ValueError for a history of no epochs, such as that of a model from a file.
+    """
+    _check(history)
+    axes: Any = ax or new_axes()
+    steps = np.arange(1, len(history.steps) + 1)
+    per_epoch = len(steps) / max(1, len(history.epochs))
+    ends = per_epoch * np.arange(1, len(history.epochs) + 1)
+    axes.plot(steps, history.steps, color=BLUE, alpha=0.25, linewidth=0.6, label="training, each step")
+    axes.plot(ends, history["loss"], color=BLUE, linewidth=2, label="training, mean of an epoch")
+    if "validation_loss" in history.names:
+        axes.plot(ends, history["validation_loss"], color=ORANGE, linewidth=2, linestyle="--", label="validation")
+    if all(value > 0 for name in history.names if name.endswith("loss") for value in history.steps + history[name]):
+        axes.set_yscale("log")
+    axes.set(xlabel="step", ylabel="loss", title="Learning curves")
+    axes.legend(frameon=False)
+    return axes
+
+
+def metric_curves(history: History, names: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
+    """The metrics by epoch: those named, or all of the history's figures but the losses.
+
+    Raises ValueError for a history of no epochs, for a name that is not in it, with the nearest, and where there is no
+    metric; TypeError for names that are one string.
+    """
+    _check(history)
+    if isinstance(names, str):
+        raise TypeError(f"names must be a list of metrics, got {names!r}; put it between brackets")
+    chosen = [name for name in history.names if not name.endswith("loss")] if names is None else list(names)
+    for name in chosen:
+        if name not in history.names:
+            known = ", ".join(history.names)
+            raise ValueError(f"no figure is named {name!r}{did_you_mean(name, history.names)}; there are {known}")
+    if not chosen:
+        raise ValueError("this history holds no metric: fit(…, metrics=[…]) measures some")
+    axes: Any = ax or new_axes()
+    epochs = np.arange(1, len(history.epochs) + 1)
+    for i, name in enumerate(chosen):
+        style = {"color": PALETTE[i % len(PALETTE)], "marker": MARKERS[i % len(MARKERS)], "markersize": 4}
+        axes.plot(epochs, history[name], linewidth=2, markevery=max(1, len(epochs) // 10), label=_words(name), **style)
+    axes.set(xlabel="epoch", ylabel=_words(chosen[0]) if len(chosen) == 1 else "metric", title="Metrics by epoch")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(frameon=False)
+    return axes
+
+
+def _check(history: History) -> None:
+    if not history.epochs:
+        raise ValueError("there is no epoch in this history: a model from a file does not bring its history along")
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

@@ -1,0 +1,100 @@
+"""The weights themselves: how they are spread, and what the first layer looks for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from dlarray.array import Array
+from dlarray.check import at_least_one
+from dlarray.device import to_numpy
+from dlarray.plot.canvas import BLUE, GREY, diverging, new_axes
+from dlarray.training import Trained
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["weight_histograms", "weights"]
+
+Parameters = Trained | Mapping[str, Array]
+"""A trained model, or parameters by name: ``model.parameters(theta)``."""
+
+
+def weight_histograms(parameters: Parameters, ax: Axes | None = None, *, bins: int = 50) -> Axes:
+    """How the weights of each layer are spread: one histogram above another, the first layer at the top.
+
+    Each is as high as its fullest bin, and has its standard deviation written beside it. Raises ValueError where there
+    is no matrix of weights, and where a weight is not finite.
+    """
+    matrices = _matrices(parameters)
+    at_least_one("bins", bins)
+    top = max(float(np.max(np.abs(W))) for W in matrices.values()) or 1.0
+    edges = np.linspace(-top, top, bins + 1)
+    axes: Any = ax or new_axes(6.0, max(2.6, 0.8 * len(matrices) + 1.2))
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    for i, W in enumerate(matrices.values()):
+        counts, _ = np.histogram(W, edges)
+        floor = len(matrices) - 1 - i
+        height = 0.85 * counts / counts.max()
+        axes.stairs(floor + height, edges, baseline=floor, fill=True, color=BLUE, alpha=0.35)
+        axes.stairs(floor + height, edges, baseline=floor, color=BLUE, linewidth=1.2)
+        axes.text(top, floor + 0.5, f"σ = {W.std():.2g}", ha="right", va="center", fontsize=9)
+    axes.set_yticks(np.arange(len(matrices))[::-1], list(matrices))
+    axes.set(xlabel="weight", ylabel="parameter", title="Weights of each layer", ylim=(-0.1, len(matrices)))
+    return axes
+
+
+def weights(
+    parameters: Parameters,
+    ax: Axes | None = None,
+    *,
+    shape: tuple[int, int] | None = None,
+    units: int = 64,
+) -> Axes:
+    """What each unit of the first layer looks for: its weights as an image, blue where it wants ink, orange where not.
+
+    ``shape`` is that of an image, (height, width), by default a square; ``units`` how many are drawn, those with the
+    longest weights. Raises ValueError where the inputs do not fill the shape.
+    """
+    name, W = next(iter(_matrices(parameters).items()))
+    side = math.isqrt(len(W))
+    height, width = shape or (side, side)
+    if height * width != len(W):
+        remedy = "give shape=(height, width)" if shape is None else "their product must be the number of inputs"
+        raise ValueError(f"{len(W)} inputs do not fill an image of {height} by {width}; {remedy}")
+    count = min(at_least_one("units", units), W.shape[1])
+    chosen = np.sort(np.argsort(-np.sum(W * W, axis=0), kind="stable")[:count])
+    columns = math.ceil(math.sqrt(count * height / width))
+    lines = -(-count // columns)
+    page = np.full((lines * (height + 1) - 1, columns * (width + 1) - 1), np.nan)
+    for i, unit in enumerate(chosen):
+        y, x = (i // columns) * (height + 1), (i % columns) * (width + 1)
+        page[y : y + height, x : x + width] = W[:, unit].reshape(height, width)
+    axes: Any = ax or new_axes(6.0, 5.2)
+    top = float(np.nanmax(np.abs(page))) or 1.0
+    image = axes.imshow(page, cmap=diverging(), vmin=-top, vmax=top, interpolation="nearest")
+    axes.figure.colorbar(image, ax=axes, label="weight", shrink=0.8)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set(
+        xlabel=f"{count} of {W.shape[1]} units, {height} by {width} inputs each", title=f"First layer's weights, {name}"
+    )
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return axes
+
+
+def _matrices(parameters: Parameters) -> dict[str, np.ndarray]:
+    named = parameters.parameters if isinstance(parameters, Trained) else parameters
+    if not isinstance(named, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        given = type(cast("Any", named)).__name__
+        raise TypeError(f"weights come from a trained model, or by name from model.parameters(theta), got {given}")
+    found = {name: np.asarray(to_numpy(p), dtype=np.float64) for name, p in named.items() if p.ndim == 2}
+    if not found:
+        raise ValueError(f"there is no matrix of weights among the parameters {list(named)}")
+    if strange := [name for name, W in found.items() if not np.all(np.isfinite(W))]:
+        raise ValueError(f"weights must be finite, {strange[0]} holds one that is infinite or NaN")
+    return found

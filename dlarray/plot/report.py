@@ -1,0 +1,53 @@
+"""One picture of a trained classifier."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dlarray.plot.answers import confusion, misread
+from dlarray.plot.canvas import pyplot
+from dlarray.plot.curves import learning_curves
+from dlarray.training import Trained
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["training_report"]
+
+
+def training_report(
+    trained: Trained, x: np.ndarray, y: np.ndarray, images: np.ndarray | None = None, title: str = ""
+) -> Figure:
+    """One picture of a trained classifier: its learning curves, its confusion matrix and the images that it misreads.
+
+    x (examples, inputs) and y (examples,) are examples that it was not trained on, host arrays; images, where given,
+    (examples, height, width), is what they look like. Raises ValueError where the model does not choose one class.
+    """
+    plt = pyplot()
+    predicted = np.asarray(trained.classify(x))
+    if predicted.ndim != 1:
+        raise ValueError(f"the report is of one class for each example, got answers of shape {predicted.shape}")
+    true = np.asarray(y).reshape(-1)
+    if trained.loss.chooses == "each":  # the hinges call no -1
+        true = (true > trained.loss.boundary).astype(int)
+    classes = max(2, trained.model.outputs)
+    matrix = np.zeros((classes, classes), dtype=int)
+    np.add.at(matrix, (true, predicted), 1)
+    wrong = np.flatnonzero(predicted != true)
+    figure = plt.figure(figsize=(12, 7.6 if images is not None else 5.4), layout="constrained")
+    parts = figure.subfigures(2 if images is not None else 1, 1, height_ratios=[3, 1] if images is not None else [1])
+    upper = parts[0] if images is not None else parts
+    left, right = upper.subplots(1, 2, width_ratios=[1.25, 1])
+    learning_curves(trained.history, left)
+    confusion(matrix, right)
+    if images is not None:
+        parts[1].suptitle(
+            f"Wrongly read: {len(wrong)} of {len(predicted)}" + (", the first 10" if len(wrong) > 10 else "")
+        )
+        row = np.atleast_1d(parts[1].subplots(1, 10))
+        misread(images[wrong], true[wrong], predicted[wrong], row)
+    if title:
+        figure.suptitle(title)
+    return figure
