@@ -27,9 +27,7 @@ def gradient_flow(diagnosis: Diagnosis, ax: Axes | None = None) -> Axes:
     axes: Any = ax or new_axes()
     last = layers[-1].gradient
     if math.isfinite(last) and last:
-        axes.axhspan(
-            VANISHING * last, EXPLODING * last, color=GREY, alpha=0.15, linewidth=0, label="healthy range"
-        )
+        axes.axhspan(VANISHING * last, EXPLODING * last, color=GREY, alpha=0.15, linewidth=0, label="healthy range")
     own = [f.weights.gradient if f.weights else math.nan for f in layers]
     _log_line(axes, [f.gradient for f in layers], color=BLUE, marker="o", label="outputs, |dL/dz|")
     _log_line(axes, own, color=ORANGE, marker="s", linestyle="--", label="weights, |dL/dW|")

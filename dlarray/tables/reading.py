@@ -10,6 +10,7 @@ from os import PathLike, strerror
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from dlarray.tables.text import settled
 from dlarray.tables.values import polars
 
 if TYPE_CHECKING:
@@ -17,13 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = ["read"]
 
-MISSING = ("", "NA", "N/A", "#N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?")
 CSV = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 PARQUET = (".parquet", ".pq")
 BETWEEN = ",;\t|"
 START = 2**16  # bytes looked at before polars is asked
 UNNAMED = "(unnamed)"  # the index that pandas writes
-NUMBER = r"^[-+]?\d+(,\d+)?([eE][-+]?\d+)?$"
 REMEDIES = {
     ".xlsx": "a spreadsheet: save it as CSV there, or polars.read_excel(…).write_parquet('table.parquet')",
     ".xls": "a spreadsheet: save it as CSV there, or polars.read_excel(…).write_parquet('table.parquet')",
@@ -41,7 +40,8 @@ def read(path: str | PathLike[str]) -> pl.DataFrame:
 
     A CSV file is UTF-8 with a line of names; commas, semicolons, tabs or bars lie between its columns, found by that
     line. Types come from all rows: numbers (with decimal commas where it is not commas that part the columns), true and
-    false, dates and times of ISO 8601, text. Nothing, NA, N/A, NaN, NULL, None and ? are missing values.
+    false, dates and times of ISO 8601, text; codes that begin with 0 stay text. Nothing, NA, N/A, NaN, NULL, None and ?
+    are missing values.
 
     Raises OSError with the path where the file cannot be read; ValueError where it is no such table, is empty, has no
     rows, a name twice or a column without one; ImportError where polars is not installed.
@@ -92,15 +92,13 @@ def _csv(path: Path) -> pl.DataFrame:
         frame = pl.read_csv(
             path,
             separator=between,
-            try_parse_dates=True,
-            infer_schema_length=None,
-            null_values=list(MISSING),
+            infer_schema=False,
             glob=False,
         )
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ValueError(f"{path} is not a table as CSV files hold them: {_told(error)}") from error
     frame = frame.rename({name: name.strip() or UNNAMED for name in frame.columns})
-    return cast("pl.DataFrame", frame.with_columns([_settled(s, between) for s in frame if s.dtype == pl.String]))
+    return cast("pl.DataFrame", frame.with_columns([settled(s, decimal_comma=between != ",") for s in frame]))
 
 
 def _checked_start(path: Path) -> str:
@@ -128,23 +126,6 @@ def _checked_start(path: Path) -> str:
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise ValueError(f"{path}: the names {', '.join(map(repr, twice))} stand twice in the first line: rename one")
     return between
-
-
-def _settled(values: pl.Series, between: str) -> pl.Series:
-    """A column of text without the spaces about it; as numbers where all of it is numbers after that."""
-    pl = polars()
-    text = values.str.strip_chars()
-    text = text.set(text.is_in(list(MISSING)), None)
-    known = text.drop_nulls()
-    if not len(known):
-        return text
-    if between != "," and bool(known.str.contains(NUMBER).all()):
-        text = text.str.replace(",", ".", literal=True)
-    read = text.cast(pl.Float64, strict=False)
-    if read.null_count() > text.null_count():
-        return text
-    whole = text.cast(pl.Int64, strict=False)
-    return whole if whole.null_count() == text.null_count() else read
 
 
 def _told(error: Exception) -> str:

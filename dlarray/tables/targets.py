@@ -148,7 +148,7 @@ class Classes(Target):
         return pl.DataFrame([told, *(pl.Series(f"p({w})", y[:, i]) for i, w in enumerate(self.words))])
 
     def figures(self, t: np.ndarray, y: np.ndarray) -> dict[str, float]:
-        shares = metrics.recall(t, y, average=None)
+        shares = np.asarray(metrics.recall(t, y, average=None))
         met = np.bincount(t, minlength=self.outputs) > 0
         return {
             "accuracy": float(metrics.accuracy(t, y)),

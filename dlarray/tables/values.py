@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["TableWarning", "UnknownColumn"]
 
 SECONDS_A_DAY = 86400.0
+DAYS = "%Y-%m-%d"
+MOMENTS = ("%+", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M")
 
 
 class TableWarning(UserWarning):
@@ -84,13 +86,10 @@ def days(values: pl.Series) -> np.ndarray:
     missing = values.null_count()
     if not values.dtype.is_temporal():
         text = values.cast(pl.String).str.strip_chars()
-        read = text.str.to_datetime("%+", strict=False, time_unit="us", time_zone="UTC")
-        for form in ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d"):
-            read = read.zip_with(
-                read.is_not_null(),
-                text.str.to_datetime(form, strict=False, time_unit="us").dt.replace_time_zone("UTC"),
-            )
-        values = read.alias(values.name)
+        values = pl.Series(values.name, [None] * len(text), dtype=pl.Datetime("us"))
+        for form in (*MOMENTS, DAYS):
+            read = text.str.to_datetime(form, strict=False, time_unit="us").dt.replace_time_zone(None)
+            values = values.zip_with(values.is_not_null(), read)
         if lost := values.null_count() - missing:
             tell(values.name, f"{_count(lost, 'value')} no date, taken as missing")
     if values.dtype == pl.Time:
