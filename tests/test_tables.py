@@ -58,6 +58,13 @@ def quietly(preprocessing: Preprocessing, frame: Any) -> np.ndarray:
         return preprocessing.transform(frame)
 
 
+def said(call: Callable[[], Any]) -> list[str]:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        call()
+    return sorted({str(w.message) for w in told})
+
+
 # Against scikit-learn
 
 
@@ -128,8 +135,8 @@ def test_dates_are_days_and_cycles() -> None:
     np.testing.assert_array_equal(p.transform(as_text), x)
     zoned = frame.with_columns(pl.col("when").dt.replace_time_zone("America/New_York"))
     np.testing.assert_array_equal(p.transform(zoned), x)  # by its own clock
-    with pytest.warns(TableWarning, match="column 'day': 1 value is no date"):
-        p.transform(as_text.with_columns(pl.Series("day", ["soon", *as_text["day"][1:]])))
+    odd = as_text.with_columns(pl.Series("day", ["soon", *as_text["day"][1:]]))
+    assert "column 'day': 1 value is no date, taken as missing" in said(lambda: p.transform(odd))
 
 
 def test_a_time_of_day_has_one_cycle() -> None:
@@ -194,15 +201,13 @@ def test_what_was_not_met_in_training_is_handled_and_counted() -> None:
     p = Preprocessing.fit(FRAME.with_columns(pl.col("whole").cast(pl.Int64)))
     words = {"size": ["xl", "xl", "xs", None], "whole": ["12", "many", None, "inf"], "count": [1.0, 2.0, 3.0, 4.0]}
     frame = FRAME.head(4).with_columns(**{name: pl.Series(v, strict=False) for name, v in words.items()})
-    with pytest.warns(TableWarning) as told:
-        x = p.transform(frame)
-    texts = sorted({str(w.message) for w in told})
-    assert texts == [
-        "column 'size': 1 missing values, and none were missing in training",
-        "column 'size': 3 values unknown to training ('xl', 'xs'), taken as none of its categories",
+    x = quietly(p, frame)
+    assert said(lambda: p.transform(frame)) == [
+        "column 'size': 1 value is missing, and none were in training",
+        "column 'size': 3 values are unknown to training ('xl', 'xs'), taken as none of its categories",
         "column 'whole': 1 value is infinite, taken as missing",
         "column 'whole': 1 value is no number, taken as missing",
-        "column 'whole': 3 missing values, and none were missing in training",
+        "column 'whole': 3 values are missing, and none were in training",
     ]
     assert np.all(np.isfinite(x))
     first = p.features.index("size=l")
@@ -225,8 +230,10 @@ def test_whole_numbers_are_the_same_categories_as_floats_and_text() -> None:
 
 def test_booleans_in_words_are_booleans() -> None:
     p = Preprocessing.fit(pl.DataFrame({"b": [True, False, True]}))
-    with pytest.warns(TableWarning, match="1 values neither true nor false"):
-        assert p.transform(pl.DataFrame({"b": ["True", " false", "perhaps"]})).tolist() == [[1], [0], [1]]
+    frame = pl.DataFrame({"b": ["True", " false", "perhaps"]})
+    assert quietly(p, frame).tolist() == [[1], [0], [1]]
+    told = said(lambda: p.transform(frame))
+    assert "column 'b': 1 value is neither true nor false, taken as missing" in told
 
 
 # As data
@@ -262,7 +269,9 @@ def test_the_task_is_told_by_the_target(values: list[Any], kind: type, why: str)
 
 def test_the_task_can_be_chosen() -> None:
     whole = pl.Series("y", [1, 2, 3, 1])
-    assert tables.choose_target(whole, "regression") == (Quantity("y", 1.75, float(np.std([1, 2, 3, 1]))), "as asked")
+    target, why = tables.choose_target(whole, "regression")
+    assert isinstance(target, Quantity)
+    assert (target.mean, target.scale, why) == (1.75, pytest.approx(np.std([1, 2, 3, 1])), "as asked")
     assert tables.choose_target(pl.Series("y", [0.5, 1.5]), "classification")[0] == Classes("y", ("0.5", "1.5"))
 
 
@@ -342,7 +351,7 @@ def test_validation_teaches_nothing() -> None:
         y=pl.when(pl.Series(apart)).then(77.5).otherwise("y"),
     )
     plain = tables.train(frame, "y", hidden=[4], epochs=1, progress=False)
-    with pytest.warns(TableWarning, match="20 values unknown to training"):
+    with pytest.warns(TableWarning, match="20 values are unknown to training"):
         other = tables.train(odd, "y", hidden=[4], epochs=1, progress=False)
     assert other.preprocessing == plain.preprocessing
     assert other.target == plain.target
@@ -386,7 +395,7 @@ def test_types_come_from_all_rows(tmp_path: Path) -> None:
     ("name", "text"),
     [
         ("t.csv", "a,b\n1.5,x\n2,y z\n"),
-        ("t.CSV", '"a" , b\r\n1.5, x\r\n2,y z\r\n'),
+        ("t.CSV", '"a", b\r\n1.5, x\r\n2,y z\r\n'),
         ("t.csv", "\ufeffa;b\n1,5;x\n2;y z\n"),
         ("t.tsv", "a\tb\n1,5\tx\n2\ty z\n"),
         ("t.txt", "a|b\n1.5|x\n2|y z\n"),
@@ -464,7 +473,7 @@ except ImportError as error: print(error)
 def flowers() -> Any:
     """Two kinds of flowers, told apart by their size; their colour says little."""
     n = 120
-    kind = rng.choice(["lily", "rose"], n, p=[0.9, 0.1])
+    kind = rng.choice(["lily", "rose"], n, p=[0.93, 0.07])
     length = np.where(kind == "rose", 3.0, 1.0) + rng.normal(scale=0.3, size=n)
     return pl.DataFrame({"length": with_gaps(list(length)), "colour": rng.choice(["red", "white"], n), "kind": kind})
 
@@ -477,7 +486,7 @@ def garden(flowers: Any) -> tables.TableModel:
 def test_a_table_is_learnt(garden: tables.TableModel, flowers: Any) -> None:
     facts = garden.facts
     assert facts["rows"] == {"training": 96, "validation": 24}
-    assert facts["figures"]["accuracy"] > facts["baseline"]["accuracy"]
+    assert facts["figures"]["log_loss"] < 0.8 * facts["baseline"]["log_loss"]
     assert facts["baseline"]["balanced_accuracy"] == 0.5
     assert "'lily' has" in facts["imbalance"]
     answers = garden.predict(flowers)

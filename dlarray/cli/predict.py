@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from errno import ENOENT
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,7 +49,7 @@ def predict(
         if output is not None and output.suffix not in {".csv", ".parquet"}:
             raise UsageError(f"predictions are written to .csv or .parquet files, got {str(output)!r}")
         if output is not None and not output.parent.is_dir():
-            raise FileNotFoundError(2, "there is no such folder", str(output.parent))
+            raise FileNotFoundError(ENOENT, "there is no such folder", str(output.parent))
         learnt = tables.load(model, device)
         frame = tables.read(table)
         answers = learnt.predict(frame)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from errno import ENOTDIR
+from os import strerror
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,7 @@ def train_table(told: Told, plan: Training, path: str, target: str | None, **opt
         names = ", ".join(frame.columns)
         raise UsageError(f"--target says which column is to be told from the others; {path} has {names}")
     file = model_file(plan.output, "model")
-    if file.parent.exists() and not file.parent.is_dir():
-        raise NotADirectoryError(20, "Not a directory", str(file.parent))
+    _check_folder(file)
     seconds = time.perf_counter() - start
     told.words(f"table:      {path}, {frame.height:,} rows, {frame.width} columns, read in {seconds:.1f} s")
     start = time.perf_counter()
@@ -93,6 +94,13 @@ def _read(path: str) -> Any:
     if not Path(path).suffix and not Path(path).exists() and (hint := did_you_mean(path, ["digits"])):
         raise UsageError(f"there is no file or data set {path!r}{hint}")
     return tables.read(path)
+
+
+def _check_folder(file: Path) -> None:
+    """Raise NotADirectoryError before the training where the model could not be saved after it."""
+    there = next(folder for folder in file.parents if folder.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(ENOTDIR, strerror(ENOTDIR), str(there))
 
 
 def _tell(told: Told, plan: Training, model: tables.TableModel, seconds: float) -> None:

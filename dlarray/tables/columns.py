@@ -10,7 +10,7 @@ import numpy as np
 
 from dlarray.check import finite, plain_numbers, positive
 from dlarray.names import classes, spelling
-from dlarray.tables.values import days, numbers, polars, tell, words
+from dlarray.tables.values import count, days, numbers, polars, tell, words
 
 if TYPE_CHECKING:
     import polars as pl
@@ -67,7 +67,7 @@ class Column(ABC):
     def say_new(self, missing: int) -> None:
         """Say that values are missing where none were in training."""
         if missing and not self.missing:
-            tell(self.name, f"{missing:,} missing values, and none were missing in training")
+            tell(self.name, f"{count(missing)} missing, and none were in training")
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Boolean(Column):
             truth = {"true": True, "false": False, "1": True, "0": False}
             read = values.str.strip_chars().str.to_lowercase().replace_strict(truth, default=None)
             if lost := read.null_count() - values.null_count():
-                tell(self.name, f"{lost:,} values neither true nor false, taken as missing")
+                tell(self.name, f"{count(lost)} neither true nor false, taken as missing")
             values = read.alias(values.name)
         x = numbers(values)
         missing = np.isnan(x)
@@ -191,7 +191,9 @@ class Category(Column):
             met = text.filter(pl.Series(unknown)).unique().sort().to_list()
             more = f" and {len(met) - 3:,} more" if len(met) > 3 else ""
             known = f"{', '.join(map(repr, met[:3]))}{more}"
-            tell(self.name, f"{unknown.sum():,} values unknown to training ({known}), taken as none of its categories")
+            tell(
+                self.name, f"{count(int(unknown.sum()))} unknown to training ({known}), taken as none of its categories"
+            )
         self.say_new(int(missing.sum()))
         x = np.zeros((len(text), len(place) + bool(self.rest)), dtype=np.float32)
         hit = ~missing & (codes < x.shape[1])

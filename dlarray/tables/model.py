@@ -55,8 +55,9 @@ class TableModel:
 
     def inputs(self, frame: pl.DataFrame) -> np.ndarray:
         """The table as the network takes it, float32 (rows, features)."""
-        known = self.preprocessing.names | {self.target.name}
-        if extra := [name for name in frame.columns if name not in known]:
+        frame = frame.drop(self.target.name, strict=False)
+        self.preprocessing.check(frame)
+        if extra := [name for name in frame.columns if name not in self.preprocessing.names]:
             told = f"columns that training did not know are not used: {', '.join(map(repr, extra))}"
             warnings.warn(told, TableWarning, stacklevel=3)
         return self.preprocessing.transform(frame)

@@ -91,17 +91,21 @@ class Preprocessing:
         ``TableWarning``, and so are columns that the model does not know. Raises ValueError that names every column
         that is not there.
         """
-        absent = [c.name for c in self.columns if c.name not in frame.columns]
-        if absent:
-            spare = [name for name in frame.columns if name not in self.names]
-            hint = f"; it has {', '.join(map(repr, spare))} instead" if spare else ""
-            raise ValueError(f"the table lacks columns of the training: {', '.join(map(repr, absent))}{hint}")
+        self.check(frame)
         x = np.empty((frame.height, len(self.features)), dtype=np.float32)
         end = 0
         for c in self.columns:
             start, end = end, end + len(c.features)
             x[:, start:end] = c.transform(frame[c.name])
         return x
+
+    def check(self, frame: pl.DataFrame) -> None:
+        """Raise ValueError that names every column of the training that the table lacks."""
+        absent = [c.name for c in self.columns if c.name not in frame.columns]
+        if absent:
+            spare = [name for name in frame.columns if name not in self.names]
+            hint = f"; it has {', '.join(map(repr, spare))} instead" if spare else ""
+            raise ValueError(f"the table lacks columns of the training: {', '.join(map(repr, absent))}{hint}")
 
     @property
     def names(self) -> set[str]:

@@ -6,6 +6,7 @@ import csv
 import gzip
 from collections import Counter
 from difflib import get_close_matches
+from errno import EISDIR, ENOENT
 from os import PathLike, strerror
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -68,11 +69,12 @@ def read(path: str | PathLike[str]) -> pl.DataFrame:
 def _check_is_there(path: Path) -> None:
     """Raise OSError with the path, and with the nearest name in its folder where it is not there."""
     if path.is_dir():
-        raise IsADirectoryError(21, strerror(21), str(path))
+        raise IsADirectoryError(EISDIR, strerror(EISDIR), str(path))
     if not path.exists():
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         near = get_close_matches(path.name, beside, n=1)
-        raise FileNotFoundError(2, f"{strerror(2)}{f', did you mean {near[0]!r}?' if near else ''}", str(path))
+        hint = f", did you mean {near[0]!r}?" if near else ""
+        raise FileNotFoundError(ENOENT, f"{strerror(ENOENT)}{hint}", str(path))
     with path.open("rb"):  # PermissionError with the path, before polars says it in its own words
         pass
 

@@ -57,11 +57,11 @@ def numbers(values: pl.Series) -> np.ndarray:
         values = values.cast(pl.String).str.strip_chars()
     read = values.cast(pl.Float64, strict=False)
     if lost := read.null_count() - values.null_count():
-        tell(values.name, f"{_count(lost, 'value')} no number, taken as missing")
+        tell(values.name, f"{count(lost)} no number, taken as missing")
     x = np.array(read.to_numpy(), dtype=np.float64)  # null is NaN; a copy, which may be written
     infinite = np.isinf(x)
     if infinite.any():
-        tell(values.name, f"{_count(int(infinite.sum()), 'value')} infinite, taken as missing")
+        tell(values.name, f"{count(int(infinite.sum()))} infinite, taken as missing")
         x[infinite] = np.nan
     return x
 
@@ -91,7 +91,7 @@ def days(values: pl.Series) -> np.ndarray:
             read = text.str.to_datetime(form, strict=False, time_unit="us").dt.replace_time_zone(None)
             values = values.zip_with(values.is_not_null(), read)
         if lost := values.null_count() - missing:
-            tell(values.name, f"{_count(lost, 'value')} no date, taken as missing")
+            tell(values.name, f"{count(lost)} no date, taken as missing")
     if values.dtype == pl.Time:
         return np.array((values.cast(pl.Int64) / (SECONDS_A_DAY * 1e9)).to_numpy(), dtype=np.float64)
     if values.dtype == pl.Datetime:
@@ -100,5 +100,6 @@ def days(values: pl.Series) -> np.ndarray:
     return np.array((seconds / SECONDS_A_DAY).to_numpy(), dtype=np.float64)
 
 
-def _count(n: int, word: str) -> str:
-    return f"{n:,} {word} is" if n == 1 else f"{n:,} {word}s are"
+def count(n: int) -> str:
+    """So many values, and the verb."""
+    return "1 value is" if n == 1 else f"{n:,} values are"
