@@ -244,7 +244,7 @@ def test_help_names_every_choice_and_default(run: CommandLine) -> None:
     plain = re.sub(r"[\s│]+", " ", text)
     for name in own(dl.Activation) + own(dl.Optimizer):
         assert re.search(rf"\b{name}\b", plain), name
-    assert "[default: 32; more for a large table]" in plain
+    assert "By default 32, for a large table more." in plain
     for default in ("30", "256", "relu", "adam"):
         assert f"[default: {default}]" in plain
 

@@ -1,4 +1,4 @@
-"""The command line on tables, as a newcomer meets it: a file to predictions in two commands, and all that is refused."""
+"""The command line on tables, as a newcomer meets it: a file to predictions in two commands, and what is refused."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_newcomer_comes_from_a_table_to_predictions_in_two_commands(tmp_path: 
         "regression of arr_delay: mean",
         " different values; --task classification overrules)",
         "constant: always 2013",
-        "16 categories, one-hot",
+        "categories, one-hot",
         "days, scaled; sin and cos of the year; sin and cos of the week; sin and cos of the day",
         "for validation, at random, seed 0",
         "saved:      model.safetensors",

@@ -472,10 +472,13 @@ except ImportError as error: print(error)
 @pytest.fixture(scope="module")
 def flowers() -> Any:
     """Two kinds of flowers, told apart by their size; their colour says little."""
-    n = 120
-    kind = rng.choice(["lily", "rose"], n, p=[0.93, 0.07])
-    length = np.where(kind == "rose", 3.0, 1.0) + rng.normal(scale=0.3, size=n)
-    return pl.DataFrame({"length": with_gaps(list(length)), "colour": rng.choice(["red", "white"], n), "kind": kind})
+    own = np.random.default_rng(1)
+    kind = np.array(["rose"] * 10 + ["lily"] * 110)
+    length = np.where(kind == "rose", 3.0, 1.0) + own.normal(scale=0.3, size=120)
+    colour = own.choice(["red", "white"], 120)
+    return pl.DataFrame(
+        {"length": [None if i % 30 == 29 else v for i, v in enumerate(length)], "colour": colour, "kind": kind}
+    )
 
 
 @pytest.fixture(scope="module")

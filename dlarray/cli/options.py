@@ -18,7 +18,7 @@ Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 DeviceName = Annotated[str | None, typer.Option("--device", help="Where: cpu, cuda, torch, jax, …; see `devices`.")]
 Model = Annotated[Path, typer.Argument(help="The model's file, from `dlarray train`.", metavar="MODEL")]
-Names = Annotated[list[str] | None, typer.Option(metavar="COLUMN")]
+Names = list[str] | None
 
 ACTIVATIONS = ", ".join(sorted(classes(Activation)))
 OPTIMIZERS = ", ".join(sorted(classes(Optimizer)))

@@ -51,13 +51,15 @@ def train(
     epochs: Annotated[int, typer.Option(help="How many times all examples are seen.")] = 30,
     batch_size: Annotated[
         int | None,
-        typer.Option(help="Examples per step; 0 for all of them, batch descent. [default: 32; more for a large table]"),
+        typer.Option(
+            help="Examples per step; 0 for all of them, batch descent. By default 32, for a large table more."
+        ),
     ] = None,
     validation: Annotated[float, typer.Option(help="The share of a table's rows that is not trained on.")] = 0.2,
     seed: Annotated[int, typer.Option(help="Of split, weights and order.")] = 0,
-    drop: Names = None,
-    keep: Names = None,
-    categorical: Names = None,
+    drop: Annotated[Names, typer.Option(metavar="COLUMN", help="Leave it out; may be given again.")] = None,
+    keep: Annotated[Names, typer.Option(metavar="COLUMN", help="Keep it though it looks like an identifier.")] = None,
+    categorical: Annotated[Names, typer.Option(metavar="COLUMN", help="Its numbers are names: one-hot.")] = None,
     max_categories: Annotated[int, typer.Option(help="The most features that a column's categories have.")] = 100,
     balanced: Annotated[bool, typer.Option("--balanced", help="Give every class the same weight.")] = False,
     device: DeviceName = None,
@@ -66,8 +68,7 @@ def train(
 ) -> None:
     """Train a network to tell one column of a table from the others, and save it with all that predicting needs.
 
-    Of a table, --drop leaves columns out, --keep keeps what looks like an identifier, and --categorical takes numbers
-    as names. `dlarray train digits` learns to read 1,797 handwritten digits and draws a picture of how it went.
+    `dlarray train digits` learns to read 1,797 handwritten digits, and draws a picture of how it went.
     """
     with telling(json, debug) as told:
         with usage():
