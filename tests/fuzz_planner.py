@@ -25,7 +25,7 @@ from dlarray.planner import compile as compile_step
 from dlarray.planner.interpreter import run, run_by_rows, validate
 from dlarray.planner.loops import Bound, Call, Executor
 from dlarray.planner.numba_executor import numba_loops
-from dlarray.planner.ufuncs import ufuncs
+from dlarray.planner.ufuncs import SMALL, ufuncs
 
 Values = list[Any]
 Choices = tuple[int, ...]
@@ -433,8 +433,8 @@ def by_rows(call: Call) -> Bound:
 
 
 EXECUTORS: dict[str, Executor] = {
-    "ufuncs": ufuncs,
-    "blocks": partial(ufuncs, block=4),
+    "ufuncs": partial(ufuncs, small=0),
+    "blocks": partial(ufuncs, block=4, small=SMALL),
     "reference": reference,
     "rows": by_rows,
 }

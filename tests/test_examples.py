@@ -103,6 +103,26 @@ def custom_backend(text: str) -> None:
     assert counts == {layers: 3 * layers - 1 for layers in range(1, 7)}
 
 
+def troubles(text: str) -> None:
+    rows = re.findall(r"^(.{20}) (.{34}) +([\d.]+)%$", text, re.M)
+    verdicts = {name.strip(): verdict.strip() for name, verdict, _ in rows}
+    assert verdicts == {
+        "ReLU, He's start": "healthy",
+        "sigmoid": "vanishing",
+        "weights too large": "exploding",
+        "biases of -10": "dying",
+        "tanh, biases of 5": "saturated",
+        "all weights equal": "equal weights",
+        "rate of 1e-7": "steps too small",
+        "rate of 10": "steps too large",
+    }
+    accuracy = {name.strip(): float(share) for name, _, share in rows}
+    assert accuracy.pop("ReLU, He's start") > 85
+    assert max(accuracy.values()) < 70
+    assert "verdict: dying" in text
+    assert "leaky or parametrised ReLU" in text
+
+
 def digits(text: str) -> None:
     assert float(re.search(r"test accuracy: ([\d.]+)", text)[1]) >= 97.5
 

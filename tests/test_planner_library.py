@@ -29,6 +29,7 @@ from dlarray.optimizers import (
 )
 from dlarray.planner import compile as compile_step
 from dlarray.planner.trees import flatten
+from dlarray.planner.ufuncs import ufuncs
 from dlarray.schedules import CosineDecay, CosineRestarts, ExponentialDecay, OneCycle, StepDecay, WarmUp
 from dlarray.training.step import Step
 
@@ -67,7 +68,7 @@ def compare(step: Step, dtype: str = "float64", rows: int = 7, weighted: bool = 
     def start() -> Any:
         return step.start(step.model.init(0, device, dtype), step.model.init_buffers(device, dtype), 0, device)
 
-    plain, planned, fast = start(), start(), compile_step(step)
+    plain, planned, fast = start(), start(), compile_step(step, partial(ufuncs, small=0) if exact else "ufuncs")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for i, batch in enumerate(batches(step, dtype, rows, weighted)):

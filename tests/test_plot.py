@@ -10,6 +10,7 @@ import pytest
 
 import dlarray as dl
 from dlarray import plot
+from tests.pictures import lines, overlapping
 from tests.process import python
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -35,10 +36,6 @@ def history(**columns: list[float]) -> dl.History:
     """Epochs of two steps each."""
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return dl.History([value for row in rows for value in (row["loss"], row["loss"])], rows)
-
-
-def lines(ax: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    return {line.get_label(): (np.asarray(line.get_xdata()), np.asarray(line.get_ydata())) for line in ax.get_lines()}
 
 
 # Learning curves
@@ -165,24 +162,6 @@ def test_the_report_tells_the_whole_story_in_words_that_can_be_read(tmp_path: Pa
     assert pixels.shape[:2] == (912, 1440)
     assert pixels.std() > 0.1  # something is drawn
     assert not plot.pyplot().get_fignums(), "the figure was not let go of"
-
-
-def overlapping(figure: Any) -> list[tuple[str, str]]:
-    """Pairs of words whose boxes lie on each other."""
-    figure.canvas.draw()
-    renderer = figure.canvas.get_renderer()
-    texts = [t for t in figure.findobj(matplotlib.text.Text) if t.get_text() and t.get_visible()]
-    texts = [t for t in texts if not t.get_text().startswith("$")]  # marks of a log axis, of which some are not drawn
-    boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in texts]
-    return [
-        (a, b)
-        for i, (a, one) in enumerate(boxes)
-        for b, other in boxes[i + 1 :]
-        if one.width
-        and other.width
-        and one.shrunk(0.9, 0.9).overlaps(other.shrunk(0.9, 0.9))
-        and one.bounds != other.bounds
-    ]
 
 
 def test_no_word_of_the_report_lies_on_another() -> None:

@@ -31,7 +31,7 @@ class ReLU(_Rectifier):
         return y, y
 
     def backward(self, y: Array, dy: Array) -> Array:
-        return array_namespace(y).sign(y) * dy  # y is never negative, so its sign is the slope
+        return array_namespace(y).astype(y > 0, dy.dtype) * dy
 
 
 @dataclass(frozen=True)

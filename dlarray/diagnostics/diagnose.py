@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from typing import Any, cast
 
 import numpy as np
 
 from dlarray.array import Array, array_namespace
+from dlarray.backend import Backend
 from dlarray.device import device_of, to_numpy
 from dlarray.diagnostics.figures import LayerFigures, ParameterFigures, Spread
 from dlarray.diagnostics.formulas import norm, share, twins
 from dlarray.diagnostics.report import Diagnosis
 from dlarray.diagnostics.verdicts import judge
-from dlarray.diagnostics.watch import Watched, watch
+from dlarray.diagnostics.watch import leaves, watch
+from dlarray.layer import Layer
 from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP
@@ -65,7 +70,7 @@ def diagnose(
     """
     if not isinstance(model, MLP):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"model must be an MLP, such as dlarray.mlp(64, 128, 10), got {type(model).__name__}")
-    parameters = model.parameters(theta)
+    model.parameters(theta)  # raises where θ is of another layout
     optimizer = make(Optimizer, optimizer)
     loss = chosen_loss(model, loss, y)
     target = device_of(theta[0]) if theta else home(x, None)
@@ -74,42 +79,57 @@ def diagnose(
     examples = Examples.on(target, model, loss, x, y, weight, dtype)
     if (least := model.chain.least_examples) > len(examples):
         raise ValueError(f"this model trains on {least} examples or more at once, got {len(examples)}")
-    chain, shells = watch(model.chain)
-    key = fold(target.asarray(key_words(seed, "masks")), 0) if chain.random else None
+    key = fold(target.asarray(key_words(seed, "masks")), 0) if model.chain.random else None
+    look = _Look(model, loss, optimizer)
+    seen = look if target.backend.writes_in_place else _compiled(look, target.backend)
     with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is found in the figures, and told in words
-        z, saved = chain.forward(examples.x, key, **parameters)
-        value, terms = loss.forward(z, examples.t, examples.weight)
-        g = chain.gradient(saved, loss.backward(terms))
-        after = _after(model, theta, g, optimizer)
-        seen = {name: _measured(p, g[name], after[name] - p) for name, p in parameters.items()}
-        moved = model.layout_of(theta).join(after)
-        value_after, _ = loss.forward(model.forward(moved, examples.x, key)[0], examples.t, examples.weight)
-        flat = [value, value_after]
-        flat += [a for shell in shells for a in (*shell.spread, *shell.seen.values())]
-        flat += [a for measured in seen.values() for a in measured.values()]
-        numbers = iter(_read(flat))
-    loss_before, loss_after = next(numbers), next(numbers)
-    raw = [
-        (shell, Spread(*(next(numbers) for _ in shell.spread)), {n: next(numbers) for n in shell.seen})
-        for shell in shells
-    ]
-    figures = {
-        name: ParameterFigures(tuple(parameters[name].shape), **{n: next(numbers) for n in measured})
-        for name, measured in seen.items()
-    }
-    layers = [_layer(shell, spread, told, figures) for shell, spread, told in raw]
-    troubles = judge(layers, len(examples), loss_before, loss_after)
+        told: Any = _read(seen((), (theta, examples.x, examples.t, examples.weight, key))[1])
+    parameters = {name: ParameterFigures(shape, **told["parameters"][name]) for name, shape in model.layout.shapes}
+    layers = [_layer(name, f, n, told["layers"][name], parameters) for name, f, n in leaves(model.chain, model.inputs)]
+    troubles = judge(layers, len(examples), told["loss"], told["loss_after"])
     judged = tuple(replace(f, verdicts=tuple(t.kind for t in troubles if f.name in t.layers)) for f in layers)
-    return Diagnosis(judged, troubles, loss_before, loss_after, len(examples), str(optimizer))
+    return Diagnosis(judged, troubles, told["loss"], told["loss_after"], len(examples), str(optimizer))
 
 
-def _after(model: MLP, theta: Theta, g: dict[str, Array], optimizer: Optimizer) -> dict[str, Array]:
-    """The parameters after the optimizer's first step, which consumes what it is given: copies."""
-    layout = model.layout_of(theta)
-    copies = [tuple(array_namespace(v).asarray(v, copy=True) for v in vectors) for vectors in (theta, layout.join(g))]
-    masks = layout.mask(model.decays, theta) if theta else ()
-    moved, _ = optimizer.move(copies[0], copies[1], optimizer.start(copies[0], masks))
-    return layout.split(moved)
+@dataclass(frozen=True)
+class _Look:
+    """All that is measured, on the device: a tree of 0-d arrays. In the form of a step, so a backend can compile it."""
+
+    model: MLP
+    loss: Loss
+    optimizer: Optimizer
+
+    def __call__(self, state: Any, batch: Any) -> tuple[Any, dict[str, Any]]:
+        theta, x, t, weight, key = batch
+        parameters = self.model.parameters(theta)
+        chain, shells = watch(self.model.chain)
+        z, saved = chain.forward(x, key, **parameters)
+        value, terms = self.loss.forward(z, t, weight)
+        g = chain.gradient(saved, self.loss.backward(terms))
+        moved = self._moved(theta, g)
+        after = self.model.parameters(moved)
+        value_after, _ = self.loss.forward(self.model.forward(moved, x, key)[0], t, weight)
+        return state, {
+            "loss": value,
+            "loss_after": value_after,
+            "layers": {shell.name: shell.seen for shell in shells},
+            "parameters": {name: _measured(p, g[name], after[name] - p) for name, p in parameters.items()},
+        }
+
+    def _moved(self, theta: Theta, g: dict[str, Array]) -> Theta:
+        """θ after the optimizer's first step, which consumes what it is given: copies."""
+        layout = self.model.layout_of(theta)
+        masks = layout.mask(self.model.decays, theta) if theta else ()
+        start, slope = (
+            tuple(array_namespace(v).asarray(v, copy=True) for v in vectors) for vectors in (theta, layout.join(g))
+        )
+        return self.optimizer.move(start, slope, self.optimizer.start(start, masks))[0]
+
+
+@lru_cache(maxsize=8)
+def _compiled(look: _Look, backend: Backend) -> Any:
+    """The look in one piece, where each operation by itself would be compiled: seconds, and once for a model."""
+    return backend.compile(look)
 
 
 def _measured(p: Array, g: Array, step: Array) -> dict[str, Array]:
@@ -118,29 +138,40 @@ def _measured(p: Array, g: Array, step: Array) -> dict[str, Array]:
     return found | ({"equal": twins(p, g)} if p.ndim == 2 else {})
 
 
-def _read(numbers: list[Array]) -> list[float]:
-    """0-d arrays as Python's floats: one transfer."""
-    return [float(number) for number in to_numpy(array_namespace(*numbers).stack(numbers))]
+def _read(tree: dict[str, Any]) -> dict[str, Any]:
+    """A tree of 0-d arrays as one of Python's floats: one transfer."""
+    arrays = list(_arrays(tree))
+    numbers = to_numpy(array_namespace(*arrays).stack(arrays))
+    return _filled(tree, (float(number) for number in numbers))
+
+
+def _arrays(tree: Any) -> Iterator[Array]:
+    if isinstance(tree, dict):
+        for branch in cast("dict[str, Any]", tree).values():
+            yield from _arrays(branch)
+    else:
+        yield tree
+
+
+def _filled(tree: Any, numbers: Iterator[float]) -> Any:
+    if isinstance(tree, dict):
+        return {name: _filled(branch, numbers) for name, branch in cast("dict[str, Any]", tree).items()}
+    return next(numbers)
 
 
 def _layer(
-    shell: Watched, spread: Spread, told: dict[str, float], parameters: dict[str, ParameterFigures]
+    name: str, f: Layer, outputs: int, told: dict[str, float], parameters: dict[str, ParameterFigures]
 ) -> LayerFigures:
-    before = told.get("before")
-    gain = before / told["gradient"] if before is not None and told["gradient"] else None
-    own = {
-        name.removeprefix(f"{shell.name}."): p
-        for name, p in parameters.items()
-        if name.rpartition(".")[0] == shell.name
-    }
+    before, gradient = told.get("before"), told["gradient"]
+    own = {own: p for whole, p in parameters.items() for head, _, own in [whole.rpartition(".")] if head == name}
     return LayerFigures(
-        name=shell.name,
-        kind=type(shell.layer).__name__,
-        outputs=shell.outputs,
-        output=spread,
+        name=name,
+        kind=type(f).__name__,
+        outputs=outputs,
+        output=Spread(**{field.name: told[field.name] for field in fields(Spread)}),
         zeros=told["zeros"],
-        gradient=told["gradient"],
-        gain=gain,
+        gradient=gradient,
+        gain=before / gradient if before is not None and gradient else None,
         dead=told.get("dead"),
         saturated=told.get("saturated"),
         parameters=own,

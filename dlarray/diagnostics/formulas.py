@@ -8,7 +8,7 @@ from dlarray.array import Array, array_namespace, device, size
 
 __all__ = ["norm", "share", "spread", "twins"]
 
-QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+QUANTILES = {"minimum": 0.0, "lower": 0.25, "median": 0.5, "upper": 0.75, "maximum": 1.0}
 
 TWINS = 1e-4
 """Columns are twins where no number differs by more than this part of the largest: well above the rounding that lets
@@ -29,17 +29,17 @@ def share(mask: Array, like: Array) -> Array:
     return xp.mean(xp.astype(mask, like.dtype))
 
 
-def spread(x: Array) -> list[Array]:
-    """Mean, standard deviation, and the quantiles 0, 1/4, 1/2, 3/4 and 1 by linear interpolation between neighbours."""
+def spread(x: Array) -> dict[str, Array]:
+    """Mean, standard deviation, and five quantiles by linear interpolation between neighbours."""
     xp = array_namespace(x)
     last = size(tuple(x.shape)) - 1
     ordered = xp.sort(xp.reshape(x, (-1,)))
-    quantiles: list[Array] = []
-    for q in QUANTILES:
+    found = {"mean": xp.mean(x), "std": xp.std(x)}
+    for name, q in QUANTILES.items():
         below = math.floor(q * last)
         part = q * last - below
-        quantiles.append((1 - part) * ordered[below] + part * ordered[min(below + 1, last)])
-    return [xp.mean(x), xp.std(x), *quantiles]
+        found[name] = (1 - part) * ordered[below] + part * ordered[min(below + 1, last)]
+    return found
 
 
 def twins(W: Array, g: Array) -> Array:
@@ -52,11 +52,23 @@ def twins(W: Array, g: Array) -> Array:
         return xp.zeros((), dtype=W.dtype, device=device(W))
     both = xp.concat([_scaled(W), _scaled(g)], axis=0)
     vector = xp.cos(xp.arange(both.shape[0], dtype=W.dtype, device=device(W)))
-    order = xp.argsort(vector @ both)
-    columns = xp.take(both, order, axis=1)
+    columns = xp.take(both, _order(vector @ both), axis=1)
     near = xp.max(xp.abs(columns[:, 1:] - columns[:, :-1]), axis=0) <= TWINS
     end = xp.zeros((1,), dtype=xp.bool, device=device(W))
     return share(xp.concat([near, end]) | xp.concat([end, near]), W)
+
+
+def _order(x: Array) -> Array:
+    """argsort of a vector in int32; argsort gives 64-bit integers even where a device has none.
+
+    Each number's rank is how many come before it; ranks joined with their places are sorted, and the places taken out.
+    """
+    xp, n = array_namespace(x), x.shape[0]
+    place = xp.arange(n, dtype=xp.int32, device=device(x))
+    other, own = xp.reshape(x, (1, n)), xp.reshape(x, (n, 1))
+    before = (other < own) | ((other == own) & (xp.reshape(place, (1, n)) < xp.reshape(place, (n, 1))))
+    rank = xp.sum(xp.astype(before, xp.int32), axis=1, dtype=xp.int32)
+    return xp.sort(rank * n + place) % n
 
 
 def _scaled(x: Array) -> Array:

@@ -21,15 +21,15 @@ from dlarray.training.data import Examples, check_home, chosen_loss
 
 __all__ = ["Landscape", "loss_landscape"]
 
-Vectors = dict[str, np.ndarray]
+_Vectors = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Landscape:
     """Host arrays: ``loss[i, j]`` is L(θ + a_j d₁ + b_i d₂); ``path`` (points, 2) holds a and b of a path's points.
 
-    a and b are in units of |θ|: d₁ and d₂ are as long as θ, where the path is projected on them as well. ``shares`` is
-    the part of the path's variance along each direction, where the directions come from a path.
+    a and b are in units of |θ|: d₁ and d₂ are as long as θ (the random ones as its weights, for they leave biases where
+    they are). ``shares`` is the part of the path's Σ |step|² along each direction, where they come from a path.
     """
 
     a: np.ndarray
@@ -111,16 +111,16 @@ def loss_landscape(
     return Landscape(side, side.copy(), values, walked, shares)
 
 
-def _host(model: MLP, theta: Theta) -> Vectors:
+def _host(model: MLP, theta: Theta) -> _Vectors:
     return {name: np.asarray(to_numpy(p), dtype=np.float64) for name, p in model.parameters(theta).items()}
 
 
-def _flat(vectors: Vectors) -> np.ndarray:
+def _flat(vectors: _Vectors) -> np.ndarray:
     return np.concatenate([p.reshape(-1) for p in vectors.values()])
 
 
-def _shaped(vector: np.ndarray, like: Vectors) -> Vectors:
-    found: Vectors = {}
+def _shaped(vector: np.ndarray, like: _Vectors) -> _Vectors:
+    found: _Vectors = {}
     start = 0
     for name, p in like.items():
         found[name] = vector[start : start + p.size].reshape(p.shape)
@@ -128,13 +128,13 @@ def _shaped(vector: np.ndarray, like: Vectors) -> Vectors:
     return found
 
 
-def _length(vectors: Vectors) -> float:
+def _length(vectors: _Vectors) -> float:
     return float(np.sqrt(sum(np.sum(p * p) for p in vectors.values())))
 
 
-def _filter_normalised(theta: Vectors, seed: int, number: int) -> Vectors:
+def _filter_normalised(theta: _Vectors, seed: int, number: int) -> _Vectors:
     """A random direction in which each unit's weights, a column of W, have the length that they have in θ."""
-    found: Vectors = {}
+    found: _Vectors = {}
     for name, p in theta.items():
         if p.ndim < 2:
             found[name] = np.zeros_like(p)

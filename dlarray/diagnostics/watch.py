@@ -15,7 +15,7 @@ from dlarray.diagnostics.nature import nature
 from dlarray.layer import Activation, Layer
 from dlarray.layers import Chain
 
-__all__ = ["Watched", "watch"]
+__all__ = ["Watched", "leaves", "watch"]
 
 SATURATED = 0.05
 """A slope below this part of the steepest one counts as none: |z| > 4.4 of a sigmoid, |z| > 2.2 of tanh. Twenty times
@@ -32,9 +32,7 @@ class Watched(Layer):
         self.layer = layer
         self.integers = layer.integers  # pyright: ignore[reportAttributeAccessIssue] - of this layer, not of the class
         self.nature = nature(layer) if isinstance(layer, Activation) else None
-        self.outputs = 0
         self.seen: dict[str, Array] = {}
-        self.spread: list[Array] = []
 
     @property
     def random(self) -> bool:
@@ -49,9 +47,7 @@ class Watched(Layer):
 
     def forward(self, x: Array, **p: Array) -> tuple[Array, Any]:
         y, saved = self.layer.forward(x, **p)
-        self.outputs = int(y.shape[-1])
-        self.spread = spread(y)
-        self.seen["zeros"] = share(y == 0, y)
+        self.seen |= spread(y) | {"zeros": share(y == 0, y)}
         if self.nature is not None and self.nature.flat:
             xp = array_namespace(y)
             slope = xp.abs(self.layer.backward(saved, xp.ones_like(y), **p))
@@ -85,3 +81,13 @@ def watch(chain: Chain, before: str = "") -> tuple[Chain, list[Watched]]:
         inside.append(layer)
         shells += found
     return replace(chain, layers=inside), shells
+
+
+def leaves(chain: Chain, inputs: int, before: str = "") -> list[tuple[str, Layer, int]]:
+    """The innermost layers in the same order, each with its name and the number of its outputs."""
+    found: list[tuple[str, Layer, int]] = []
+    widths = chain.widths(inputs)
+    for i, f in enumerate(chain.layers):
+        name = f"{before}{i}"
+        found += leaves(f, widths[i], f"{name}.") if isinstance(f, Chain) else [(name, f, widths[i + 1])]
+    return found

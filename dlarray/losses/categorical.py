@@ -115,6 +115,10 @@ class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
 
     aliases: ClassVar[tuple[str, ...]] = ("sparse_cross_entropy",)
 
+    def slopes_of_logits(self, saved: Any) -> Array:
+        log_q, t = saved
+        return array_namespace(log_q).exp(log_q) - t
+
     def _encode(self, z: Array, t: Array) -> Array:
         return one_hot(t, z.shape[1], z.dtype)
 
@@ -166,7 +170,8 @@ class KLDivergence(_Distribution):
 def one_hot(labels: Array, classes: int, dtype: Any) -> Array:
     """(n, classes): 1 at each label's class, 0 elsewhere; labels are integers, (n,)."""
     xp = array_namespace(labels)
-    return xp.astype(xp.reshape(labels, (-1, 1)) == xp.arange(classes, device=device(labels)), dtype)
+    all_classes = xp.arange(classes, dtype=xp.int32, device=device(labels))
+    return xp.astype(xp.reshape(labels, (-1, 1)) == all_classes, dtype)
 
 
 def _expectation(p: Array, x: Array) -> Array:

@@ -24,7 +24,7 @@ from dlarray.planner.node import Node
 from dlarray.planner.numba_executor import numba_loops
 from dlarray.planner.replay import Replay
 from dlarray.planner.symbols import Symbol
-from dlarray.planner.trees import builder, flatten, unflatten
+from dlarray.planner.trees import builder, flatten, reader, recogniser, unflatten
 from dlarray.planner.ufuncs import ufuncs
 
 __all__ = ["EXECUTORS", "Compiled", "PlannerWarning", "Program", "compile", "trace"]
@@ -50,39 +50,46 @@ class Program:
         """The structures of what the step is given."""
         self.graph, inputs, self.structure, outputs, self.moving = trace(step, state, batch)
         self._build = builder(self.structure)
-        same_tree = _first_part(self.structure) == self.given[0]
+        same_tree = _part(self.structure, 0) == self.given[0]
         donated = {
             i: inputs[i]
             for i in range(self.moving if same_tree else 0)
             if outputs[i].shape == inputs[i].shape and outputs[i].dtype == inputs[i].dtype
         }
         self.plan: Plan = make_plan(self.graph, outputs, donated)
+        self._in_place = same_tree and len(donated) == self.moving and all(map(self.plan.written, donated))
+        self._build_loss = builder(_part(self.structure, 1)) if self._in_place else self._build
         self._bound: Replay | None = None
+        self._is_state: Callable[[Any], bool] = _nothing
+        self._leaves_of: Callable[[Any], list[np.ndarray] | None] = _nothing
 
     def run(self, state: Sequence[np.ndarray], batch: Sequence[np.ndarray]) -> tuple[Any, Any]:
-        """One step. Writes into the state's arrays."""
+        """One step on these leaves. Writes into the state's arrays."""
         if self._bound is None or any(map(is_not, state, self._bound.leaves)):
             self._bound = Replay(self.plan, [*state, *batch], self.moving, self.executor)
-        return self._build(self._bound(batch))
+            self._is_state = recogniser(self.given[0], state)
+            self._leaves_of = reader(self.given[1], batch)
+        self._bound(batch)
+        return self._build(self._bound.outputs())
 
-    def is_ready(self, given: Any, state: Sequence[Any], batch: Sequence[Any]) -> bool:
-        """Whether these are the arrays of the step before, with a batch like the one before."""
-        if self._bound is None or given != self.given:
-            return False
-        leaves = self._bound.leaves
-        return not any(map(is_not, state, leaves)) and all(
-            type(a) is np.ndarray
-            and a.shape == b.shape
-            and a.dtype is b.dtype
-            and a.flags.c_contiguous
-            and a.flags.aligned
-            for a, b in zip(batch, leaves[self.moving :], strict=True)
-        )
+    def again(self, state: Any, batch: Any) -> tuple[Any, Any] | None:
+        """One step after another: with the arrays of the step before, and a batch like the one before; else None."""
+        if self._bound is None or not self._is_state(state) or (leaves := self._leaves_of(batch)) is None:
+            return None
+        self._bound(leaves)
+        if self._in_place:  # the state is what it was, with other numbers in it
+            return state, self._build_loss(self._bound.outputs(self.moving))
+        return self._build(self._bound.outputs())
 
 
-def _first_part(structure: Any) -> Any:
-    """What a tree, a tuple, has in its first place."""
-    return structure[2][0] if structure is not None and structure[0] is tuple and structure[2] else "none"
+def _nothing(tree: Any) -> Any:
+    return None
+
+
+def _part(structure: Any, i: int) -> Any:
+    """What a pair has in one of its places."""
+    is_pair = structure is not None and structure[0] is tuple and len(structure[2]) == 2
+    return structure[2][i] if is_pair else "none"
 
 
 def trace(step: _Step, state: Any, batch: Any) -> tuple[Graph, list[Node], Any, list[Node], int]:
@@ -118,11 +125,11 @@ class Compiled:
 
     def __call__(self, state: Any, batch: Any) -> tuple[Any, Any]:
         """The next state and the loss. Consumes the state."""
+        if self._latest is not None and (done := self._latest.again(state, batch)) is not None:
+            return done
         old: list[Any] = []
         new: list[Any] = []
         structure = (flatten(state, old), flatten(batch, new))
-        if self._latest is not None and self._latest.is_ready(structure, old, new):
-            return self._latest.run(old, new)
         signature = (structure, tuple([(a.shape, a.dtype) for a in old]), tuple([(a.shape, a.dtype) for a in new]))
         try:
             program = self.programs[signature]
@@ -134,9 +141,7 @@ class Compiled:
             return self.step(state, batch)
         self._latest = program
         arrays: list[np.ndarray] = [a if isinstance(a, np.ndarray) else np.array(a) for a in old]
-        return program.run(
-            arrays, [a if a.flags.c_contiguous else np.ascontiguousarray(a) for a in map(np.asarray, new)]
-        )
+        return program.run(arrays, [np.asarray(a) for a in new])
 
     def _first(self, signature: Any, state: Any, batch: Any) -> tuple[Any, Any]:
         """Make a program and, unless told otherwise, hold its first step against the eager one."""

@@ -14,7 +14,7 @@ from typing import Literal
 from dlarray.planner.graph import Graph
 from dlarray.planner.grouping import Unit, group, live, reaches, stored_values
 from dlarray.planner.lowering import Body, lower
-from dlarray.planner.node import Node, is_dense, root, through
+from dlarray.planner.node import LEAVES, VIEWS, Node, is_dense, root, through
 
 __all__ = ["Place", "Plan", "make_plan"]
 
@@ -77,11 +77,12 @@ def _settle_units(plan: Plan) -> None:
     plan.units = [u for u in grouping.units if u.outputs]
     floating = {n for n in nodes if n.computes and n not in grouping.of}
     wanted = {root(a) for n in nodes if not n.computes for a in n.args if through(n) is n} & floating
-    leaving = ({root(o) for o in plan.outputs} & floating) - wanted
-    for scalars in (
-        *([n] for n in wanted),
-        _ordered(leaving),
-    ):  # those that leave together: nobody reads them in memory
+    leaving = _ordered(({root(o) for o in plan.outputs} & floating) - wanted)  # nobody reads them in memory
+    last = max((u for u in plan.units if u.is_group), key=_place_in_trace, default=None)
+    if last is not None and all(n.computes or n.op in LEAVES or n.op in VIEWS for n in live(leaving)):
+        last.outputs = last.outputs + leaving  # counters: the last kernel does them besides
+        leaving = []
+    for scalars in (*([n] for n in wanted), leaving):
         if scalars:
             plan.units.append(Unit("group", (1, 1), outputs=scalars))
     producer = {n: u for u in plan.units for n in u.outputs}
@@ -89,6 +90,10 @@ def _settle_units(plan: Plan) -> None:
         if unit.is_group:
             plan.bodies[unit] = lower(unit, lambda n: n in stored)
         unit.needs = {producer[r] for r in plan.reads(unit) if r in producer}
+
+
+def _place_in_trace(unit: Unit) -> int:
+    return max(n.number for n in unit.outputs)
 
 
 def _ordered(nodes: Iterable[Node]) -> list[Node]:
@@ -117,7 +122,7 @@ def _write_into_state(plan: Plan) -> None:
 
 def _schedule(plan: Plan) -> None:
     """An order in which everything is done after what it needs; else as in the trace."""
-    left = sorted(plan.units, key=lambda u: max(n.number for n in u.outputs))
+    left = sorted(plan.units, key=_place_in_trace)
     done: set[Unit] = set()
     plan.units = []
     while left:

@@ -12,15 +12,15 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from dlarray.planner.block import Block, same_memory
 from dlarray.planner.loops import Bound, Call
 from dlarray.planner.numba_expressions import LIBRARY
 from dlarray.planner.numba_places import layout_for
-from dlarray.planner.numba_printer import source, workspace
+from dlarray.planner.numba_source import source, workspace
 
 __all__ = ["available", "cache_folder", "compiled", "module_text", "numba_loops"]
 
@@ -83,8 +83,8 @@ def module_text(function: str) -> str:
 
 
 @cache
-def compiled(function: str) -> Callable[[int], None]:
-    """The machine code of a printed function: from this process, from the disk, or made now."""
+def compiled(function: str) -> Any:
+    """Numba's dispatcher of a printed function: its machine code from this process, from the disk, or made now."""
     text = module_text(function)
     name = f"dlarray_kernel_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
     try:
@@ -130,6 +130,7 @@ def _kept(path: Path, text: str) -> Path:
 def numba_loops(call: Call) -> Bound:
     """Compile the kernel of a call where that has not been done, and bind it to the call's arrays."""
     layout = layout_for(call.kernel, call.rows, call.cols)
-    function = compiled(source(call.kernel, layout, same_memory(call)))
+    dispatcher = compiled(source(call.kernel, layout, same_memory(call)))
+    (made,) = dispatcher.overloads.values()  # called itself: the dispatcher would look for it at every call
     block = Block(call, workspace(call.kernel, layout, call.cols))
-    return Bound([(function, block)], block.move)
+    return Bound([(made.entry_point, block)], block.move)

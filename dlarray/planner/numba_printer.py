@@ -14,41 +14,35 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dlarray.planner.block import header
-from dlarray.planner.loops import AFTER, BEFORE, Kernel, Operation
+from dlarray.planner.loops import AFTER, BEFORE, Operation
 from dlarray.planner.numba_expressions import accumulate, dtype_of, expression, initial
-from dlarray.planner.numba_places import CHUNK, LANES, ROWS, Layout, Places
+from dlarray.planner.numba_places import CHUNK, LANES, ROWS, Places
 
-__all__ = ["source", "workspace"]
-
-
-def source(kernel: Kernel, layout: Layout, places: Sequence[int]) -> str:
-    """The function ``kernel(block)``.
-
-    ``places`` has for each array, inputs then outputs, the number of the first that is the same memory: its own, save
-    for an output that is written over an input.
-    """
-    return "\n".join(_Printer(kernel, layout, tuple(places)).lines()) + "\n"
+__all__ = ["Printer", "indented"]
 
 
-def workspace(kernel: Kernel, layout: Layout, cols: int) -> int:
-    """The items of 8 bytes that a kernel needs for rows that it keeps."""
-    return Places(kernel, layout, tuple(range(len(kernel.inputs) + len(kernel.outputs)))).workspace(cols)
-
-
-def _indented(lines: Sequence[str]) -> list[str]:
+def indented(lines: Sequence[str]) -> list[str]:
+    """The lines, one level further in."""
     return ["    " + line for line in lines]
 
 
-class _Printer(Places):
+class Printer(Places):
+    """The lines of one function, from a kernel, its layout and its arrays."""
+
     # The function
 
     def lines(self) -> Iterator[str]:
+        """The whole function."""
         yield "def kernel(block):"
-        yield from _indented([*self._addresses(), *self._before()])
+        yield from indented([*self._addresses(), *self._before()])
         if self.kernel.sweeps:
-            inside = [*self._row_start(), *(line for s in range(self.kernel.sweeps) for line in self._sweep(s))]
-            yield from _indented([self._rows_header(), *_indented(inside)])
-        yield from _indented([*self._after(), "return"])
+            yield from indented(self.loops())
+        yield from indented([*self._after(), "return"])
+
+    def loops(self) -> list[str]:
+        """What is done for all rows."""
+        inside = [*self._row_start(), *(line for s in range(self.kernel.sweeps) for line in self._sweep(s))]
+        return [self._rows_header(), *indented(inside)]
 
     def _addresses(self) -> Iterator[str]:
         k = self.kernel
@@ -80,7 +74,7 @@ class _Printer(Places):
                 yield f"v{n} = {self.load(f'p{self.places[n]}', '0')}"
         for v, op in self.values:
             if op.kind == "S" and op.sweep == BEFORE:
-                yield f"v{v} = {self._expression(v)}"
+                yield f"v{v} = {self.expression(v)}"
             elif op.over == "all":
                 yield f"total{v} = {self._total(op)}({initial(op)})"
                 if self.narrow and self.of(op) == "E":
@@ -90,7 +84,7 @@ class _Printer(Places):
             read = {a for v in self.hoisted for a in k.operations[v - k.first].args if a < len(k.inputs)}
             yield from (f"    v{a} = {self.read(a)}" for a in sorted(read) if k.inputs[a].kind == "R")
             for v in self.hoisted:
-                yield f"    v{v} = {self._expression(v)}"
+                yield f"    v{v} = {self.expression(v)}"
                 yield f"    {self.store(f'w{v}', 'j', f'v{v}')}"
         for o, v in enumerate(k.outputs):
             if (op := k.operation(v)) and op.over == "column":
@@ -120,14 +114,15 @@ class _Printer(Places):
         elements = [k for k, i in enumerate(self.kernel.inputs) if i.kind == "E"]
         if elements and self.narrow:
             turned = [self.store(f"w{k}", self.element(k), self.read(k)) for k in elements]
-            yield from ["for l in range(many):", *_indented(["for j in range(cols):", *_indented(turned)])]
+            yield from ["for l in range(many):", *indented(["for j in range(cols):", *indented(turned)])]
         if inputs and self.narrow:
             yield "for l in range(many):"
             yield from (f"    {self.store(f'b{k}', 'l', self.read(k))}" for k in inputs)
         elif inputs:
             yield from (f"v{k} = {self.read(k)}" for k in inputs)
 
-    def _expression(self, v: int) -> str:
+    def expression(self, v: int) -> str:
+        """What an operation computes."""
         op = self.kernel.operations[v - self.kernel.first]
         place = {"E": "start + l * cols + j" if self.narrow else "start + j", "R": "j", "S": "0"}
         place["C"] = "i + l" if self.narrow else "i"
@@ -149,7 +144,7 @@ class _Printer(Places):
                 yield from self._over_lanes(v, op, "begin", "many" if self.narrow else LANES)
         if self.narrow:
             if body:
-                yield from ["for j in range(cols):", "    for l in range(many):", *_indented(_indented(body))]
+                yield from ["for j in range(cols):", "    for l in range(many):", *indented(indented(body))]
             for v, a in self.elements(s):
                 back = self.store(f"p{a}", "l * cols + j", self.load(f"w{v}", self.element(v)), f"q{a}")
                 yield from ["for l in range(many):", "    for j in range(cols):", f"        {back}"]
@@ -158,7 +153,7 @@ class _Printer(Places):
             for v, op in of_inputs:  # before an output is written in its input's place
                 yield from self._in_sixteen_lanes(v, op)
             if body:
-                yield from ["for j in range(width):", *_indented(body)]
+                yield from ["for j in range(width):", *indented(body)]
             for v, op in lanes:
                 if (v, op) not in of_inputs:
                     yield from self._in_sixteen_lanes(v, op)
@@ -171,8 +166,8 @@ class _Printer(Places):
         step = [f"v{argument} = {read}", *self._accumulated(v, op)]
         yield f"full = width // {LANES} * {LANES}"
         yield f"for first in range(0, full, {LANES}):"
-        yield from _indented([f"for l in range({LANES}):", *_indented(["j = first + l", *step])])
-        yield from ["for j in range(full, width):", *_indented(["l = j - full", *step])]
+        yield from indented([f"for l in range({LANES}):", *indented(["j = first + l", *step])])
+        yield from ["for j in range(full, width):", *indented(["l = j - full", *step])]
         if op.over == "row":
             yield f"v{v} = np.{op.dtype}({initial(op)})"
         yield from self._over_lanes(v, op, f"v{v}" if op.over == "row" else f"total{v}", LANES)
@@ -196,12 +191,12 @@ class _Printer(Places):
             read = {a for _, op in done + sums for a in op.args if self.kernel.kind(a) == "C"} - made
             lines += [f"v{a} = {self.load(f'b{a}', 'l')}" for a in sorted(read)]
         for v, _ in done:
-            lines.append(f"v{v} = {self._expression(v)}")
+            lines.append(f"v{v} = {self.expression(v)}")
             if self.narrow:
                 lines.append(self.store(f"b{v}", "l", f"v{v}"))
         lines += [f"total{v} = {accumulate(op, f'total{v}', f'v{op.args[0]}')}" for v, op in sums]
         if lines and self.narrow:
-            yield from ["for l in range(many):", *_indented(lines)]
+            yield from ["for l in range(many):", *indented(lines)]
         else:
             yield from lines
         yield from self._column_outputs([v for v, _ in done])
@@ -241,7 +236,7 @@ class _Printer(Places):
                 if self.narrow or op.over == "column":
                     stores += self._accumulated(v, op)
                 continue
-            lines.append(f"v{v} = {self._expression(v)}")
+            lines.append(f"v{v} = {self.expression(v)}")
             if v in self.reduced(s) or (op.sweep == s and v in self.kept_rows):
                 stores.append(self.store(f"w{v}", self.element(v), f"v{v}"))
             if not self.narrow:
@@ -266,11 +261,11 @@ class _Printer(Places):
             elif op.over == "column" and self.narrow:
                 yield "for j in range(cols):"
                 yield f"    v{v} = np.{op.dtype}({initial(op)})"
-                yield from _indented([f"for l in range({ROWS}):", f"    lane = {self.load(f'w{v}', self.element(v))}"])
+                yield from indented([f"for l in range({ROWS}):", f"    lane = {self.load(f'w{v}', self.element(v))}"])
                 yield f"        v{v} = {accumulate(op, f'v{v}', 'lane')}"
                 yield f"    {self.store(f'p{self.output(v)}', 'j', f'v{v}')}"
             elif op.sweep == AFTER:
-                yield f"v{v} = {self._expression(v)}"
+                yield f"v{v} = {self.expression(v)}"
         for o, v in enumerate(k.outputs):
             if k.kind(v) == "S":
                 yield self.store(f"p{self.array(o)}", "0", f"v{v}")

@@ -1,8 +1,8 @@
 """Replay: a plan bound to arrays is a flat list of calls, done again at every step.
 
 The state's arrays are the caller's own and are bound where they lie; when other arrays come, the plan is bound anew.
-The batch lies elsewhere at every step: products and eager calls are told where, and what kernels read is copied to a
-fixed place, unless the executor can be told too.
+The batch lies elsewhere at every step: products and eager calls are told where. What kernels read is copied to a fixed
+place, unless the executor can be told too, and so is what is so small that a copy costs less than telling everyone.
 """
 
 from __future__ import annotations
@@ -15,24 +15,27 @@ import numpy as np
 from dlarray.planner.loops import Bound, Call, Executor
 from dlarray.planner.memory import Plan
 from dlarray.planner.node import LEAVES, VIEWS, Form, Node, root, view_of
+from dlarray.planner.sequence import Moving, Step, in_sequence
 
 __all__ = ["Replay"]
 
 ALIGNMENT = 64
 """Bytes on a multiple of which buffers start: a line of the cache, and the widest vectors."""
 
-_Step = tuple[Callable[..., Any], Sequence[Any]]
+STAGED = 16_384
+"""The largest leaf of a batch, in bytes, that is copied to a fixed place at every step."""
 
 
 class Replay:
     """A plan bound to the leaves of one state.
 
-    ``leaves`` are all inputs of the step; from ``moving`` on they are the batch's.
+    ``leaves`` are all inputs of the step; from ``moving`` on they are the batch's. ``results`` are the arrays of the
+    outputs, each with whether it is the caller's own.
     """
 
     def __init__(self, plan: Plan, leaves: Sequence[Any], moving: int, executor: Executor) -> None:
         self.plan = plan
-        self.leaves: list[np.ndarray] = list(leaves)
+        self.leaves: list[np.ndarray] = [*leaves[:moving], *map(_in_rows, leaves[moving:])]
         self._moving = moving
         self._executor = executor
         self._buffers = [_aligned(n) for n in plan.buffers]
@@ -40,28 +43,34 @@ class Replay:
         self._arrays: dict[Node, np.ndarray] = {}
         self._staged: dict[int, np.ndarray] = {}
         self._patches: dict[int, list[Callable[[np.ndarray], None]]] = {}
-        self._first: list[_Step] = []
-        self._steps: list[_Step] = []
-        self._results = self._bind_outputs()
+        first: list[Step] = []
+        self.steps: list[Step] = []
+        """What is done at each step, but for copies of the batch."""
+        self.results, last = self._bind_outputs(first)
         for unit in plan.units:
             bind = {"group": self._bind_kernel, "concat": self._bind_concat}.get(unit.op, self._bind_library)
             bind(unit)
-        self._steps += self._last
+        self.steps = [*first, *self.steps, *last]
+        self._run = in_sequence(self.steps)
+        self._told = [(i - moving, i, patches) for i, patches in self._patches.items()]
+        self._copied = [(i - moving, copy) for i, copy in self._staged.items()]
 
-    def __call__(self, batch: Sequence[np.ndarray]) -> list[Any]:
-        """One step on these leaves of the batch: the arrays and numbers of its outputs."""
-        for i, array in enumerate(batch, self._moving):
-            if self.leaves[i] is not array:
-                self.leaves[i] = array
-                for patch in self._patches.get(i, ()):
-                    patch(array)
-        for i, copy in self._staged.items():
-            np.copyto(copy, self.leaves[i])
-        for function, args in self._first:
-            function(*args)
-        for function, args in self._steps:
-            function(*args)
-        return [a if given else a[()] if a.ndim == 0 else a.copy() for a, given in self._results]
+    def __call__(self, batch: Sequence[np.ndarray]) -> None:
+        """One step on these leaves of the batch. What comes out lies in the arrays of ``results``."""
+        for i, leaf, patches in self._told:
+            array = batch[i]
+            if self.leaves[leaf] is not array:
+                self.leaves[leaf] = array
+                rows = _in_rows(array)
+                for patch in patches:
+                    patch(rows)
+        for i, copy in self._copied:
+            np.copyto(copy, batch[i])
+        self._run()
+
+    def outputs(self, start: int = 0) -> list[Any]:
+        """The arrays and numbers of the outputs from one on: the caller's own, or new ones."""
+        return [a if given else a[()] if a.ndim == 0 else a.copy() for a, given in self.results[start:]]
 
     # Where values lie
 
@@ -96,8 +105,9 @@ class Replay:
         return np.full(node.shape, node.attribute, node.dtype)
 
     def _is_moving(self, node: Node) -> bool:
+        """Whether a value lies in a leaf of the batch that is read where it lies."""
         base = root(node)
-        return base.op == "input" and base.attribute >= self._moving
+        return base.op == "input" and base.attribute >= self._moving and base.nbytes > STAGED
 
     def _array_now(self, node: Node) -> np.ndarray:
         """The memory of a value in this step: what belongs to the batch lies elsewhere in the next."""
@@ -126,12 +136,13 @@ class Replay:
             for i, node in moving.items():
                 patch = _Move(bound.move, i, node, body.kernel.inputs[i].kind, body.domain)
                 self._patches.setdefault(root(node).attribute, []).append(patch)
-        self._steps += bound.steps
+        self.steps += bound.steps
 
     def _bind_library(self, unit: Any) -> None:
         """A product, which writes into its place, or an eager call, whose result is copied there."""
         node: Node = unit.outputs[0]
-        args: list[Any] = [None] * len(node.args)
+        any_moving = any(map(self._is_moving, node.args))
+        args: list[Any] = Moving([None] * len(node.args)) if any_moving else [None] * len(node.args)
         for i, operand in enumerate(node.args):
             args[i] = self._array_now(operand)
             if self._is_moving(operand):
@@ -139,9 +150,9 @@ class Replay:
         out = self.array(node)
         if node.op == "matmul":
             args.append(out)
-            self._steps.append((np.matmul, args))
+            self.steps.append((np.dot, args))  # of two matrices the same call of BLAS as matmul, half a µs sooner
         else:
-            self._steps.append((_Eager(node, out), args))
+            self.steps.append((_Eager(node, out), args))
 
     def _bind_concat(self, unit: Any) -> None:
         """Parts that are not computed in their slices are copied; constant ones once and for all."""
@@ -157,14 +168,14 @@ class Replay:
                 node.number,
                 start - part.size,
             ):
-                self._steps.append((np.copyto, (target, self.array(part))))
+                self.steps.append((np.copyto, (target, self.array(part))))
 
-    def _bind_outputs(self) -> list[tuple[np.ndarray, bool]]:
-        """The array of each output, and whether it is the caller's own: the others leave as copies.
+    def _bind_outputs(self, first: list[Step]) -> tuple[list[tuple[np.ndarray, bool]], list[Step]]:
+        """The array of each output, and whether it is the caller's own; and what is to be done last of all.
 
         What is an old value of the state, at another place or in part, is saved before the state is written.
         """
-        self._last: list[_Step] = []
+        last: list[Step] = []
         results: list[tuple[np.ndarray, bool]] = []
         for i, node in enumerate(self.plan.outputs):
             target = self.plan.donated.get(i)
@@ -172,15 +183,15 @@ class Replay:
                 results.append((self.leaves[int(target.attribute)], True))
                 continue
             source = self.array(node)
-            if root(node).op == "input" and not self._is_moving(node):
+            if root(node).op == "input" and root(node).attribute < self._moving:
                 saved = np.empty(node.shape, node.dtype)
-                self._first.append((np.copyto, (saved, source)))
+                first.append((np.copyto, (saved, source)))
                 source = saved
             if target is not None:
-                self._last.append((np.copyto, (self.leaves[int(target.attribute)], source)))
+                last.append((np.copyto, (self.leaves[int(target.attribute)], source)))
                 source = self.leaves[int(target.attribute)]
             results.append((source, target is not None))
-        return results
+        return results, last
 
 
 class _Patch:
@@ -223,6 +234,12 @@ class _Eager:
                 f"{self._function.function} gave shape {np.shape(result)}, planned was {self._out.shape}"
             )
         self._out[...] = result
+
+
+def _in_rows(array: np.ndarray) -> np.ndarray:
+    """The array, or a copy where its rows do not lie one behind the other."""
+    flags = array.flags
+    return array if flags.c_contiguous and flags.aligned else np.array(array, order="C")
 
 
 def _follow(array: np.ndarray, node: Node) -> np.ndarray:

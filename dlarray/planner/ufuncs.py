@@ -1,7 +1,8 @@
 """The executor without dependencies: a kernel as NumPy ufuncs with ``out=``, over blocks that stay in the cache.
 
 Every operation is the ufunc that the eager step would call, so results are equal to the last bit, save sums that are
-cut into several blocks. Intermediate values live in a few scratch arrays of one block's size.
+cut into several blocks or so small that a product with ones is quicker. Intermediate values live in a few scratch
+arrays of one block's size.
 """
 
 from __future__ import annotations
@@ -20,20 +21,27 @@ __all__ = ["BLOCK", "ufuncs"]
 BLOCK = 32_768
 """Elements in a block. Four times fewer or more cost some percent."""
 
+SMALL = 4096
+"""The most elements of a block whose sums are products with ones: BLAS does them at a third of a reduction's cost."""
+
+NARROW = 16
+"""Rows with fewer elements are turned into columns before they are reduced: NumPy takes as long for each as for 64."""
+
 _REDUCE: dict[str, np.ufunc] = {"sum": np.add, "max": np.maximum, "min": np.minimum}
 _Step = tuple[Callable[..., Any], Sequence[Any]]
 
 
-def ufuncs(call: Call, block: int = BLOCK) -> Bound:
-    """The steps that do what a call says."""
-    return Bound(_Blocks(call, block).steps())
+def ufuncs(call: Call, block: int = BLOCK, small: int = SMALL) -> Bound:
+    """The steps that do what a call says. With ``small=0`` all that lies in one block is equal to the last bit."""
+    return Bound(_Blocks(call, block, small).steps())
 
 
 class _Blocks:
     """The blocks of one call: of whole rows, or, where rows do not matter, of the elements in one row."""
 
-    def __init__(self, call: Call, block: int) -> None:
+    def __init__(self, call: Call, block: int, small: int) -> None:
         self.call = call
+        self.small = small
         self.kernel = call.kernel
         self.numbered: list[tuple[int, Operation]] = list(enumerate(self.kernel.operations, self.kernel.first))
         self.flat = self._can_be_flat()
@@ -48,6 +56,8 @@ class _Blocks:
         self.columns: dict[int, np.ndarray] = {}
         self.partial: dict[int, np.ndarray] = {}
         self.masks: dict[Any, tuple[np.ndarray, np.ndarray]] = {}
+        self.filled: dict[Any, np.ndarray] = {}
+        self.turned: dict[Any, np.ndarray] = {}
         self.places = self._places()
 
     def _can_be_flat(self) -> bool:
@@ -117,13 +127,13 @@ class _Blocks:
         steps: list[_Step] = []
         for v, op in self.numbered:
             if op.sweep == BEFORE:
-                self.scalars[v] = np.empty((), op.dtype)
+                self.scalars[v] = self._scalar(v, op.dtype)
                 self._emit(steps, op, self.scalars[v], [self._value(a, None) for a in op.args])
             elif op.kind == "R" and not op.over:
                 self.columns[v] = np.empty((1, self.call.cols), op.dtype)
                 self._emit(steps, op, self.columns[v], [self._value(a, None) for a in op.args])
             elif op.over == "all":
-                self.scalars[v] = np.empty((), op.dtype)
+                self.scalars[v] = self._scalar(v, op.dtype)
                 self.partial[v] = np.empty(len(self.bounds), op.dtype)
         for b in range(len(self.bounds)):
             self._block(steps, b)
@@ -131,10 +141,27 @@ class _Blocks:
             if op.over == "all" and len(self.bounds) > 1:
                 steps.append((_REDUCE[op.name].reduce, (self.partial[v], 0, None, self.scalars[v])))
             elif op.sweep == AFTER:
-                self.scalars[v] = np.empty((), op.dtype)
+                self.scalars[v] = self._scalar(v, op.dtype)
                 self._emit(steps, op, self.scalars[v], [self._value(a, None) for a in op.args])
-        steps += [(np.copyto, (self.outputs[v], self.scalars[v])) for v in self.kernel.outputs if v in self.scalars]
-        return steps
+        scalars = [(self.outputs[v], self.scalars[v]) for v in self.kernel.outputs if v in self.scalars]
+        return steps + [(np.copyto, (out, scalar)) for out, scalar in scalars if out is not scalar]
+
+    def _scalar(self, v: int, dtype: str) -> np.ndarray:
+        """Where a scalar is computed: where it is to be left, unless something is still to be read there."""
+        out = self.outputs.get(v)
+        if out is None:
+            return np.empty((), dtype)
+        when = self._phase(self.kernel.operations[v - self.kernel.first]), v
+        later = {a for w, op in self.numbered if (self._phase(op), w) > when for a in op.args}
+        read = any(i in later and np.may_share_memory(out, x) for i, x in enumerate(self.inputs))
+        return np.empty((), dtype) if read else out
+
+    @staticmethod
+    def _phase(op: Operation) -> int:
+        """Whether an operation is done before the blocks (0), in them (1) or after them (2)."""
+        if op.sweep == BEFORE or (op.kind == "R" and not op.over):
+            return 0
+        return 2 if op.sweep == AFTER else 1
 
     def _block(self, steps: list[_Step], b: int) -> None:
         deferred: list[_Step] = []
@@ -147,7 +174,7 @@ class _Blocks:
             elif op.kind in "EC":
                 out = self._value(v, b)
                 if op.over == "row":
-                    steps.append((_REDUCE[op.name].reduce, (self._value(op.args[0], b), 1, None, out, True)))
+                    steps += self._reduced(op, self._value(op.args[0], b), 1, out)
                 else:
                     self._emit(steps, op, out, [self._value(a, b) for a in op.args], b)
                 if v in self.outputs and self.places[v] is not None:
@@ -158,9 +185,21 @@ class _Blocks:
         """A column reduction's share of a block: the first fills the output, the others add to it."""
         ufunc, x, total = _REDUCE[op.name], self._value(op.args[0], b), self.outputs[v]
         if b == 0:
-            return [(ufunc.reduce, (x, 0, None, total, True))]
+            return self._reduced(op, x, 0, total)
         share = self.columns.setdefault(v, np.empty(total.shape, op.dtype))
-        return [(ufunc.reduce, (x, 0, None, share, True)), _into(ufunc, (total, share), total)]
+        return [*self._reduced(op, x, 0, share), _into(ufunc, (total, share), total)]
+
+    def _reduced(self, op: Operation, x: np.ndarray, axis: int, out: np.ndarray) -> list[_Step]:
+        """A reduction of a block's rows (axis 1) or columns (axis 0)."""
+        rows, cols = x.shape
+        reduce = _REDUCE[op.name].reduce
+        if op.name == "sum" and x.size <= self.small and x.flags.c_contiguous and out.flags.c_contiguous:
+            ones = self._filled((cols, 1) if axis else (1, rows), np.ones((), op.dtype))
+            return [(np.dot, (x, ones, out) if axis else (ones, x, out))]
+        if axis and cols < NARROW < rows:
+            turned = self.turned.setdefault((cols, rows, op.dtype), np.empty((cols, rows), op.dtype))
+            return [(np.copyto, (turned, x.T)), (reduce, (turned, 0, None, out.reshape(1, rows), True))]
+        return [(reduce, (x, axis, None, out, True))]
 
     def _value(self, v: int, b: int | None) -> np.ndarray:
         """The array of a value in a block, or outside of all blocks."""
@@ -197,8 +236,16 @@ class _Blocks:
             width = self.call.cols if op.kind == "E" and not self.flat else 1
             start = self.bounds[b][0] * width if op.kind in "EC" else 0
             count = np.arange(start, start + out.size).astype(op.dtype).reshape(out.shape)
-            steps.append((np.copyto, (out, count)))
+            if op.kind == "R":  # in memory of its own
+                np.copyto(out, count)
+            else:
+                steps.append((np.copyto, (out, count)))
         else:
+            if op.name in ("maximum", "minimum") and out.ndim:  # beside a single number they do not fill the registers
+                args = [
+                    self._filled(out.shape, x) if self._is_constant(a) else x
+                    for a, x in zip(op.args, args, strict=True)
+                ]
             steps.append(_into(getattr(np, op.name), args, out))
 
     def _where(
@@ -231,10 +278,16 @@ class _Blocks:
             known = self.masks[shape[1:], bits] = (np.empty(shape, bits), np.empty(shape, bits))
         return known[0][: shape[0]], known[1][: shape[0]]
 
+    def _filled(self, shape: tuple[int, ...], value: np.ndarray) -> np.ndarray:
+        """An array with one number everywhere, made once for each shape."""
+        return self.filled.setdefault((shape, value.dtype, value.tobytes()), np.full(shape, value))
+
+    def _is_constant(self, v: int) -> bool:
+        return 0 <= v - len(self.kernel.inputs) < len(self.kernel.constants)
+
     def _is_zero(self, v: int) -> bool:
         """Whether a value is the constant whose bits are all 0."""
-        place = v - len(self.kernel.inputs)
-        return 0 <= place < len(self.kernel.constants) and not any(self._value(v, None).tobytes())
+        return self._is_constant(v) and not any(self._value(v, None).tobytes())
 
 
 def _into(ufunc: np.ufunc, args: Sequence[np.ndarray], out: np.ndarray) -> _Step:
@@ -244,5 +297,4 @@ def _into(ufunc: np.ufunc, args: Sequence[np.ndarray], out: np.ndarray) -> _Step
     return ufunc, (*args, out)
 
 
-def _convert(out: np.ndarray, x: np.ndarray) -> None:
-    np.copyto(out, x, casting="unsafe")
+_convert = partial(np.copyto, casting="unsafe")

@@ -33,7 +33,7 @@ def gradient_flow(diagnosis: Diagnosis, ax: Axes | None = None) -> Axes:
     _log_line(axes, own, color=ORANGE, marker="s", linestyle="--", label="weights, |dL/dW|")
     axes.set(xlabel="layer", ylabel="norm of the gradient", title="Gradient flow")
     _name(axes, layers)
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(fontsize=8, framealpha=0.8, edgecolor="none")
     return axes
 
 
@@ -55,7 +55,7 @@ def activation_spread(diagnosis: Diagnosis, ax: Axes | None = None) -> Axes:
         axes.set_yscale("symlog", linthresh=min(finite))
     axes.set(xlabel="layer", ylabel="output y", title="Outputs of each layer")
     _name(axes, layers)
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(fontsize=8, framealpha=0.8, edgecolor="none")
     return axes
 
 
@@ -70,13 +70,17 @@ def unit_shares(diagnosis: Diagnosis, ax: Axes | None = None) -> Axes:
         "units with a twin": [f.weights.equal if f.weights else None for f in layers],
     }
     markers = ("X", "s", ".", "D")
-    for (label, values), colour, marker in zip(shares.items(), PALETTE, markers, strict=False):
-        drawn = [(i, 100 * share) for i, share in enumerate(values) if share is not None and math.isfinite(share)]
+    for k, ((label, values), colour, marker) in enumerate(zip(shares.items(), PALETTE, markers, strict=False)):
+        beside = 0.12 * (k - 1.5)  # so that equal shares do not hide one another
+        drawn = [
+            (i + beside, 100 * share) for i, share in enumerate(values) if share is not None and math.isfinite(share)
+        ]
         if drawn:
             axes.plot(*zip(*drawn, strict=True), marker, color=colour, markersize=6, alpha=0.85, label=label)
-    axes.set(xlabel="layer", ylabel="share (%)", title="Silent and equal units", ylim=(-4, 104))
+    axes.set(xlabel="layer", ylabel="share (%)", title="Silent and equal units", ylim=(-4, 150))
+    axes.set_yticks(range(0, 101, 20))
     _name(axes, layers)
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(fontsize=8, framealpha=0.8, edgecolor="none", loc="upper right")  # above all shares
     return axes
 
 
@@ -92,13 +96,13 @@ def update_ratios(diagnosis: Diagnosis, ax: Axes | None = None) -> Axes:
     _log_line(axes, [math.nan if v is None else v for v in values], color=BLUE, marker="o", label="|ΔW| / |W|")
     axes.set(xlabel="layer", ylabel="part of its size", title="One step of the weights")
     _name(axes, layers)
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(fontsize=8, framealpha=0.8, edgecolor="none")
     return axes
 
 
 def diagnosis(diagnosis: Diagnosis) -> Figure:
     """All four on one page, under the verdict."""
-    figure = pyplot().figure(figsize=(7.5, 6.4), layout="constrained")
+    figure = pyplot().figure(figsize=(7.5, 7.0), layout="constrained")
     (a, b), (c, d) = figure.subplots(2, 2)
     activation_spread(diagnosis, a)
     unit_shares(diagnosis, b)
@@ -121,9 +125,9 @@ def _log_line(axes: Any, values: Sequence[float], *, color: str, marker: str, la
     axes.set_yscale("log")
     drawn = [v if math.isfinite(v) and v > 0 else math.nan for v in values]
     axes.plot(range(len(values)), drawn, color=color, marker=marker, linestyle=linestyle, markersize=5, label=label)
-    nothing = [i for i, v in enumerate(values) if v == 0]
-    style = {"color": color, "markersize": 6, "markerfacecolor": "none", "clip_on": False}
-    axes.plot(nothing, [0.03] * len(nothing), marker, transform=axes.get_xaxis_transform(), **style)
+    if nothing := [i for i, v in enumerate(values) if v == 0]:
+        style = {"color": color, "markersize": 6, "markerfacecolor": "none"}
+        axes.plot(nothing, [0.03] * len(nothing), marker, transform=axes.get_xaxis_transform(), **style)
 
 
 def _name(axes: Any, layers: Sequence[LayerFigures]) -> None:

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["weight_histograms", "weights"]
 
-Parameters = Trained | Mapping[str, Array]
+_Parameters = Trained | Mapping[str, Array]
 """A trained model, or parameters by name: ``model.parameters(theta)``."""
 
 
-def weight_histograms(parameters: Parameters, ax: Axes | None = None, *, bins: int = 50) -> Axes:
+def weight_histograms(parameters: _Parameters, ax: Axes | None = None, *, bins: int = 50) -> Axes:
     """How the weights of each layer are spread: one histogram above another, the first layer at the top.
 
     Each is as high as its fullest bin, and has its standard deviation written beside it. Raises ValueError where there
@@ -48,7 +48,7 @@ def weight_histograms(parameters: Parameters, ax: Axes | None = None, *, bins: i
 
 
 def weights(
-    parameters: Parameters,
+    parameters: _Parameters,
     ax: Axes | None = None,
     *,
     shape: tuple[int, int] | None = None,
@@ -87,7 +87,7 @@ def weights(
     return axes
 
 
-def _matrices(parameters: Parameters) -> dict[str, np.ndarray]:
+def _matrices(parameters: _Parameters) -> dict[str, np.ndarray]:
     named = parameters.parameters if isinstance(parameters, Trained) else parameters
     if not isinstance(named, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         given = type(cast("Any", named)).__name__

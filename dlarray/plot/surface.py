@@ -47,7 +47,7 @@ def loss_landscape(landscape: Landscape, ax: Axes | None = None) -> Axes:
             a[0], b[0], "o", color="white", markeredgecolor="black", markersize=8, label="start", linestyle="none"
         )
     axes.plot(0, 0, "X", color="#E69F00", markeredgecolor="black", markersize=11, label="θ", linestyle="none")
-    first, second = ("a random direction, |d₁| = |θ|", "another, |d₂| = |θ|")
+    first, second = ("along a random direction, in |θ|", "along another, in |θ|")
     if landscape.shares is not None:
         first, second = (
             f"{order} principal direction of the path ({share:.0%}), in |θ|"

@@ -1,0 +1,56 @@
+"""The textbook's troubles, and how to see them: vanishing, exploding, dying, saturated, equal weights, wrong steps.
+
+Networks for handwritten digits, each with one thing wrong, beside one with nothing wrong. ``dlarray.diagnose`` looks at
+a single step of training and says what ails each; then all of them are trained, to see that it was right. The picture
+shows how the gradient comes back through each network, and where the ReLUs die.
+"""
+
+import sys
+
+import matplotlib.pyplot as plt
+
+import dlarray
+from dlarray import Adam, Constant, Dense, Normal, plot
+
+LAYERS, UNITS, EPOCHS = 8, 48, 10
+
+
+def network(activation: str, weight: dlarray.Initializer | None = None, bias: float = 0.0) -> dlarray.MLP:
+    """So many hidden layers, all alike."""
+    hidden = [f for _ in range(LAYERS) for f in (Dense(UNITS, weight, Constant(bias)), activation)]
+    return dlarray.MLP(64, [*hidden, Dense(10, weight)])
+
+
+CASES = {
+    "ReLU, He's start": (network("relu"), Adam(0.001)),
+    "sigmoid": (network("sigmoid"), Adam(0.001)),
+    "weights too large": (network("relu", Normal(0.8)), Adam(0.001)),
+    "biases of -10": (network("relu", bias=-10.0), Adam(0.001)),
+    "tanh, biases of 5": (network("tanh", bias=5.0), Adam(0.001)),
+    "all weights equal": (network("relu", Constant(0.03)), Adam(0.001)),
+    "rate of 1e-7": (network("relu"), Adam(1e-7)),
+    "rate of 10": (network("relu"), Adam(10.0)),
+}
+
+data = dlarray.datasets.digits()
+x, y = data.x_train, data.y_train
+found = {}
+print(f"{'network':20} {'verdict':34} test accuracy after {EPOCHS} epochs")
+for name, (model, optimizer) in CASES.items():
+    found[name] = dlarray.diagnose(model, model.init(), x, y, optimizer=optimizer)
+    trained = dlarray.fit(model, x, y, optimizer=optimizer, epochs=EPOCHS, metrics=[], compile=False, progress=False)
+    accuracy = trained.evaluate(data.x_test, data.y_test)["accuracy"]
+    kinds = ", ".join(trouble.kind for trouble in found[name].troubles) or found[name].verdict
+    print(f"{name:20} {kinds:34} {accuracy:6.1%}")
+
+print()
+print(found["biases of -10"])
+
+figure, axes = plt.subplots(2, 3, figsize=(11, 7), layout="constrained")
+for ax, name in zip(axes.flat, ("ReLU, He's start", "sigmoid", "weights too large"), strict=False):
+    plot.gradient_flow(found[name], ax)
+    ax.set_title(f"{name}: {found[name].verdict}")
+for ax, name in zip(axes.flat[3:], ("biases of -10", "tanh, biases of 5", "all weights equal"), strict=False):
+    plot.unit_shares(found[name], ax)
+    ax.set_title(f"{name}: {found[name].verdict}")
+plot.save(figure, sys.argv[1] if len(sys.argv) > 1 else "troubles.png")
