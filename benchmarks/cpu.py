@@ -26,7 +26,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--cases", default="S,M,L,XL", help="of S, M, L, XL, or such as 784-256-10x128; none")
     parser.add_argument("--rivals", default="all", help="all, none, or of torch,jax,sklearn,keras,thinc,tinygrad")
     parser.add_argument("--variants", action="store_true", help="each case with tanh, GELU, dropout, … besides")
-    parser.add_argument("--predict", action="store_true", help="inference at batch 1 and 4096 of S's and M's networks")
+    parser.add_argument("--predict", action="store_true", help="inference at batch 1 and 4096 of S, M and L")
     parser.add_argument("--growth", action="store_true", help="time and memory against size, and time to start")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--png", type=Path, help="draw them into this file")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,16 +18,19 @@ from dlarray.bench import CASES, Player, Problem, Products, interleave, low
 from dlarray.device import resolve
 from dlarray.losses import SparseCategoricalCrossEntropy
 from dlarray.training import Trained
+from dlarray.training.answers import PLAIN
 
-CASE_NAMES, BATCH_SIZES = ("S", "M"), (1, 4096)
+CASE_NAMES, BATCH_SIZES = ("S", "M", "L"), (1, 4096)
 OURS = {
     "the products alone": "inference.Forward",
     "dlarray": "inference.Ours",
+    "dlarray, NumPy alone": "inference.without_numba",
+    "dlarray, the function alone": "inference.Accelerated",
     "dlarray, formulas run plainly": "inference.Plain",
 }
 RIVALS = {
     "sklearn": {"scikit-learn": "inference.Sklearn"},
-    "torch": {"PyTorch": "inference.Torch"},
+    "torch": {"PyTorch": "inference.Torch", "PyTorch, torch.compile": "inference.torch_compiled"},
     "onnxruntime": {"onnxruntime": "inference.Onnx"},
 }
 
@@ -60,16 +64,39 @@ class Ours(Predictor):
         theta = model.init(0, cpu, problem.case.dtype)
         self.trained = Trained(model, theta, (), SparseCategoricalCrossEntropy(), cpu, problem.case.dtype)
 
+        for _ in range(PLAIN + 2):  # until it is compiled
+            self.trained.predict(self.x[0])
+
     def step(self, i: int) -> Any:
         return self.trained.predict(self.x[i % len(self.x)])
 
 
+def without_numba(problem: Problem) -> Player:
+    """The same as if Numba were not installed: the planner's kernels are NumPy's ufuncs."""
+    sys.modules["numba"] = None  # type: ignore[assignment] - it cannot be found from now on
+    return Ours(problem)
+
+
 class Plain(Ours):
-    """The formulas alone: the model and softmax."""
+    """The formulas alone, unchecked: the model and softmax."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.theta, self.answer = self.trained.theta, self.formulas
+
+    def formulas(self, theta: Any, x: Any) -> Any:
+        return self.trained.loss.link.predict(self.trained.model.predict(theta, x))
 
     def step(self, i: int) -> Any:
-        z = self.trained.model.predict(self.trained.theta, self.x[i % len(self.x)])
-        return self.trained.loss.link.predict(z)
+        return self.answer(self.theta, self.x[i % len(self.x)])
+
+
+class Accelerated(Plain):
+    """The formulas alone, unchecked, as the backend makes them faster."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.answer = self.trained.device.backend.accelerate(self.formulas)
 
 
 class Sklearn(Predictor):
@@ -88,17 +115,23 @@ class Sklearn(Predictor):
 class Torch(Predictor):
     """The modules in inference mode. Tensors are made beforehand."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, compiled: bool = False) -> None:
         import rivals_torch
         import torch
 
         super().__init__(problem)
-        self.model = rivals_torch.network(problem).append(torch.nn.Softmax(dim=1)).eval()
+        model = rivals_torch.network(problem).append(torch.nn.Softmax(dim=1)).eval()
+        self.model = torch.compile(model) if compiled else model
         self.x, self.mode = [torch.tensor(x) for x in self.x], torch.inference_mode
 
     def step(self, i: int) -> Any:
         with self.mode():
             return self.model(self.x[i % len(self.x)])
+
+
+def torch_compiled(problem: Problem) -> Player:
+    """The modules through torch.compile."""
+    return Torch(problem, compiled=True)
 
 
 class Onnx(Predictor):

@@ -28,10 +28,23 @@ _flat = (
     "optimizers",
     "model",
     "training",
+    "explanation",
     "diagnostics",
 )
 _of_array = ("Array", "array_namespace")  # the rest of that module is for formulas, and ``device`` is a module here
-_modules = (*_flat, "backend", "datasets", "metrics", "names", "planner", "plot", "random", "special", "tables")
+_modules = (
+    *_flat,
+    "backend",
+    "datasets",
+    "description",
+    "metrics",
+    "names",
+    "planner",
+    "plot",
+    "random",
+    "special",
+    "tables",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,8 +1,10 @@
 from dlarray import activations as activations
 from dlarray import backend as backend
 from dlarray import datasets as datasets
+from dlarray import description as description
 from dlarray import device as device
 from dlarray import diagnostics as diagnostics
+from dlarray import explanation as explanation
 from dlarray import initializers as initializers
 from dlarray import layer as layer
 from dlarray import layers as layers
@@ -25,6 +27,7 @@ from dlarray.array import Array as Array
 from dlarray.array import array_namespace as array_namespace
 from dlarray.device import *
 from dlarray.diagnostics import *
+from dlarray.explanation import *
 from dlarray.initializers import *
 from dlarray.layer import *
 from dlarray.layers import *

@@ -18,6 +18,7 @@ import numpy as np
 
 from dlarray.array import Array, root_module
 from dlarray.check import did_you_mean
+from dlarray.description import Description, Names
 
 __all__ = ["Backend", "get", "importable", "names", "of"]
 
@@ -72,6 +73,9 @@ class Backend:
     compiles: ClassVar[bool] = False
     """Whether ``fit`` compiles its step without being asked to."""
 
+    compiler: ClassVar[str] = "its library runs every operation as it is called, and there is nothing to show"
+    """What runs a step where dlarray's planner does not, in words for somebody who asks for a plan."""
+
     def move(self, x: Array, place: Any) -> Array:
         """An array of this backend on another of its devices; the same array where it lies there already."""
         return self.asarray(self.to_numpy(x), place)
@@ -84,12 +88,27 @@ class Backend:
         """The library's own complementary error function; None where it has none, and dlarray's formula serves."""
         return None
 
+    def view(self, x: Array, dtype: str) -> Array:
+        """The bits of an array read as another dtype of the same width: "int32" or "float32"."""
+        return x.view(getattr(self.namespace(), dtype))
+
     def synchronize(self, place: Any) -> None:
         """Wait until everything queued on the device is done."""
 
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
         """A faster ``step(state, batch) -> (state, loss)``; it may consume its first argument."""
         return step
+
+    def accelerate(self, function: Callable[[Any, Array], Array]) -> Callable[[Any, Array], Array]:
+        """A faster ``function(fixed, x) -> y`` that consumes nothing; ``fixed`` stays from call to call, as θ does."""
+        return function
+
+    def describe(self, step: Callable[..., Any], state: Any, batch: Any, names: Names) -> Description:
+        """The plan that ``compile`` makes of a step for such arrays. Raises ValueError where there is none to show."""
+        raise ValueError(
+            f"dlarray plans no steps of the backend {self.name}: {self.compiler}. "
+            "Plans are made for arrays of NumPy: device='cpu'"
+        )
 
     def version(self) -> str:
         """The library's version."""

@@ -20,6 +20,7 @@ import numpy as np
 from dlarray import backend as backends
 from dlarray.array import Array, is_array
 from dlarray.backend import Backend
+from dlarray.bfloat16 import use_view
 from dlarray.check import did_you_mean
 from dlarray.special import use_erfc
 
@@ -232,6 +233,8 @@ def _probe(backend: Backend, local: str) -> Device:
     if (erfc := backend.erfc()) is not None:
         for root in backend.arrays:
             use_erfc(root, erfc)
+    for root in backend.arrays:
+        use_view(root, backend.view)
     return _device(backend, backend.device_of(two))
 
 

@@ -51,6 +51,9 @@ def exact(dtype: str) -> Iterator[Kernel]:
     names = EXACT if dtype in FLOATS else TRUTH if dtype == "bool" else WHOLE
     all_ = [(name, dtype) for name in names.split()] + [(name, "bool") for name in QUESTIONS.split()]
     all_ += [("astype", to) for to in (FLOATS if dtype in FLOATS else (*FLOATS, *INTEGERS))] + [("astype", "bool")]
+    widths = {"float32": ("int32", "uint32"), "float64": ("int64", "uint64"), "int32": ("float32", "uint32")}
+    widths |= {"uint32": ("float32",), "int64": ("float64",), "uint64": ("float64", "int64"), "int16": ("uint16",)}
+    all_ += [("bits", to) for to in widths.get(dtype, ())]
     for i in range(0, len(all_), 8):
         yield together(all_[i : i + 8], dtype)
 

@@ -62,10 +62,13 @@ def names(memory: Memory) -> dict[str, Any]:
     return functions | {
         "np": np,
         "advance": advance,
+        "bits": lambda value, dtype: np.asarray(value).view(dtype)[()],
         "item": lambda base, index: base.at(index)[0],
+        "left_shift": np.left_shift,
         "load": memory.load,
         "local": local,
         "pointer": Pointer,
+        "right_shift": np.right_shift,
         "store": memory.store,
     }
 

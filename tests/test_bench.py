@@ -14,7 +14,21 @@ import numpy as np
 import pytest
 
 import dlarray
-from dlarray.bench import CASES, Case, Player, Problem, Products, Walk, bench, interleave, low, machine, table, write
+from dlarray.bench import (
+    CASES,
+    Case,
+    Player,
+    Problem,
+    Products,
+    Walk,
+    bench,
+    interleave,
+    low,
+    machine,
+    plans,
+    table,
+    write,
+)
 from tests.process import ROOT
 
 TINY = "8-6-3x5"
@@ -148,6 +162,12 @@ def test_the_command_measures(tmp_path: Path):
     done = runner.invoke(app, ["bench", "--cases", TINY, "--bursts", "1", "--seconds", "0.0001", "--json"])
     check_form(json.loads(done.stdout), TINY)
     assert "times the products" in done.stderr
+    done = runner.invoke(app, ["bench", "--cases", f"{TINY},S", "--explain"])
+    assert done.exit_code == 0
+    assert [line for line in done.output.splitlines() if " products, " in line] == [
+        f"{TINY}: {str(plans([TINY])[TINY]).splitlines()[0]}",
+        f"S: {str(plans(['S'])['S']).splitlines()[0]}",
+    ]
     done = runner.invoke(app, ["bench", "--cases", "enormous"])
     assert done.exit_code == 2
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dlarray.backend import Backend
+from dlarray.description import Description, Names
 
 __all__ = ["NumPyBackend", "backend"]
 
@@ -43,10 +44,24 @@ class NumPyBackend(Backend):
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
         from dlarray.planner import compile as plan
 
-        return plan(step, executor="numba" if find_spec("numba") else "ufuncs")
+        return plan(step, executor=_executor())
+
+    def accelerate(self, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        from dlarray.planner import accelerate
+
+        return accelerate(function, executor=_executor())
+
+    def describe(self, step: Callable[..., Any], state: Any, batch: Any, names: Names) -> Description:
+        from dlarray.planner import plan
+
+        return plan(step, state, batch).describe(names)
 
     def move(self, x: np.ndarray, place: Any) -> np.ndarray:
         return x
+
+
+def _executor() -> str:
+    return "numba" if find_spec("numba") else "ufuncs"
 
 
 backend = NumPyBackend()

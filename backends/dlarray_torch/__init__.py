@@ -21,6 +21,9 @@ class TorchBackend(Backend):
     arrays = ("torch",)
     requires = "dlarray[torch]"
     rank = 20
+    compiler = (
+        "fit(…, compile=True) has torch.compile do it, and the variable TORCH_LOGS=output_code shows what it made"
+    )
 
     def namespace(self) -> Any:
         import array_api_compat.torch as xp

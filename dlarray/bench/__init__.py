@@ -7,7 +7,7 @@ the bursts' means leaves out what other programs have disturbed. ``dlarray bench
 
 from dlarray.bench.cases import BATCHES, CASES, Case, Problem
 from dlarray.bench.machine import machine
-from dlarray.bench.measure import Runs, bench, interleave, low, table, write
+from dlarray.bench.measure import Runs, bench, interleave, low, plans, table, write
 from dlarray.bench.players import Player, Products, Walk
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "interleave",
     "low",
     "machine",
+    "plans",
     "table",
     "write",
 ]

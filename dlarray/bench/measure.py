@@ -15,8 +15,9 @@ from dlarray.bench.machine import machine
 from dlarray.bench.players import Player, Products, Walk
 from dlarray.check import at_least_one
 from dlarray.device import resolve
+from dlarray.explanation import Explanation
 
-__all__ = ["Runs", "bench", "interleave", "low", "table", "write"]
+__all__ = ["Runs", "bench", "interleave", "low", "plans", "table", "write"]
 
 LONGEST = 1000  # steps in a burst: weights that have learned all by heart have gradients too small to be computed fast
 
@@ -75,6 +76,12 @@ def bench(
             "milliseconds": {name: 1e3 * t for name, t in times.items()},
         }
     return report
+
+
+def plans(cases: Sequence[str] = ("M",), device: str | None = None) -> dict[str, Explanation]:
+    """What a step of each case does, by the case's name. Raises as ``bench`` and ``explain`` do."""
+    where = resolve(device)
+    return {name: Walk(Problem.of(Case.named(name), 1), where, keep=False).explain() for name in cases}
 
 
 def table(report: dict[str, Any]) -> str:

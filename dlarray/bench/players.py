@@ -12,6 +12,7 @@ import numpy as np
 from dlarray.array import Array
 from dlarray.bench.cases import Case, Problem
 from dlarray.device import Device, to_numpy
+from dlarray.explanation import Explanation, explain
 from dlarray.losses import SparseCategoricalCrossEntropy
 from dlarray.optimizers import Adam
 from dlarray.training import Step
@@ -130,6 +131,10 @@ class Walk(Player):
     def step(self, i: int) -> Array:
         self._state, loss = self._step(self._state, self._batches[i % len(self._batches)])
         return loss
+
+    def explain(self) -> Explanation:
+        """What the step does."""
+        return explain(self._step, self._state, self._batches[0])
 
     def wait(self, loss: Any) -> None:
         _finish(self._device, loss)

@@ -18,6 +18,8 @@ EXAMPLES = """Examples:
 
   dlarray bench --cases S,M,L --device cpu
 
+  dlarray bench --explain
+
   dlarray bench --json --output figures.json
 """
 
@@ -29,6 +31,7 @@ def measure(
     bursts: Annotated[int, typer.Option(help="How often each is measured.", min=1)] = 30,
     seconds: Annotated[float, typer.Option(help="How long each time.")] = 0.1,
     output: Annotated[Path | None, typer.Option(help="A file for the figures, JSON.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Show the plans of the steps instead.")] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -36,7 +39,7 @@ def measure(
 
     Other libraries are measured by benchmarks/cpu.py, which lies beside dlarray's source.
     """
-    from dlarray.bench import Case, bench, table, write
+    from dlarray.bench import Case, bench, plans, table, write
 
     with telling(json, debug) as told:
         names = [name.strip() for name in cases.split(",")]
@@ -44,6 +47,11 @@ def measure(
             resolve(device)
             for name in names:
                 Case.named(name)
+        if explain:
+            shown = {name: str(plan) for name, plan in plans(names, device).items()}
+            told.words("\n\n".join(f"{name}: {plan}" for name, plan in shown.items()))
+            told.result({"plans": shown})
+            return
         report = bench(names, device, bursts, seconds)
         if output:
             write(report, output)

@@ -5,10 +5,12 @@ from dlarray.optimizers.adam import *
 from dlarray.optimizers.adaptive import *
 from dlarray.optimizers.base import DecoupledDecay, FirstOrder, Optimizer, State
 from dlarray.optimizers.clipping import Clipped, clip_by_global_norm, clip_by_norm, clip_by_value
+from dlarray.optimizers.compact import Compact
 from dlarray.optimizers.descent import *
 
 __all__ = [
     "Clipped",
+    "Compact",
     "DecoupledDecay",
     "FirstOrder",
     "Optimizer",

@@ -2,13 +2,14 @@
 
     fast = compile(step)                 step(state, batch) -> (state, loss), plain array-API code
     state, loss = fast(state, batch)     the same numbers, sooner
-    print(explain(program))              for a program in fast.programs.values()
+    fast = accelerate(function)          function(fixed, x) -> y, which consumes nothing: inference
+    print(fast.describe())               what a compiled step's plan does; dlarray.explain gives names and a picture
 
 symbols and namespace run the step without numbers; graph holds what it computes; grouping and lowering make kernels of
 it, which loops defines; memory says where values lie; replay repeats the plan; ufuncs runs kernels on NumPy.
 """
 
-from dlarray.planner.compiled import Compiled, PlannerWarning, Program, compile  # noqa: A004 - the field's word
-from dlarray.planner.explain import explain
+from dlarray.planner.accelerated import Accelerated, accelerate
+from dlarray.planner.compiled import Compiled, PlannerWarning, Program, compile, plan  # noqa: A004 - the field's word
 
-__all__ = ["Compiled", "PlannerWarning", "Program", "compile", "explain"]
+__all__ = ["Accelerated", "Compiled", "PlannerWarning", "Program", "accelerate", "compile", "plan"]

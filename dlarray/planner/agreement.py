@@ -17,6 +17,8 @@ ULPS = 16
 """And of its largest number."""
 NOISE = 4
 """How much further off than the step itself under rounding a plan may be."""
+COARSE = 256
+"""How many times as hard numbers are shaken to learn which whole numbers hang on rounding: few do, and by chance."""
 
 
 def difference(
@@ -25,7 +27,8 @@ def difference(
     """What differs first between the results of two steps, in words; nothing where they agree.
 
     Each array must be equal within 16 ulp of its largest number, plus 1e-9 (float64) or 1e-3 (float32) of its largest
-    change in the step, plus 4 times its ``noise``.
+    change in the step, plus 4 times its ``noise``. Of whole numbers and truths, 4 times as many may differ as ``noise``
+    says.
     """
     a: list[Any] = []
     b: list[Any] = []
@@ -45,21 +48,23 @@ def difference(
 def rounding_noise(
     step: Callable[[Any, Any], Any], given: tuple[Any, Any], before: tuple[list[Any], list[Any]], result: Any
 ) -> list[float] | None:
-    """How far each output moves when every number that the step is given is rounded anew.
+    """How far each output moves when every number that the step is given is rounded anew, or how many numbers of it.
 
+    How many is said of whole numbers and truths, such as what a number that is rounded at random is coded as, and of a
+    rounding 256 times as coarse.
     None for a step that is no function of what it is given: two calls with the same numbers differ. Adam divides a
     gradient by its own size, so in its first steps the rounding of a gradient of 1e-7 is as large as the step: no fixed
     tolerance could tell that from a mistake.
     """
-    again, moved = (_outputs(step, given, before, shaken) for shaken in (False, True))
+    again, moved, far = (_outputs(step, given, before, shaken) for shaken in (0, 1, COARSE))
     expected: list[Any] = []
     flatten(result, expected)
     if not all(np.array_equal(x, y, equal_nan=x.dtype.kind in "fc") for x, y in zip(expected, again, strict=True)):
         return None
     with np.errstate(all="ignore"):
         return [
-            float(np.max(np.abs(x - y), initial=0)) if x.dtype.kind == "f" else 0.0
-            for x, y in zip(again, moved, strict=True)
+            float(np.max(np.abs(x - y), initial=0)) if x.dtype.kind == "f" else float(np.sum(x != z))
+            for x, y, z in zip(again, moved, far, strict=True)
         ]
 
 
@@ -70,10 +75,10 @@ def copies(arrays: Any) -> list[np.ndarray]:
     return [np.array(a, order="C") for a in leaves]
 
 
-def _outputs(step: Any, given: tuple[Any, Any], before: tuple[list[Any], list[Any]], shaken: bool) -> list[Any]:
+def _outputs(step: Any, given: tuple[Any, Any], before: tuple[list[Any], list[Any]], shaken: int) -> list[Any]:
     r = np.random.default_rng(0)
     state, batch = (
-        unflatten(structure, iter([_shaken(a, r) if shaken else a.copy() for a in arrays]))
+        unflatten(structure, iter([_shaken(a, shaken, r) for a in arrays]))
         for structure, arrays in zip(given, before, strict=True)
     )
     leaves: list[Any] = []
@@ -81,11 +86,11 @@ def _outputs(step: Any, given: tuple[Any, Any], before: tuple[list[Any], list[An
     return [np.asarray(a) for a in leaves]
 
 
-def _shaken(x: np.ndarray, r: np.random.Generator) -> np.ndarray:
-    """Every number times 1, or 1 plus or minus its type's epsilon."""
-    if x.dtype.kind != "f":
+def _shaken(x: np.ndarray, times: int, r: np.random.Generator) -> np.ndarray:
+    """A copy, every number times 1, or 1 plus or minus so many times its type's epsilon."""
+    if x.dtype.kind != "f" or not times:
         return x.copy()
-    return (x * (1 + np.finfo(x.dtype).eps * r.integers(-1, 2, x.shape).astype(x.dtype))).astype(x.dtype)
+    return (x * (1 + times * np.finfo(x.dtype).eps * r.integers(-1, 2, x.shape).astype(x.dtype))).astype(x.dtype)
 
 
 def _off(x: np.ndarray, y: np.ndarray, old: np.ndarray, noise: float) -> str:
@@ -93,7 +98,7 @@ def _off(x: np.ndarray, y: np.ndarray, old: np.ndarray, noise: float) -> str:
     if x.size == 0 or np.array_equal(x, y, equal_nan=x.dtype.kind in "fc"):
         return ""
     if x.dtype.name not in CHANGE:
-        return f"{int(np.sum(x != y))} of {x.size} numbers"
+        return f"{count} of {x.size} numbers" if (count := int(np.sum(x != y))) > noise else ""
     known = np.isfinite(x)
     if not np.array_equal(x[~known], y[~known], equal_nan=True):
         return "infinities or NaN at other places"

@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from dlarray.check import one_of
+from dlarray.description import Description, Names
 from dlarray.planner.agreement import copies, difference, rounding_noise
+from dlarray.planner.describe import describe
 from dlarray.planner.graph import Graph
 from dlarray.planner.loops import Executor
 from dlarray.planner.memory import Plan, make_plan
@@ -27,12 +29,13 @@ from dlarray.planner.symbols import Symbol
 from dlarray.planner.trees import builder, flatten, reader, recogniser, unflatten
 from dlarray.planner.ufuncs import ufuncs
 
-__all__ = ["EXECUTORS", "Compiled", "PlannerWarning", "Program", "compile", "trace"]
+__all__ = ["EXECUTORS", "Compiled", "PlannerWarning", "Program", "compile", "plan", "trace"]
 
 EXECUTORS: dict[str, Executor] = {"ufuncs": ufuncs, "numba": numba_loops}
 """What can run kernels, by name. Numba is imported when the first kernel is bound."""
 
 MANY = 64
+NAMELESS = Names()
 
 _Step = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -81,6 +84,10 @@ class Program:
             return state, self._build_loss(self._bound.outputs(self.moving))
         return self._build(self._bound.outputs())
 
+    def describe(self, names: Names = NAMELESS) -> Description:
+        """What the plan does."""
+        return describe(self.plan, self.given, self.structure, names)
+
 
 def _nothing(tree: Any) -> Any:
     return None
@@ -88,8 +95,9 @@ def _nothing(tree: Any) -> Any:
 
 def _part(structure: Any, i: int) -> Any:
     """What a pair has in one of its places."""
-    is_pair = structure is not None and structure[0] is tuple and len(structure[2]) == 2
-    return structure[2][i] if is_pair else "none"
+    if structure is None or structure[0] is not tuple or len(structure[2]) != 2:
+        return "none"
+    return structure[2][i]
 
 
 def trace(step: _Step, state: Any, batch: Any) -> tuple[Graph, list[Node], Any, list[Node], int]:
@@ -143,6 +151,15 @@ class Compiled:
         arrays: list[np.ndarray] = [a if isinstance(a, np.ndarray) else np.array(a) for a in old]
         return program.run(arrays, [np.asarray(a) for a in new])
 
+    def describe(self, names: Names = NAMELESS) -> Description:
+        """What the latest plan does. Raises ValueError where there is none."""
+        if not self.programs:
+            raise ValueError("the compiled step has met no arrays yet: run it once, or give a state and a batch")
+        planned = [program for program in self.programs.values() if program is not None]
+        if not planned:
+            raise ValueError("the step has no plan and runs eagerly; the PlannerWarning at its first call said why")
+        return planned[-1].describe(names)
+
     def _first(self, signature: Any, state: Any, batch: Any) -> tuple[Any, Any]:
         """Make a program and, unless told otherwise, hold its first step against the eager one."""
         program: Program | None = None
@@ -183,6 +200,19 @@ def compile(step: _Step, executor: str | Executor = "ufuncs", check: bool = True
     if isinstance(executor, str):
         executor = EXECUTORS[one_of("executor", executor, EXECUTORS)]
     return Compiled(step, executor, check)
+
+
+def plan(step: Callable[..., Any], state: Any, batch: Any) -> Program:
+    """The program of a step, compiled or not, for such arrays, without running it. Raises ValueError where it has none.
+
+    The arrays are looked at for their shapes and dtypes alone.
+    """
+    try:
+        return Program(step.step if isinstance(step, Compiled) else step, state, batch, ufuncs)
+    except Exception as error:
+        raise ValueError(
+            f"the step has no plan and runs eagerly, because it cannot be traced: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _can_be_bound(state: Sequence[Any], batch: Sequence[Any]) -> bool:

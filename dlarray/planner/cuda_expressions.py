@@ -80,6 +80,8 @@ def expression(op: Operation, args: Sequence[str], dtypes: Sequence[str], place:
         text = place
     elif op.name == "astype":
         text = f"{args[0]} != 0" if op.dtype == "bool" else args[0]
+    elif op.name == "bits":
+        text = f"bits<{C_TYPES[op.dtype]}>({args[0]})"
     elif given == "bool" and op.name in _BOOLEAN:
         text = _BOOLEAN[op.name].format(*args)
     elif op.name in _COMPARISONS:

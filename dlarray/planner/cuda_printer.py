@@ -48,6 +48,7 @@ PRELUDE = """
 template <class T> DEVICE T plus(T a, T b) { return a + b; }
 template <class T> DEVICE T larger(T a, T b) { return (a >= b || a != a) ? a : b; }
 template <class T> DEVICE T smaller(T a, T b) { return (a <= b || a != a) ? a : b; }
+template <class U, class T> DEVICE U bits(T x) { union { T from; U to; } both = {x}; return both.to; }
 template <class T> DEVICE T whole_power(T x, T n) {
     unsigned long long r = 1, y = (unsigned long long)x;
     for (; n > 0; n = (T)(n / 2)) { if (n & 1) r *= y; y *= y; }

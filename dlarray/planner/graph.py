@@ -127,6 +127,17 @@ class Graph:
             return self.call(converted, [x], dtype=dtype)
         return self.node("astype", (self._in_rows(x),), None, x.shape, dtype)
 
+    def bits(self, x: Node, dtype: Any) -> Node:
+        """The same bits, read as another dtype of the same width."""
+        dtype = np.dtype(dtype)
+        if x.dtype == dtype:
+            return x
+        if x.dtype.itemsize != dtype.itemsize or not {x.dtype.name, dtype.name} <= DTYPES - {"bool"}:
+            raise UntraceableError(f"numbers of type {x.dtype} are looked at as {dtype}")
+        if x.size == 0:
+            return self.call(np.ndarray.view, [x], dtype=dtype)
+        return self.node("bits", (self._in_rows(x),), None, x.shape, dtype)
+
     def reduce(self, name: str, x: Node, axis: int | tuple[int, ...] | None, keepdims: bool) -> Node:
         """sum, max or min: a kernel's where it goes over rows, columns or all of floats, else an eager call."""
         every = tuple(range(len(x.shape)))

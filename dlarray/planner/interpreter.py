@@ -38,6 +38,8 @@ def _evaluated(op: Operation, args: list[np.ndarray], call: Call) -> np.ndarray:
         value = np.arange(shape[0] * shape[1]).reshape(shape).astype(op.dtype)
     elif op.name == "astype":
         value = args[0].astype(op.dtype)
+    elif op.name == "bits":
+        value = args[0].view(op.dtype)
     elif op.name == "where":
         value = np.where(*args)
     else:
@@ -130,6 +132,8 @@ class _Rows:
             return (counter + {"E": i * self.call.cols, "C": i}.get(op.kind, 0)).astype(op.dtype)
         if op.name == "astype":
             return args[0].astype(op.dtype)
+        if op.name == "bits":
+            return args[0].view(op.dtype)
         return np.where(*args) if op.name == "where" else getattr(np, op.name)(*args)
 
 

@@ -110,13 +110,14 @@ OPERATIONS: dict[str, int] = {
     **dict.fromkeys(("left_shift", "right_shift"), 2),  # of integers alone
     "where": 3,  # bool, T, T -> T: the second where the first is true, else the third
     "astype": 1,  # T -> U: C's conversion; to bool is != 0, from bool gives 0 and 1
+    "bits": 1,  # T -> U of the same width: the same bits, read as the other type
     "index": 0,  # -> T: row * cols + column for kind E, the column for R, the row for C, 0 for S
     # Reductions: T -> T, floats alone. ``over`` says of what.
     **dict.fromkeys(("sum", "max", "min"), 1),  # max and min are NaN if any number is
 }
 """Every operation and the number of its arguments.
 
-All names but where, astype, index and the reductions are ufuncs of NumPy.
+All names but where, astype, bits, index and the reductions are ufuncs of NumPy.
 """
 
 REDUCTIONS = frozenset({"sum", "max", "min"})
@@ -157,6 +158,7 @@ CHEAP = frozenset(
         "right_shift",
         "where",
         "astype",
+        "bits",
         "index",
         "sign",
     ]

@@ -14,7 +14,7 @@ from typing import Literal
 from dlarray.planner.graph import Graph
 from dlarray.planner.grouping import Unit, group, live, reaches, stored_values
 from dlarray.planner.lowering import Body, lower
-from dlarray.planner.node import LEAVES, VIEWS, Node, is_dense, root, through
+from dlarray.planner.node import Node, is_dense, root, through
 
 __all__ = ["Place", "Plan", "make_plan"]
 
@@ -79,10 +79,10 @@ def _settle_units(plan: Plan) -> None:
     wanted = {root(a) for n in nodes if not n.computes for a in n.args if through(n) is n} & floating
     leaving = _ordered(({root(o) for o in plan.outputs} & floating) - wanted)  # nobody reads them in memory
     last = max((u for u in plan.units if u.is_group), key=_place_in_trace, default=None)
-    if last is not None and all(n.computes or n.op in LEAVES or n.op in VIEWS for n in live(leaving)):
+    if last is not None and not any(n in grouping.of for n in live(leaving)):  # of what is there from the beginning
         last.outputs = last.outputs + leaving  # counters: the last kernel does them besides
         leaving = []
-    for scalars in (*([n] for n in wanted), leaving):
+    for scalars in (*([n] for n in _ordered(wanted)), leaving):
         if scalars:
             plan.units.append(Unit("group", (1, 1), outputs=scalars))
     producer = {n: u for u in plan.units for n in u.outputs}
@@ -158,7 +158,7 @@ def _allocate(plan: Plan) -> None:
             last[node] = i
     free: list[int] = []
     for i, unit in enumerate(plan.units):
-        ending = [n for n in plan.reads(unit) if last[n] == i and n not in leaving and _is_shared(plan, n)]
+        ending = [n for n in _ordered(plan.reads(unit)) if last[n] == i and n not in leaving and _is_shared(plan, n)]
         for node in unit.outputs:
             if node in plan.places:
                 continue

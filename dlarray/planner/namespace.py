@@ -79,7 +79,7 @@ class Namespace(Creation):
     def __getattr__(self, name: str) -> Any:
         """Pointwise functions by their name; else what NumPy has under it."""
         ufunc = _UFUNC.get(name, name)
-        if ufunc in POINTWISE and ufunc not in ("where", "astype", "invert", "positive"):
+        if ufunc in POINTWISE and ufunc not in ("where", "astype", "bits", "invert", "positive"):
             return partial(self._pointwise, ufunc)
         found = getattr(_NUMPY, name)
         if isinstance(found, ModuleType):
@@ -105,7 +105,7 @@ class Namespace(Creation):
         """A view of x where NumPy would give one, else memory of its own."""
         if not isinstance(x, Symbol) or node.op == "full" or root(node) is not root(x.node):
             return self._new(node)
-        return x.view(node)
+        return x.beside(node)
 
     # NumPy itself
 
@@ -131,7 +131,7 @@ class Namespace(Creation):
         if leaves:
             node = self.graph.call(applied, [self._node(x) for x in leaves])
             base = None if node.attribute.view_of is None else leaves[node.attribute.view_of]
-            return base.view(node) if isinstance(base, Symbol) else self._new(node)
+            return base.beside(node) if isinstance(base, Symbol) else self._new(node)
         made = applied()  # of nothing that is traced: linspace, isdtype
         return self._new(self.graph.array(cast("np.ndarray", made))) if isinstance(made, np.ndarray) else made
 

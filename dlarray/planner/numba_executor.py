@@ -24,6 +24,7 @@ from dlarray.planner.numba_source import source, workspace
 
 __all__ = ["available", "cache_folder", "compiled", "module_text", "numba_loops"]
 
+MEMORY = "advance, bits, item, left_shift, load, local, pointer, right_shift, store"
 HINT = "the fast executor of the planner needs Numba: pip install 'dlarray[fast]'"
 
 
@@ -71,7 +72,7 @@ def module_text(function: str) -> str:
             "from numba import njit, types",
             "",
             "from dlarray.planner.mathematics import FUNCTIONS",
-            "from dlarray.planner.numba_memory import advance, item, load, local, pointer, store",
+            f"from dlarray.planner.numba_memory import {MEMORY}",
             "",
             *functions,
             "",

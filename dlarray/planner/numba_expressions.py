@@ -42,6 +42,8 @@ def expression(op: Operation, args: Sequence[str], dtypes: Sequence[str], place:
         return f"{type_}({place})"
     if op.name == "astype":
         return _converted(args[0], given, op.dtype)
+    if op.name == "bits":
+        return f"bits({args[0]}, {type_})"
     if op.name == "logical_not":
         return f"not {_truth(args[0], given)}"
     if op.name in _LOGICAL:
@@ -50,6 +52,8 @@ def expression(op: Operation, args: Sequence[str], dtypes: Sequence[str], place:
         return _question(op.name, args[0], given)
     if given == "bool" and op.name in _BOOLEAN:
         return f"{args[0]} {_BOOLEAN[op.name]} {args[1]}"
+    if op.name in ("left_shift", "right_shift"):
+        return f"{op.name}({args[0]}, {args[1]})"
     if op.name in INFIX:
         text = f"{args[0]} {INFIX[op.name]} {args[1]}"
     elif op.name in _FORMS:

@@ -16,7 +16,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["advance", "item", "load", "local", "pointer", "store"]
+__all__ = ["advance", "bits", "item", "left_shift", "load", "local", "pointer", "right_shift", "store"]
 
 
 @intrinsic
@@ -53,6 +53,36 @@ def local(_typing, dtype, count):
         return builder.bitcast(buffer, context.get_value_type(result))
 
     return result(dtype, count), generate
+
+
+@intrinsic
+def bits(_typing, value, dtype):
+    """The bits of a number, read as another dtype of the same width."""
+
+    def generate(context, builder, signature, args):
+        return builder.bitcast(args[0], context.get_value_type(signature.return_type))
+
+    return dtype.instance_type(value, dtype), generate
+
+
+@intrinsic
+def left_shift(_typing, value, count):
+    """A whole number shifted by fewer places than it is wide, in its own width: Numba's << makes 64 bits of it."""
+
+    def generate(_context, builder, _signature, args):
+        return builder.shl(args[0], args[1])
+
+    return value(value, value), generate
+
+
+@intrinsic
+def right_shift(_typing, value, count):
+    """The same to the right, with the sign moving in where there is one."""
+
+    def generate(_context, builder, _signature, args):
+        return builder.ashr(args[0], args[1]) if value.signed else builder.lshr(args[0], args[1])
+
+    return value(value, value), generate
 
 
 @intrinsic

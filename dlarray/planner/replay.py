@@ -57,6 +57,14 @@ class Replay:
 
     def __call__(self, batch: Sequence[np.ndarray]) -> None:
         """One step on these leaves of the batch. What comes out lies in the arrays of ``results``."""
+        if self._told:
+            self.tell(batch)
+        for i, copy in self._copied:
+            np.copyto(copy, batch[i])
+        self._run()
+
+    def tell(self, batch: Sequence[np.ndarray]) -> None:
+        """Say where the large leaves of the batch lie; they live on until others are told of."""
         for i, leaf, patches in self._told:
             array = batch[i]
             if self.leaves[leaf] is not array:
@@ -64,9 +72,6 @@ class Replay:
                 rows = _in_rows(array)
                 for patch in patches:
                     patch(rows)
-        for i, copy in self._copied:
-            np.copyto(copy, batch[i])
-        self._run()
 
     def outputs(self, start: int = 0) -> list[Any]:
         """The arrays and numbers of the outputs from one on: the caller's own, or new ones."""

@@ -17,9 +17,12 @@ class Moving(list[Any]):
     """Arguments that may be others at the next call."""
 
 
-def in_sequence(steps: Sequence[Step]) -> Callable[[], None]:
-    """All steps, in order. Written out as calls with their arguments by name, each takes half the overhead."""
-    if len(steps) > LONGEST:
+def in_sequence(steps: Sequence[Step], given: Sequence[Any] = ()) -> Callable[..., None]:
+    """All steps, in order. Written out as calls with their arguments by name, each takes half the overhead.
+
+    The function takes what stands for the objects ``given`` wherever they are arguments; at most LONGEST steps can.
+    """
+    if len(steps) > LONGEST and not given:
 
         def run() -> None:
             for function, args in steps:
@@ -27,7 +30,8 @@ def in_sequence(steps: Sequence[Step]) -> Callable[[], None]:
 
         return run
     names: dict[str, Any] = {}
-    known: dict[int, str] = {}
+    arguments = [f"given{i}" for i in range(len(given))]
+    known = {id(value): argument for value, argument in zip(given, arguments, strict=True)}
 
     def name(value: Any) -> str:
         if id(value) not in known:
@@ -37,10 +41,11 @@ def in_sequence(steps: Sequence[Step]) -> Callable[[], None]:
 
     calls: list[str] = []
     for function, args in steps:
-        given = f"*{name(args)}" if isinstance(args, Moving) else ", ".join(map(name, args))
-        calls.append(f"        {name(function)}({given})")
+        moves = isinstance(args, Moving) and not any(known.get(id(a)) in arguments for a in args)
+        calls.append(f"        {name(function)}({f'*{name(args)}' if moves else ', '.join(map(name, args))})")
     # As free variables of a function they are found faster than as globals.
-    text = "\n".join([f"def bind({', '.join(names)}):", "    def run():", *calls, "        return", "    return run"])
+    heads = f"def bind({', '.join(names)}):", f"    def run({', '.join(arguments)}):"
+    text = "\n".join([*heads, *calls, "        return", "    return run"])
     made: dict[str, Any] = {}
     exec(text, made)
     return made["bind"](*names.values())

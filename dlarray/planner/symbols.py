@@ -51,9 +51,13 @@ class Symbol:
             )
         return self._node
 
-    def view(self, node: Node) -> Symbol:
+    def beside(self, node: Node) -> Symbol:
         """A symbol that looks at this one's memory."""
         return Symbol(self.graph, node, self._memory)
+
+    def view(self, dtype: Any) -> Symbol:
+        """NumPy's method: the same memory, read as another type."""
+        return self.beside(self.graph.bits(self.node, dtype))
 
     def write(self, node: Node) -> Self:
         """Augmented assignment: the memory holds another value from now on."""
@@ -92,7 +96,7 @@ class Symbol:
     @property
     def T(self) -> Symbol:  # noqa: N802 - the standard's name
         """The array with its axes reversed."""
-        return self.view(self.graph.permute(self.node, tuple(reversed(range(self.ndim)))))
+        return self.beside(self.graph.permute(self.node, tuple(reversed(range(self.ndim)))))
 
     @property
     def mT(self) -> Symbol:  # noqa: N802
@@ -111,7 +115,7 @@ class Symbol:
         node = self.graph.slice(self.node, keys)
         if not node.shape and Ellipsis not in keys:
             return fresh(self.graph, node)  # in NumPy a number of its own, no view
-        return self.view(node)
+        return self.beside(node)
 
     def __iter__(self) -> Any:
         return (self[i] for i in range(len(self)))

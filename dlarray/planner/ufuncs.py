@@ -232,6 +232,8 @@ class _Blocks:
             steps += self._where(op, out, *args)
         elif op.name == "astype":
             steps.append((_convert, (out, args[0])))
+        elif op.name == "bits":
+            steps.append((np.copyto, (out.view(args[0].dtype), args[0])))
         elif op.name == "index":
             width = self.call.cols if op.kind == "E" and not self.flat else 1
             start = self.bounds[b][0] * width if op.kind in "EC" else 0

@@ -19,7 +19,10 @@ from dlarray.model import MLP
 from dlarray.names import make
 from dlarray.random import Bits
 
-__all__ = ["Examples", "check_home", "chosen_loss", "home", "inputs_on"]
+__all__ = ["Examples", "check_home", "chosen_loss", "home", "inputs_on", "lies_ready", "surely_finite"]
+
+_HOST_TYPES = {name: np.dtype(name) for name in ("float32", "float64")}
+"""NumPy's types, of each of which there is one."""
 
 
 def home(x: Array, device: str | Device | None) -> Device:
@@ -134,6 +137,8 @@ class Examples:
 
 def inputs_on(device: Device, model: MLP, x: Any, dtype: str) -> Array:
     """Inputs on a device, checked and cast. Raises as ``Examples.on`` does."""
+    if lies_ready(device, model, x) and (ready := surely_finite(x, dtype)) is not None:
+        return ready
     _check_array("x", x)
     xp = array_namespace(x)
     shape = tuple(x.shape)
@@ -150,6 +155,25 @@ def inputs_on(device: Device, model: MLP, x: Any, dtype: str) -> Array:
             raise ValueError(f"x holds categories outside [0, {first.categories})")
         return _moved("x", x, device, "int32")
     return _moved("x", x, device, dtype)
+
+
+def lies_ready(device: Device, model: MLP, x: Any) -> bool:
+    """Whether x is a host array of real numbers for a model on the host, and of its shape."""
+    if type(x) is not np.ndarray or x.ndim != 2 or x.dtype.kind not in "fiub" or x.shape[0] == 0:
+        return False
+    return x.shape[1] == model.inputs and not model.layers[0].integers and device.backend.name == "numpy"
+
+
+def surely_finite(x: np.ndarray, dtype: str) -> np.ndarray | None:
+    """x in a dtype, itself where it has it, if the sum of all squares is finite; else a closer look must say.
+
+    A sum takes half a microsecond, a third of what looking at every number takes. vdot's is the one of NumPy's sums
+    that warns of no overflow.
+    """
+    if x.dtype is not _HOST_TYPES.get(dtype):
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is found as such
+            x = x.astype(dtype)
+    return x if math.isfinite(np.vdot(x, x)) else None
 
 
 def _check_array(name: str, x: Any, beside: Array | None = None) -> None:

@@ -209,7 +209,7 @@ class _Walk:
         """The model as it is now, measured; a copy, because the next step writes into the state."""
         old = self.trained
         theta, buffers = _duplicate(state["theta"]), _duplicate(state["buffers"])
-        now = Trained(old.model, theta, buffers, old.loss, old.device, old.dtype, old.history)
+        now = old.at(theta, buffers)
         if self.prefix or self.metrics:
             figures = now.measure(self.seen, self.metrics)
             if not self.prefix:

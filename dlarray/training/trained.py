@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dlarray import metrics as _metrics
-from dlarray.array import Array, array_namespace, largest_column
+from dlarray.array import Array, array_namespace
 from dlarray.check import at_least_one, did_you_mean
 from dlarray.device import Device, to_numpy
 from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
+from dlarray.training.answers import Answer, Answers, Point, flat
 from dlarray.training.checkpoint import read_model, write_model
-from dlarray.training.data import Examples, check_home, inputs_on
+from dlarray.training.data import Examples, check_home, inputs_on, lies_ready, surely_finite
 from dlarray.training.history import History
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ __all__ = ["Metric", "Trained", "default_metrics", "load", "load_with_notes", "n
 
 Metric = Callable[[Array, Array], Array]
 """metric(targets, predictions) -> a 0-d array."""
+
+PART = 2**24
+"""Bytes of host inputs, in float64, that are looked at and answered at a time: the product finds them in the cache."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +59,11 @@ class Trained:
 
     def outputs(self, x: Array, *, batch_size: int = 4096) -> Array:
         """The model's outputs as they are: logits, where the loss has a link. (examples, outputs)."""
-        return self._forward(x, batch_size, lambda z: z)
+        return self._forward(x, batch_size, self._answers.outputs)
 
     def predict(self, x: Array, *, batch_size: int = 4096) -> Array:
         """The predictions, (examples, outputs): outputs through the loss's link, probabilities for a cross-entropy."""
-        return self._forward(x, batch_size, self.loss.link.predict)
+        return self._forward(x, batch_size, self._answers.predict)
 
     def classify(self, x: Array, *, batch_size: int = 4096) -> Array:
         """The class of each example, int32: (examples,) of the most probable one, or of 0 and 1 for a single output.
@@ -68,13 +73,7 @@ class Trained:
         """
         if self.loss.chooses == "nothing":
             raise ValueError(f"{type(self.loss).__name__} trains numbers, not classes: use predict")
-        return self._forward(x, batch_size, self._chosen)
-
-    def _chosen(self, z: Array) -> Array:
-        xp = array_namespace(z)
-        if self.loss.chooses == "row":
-            return largest_column(z)
-        return _flat(xp.astype(self.loss.link.predict(z) > self.loss.boundary, xp.int32))
+        return self._forward(x, batch_size, self._answers.classify)
 
     def evaluate(
         self, x: Array, y: Array, metrics: Sequence[str | Metric] | None = None, *, batch_size: int = 4096
@@ -87,9 +86,9 @@ class Trained:
     def measure(self, examples: Examples, metrics: Mapping[str, Metric], *, batch_size: int = 4096) -> dict[str, float]:
         """``evaluate`` for examples that are on the device already."""
         xp = array_namespace(examples.x)
-        z = self._in_batches(examples.x, batch_size, lambda z: z)
+        z = self._in_batches(examples.x, batch_size, self._answers.outputs)
         figures = {"loss": self.loss.forward(z, examples.t, examples.weight)[0]}
-        t, y = _flat(examples.t), _flat(self.loss.link.predict(z))
+        t, y = flat(examples.t), flat(self.loss.link.predict(z))
         if self.loss.boundary != 0.5:  # scores about another middle, and targets with them, as 0 and 1
             t, y = (xp.astype(a > self.loss.boundary, z.dtype) for a in (t, y))
         figures |= {name: metric(t, y) for name, metric in metrics.items()}
@@ -111,19 +110,52 @@ class Trained:
         """
         write_model(path, self.model, self.theta, self.buffers, self.loss, self.dtype, self.history, notes)
 
-    def _forward(self, x: Array, batch_size: int, finish: Callable[[Array], Array]) -> Array:
-        check_home(x, self.device)
-        y = self._in_batches(inputs_on(self.device, self.model, x, self.dtype), batch_size, finish)
-        return to_numpy(y) if isinstance(x, np.ndarray) else y
+    def at(self, theta: Theta, buffers: Theta) -> Trained:
+        """The same model at another point; what has been compiled for this one serves it too."""
+        moved = replace(self, theta=theta, buffers=buffers)
+        vars(moved)["_answers"] = self._answers
+        return moved
 
-    def _in_batches(self, x: Array, batch_size: int, finish: Callable[[Array], Array]) -> Array:
-        xp, n = array_namespace(x), x.shape[0]
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied and pickled: the fields. What is compiled is compiled again where it is needed."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @cached_property
+    def _answers(self) -> Answers:
+        return Answers(self.model, self.loss, self.device.backend)
+
+    @cached_property
+    def _point(self) -> Point:
+        return self.theta, self.buffers
+
+    def _forward(self, x: Array, batch_size: int, answer: Answer) -> Array:
+        ready = type(batch_size) is int and batch_size > 0 and lies_ready(self.device, self.model, x)
+        if ready and (y := self._on_host(x, batch_size, answer)) is not None:
+            return y
+        check_home(x, self.device)
+        y = self._in_batches(inputs_on(self.device, self.model, x, self.dtype), batch_size, answer)
+        return self.device.backend.to_numpy(y) if isinstance(x, np.ndarray) else y
+
+    def _on_host(self, x: np.ndarray, batch_size: int, answer: Answer) -> Array | None:
+        """The answer part by part, so that what has been looked at is still in the cache; None for a closer look."""
+        n, most = x.shape[0], PART // (8 * x.shape[1])
+        if n <= batch_size and n <= most:
+            ready = surely_finite(x, self.dtype)
+            return None if ready is None else answer(self._point, ready)
+        rows = min(batch_size, 1 << max(most.bit_length() - 1, 0))
+        parts: list[Array] = []
+        for i in range(0, n, rows):
+            if (ready := surely_finite(x[i : i + rows], self.dtype)) is None:
+                return None
+            parts.append(answer(self._point, ready))
+        return array_namespace(x).concat(parts)
+
+    def _in_batches(self, x: Array, batch_size: int, answer: Answer) -> Array:
         at_least_one("batch_size", batch_size)
-        parts = [
-            finish(self.model.predict(self.theta, x[i : min(i + batch_size, n), ...], self.buffers))
-            for i in range(0, n, batch_size)
-        ]
-        return parts[0] if len(parts) == 1 else xp.concat(parts)
+        if (n := x.shape[0]) <= batch_size:
+            return answer(self._point, x)
+        parts = [answer(self._point, x[i : min(i + batch_size, n), ...]) for i in range(0, n, batch_size)]
+        return array_namespace(x).concat(parts)
 
 
 def load(path: str | PathLike[str], device: str | Device | None = None) -> Trained:
@@ -166,8 +198,3 @@ def named_metrics(given: Sequence[str | Metric] | None, loss: Loss, outputs: int
             known = _metrics.__all__
             raise ValueError(f"unknown metric {metric!r}{did_you_mean(metric, known)}; known are {', '.join(known)}")
     return found
-
-
-def _flat(x: Array) -> Array:
-    """A column as a vector; anything else as it is."""
-    return array_namespace(x).reshape(x, (-1,)) if x.ndim == 2 and x.shape[1] == 1 else x

@@ -1,0 +1,87 @@
+"""What a model is asked: functions of a point (θ, buffers) and of inputs, compiled for the shapes that come often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+
+from dlarray.array import Array, array_namespace, largest_column
+from dlarray.backend import Backend
+from dlarray.layout import Theta
+from dlarray.losses import Loss
+from dlarray.model import MLP
+
+__all__ = ["Answer", "Answers", "Point", "flat"]
+
+Point = tuple[Theta, Theta]
+"""θ and buffers."""
+
+Answer = Callable[[Point, Array], Array]
+
+PLAIN = 16
+"""The calls of each shape that run plainly: compiling takes as long as hundreds of small predictions."""
+SHAPES = 64
+"""The shapes that may be compiled; further ones run plainly."""
+
+
+class Answers:
+    """The outputs, predictions and classes of a model. It holds no θ, so models that differ in θ alone may share it."""
+
+    def __init__(self, model: MLP, loss: Loss, backend: Backend) -> None:
+        self._model = model
+        self._loss = loss
+        self.outputs = _Repeated(self._outputs, backend)
+        self.predict = _Repeated(self._predict, backend)
+        self.classify = _Repeated(self._classify, backend)
+
+    def _outputs(self, point: Point, x: Array) -> Array:
+        return self._model.predict(point[0], x, point[1])
+
+    def _predict(self, point: Point, x: Array) -> Array:
+        return self._loss.link.predict(self._outputs(point, x))
+
+    def _classify(self, point: Point, x: Array) -> Array:
+        z = self._outputs(point, x)
+        if self._loss.chooses == "row":
+            return largest_column(z)
+        xp = array_namespace(z)
+        return flat(xp.astype(self._loss.link.predict(z) > self._loss.boundary, xp.int32))
+
+
+class _Repeated:
+    """A function that runs plainly at first, and is the backend's faster one for the shapes that come again and again.
+
+    The two agree to rounding. Several threads may call it.
+    """
+
+    def __init__(self, function: Answer, backend: Backend) -> None:
+        self._function = function
+        self._backend = backend
+        self.fast: Answer = function
+        self._ready: set[tuple[int, ...]] = set()
+        self._calls: dict[tuple[int, ...], int] = {}
+        self._lock = Lock()
+
+    def __call__(self, point: Point, x: Array) -> Array:
+        if x.shape in self._ready:
+            return self.fast(point, x)
+        if len(self._ready) < SHAPES:
+            self._count(x.shape)
+        return self._function(point, x)
+
+    def _count(self, shape: tuple[int, ...]) -> None:
+        with self._lock:
+            calls = self._calls.pop(shape, 0) + 1
+            if calls < PLAIN:
+                self._calls[shape] = calls  # behind all others
+                if len(self._calls) > 16 * SHAPES:
+                    del self._calls[next(iter(self._calls))]  # the one that has been away for longest
+                return
+            if self.fast is self._function:
+                self.fast = self._backend.accelerate(self._function)
+            self._ready.add(shape)
+
+
+def flat(x: Array) -> Array:
+    """A column as a vector; anything else as it is."""
+    return array_namespace(x).reshape(x, (-1,)) if x.ndim == 2 and x.shape[1] == 1 else x

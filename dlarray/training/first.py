@@ -1,0 +1,44 @@
+"""The first step of a training, made ready and not done."""
+
+from __future__ import annotations
+
+from dlarray.array import Array
+from dlarray.check import at_least_one, one_of
+from dlarray.device import Device
+from dlarray.losses import Loss
+from dlarray.model import MLP
+from dlarray.names import make
+from dlarray.optimizers import Optimizer
+from dlarray.training.data import Examples, chosen_loss, home
+from dlarray.training.step import Batch, Step, WalkState
+
+__all__ = ["first_step"]
+
+
+def first_step(
+    model: MLP,
+    x: Array,
+    y: Array,
+    *,
+    loss: str | Loss | None = None,
+    optimizer: str | Optimizer = "adam",
+    batch_size: int | None = 32,
+    weight: Array | None = None,
+    accumulate: int = 1,
+    seed: int = 0,
+    device: str | Device | None = None,
+    dtype: str = "float32",
+) -> tuple[Step, WalkState, Batch]:
+    """The step that ``fit`` would begin with, its state and its batch: ``step(state, batch)`` does it.
+
+    The arguments mean what they mean in ``fit``, and the same are refused. The batch is of the first examples, in the
+    order that they have.
+    """
+    at_least_one("accumulate", accumulate)
+    one_of("dtype", dtype, ("float32", "float64"))
+    target = home(x, device)
+    step = Step(model, chosen_loss(model, loss, y), make(Optimizer, optimizer), accumulate)
+    examples = Examples.on(target, model, step.loss, x, y, weight, dtype)
+    size = min(at_least_one("batch_size", batch_size), len(examples)) if batch_size else len(examples)
+    state = step.start(model.init(seed, target, dtype), model.init_buffers(target, dtype), seed, target)
+    return step, state, next(examples.batches(size, None))
