@@ -376,3 +376,34 @@ def test_odd_tables_are_learnt_and_what_is_odd_is_said(run: CommandLine) -> None
     ):
         assert told in result.stderr, told
     assert run("predict", "model.safetensors", "odd.csv").stdout.splitlines()[0] == "prediction,p(gut),p(sch;lecht)"
+
+
+# The page of the documentation shows what is really told
+
+
+def test_the_page_of_the_command_line_is_true(run: CommandLine) -> None:
+    """Its Python is run, and each of its commands must say what stands below it; times aside, figures to 1 %."""
+    page = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
+    namespace: dict[str, Any] = {}
+    commands = 0
+    for kind, block in re.findall(r"^```(python|console)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
+        if kind == "python":
+            exec(block, namespace)
+            continue
+        for told in re.split(r"^\$ dlarray ", block, flags=re.MULTILINE)[1:]:
+            words, _, expected = told.partition("\n")
+            result = run(*words.split())
+            found = (result.stdout + result.stderr).splitlines()
+            assert len(found) == len(expected.splitlines()), words
+            for mine, theirs in zip(found, expected.splitlines(), strict=True):
+                same(mine, theirs)
+            commands += 1
+    assert commands >= 6
+
+
+def same(found: str, expected: str) -> None:
+    number = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
+    found, expected = (re.sub(r"[\d.]+ s\b", "", text) for text in (found, expected))
+    assert re.split(number, found) == re.split(number, expected)
+    numbers = [[float(n) for n in re.findall(number, text)] for text in (found, expected)]
+    np.testing.assert_allclose(*numbers, rtol=0.01)

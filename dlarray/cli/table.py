@@ -30,6 +30,8 @@ def train_table(told: Told, plan: Training, path: str, target: str | None, **opt
     if target is None:
         names = ", ".join(frame.columns)
         raise UsageError(f"--target says which column is to be told from the others; {path} has {names}")
+    if target not in frame.columns:
+        raise tables.UnknownColumn(target, frame.columns)
     file = model_file(plan.output, "model")
     _check_folder(file)
     seconds = time.perf_counter() - start
