@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -187,6 +188,14 @@ def test_every_option_reaches_the_training(run: CommandLine, walks: list[dl.Trai
         progress=False,
     )
     assert again.history == trained.history
+
+
+def test_json_is_alone_on_stdout(run: CommandLine, no_picture: None) -> None:
+    result = run("train", "digits", "--epochs", "1", "--hidden", "4", "--json")
+    found = json.loads(result.stdout)
+    assert found["rows"] == {"training": 1438, "test": 359}
+    assert found["figures"]["accuracy"] == dl.load("digits.safetensors").history["validation_accuracy"][-1]
+    assert "test accuracy:" in result.stderr
 
 
 def test_a_batch_size_of_0_is_batch_descent(run: CommandLine, walks: list[dl.Trained], no_picture: None) -> None:

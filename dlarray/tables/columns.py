@@ -104,7 +104,7 @@ class Number(Column):
         x = numbers(values)
         missing = np.isnan(x)
         self.say_new(int(missing.sum()))
-        return self.beside(standardised(np.where(missing, self.median, x), self.mean, self.scale), missing)
+        return self.beside(_standardised(np.where(missing, self.median, x), self.mean, self.scale), missing)
 
     def story(self) -> str:
         return f"(x - {self.mean:.4g}) / {self.scale:.4g}" + (
@@ -250,7 +250,7 @@ class Date(Column):
         x = days(values)
         missing = np.isnan(x)
         self.say_new(int(missing.sum()))
-        parts = [standardised(np.where(missing, self.median, x), self.mean, self.scale)]
+        parts = [_standardised(np.where(missing, self.median, x), self.mean, self.scale)]
         for cycle in self.cycles:
             angle = 2 * np.pi * np.where(missing, 0.0, x) / CYCLES[cycle]
             parts += [np.where(missing, 0.0, wave(angle)) for wave in (np.sin, np.cos)]
@@ -279,7 +279,7 @@ def standard(x: np.ndarray) -> tuple[float, float]:
     return top * float(np.mean(small)), (top * float(np.std(small)) if varies else 1.0) or 1.0
 
 
-def standardised(x: np.ndarray, mean: float, scale: float) -> np.ndarray:
+def _standardised(x: np.ndarray, mean: float, scale: float) -> np.ndarray:
     """(x - μ) / σ, kept within what float32 holds."""
     with np.errstate(over="ignore"):
         return np.clip((x - mean) / scale, -FAR, FAR)
