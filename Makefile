@@ -29,7 +29,7 @@ lint: $(VENV)/installed-lint  ## ruff and pyright
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-docs: $(VENV)/installed-docs  ## the documentation, in docs/_build/html
+docs: $(VENV)/installed-docs  ## the documentation with every example run, in docs/_build/html
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
 	@echo 'open docs/_build/html/index.html'
 
@@ -38,7 +38,7 @@ dist: $(VENV)/installed-build  ## source distribution and wheel, in dist
 	$(BIN)/python -m build --outdir dist
 
 clean:  ## remove what the targets above have made
-	rm -rf $(VENV) build dist out docs/_build .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist out docs/_build docs/api docs/auto_examples .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/installed-%: pyproject.toml | $(BIN)/python

@@ -24,6 +24,7 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", default="S,M,L,XL", help="of S, M, L, XL, or such as 784-256-10x128; none")
+    parser.add_argument("--ours", default="all", help="all, or of products,numpy,fast,eager,jax,torch,torch compiled")
     parser.add_argument("--rivals", default="all", help="all, none, or of torch,jax,sklearn,keras,thinc,tinygrad")
     parser.add_argument("--variants", action="store_true", help="each case with tanh, GELU, dropout, … besides")
     parser.add_argument("--predict", action="store_true", help="inference at batch 1 and 4096 of S, M and L")
@@ -68,12 +69,13 @@ def measure(options: argparse.Namespace, conditions: list[str]) -> dict[str, Any
 
     from dlarray.bench import machine
 
-    cases, rivals = chosen_cases(options.cases, options.variants), players.chosen_rivals(options.rivals)
+    cases = chosen_cases(options.cases, options.variants)
+    ours, rivals = players.chosen_ours(options.ours), players.chosen_rivals(options.rivals)
     settings = steps.Settings(options.bursts, options.seconds, options.check, options.patience)
     result: dict[str, Any] = {"machine": machine(players.PACKAGES), "conditions": conditions, "cases": {}}
     result["settings"] = {"bursts": options.bursts, "seconds": options.seconds, "figure": "10th percentile of bursts"}
     for case in cases:
-        result["cases"][case.name] = steps.measure(case, rivals, settings, tell)
+        result["cases"][case.name] = steps.measure(case, ours, rivals, settings, tell)
         keep(result, options.json)
     if options.predict:
         result["predict"] = inference.measure(options.rivals, settings, tell)

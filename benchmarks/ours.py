@@ -67,12 +67,21 @@ def on_jax(problem: Problem) -> Player:
 
 
 def on_torch(problem: Problem) -> Player:
-    """dlarray on torch's tensors, as ``fit`` runs it unless told otherwise."""
+    """dlarray on torch's tensors, as ``fit`` runs it: planned. A step that is not is an error here."""
+    from dlarray.planner import PlannerWarning
+
+    warnings.simplefilter("error", PlannerWarning)
     torch = resolve("torch")
-    return Walk(problem, torch, torch.backend.compile if torch.backend.compiles else None)
+    return Walk(problem, torch, torch.backend.compile if torch.backend.compiles_on(torch.place) else None)
 
 
 def on_torch_compiled(problem: Problem) -> Player:
     """dlarray on torch's tensors, the step compiled by torch."""
-    torch = resolve("torch")
-    return Walk(problem, torch, torch.backend.compile)
+    from dlarray_torch import compiled_by_torch
+
+    return Walk(problem, resolve("torch"), compiled_by_torch)
+
+
+def on_torch_eager(problem: Problem) -> Player:
+    """dlarray on torch's tensors, the formulas run plainly."""
+    return Walk(problem, resolve("torch"))

@@ -14,6 +14,7 @@ OURS = {
     "jax": "ours.on_jax",
     "torch": "ours.on_torch",
     "torch compiled": "ours.on_torch_compiled",
+    "torch eager": "ours.on_torch_eager",
 }
 REFERENCE = "ours.reference"
 RIVALS = {
@@ -32,6 +33,14 @@ PACKAGES = (
     *("dlarray", "numpy", "numba", "jax", "jaxlib", "optax", "torch", "scikit-learn", "keras", "thinc", "blis"),
     *("tinygrad", "onnxruntime"),
 )
+
+
+def chosen_ours(text: str) -> dict[str, str]:
+    """dlarray's own players and the limit, with where each is made, from "all" or words such as "jax,torch"."""
+    words = list(OURS) if text == "all" else ["products", *(word.strip() for word in text.split(","))]
+    if unknown := set(words) - OURS.keys():
+        raise SystemExit(f"error: unknown players {', '.join(sorted(unknown))}; choose from {', '.join(OURS)}, all")
+    return {name: place for name, place in OURS.items() if name in words}
 
 
 def chosen_rivals(text: str) -> dict[str, str]:

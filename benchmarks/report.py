@@ -11,7 +11,8 @@ OURS = {
     "eager": "dlarray, formulas run plainly",
     "jax": "dlarray on JAX",
     "torch": "dlarray on torch",
-    "torch compiled": "dlarray on torch, compiled",
+    "torch compiled": "dlarray on torch, compiled by it",
+    "torch eager": "dlarray on torch, run plainly",
 }
 BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#777777"  # Okabe and Ito's, seen apart by everyone
 

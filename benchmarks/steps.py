@@ -40,9 +40,11 @@ class Settings:
     patience: float = 120.0
 
 
-def measure(case: Case, rivals: dict[str, str], settings: Settings, tell: Callable[[str], None]) -> dict[str, Any]:
+def measure(
+    case: Case, ours: dict[str, str], rivals: dict[str, str], settings: Settings, tell: Callable[[str], None]
+) -> dict[str, Any]:
     """The figures of one case: ratios to the limit first, then milliseconds, losses, and who is absent and why."""
-    wanted = players.OURS | rivals
+    wanted = ours | rivals
     absent: dict[str, str] = {}
     running: dict[str, Remote] = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -71,7 +71,7 @@ class Backend:
     """Whether arrays can be written, so that θ is one vector with views instead of a vector per parameter."""
 
     compiles: ClassVar[bool] = False
-    """Whether ``fit`` compiles its step without being asked to."""
+    """Whether ``fit`` compiles its step without being asked to; ``compiles_on`` may say no for some devices."""
 
     compiler: ClassVar[str] = "its library runs every operation as it is called, and there is nothing to show"
     """What runs a step where dlarray's planner does not, in words for somebody who asks for a plan."""
@@ -94,6 +94,10 @@ class Backend:
 
     def synchronize(self, place: Any) -> None:
         """Wait until everything queued on the device is done."""
+
+    def compiles_on(self, place: Any) -> bool:
+        """Whether ``fit`` compiles its step on this device without being asked to."""
+        return self.compiles
 
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
         """A faster ``step(state, batch) -> (state, loss)``; it may consume its first argument."""

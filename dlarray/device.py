@@ -98,6 +98,14 @@ def use_device(name: str) -> Generator[Device]:
 
     It holds for the thread or task that entered it and for no other: a context variable, above ``set_device``.
     A thread started inside begins with the process's choice (``contextvars.copy_context`` carries it over).
+
+    Examples
+    --------
+    >>> import dlarray
+    >>> with dlarray.use_device("cpu") as device:
+    ...     x = dlarray.asarray([1.0, 2.0])
+    >>> print(device, type(x).__name__, dlarray.device_of(x))
+    cpu ndarray cpu
     """
     found = _find(name, f"use_device({name!r})")
     token = _in_context.set(name)

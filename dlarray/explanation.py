@@ -78,7 +78,7 @@ def explain(step: Callable[..., Any], state: Any = None, batch: Any = None) -> E
     Raises
     ------
     ValueError
-        Where dlarray does not plan the steps of these arrays' library (JAX and torch have compilers of their own), or
+        Where dlarray does not plan the steps of these arrays' library (JAX has a compiler of its own), or
         where a step cannot be planned.
     TypeError
         Where there is no array in state and batch.

@@ -184,7 +184,16 @@ class GlorotUniform(_ScaledUniform):
 
 @dataclass(frozen=True)
 class HeNormal(_ScaledNormal):
-    """W ~ N(0, σ²), σ = √(2 / fan_in): for ReLU and its kin. He et al. 2015. ``truncated`` as in GlorotNormal."""
+    """W ~ N(0, σ²), σ = √(2 / fan_in): for ReLU and its kin. He et al. 2015. ``truncated`` as in GlorotNormal.
+
+    Examples
+    --------
+    >>> import dlarray
+    >>> W = dlarray.HeNormal()(dlarray.random.Bits(0, "an example"), (200, 100))
+    >>> W.shape, round(float(W.std()), 2)  # √(2 / 200) = 0.1
+    ((200, 100), 0.1)
+    >>> layer = dlarray.Dense(100, weight="he_normal")
+    """
 
     aliases: ClassVar[tuple[str, ...]] = ("kaiming_normal",)
 

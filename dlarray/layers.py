@@ -25,6 +25,18 @@ class Dense(Layer):
     units). W starts by ``weight``, or where that is None by what suits the activation behind (He's uniform distribution
     for ReLU and its kin, Glorot's for the others); b starts by ``bias``. Initializers may be given by name.
     Raises ValueError where units is below 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import dlarray
+    >>> dense = dlarray.Dense(2)
+    >>> x, W, b = np.asarray([[1.0, 2.0, 3.0]]), np.ones((3, 2)), np.asarray([0.0, 1.0])
+    >>> y, saved = dense.forward(x, W, b)
+    >>> y
+    array([[6., 7.]])
+    >>> {name: g.shape for name, g in dense.gradient(saved, np.ones((1, 2))).items()}
+    {'W': (3, 2), 'b': (2,)}
     """
 
     units: int

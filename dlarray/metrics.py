@@ -45,7 +45,15 @@ _Average = Literal["binary", "macro", "micro", "weighted"]
 
 
 def accuracy(y: Array, p: Array, *, threshold: float = 0.5) -> Array:
-    """The share of examples whose chosen class is the true one."""
+    """The share of examples whose chosen class is the true one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dlarray.metrics import accuracy
+    >>> float(accuracy(np.asarray([0, 1, 1, 0]), np.asarray([0.2, 0.9, 0.4, 0.1])))  # probabilities of class 1
+    0.75
+    """
     y, chosen, _ = _read(y, p, threshold)
     xp = array_namespace(y)
     return xp.mean(xp.astype(y == chosen, _floating(p)))
@@ -72,6 +80,15 @@ def confusion_matrix(y: Array, p: Array, *, classes: int | None = None, threshol
 
     A product of one-hot matrices, Yᵀ P. ``classes`` is K, and may be left out where p or y has columns to count. In
     float32 counts are exact up to 2²⁴.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dlarray.metrics import confusion_matrix
+    >>> confusion_matrix(np.asarray([0, 1, 2, 1]), np.asarray([0, 2, 2, 1]), classes=3)
+    array([[1, 0, 0],
+           [0, 1, 1],
+           [0, 0, 1]], dtype=int32)
     """
     truth, chosen = _one_hots(y, p, classes, threshold)
     xp = array_namespace(truth)
@@ -110,6 +127,13 @@ def f1(
 
     ``average`` and ``classes`` as in ``precision``; "macro" is the mean of the classes' F1.
     Source: scikit-learn's f1_score.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dlarray.metrics import f1
+    >>> round(float(f1(np.asarray([0, 1, 1]), np.asarray([0, 1, 0]))), 4)  # precision 1, recall ½
+    0.6667
     """
     hits, taken, actual = _counts(y, p, average, classes, threshold)
     return _average(2 * hits, taken + actual, actual, average)

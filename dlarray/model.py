@@ -36,6 +36,16 @@ class MLP:
 
     Raises ValueError where there are no layers, where inputs is below 1 and where the widths of two layers do not
     meet, naming the layer.
+
+    Examples
+    --------
+    >>> import dlarray
+    >>> model = dlarray.MLP(2, [dlarray.Dense(3), "tanh", dlarray.Dense(1)])
+    >>> theta = model.init(seed=0)
+    >>> {name: p.shape for name, p in model.parameters(theta).items()}
+    {'0.W': (2, 3), '0.b': (3,), '2.W': (3, 1), '2.b': (1,)}
+    >>> model.predict(theta, dlarray.asarray([[1.0, 2.0]], dtype="float32")).shape
+    (1, 1)
     """
 
     inputs: int
@@ -217,6 +227,21 @@ def mlp(inputs: int, *units: int, activation: str | Activation = "relu", dropout
     The activation stands behind every Dense layer but the last, and behind it Dropout where a rate is given. Raises
     ValueError where no units are given or are below 1, where the rate is outside [0, 1), and for an unknown activation,
     with the nearest name.
+
+    Examples
+    --------
+    >>> import dlarray
+    >>> print(dlarray.mlp(64, 128, 10, activation="gelu", dropout=0.1).summary())
+    MLP of 64 inputs
+    ─────────────────────────────────────────────────────────
+       layer              output  parameters
+    ─────────────────────────────────────────────────────────
+    0  Dense(128)            128       8,320  W 64×128, b 128
+    1  GELU()                128           0
+    2  Dropout(rate=0.1)     128           0
+    3  Dense(10)              10       1,290  W 128×10, b 10
+    ─────────────────────────────────────────────────────────
+    9,610 parameters
     """
     if not units:
         raise ValueError("a network needs at least one layer: mlp(inputs, …, outputs)")

@@ -139,6 +139,15 @@ class CosineDecay(_Falling):
     """η(t) = end + (rate - end) · (1 + cos(π t / steps)) / 2, then end. torch's CosineAnnealingLR up to ``steps``.
 
     Loshchilov and Hutter 2017, "SGDR".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import dlarray
+    >>> schedule = dlarray.CosineDecay(0.1, steps=100)
+    >>> print(schedule(np.asarray([0.0, 50.0, 100.0, 200.0])).round(4))
+    [0.1  0.05 0.   0.  ]
+    >>> optimizer = dlarray.Adam(schedule)
     """
 
     steps: int

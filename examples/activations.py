@@ -1,4 +1,8 @@
-"""Every activation that there is, beside its slope.
+"""
+Every activation beside its slope
+=================================
+
+Where it is flat, no gradient comes through.
 
 A new class in the library, or in this file, appears by itself: classes are found by walking the subclasses of
 ``dlarray.Activation``. What to look for: where the slope (orange) is 0, no gradient comes through. Sigmoid and tanh
@@ -15,6 +19,10 @@ import dlarray
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"
 REACH, DEPTH = 4.0, 10
+
+# %%
+# Each activation is a layer, so a network of the activation alone gives its values forward and, with 1 coming back,
+# its slope backward.
 
 z = np.linspace(-REACH, REACH, 801, dtype=np.float32)
 rows = dlarray.asarray(np.stack([z, np.zeros_like(z)], axis=1))
@@ -42,6 +50,9 @@ for ax, (name, kind) in zip(axes.flat, kinds.items(), strict=False):
     ax.plot(z, a, color=BLUE, linewidth=2.2, label="a = f(z)")
     ax.plot(z, slope, color=ORANGE, linewidth=2.2, linestyle="--", label="slope da/dz")
     ax.set(title=kind.__name__, ylim=(-2.2, 2.6))
+
+# %%
+# The same in a picture.
 
 for ax in axes.flat[len(kinds) :]:
     ax.set_axis_off()

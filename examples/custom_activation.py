@@ -1,4 +1,8 @@
-"""An activation of your own: one class, a formula forward and its chain rule backward, and nothing else to edit.
+"""
+An activation of your own
+=========================
+
+One class, a formula forward and its chain rule backward, and nothing else to edit.
 
 Snake, a = z + sin²z (Ziyin, Hartwig and Ueda 2020), lets a network learn what repeats. It is not in the library; below
 it is defined, compared with a finite difference, and used by its name. Then three networks that differ in nothing but
@@ -29,13 +33,20 @@ class Snake(dlarray.Activation):
         return (1 + xp.sin(2 * z)) * da
 
 
+# %%
 # Is the chain rule right? Arrays decide where computing happens: these are NumPy's, in float64.
+
 z, step = np.linspace(-4, 4, 201), 1e-5
 snake = Snake()
 a, saved = snake.forward(z)
 exact = snake.backward(saved, np.ones_like(z))
 difference = (snake.predict(z + step) - snake.predict(z - step)) / (2 * step)
 print(f"backward against a finite difference: at most {np.max(np.abs(exact - difference)):.1e} apart")
+
+
+# %%
+# Three networks that differ in nothing but their activation learn a wave on a slope. "snake" is found by its name since
+# the class exists.
 
 
 def wave(x: np.ndarray) -> np.ndarray:
@@ -50,7 +61,7 @@ line = np.linspace(-3, 3, 601).reshape(-1, 1)
 
 figure, axes = plt.subplots(1, 3, figsize=(13, 4), sharey=True, layout="constrained")
 for ax, name in zip(axes, ("relu", "tanh", "snake"), strict=True):
-    model = dlarray.mlp(1, 32, 32, 1, activation=name)  # "snake": found by its name since the class exists
+    model = dlarray.mlp(1, 32, 32, 1, activation=name)
     rate = dlarray.CosineDecay(0.01, steps=1600)
     trained = dlarray.fit(
         model, x, y, optimizer=dlarray.Adam(rate), epochs=200, batch_size=25, metrics=[], progress=False

@@ -1,7 +1,11 @@
-"""A backend of your own: tell dlarray of an array library that it has never heard of, in some thirty lines.
+"""
+A backend of your own
+=====================
+
+Tell dlarray of an array library that it has never heard of, in some thirty lines.
 
 The library here is NumPy under another name, with one thing more: its arrays count the matrix products that they take
-part in. A real one would be a package ``dlarray_mynumpy`` which announces itself in its pyproject.toml,
+part in. A real one would be a package ``dlarray_mynumpy`` which announces itself in its pyproject.toml::
 
     [project.entry-points."dlarray.backends"]
     mynumpy = "dlarray_mynumpy"
@@ -35,8 +39,12 @@ class Array(np.ndarray):
         return super().__rmatmul__(other)
 
 
+# %%
+# All that dlarray must know.
+
+
 class MyNumPy(Backend):
-    """All that dlarray must know."""
+    """The abacus, and the ways in and out."""
 
     name = "mynumpy"
     arrays = (__name__,)  # where its array types are defined
@@ -63,6 +71,10 @@ class MyNumPy(Backend):
 
 backend = MyNumPy()
 sys.modules["dlarray_mynumpy"] = sys.modules[__name__]
+
+
+# %%
+# Train on both, count, draw.
 
 
 def train(device: str, layers: int, epochs: int) -> list[float]:

@@ -1,4 +1,8 @@
-"""Six ways down the same loss: batch, mini-batch and stochastic descent, momentum, Adagrad, Adam.
+"""
+Six ways down the same loss
+===========================
+
+Batch, mini-batch and stochastic descent, momentum, Adagrad, Adam.
 
 The model is a straight line, ŷ = w x + b, so θ has two numbers and its loss is a surface that can be drawn. It is a
 long valley: x does not have mean 0, so w and b pull at each other. Each picture shows one walk of 60 steps from the
@@ -50,7 +54,9 @@ def walk(optimizer: dlarray.Optimizer, batch_size: int) -> np.ndarray:
     return np.asarray(path)
 
 
+# %%
 # The loss at every θ of a grid: the surface itself, of which an optimizer sees the slope where it stands and no more.
+
 ws, bs = np.linspace(-1.7, 4.2, 60), np.linspace(-1.5, 5.4, 60)
 surface = np.asarray([[np.mean((w * x + b - y) ** 2) for w in ws] for b in bs])
 best = np.linalg.lstsq(np.concatenate([x, np.ones_like(x)], axis=1), y, rcond=None)[0].ravel()

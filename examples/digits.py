@@ -1,19 +1,28 @@
-"""Handwritten digits, the main job: what ``dlarray train digits`` does, as a library call.
+"""
+Handwritten digits
+==================
+
+The main job: what ``dlarray train digits`` does, as a library call.
 
 1,797 images of 8 by 8 pixels. Change nothing but the variable DLARRAY_DEVICE (cpu, cuda, torch, jax, …) and the same
 file runs there, with the same weights, the same batches and the same losses to rounding.
 """
 
 import sys
+from pathlib import Path
 
 import dlarray
 from dlarray import datasets, plot
 
+picture = Path(sys.argv[1] if len(sys.argv) > 1 else "digits.png")
 data = datasets.digits(seed=0)
 model = dlarray.mlp(64, 256, 10, activation="relu")
 
 print(f"device: {dlarray.current_device()}")
 print(model.summary())
+
+# %%
+# Everything that is not said here has a default: the loss is the cross-entropy, because the targets are whole numbers.
 
 trained = dlarray.fit(
     model,
@@ -26,9 +35,12 @@ trained = dlarray.fit(
     seed=0,
 )
 
+# %%
+# What it has learnt, in a number, in a file and in a picture.
+
 accuracy = trained.evaluate(data.x_test, data.y_test)["accuracy"]
 print(f"test accuracy: {accuracy:.2%} of {len(data.y_test)} digits")
 
-trained.save("digits.safetensors")
+trained.save(picture.with_suffix(".safetensors"))
 report = plot.training_report(trained, data.x_test, data.y_test, data.images_test, title="Digits")
-plot.save(report, sys.argv[1] if len(sys.argv) > 1 else "digits.png")
+plot.save(report, picture)

@@ -1,4 +1,8 @@
-"""Where the weights start: too small, too large, equal, or scaled to the layer (Glorot, He).
+"""
+Where the weights start
+=======================
+
+Too small, too large, equal, or scaled to the layer (Glorot, He).
 
 A deep network of ten hidden layers with ReLU looks at handwritten digits. First one pass forward and back, before any
 learning: how large are the numbers that come out of each layer, and the gradient that comes back to its weights? Then
@@ -34,6 +38,9 @@ def norm(values: dlarray.array.Array) -> float:
     host = dlarray.to_numpy(values).astype(np.float64)
     return float(np.sqrt(np.mean(host * host)))
 
+
+# %%
+# First the pass without learning, then the training, from each of the five starts.
 
 titles = ("output of layer 1", f"and {LAYERS}", "gradient of layer 1", "test accuracy")
 print("start      {:>18} {:>10} {:>20} {:>14}".format(*titles))
@@ -71,6 +78,9 @@ for name, (weight, colour, marker) in STARTS.items():
     left.plot(range(1, LAYERS + 1), outputs, **style)
     middle.plot(range(1, LAYERS + 2), gradients, **style)
     right.plot(range(1, EPOCHS + 1), [100 * a for a in accuracy], **style)
+
+# %%
+# Equal weights, looked at closely, and the picture.
 
 print(f"equal weights: after {EPOCHS} epochs the weights of two inputs are up to {inputs_apart:.3f} apart,")
 print(

@@ -1,4 +1,8 @@
-"""Four losses and a few outliers: squared, absolute, Huber and log-cosh.
+"""
+Four losses and a few outliers
+==============================
+
+Squared, absolute, Huber and log-cosh.
 
 Fifty measurements of a straight line, eight of them spoilt. The squared error of an outlier swamps everything else, and
 its line is pulled away; the absolute error counts an outlier as it is, and its line stays; Huber and log-cosh are
@@ -26,6 +30,9 @@ dice = np.random.default_rng(0)
 x = np.linspace(-3, 3, 50).reshape(-1, 1)
 y = WEIGHT * x + BIAS + dice.normal(0, 0.3, x.shape)
 y[-OUTLIERS:] -= dice.uniform(8, 14, (OUTLIERS, 1))
+
+# %%
+# One line is fitted by each loss; with ``reduction="none"`` a loss shows what each difference costs.
 
 figure, (left, shapes, slopes) = plt.subplots(1, 3, figsize=(14, 4.6), layout="constrained")
 left.plot(x[:-OUTLIERS], y[:-OUTLIERS], "o", color="#777777", label="measured")

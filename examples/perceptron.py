@@ -1,4 +1,8 @@
-"""The perceptron of 1958: one node. Inputs times weights, summed, then an activation.
+"""
+The perceptron of 1958
+======================
+
+One node: inputs times weights, summed, then an activation.
 
 It learns AND and OR, and cannot learn XOR: its answer changes along a straight line, and no straight line has both
 ones of XOR on one side and both zeros on the other. The picture shows the plane of the inputs, what the node answers
@@ -20,6 +24,9 @@ node = dlarray.MLP(2, [dlarray.Dense(1)])
 figure, axes = plt.subplots(1, 3, figsize=(11, 4.2), sharey=True, layout="constrained")
 grid = np.linspace(-0.5, 1.5, 101)
 plane = np.stack([x.ravel() for x in np.meshgrid(grid, grid)], axis=1)
+
+# %%
+# The same node learns one after the other.
 
 for ax, (name, truth) in zip(axes, TRUTH.items(), strict=True):
     targets = np.asarray(truth)

@@ -1,4 +1,8 @@
-"""The textbook's troubles, and how to see them: vanishing, exploding, dying, saturated, equal weights, wrong steps.
+"""
+The textbook's troubles
+=======================
+
+How to see them: vanishing, exploding, dying, saturated, equal weights, wrong steps.
 
 Networks for handwritten digits, each with one thing wrong, beside one with nothing wrong. ``dlarray.diagnose`` looks at
 a single step of training and says what ails each; then all of them are trained, to see that it was right. The picture

@@ -1,4 +1,8 @@
-"""XOR with a hidden layer: what one node cannot do, two nodes in front of it make possible.
+"""
+XOR with a hidden layer
+=======================
+
+What one node cannot do, two nodes in front of it make possible.
 
 Each hidden node draws a line in the plane of the inputs; together they fold the plane so that the two ones of XOR come
 to lie on one side of a third line, the output's. The picture shows the answer in the plane of the inputs with the two
@@ -35,6 +39,9 @@ def learn(nodes: int, seed: int) -> dlarray.Trained:
     )
 
 
+# %%
+# Two hidden nodes are enough, where the random start is a lucky one; with more of them luck matters less.
+
 trained = learn(nodes=2, seed=0)
 model, probability = trained.model, trained.predict(INPUTS)[:, 0]
 print(model.summary())
@@ -46,7 +53,9 @@ for nodes in (2, 3, 4):  # few nodes may be caught in a hollow of the loss where
     found = sum(learn(nodes, seed).history["loss"][-1] < 0.1 for seed in range(10))
     print(f"{nodes} hidden nodes: {found} of 10 random starts find the way")
 
+# %%
 # The numbers on the host: W₁, b₁ and W₂, b₂ of σ(tanh(x W₁ + b₁) W₂ + b₂).
+
 W1, b1, W2, b2 = (dlarray.to_numpy(p) for p in trained.parameters.values())
 hidden = np.tanh(INPUTS @ W1 + b1)
 

@@ -1,13 +1,16 @@
 """The documentation is right: its Python runs, the names in it exist, its links lead somewhere.
 
 Every block marked ``python`` is run, those of one page in order in one namespace, as a reader would type them. A block
-of prompts (>>>) must also print what the page says it prints.
+of prompts (>>>) must also print what the page says it prints, and a block marked ``output`` is what the block before it
+prints.
 """
 
 from __future__ import annotations
 
 import doctest
+import io
 import re
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +22,28 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def blocks(page: Path) -> list[tuple[int, str]]:
-    """The Python blocks of a page, each with the number of the line before its first."""
+def blocks(page: Path) -> list[tuple[str, int, str]]:
+    """The blocks of a page in Python and of its output, each with the number of the line before its first."""
     text = page.read_text(encoding="utf-8")
-    found = re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return [(text.count("\n", 0, match.start(1)), match[1]) for match in found]
+    found = re.finditer(r"^```(python|output)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [(match[1], text.count("\n", 0, match.start(2)), match[2]) for match in found]
 
 
 def run(page: Path) -> None:
     namespace: dict[str, Any] = {"__name__": page.stem}
-    for line, code in blocks(page):
+    printed = ""
+    for kind, line, code in blocks(page):
+        if kind == "output":
+            assert printed.split("\n") == code.split("\n"), f"{page.name}, line {line}: printed is\n{printed}"
+            continue
         if not code.startswith(">>>"):
-            exec(compile("\n" * line + code, str(page), "exec"), namespace)  # tracebacks name the page's own line
+            with redirect_stdout(io.StringIO()) as out:
+                exec(compile("\n" * line + code, str(page), "exec", dont_inherit=True), namespace)
+            printed = out.getvalue()
             continue
         test = doctest.DocTestParser().get_doctest(code, namespace, page.name, str(page), line)
         complaints: list[str] = []
-        result = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(
+        result = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS).run(
             test, out=complaints.append, clear_globs=False
         )
         assert not result.failed, "".join(complaints)
@@ -57,6 +66,9 @@ def test_a_wrong_page_is_found(tmp_path: Path) -> None:
     with pytest.raises(AssertionError) as caught:
         run(page)
     assert caught.traceback[-1].lineno == 2  # counted from 0
+    page.write_text("```python\nprint(2)\n```\n```output\n3\n```\n")
+    with pytest.raises(AssertionError, match=r"printed is\n +2"):
+        run(page)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

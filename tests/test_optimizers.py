@@ -466,6 +466,29 @@ def test_a_tuple_moves_as_its_arrays_one_by_one():
         optimizer.move(writable(thetas), writable(gs), states[:1])
 
 
+@pytest.mark.parametrize("word", names.classes(Optimizer))
+def test_the_arrays_of_a_tuple_share_one_count_of_steps(on, word):
+    """Step after step they move as each would by itself, and a state made array by array is taken as it is."""
+    optimizer = names.make(Optimizer, word)
+    parts = (START[:3], START[3:], START[:2])
+
+    def walk(thetas, states):
+        for _ in range(3):
+            thetas, states = optimizer.move(writable(thetas), writable(thetas), writable(states))
+        return thetas, states
+
+    thetas = tuple(map(on.array, parts))
+    shared, states = on.run(walk, thetas, optimizer.start(thetas))
+    assert ["t" in state for state in states] == [True, False, False]
+    assert on.numpy(states[0]["t"]) == 3
+    apart, counted = on.run(walk, thetas, tuple(map(optimizer.init, thetas)))
+    for x, y in zip(shared, apart, strict=True):
+        np.testing.assert_array_equal(on.numpy(x), on.numpy(y))
+    assert [int(on.numpy(state["t"])) for state in counted[:1]] == [3]
+    assert optimizer.start(()) == ()
+    assert optimizer.move((), (), ()) == ((), ())
+
+
 # -- clipping ---------------------------------------------------------------------------------------------------------
 
 GRADIENTS = (np.array([3.0, -4.0, 0.5]), np.array([12.0, 1e-3]))

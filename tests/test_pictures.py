@@ -234,9 +234,10 @@ def test_an_activation_is_drawn_with_its_slope() -> None:
 
 
 def test_every_activation_has_its_place_on_the_page() -> None:
-    figure = plot.activations()
+    own = {name: kind for name, kind in classes(dl.Activation).items() if kind.__module__.startswith("dlarray.")}
+    figure = plot.activations(list(own))  # classes of other tests need not have a slope
     titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
-    assert titles == [kind.__name__ for kind in classes(dl.Activation).values()]
+    assert titles == [kind.__name__ for kind in own.values()]
     assert overlapping(figure) == []
     assert [ax.get_title() for ax in plot.activations(["relu", dl.Tanh()]).axes if ax.get_title()] == ["ReLU", "Tanh"]
     with pytest.raises(ValueError, match="must be a list of activations, got 'relu'"):

@@ -270,12 +270,3 @@ def test_the_step_is_a_function_of_arrays_alone() -> None:
     assert {name: [a.shape for a in after[name]] for name in ("theta", "buffers")} == old
     assert int(after["steps"]) == 1
     assert value.shape == ()
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # torch's compiler warns of torch's own code
-def test_torch_compiles_the_step_on_request() -> None:
-    pytest.importorskip("torch")
-    kw = {"epochs": 2, "batch_size": 32, "device": "torch", "metrics": [], "progress": False}
-    plain = dl.fit(dl.mlp(6, 8, 2, activation="tanh"), X, NUMBERS, **kw)
-    compiled = dl.fit(dl.mlp(6, 8, 2, activation="tanh"), X, NUMBERS, compile=True, **kw)
-    np.testing.assert_allclose(compiled.history.steps, plain.history.steps, rtol=1e-5)

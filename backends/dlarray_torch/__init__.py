@@ -1,29 +1,38 @@
-"""PyTorch's tensors as plain arrays, on a CPU or any accelerator that torch knows. Its autograd is not used."""
+"""PyTorch's tensors as plain arrays, on a CPU or any accelerator that torch knows. Its autograd is not used.
+
+On a CPU a whole step goes through dlarray's planner, and so through NumPy's BLAS and its threads: a network of 2,400
+weights takes twice the time of its matrix products, where torch's own operations, plain or through torch.compile, take
+45 times as long; large ones take 1.1 times against 1.3 to 1.6. torch.compile is for accelerators, where ``fit`` is told
+to compile, and for who asks for ``compiled_by_torch``.
+"""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from dlarray.array import Array
 from dlarray.backend import Backend
+from dlarray.description import Description, Names
 
-__all__ = ["TorchBackend", "backend"]
+__all__ = ["TorchBackend", "backend", "compiled_by_torch"]
 
 
 class TorchBackend(Backend):
-    """Tensors of torch. ``compile`` is torch.compile, on request only: the first step then takes half a minute."""
+    """Tensors of torch. ``compile`` plans a step on the CPU; elsewhere it is torch.compile, and on request only."""
 
     name = "torch"
     arrays = ("torch",)
     requires = "dlarray[torch]"
     rank = 20
-    compiler = (
-        "fit(…, compile=True) has torch.compile do it, and the variable TORCH_LOGS=output_code shows what it made"
-    )
+    compiles = True
+
+    def compiles_on(self, place: Any) -> bool:
+        return place.type == "cpu"
 
     def namespace(self) -> Any:
         import array_api_compat.torch as xp
@@ -68,16 +77,29 @@ class TorchBackend(Backend):
             torch.accelerator.synchronize(place)
 
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        import torch
+        from dlarray_torch.planned import Planned
 
-        # array_api_compat keeps namespaces in a cached function, torch warns that it looks through the cache: it may.
-        warnings.filterwarnings("ignore", message="Dynamo detected a call to a `functools.lru_cache`")
-        return torch.compile(step, dynamic=False)
+        return Planned(step, "numba" if find_spec("numba") else "ufuncs", compiled_by_torch)
+
+    def describe(self, step: Callable[..., Any], state: Any, batch: Any, names: Names) -> Description:
+        from dlarray_torch.planned import Planned
+
+        planned: Any = step if isinstance(step, Planned) else self.compile(step)
+        return planned.describe_for(state, batch, names)
 
     def version(self) -> str:
         import torch
 
         return torch.__version__
+
+
+def compiled_by_torch(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A step compiled by torch.compile: ``fit(…, compile=compiled_by_torch)``. The first one takes half a minute."""
+    import torch
+
+    # array_api_compat keeps namespaces in a cached function, torch warns that it looks through the cache: it may.
+    warnings.filterwarnings("ignore", message="Dynamo detected a call to a `functools.lru_cache`")
+    return torch.compile(step, dynamic=False)
 
 
 backend = TorchBackend()

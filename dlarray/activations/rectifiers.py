@@ -22,7 +22,19 @@ class _Rectifier(Activation):
 
 @dataclass(frozen=True)
 class ReLU(_Rectifier):
-    """y = max(z, 0),  dz = dy where z > 0, else 0. Rectified linear unit, Nair and Hinton 2010."""
+    """y = max(z, 0),  dz = dy where z > 0, else 0. Rectified linear unit, Nair and Hinton 2010.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import dlarray
+    >>> relu = dlarray.ReLU()
+    >>> y, saved = relu.forward(np.asarray([-1.0, 0.5, 2.0]))
+    >>> y
+    array([0. , 0.5, 2. ])
+    >>> relu.backward(saved, np.ones(3))
+    array([0., 1., 1.])
+    """
 
     spelling: ClassVar[str] = "relu"
 

@@ -64,7 +64,7 @@ def bench(
     for case in [Case.named(name) for name in cases]:
         problem = Problem.of(case)
         players: dict[str, Player] = {"products": Products(case, where), "eager": Walk(problem, where)}
-        if where.backend.compiles:
+        if where.backend.compiles_on(where.place):
             players["compiled"] = Walk(problem, where, where.backend.compile)
         times = {name: low(means) for name, means in interleave(players, bursts, seconds).items()}
         limit = times.pop("products")

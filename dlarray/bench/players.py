@@ -83,7 +83,7 @@ class Products(Player):
         if device.backend.name == "numpy":
             self._triples = [(a, b, np.empty((a.shape[0], b.shape[1]), a.dtype)) for a, b in pairs]
             self.step = self._into_buffers
-        elif device.backend.compiles:
+        elif not device.backend.writes_in_place:  # where single products come at the price of a compiled call each
             self._products = device.backend.compile(_products)
 
     def _into_buffers(self, i: int) -> None:

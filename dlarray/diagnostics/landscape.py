@@ -61,12 +61,14 @@ def loss_landscape(
 
     Parameters
     ----------
-    model, theta, buffers
-        The network and the point in the middle; buffers where a layer keeps some.
+    model, theta
+        The network and the point in the middle.
     x, y, loss
         The examples whose loss it is, as in ``fit``. Host arrays go to where θ lies.
     path
         Three θ's or more, of this model.
+    buffers
+        Those of the network, where a layer keeps some.
     reach
         How far the grid goes to each side, in units of |θ|: by default 1, or a quarter further than the path.
     points

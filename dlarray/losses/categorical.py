@@ -111,6 +111,15 @@ class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
 
     Raises ValueError for one-hot rows and for labels that are not integers. A label outside [0, K) belongs to no class:
     ``check_targets`` finds it, the formula cannot.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import dlarray
+    >>> loss = dlarray.SparseCategoricalCrossEntropy()
+    >>> value, saved = loss.forward(np.asarray([[2.0, 0.0, 0.0]]), np.asarray([0]))
+    >>> print(value.round(4), loss.backward(saved).round(4))  # dz = softmax(z) - one-hot(t)
+    0.2395 [[-0.213   0.1065  0.1065]]
     """
 
     aliases: ClassVar[tuple[str, ...]] = ("sparse_cross_entropy",)

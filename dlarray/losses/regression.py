@@ -19,6 +19,15 @@ class MeanSquaredError(SumOfTerms):
 
     An outlier's squared error swamps the others: not robust. z and t in the same unit; l in its square.
     Source: torch's MSELoss.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import dlarray
+    >>> loss = dlarray.MeanSquaredError()
+    >>> value, saved = loss.forward(np.asarray([[1.0], [4.0]]), np.asarray([[1.0], [2.0]]))
+    >>> print(value, loss.backward(saved).tolist())
+    2.0 [[0.0], [2.0]]
     """
 
     aliases: ClassVar[tuple[str, ...]] = ("l2", "mse")

@@ -52,6 +52,16 @@ class Adam(_Moments):
     Kingma and Ba 2015; torch's Adam. m̂ and v̂ undo that both averages start at 0. ``eps_mode="hat"`` is the paper's
     faster form θ -= η √(1 - β₂ᵗ) / (1 - β₁ᵗ) m / (√v + ε̂), the one in Keras and scikit-learn; "inside" divides by
     √(v̂ + ε).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import dlarray
+    >>> adam = dlarray.Adam(learning_rate=0.1)
+    >>> theta = np.asarray([1.0, -2.0])
+    >>> theta, state = adam.step(theta, np.asarray([3.0, -0.01]), adam.init(theta))
+    >>> print(theta.round(4))  # at first every number moves by the rate, however steep its slope
+    [ 0.9 -1.9]
     """
 
     def step(self, theta: Array, g: Array, state: State) -> tuple[Array, State]:

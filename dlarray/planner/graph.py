@@ -75,9 +75,10 @@ class Graph:
             return value
         if isinstance(value, np.ndarray):
             return self.array(cast("np.ndarray", value))
-        scalar = np.asarray(value)
-        scalar.flags.writeable = False
-        return self.array(scalar)
+        array = np.asarray(value)  # that of another library may look at memory that its owner writes
+        if isinstance(value, (bool, int, float, np.generic)):
+            array.flags.writeable = False
+        return self.array(array)
 
     # Pointwise operations and reductions
 

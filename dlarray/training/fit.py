@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, cast
@@ -27,6 +27,8 @@ from dlarray.training.step import Step, WalkState
 from dlarray.training.trained import Metric, Trained, named_metrics
 
 __all__ = ["Diverged", "fit"]
+
+_Compiler = Callable[[Step], Callable[..., Any]]
 
 
 class Diverged(ArithmeticError):  # noqa: N818 - it says what the weights have done
@@ -59,7 +61,7 @@ def fit(
     theta: Theta | None = None,
     device: str | Device | None = None,
     dtype: str = "float32",
-    compile: bool | None = None,  # noqa: A002 - the field's word for it
+    compile: bool | _Compiler | None = None,  # noqa: A002 - the field's word for it
     progress: bool = True,
 ) -> Trained:
     """Train a model on examples: forward feed, loss, back propagation and a step of the optimizer, batch by batch.
@@ -101,7 +103,8 @@ def fit(
     dtype
         The type of the weights: "float32" or "float64".
     compile
-        Whether the step is compiled by the device's library; by default only on JAX.
+        Whether the step is compiled, as the device's backend does it: by default on NumPy, on JAX and on torch's CPU.
+        Or a compiler of one's own: a function that takes the step and returns a faster one.
     progress
         Whether a bar with loss and metrics is drawn (on a terminal only).
 
@@ -118,6 +121,16 @@ def fit(
         For a device that cannot be used.
     Diverged
         When the loss or the weights become infinite or NaN; it holds the last good weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import dlarray
+    >>> x = np.linspace(-2, 2, 41).reshape(-1, 1)
+    >>> model = dlarray.mlp(1, 16, 1, activation="tanh")
+    >>> trained = dlarray.fit(model, x, np.sin(x), optimizer=dlarray.Adam(0.01), epochs=200, progress=False)
+    >>> trained.history["r2"][-1] > 0.99
+    True
     """
     if not isinstance(model, MLP):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"model must be an MLP, such as dlarray.mlp(64, 128, 10), got {type(model).__name__}")
@@ -141,9 +154,8 @@ def fit(
     batch_size = _fitting_batch_size(n if batch_size is None else batch_size, n, accumulate, least)
     start = model.init(seed, target, dtype) if theta is None else _copied(model, theta, target, dtype)
     step = Step(model, loss, optimizer, accumulate)
-    compiled = target.backend.compiles if compile is None else compile
     walk = _Walk(
-        step=target.backend.compile(step) if compiled else step,
+        step=_compiled(step, target, compile),
         trained=Trained(model, start, model.init_buffers(target, dtype), loss, target, dtype, History()),
         examples=examples,
         seen=seen,
@@ -216,6 +228,15 @@ class _Walk:
                 del figures["loss"]  # the mean over the epoch's steps stands there already
             now.history.epochs[-1].update({f"{self.prefix}{name}": value for name, value in figures.items()})
         return now
+
+
+def _compiled(step: Step, device: Device, wanted: bool | _Compiler | None) -> Callable[..., Any]:
+    """The step through the compiler that is wanted, or as it is."""
+    if callable(wanted):
+        return wanted(step)
+    if wanted is None:
+        wanted = device.backend.compiles_on(device.place)
+    return device.backend.compile(step) if wanted else step
 
 
 def _pair(validation: Any) -> tuple[Array, Array]:

@@ -62,7 +62,21 @@ class Trained:
         return self._forward(x, batch_size, self._answers.outputs)
 
     def predict(self, x: Array, *, batch_size: int = 4096) -> Array:
-        """The predictions, (examples, outputs): outputs through the loss's link, probabilities for a cross-entropy."""
+        """The predictions, (examples, outputs): outputs through the loss's link, probabilities for a cross-entropy.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import dlarray
+        >>> x = np.asarray([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+        >>> y, adam = np.asarray([0, 1, 1, 1]), dlarray.Adam(0.1)
+        >>> trained = dlarray.fit(dlarray.mlp(2, 2), x, y, optimizer=adam, epochs=200, batch_size=4, progress=False)
+        >>> p = trained.predict(x)  # the softmax of the outputs: each row sums to 1
+        >>> p.shape, bool(np.allclose(p.sum(axis=1), 1))
+        ((4, 2), True)
+        >>> trained.classify(x).tolist()
+        [0, 1, 1, 1]
+        """
         return self._forward(x, batch_size, self._answers.predict)
 
     def classify(self, x: Array, *, batch_size: int = 4096) -> Array:
@@ -164,6 +178,21 @@ def load(path: str | PathLike[str], device: str | Device | None = None) -> Train
     Raises CheckpointError where the file is not a whole model of this library (truncated, changed, of a newer version,
     with an unknown layer, or of another kind); OSError with the path where it cannot be read; DeviceError; ValueError
     where the device has no such dtype.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> import dlarray
+    >>> x = np.asarray([[0.0], [1.0], [2.0]])
+    >>> trained = dlarray.fit(dlarray.mlp(1, 4, 1), x, 2 * x, batch_size=3, progress=False)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "model.safetensors"
+    ...     trained.save(path)
+    ...     again = dlarray.load(path)
+    >>> bool(np.array_equal(again.predict(x), trained.predict(x)))
+    True
     """
     return load_with_notes(path, device)[0]
 

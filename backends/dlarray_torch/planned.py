@@ -1,0 +1,172 @@
+"""The step on a CPU's tensors, through dlarray's planner: a NumPy array and a tensor can look at the same memory.
+
+torch pays for every operation before it computes anything, and its compiler for its guards at every call; the planner's
+kernels and NumPy's products write into the tensors themselves. The formulas run plainly stay torch's own: they are what
+the plan is held against, and what runs where a step cannot be planned.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any, cast
+
+import numpy as np
+
+from dlarray.description import Description, Names
+from dlarray.planner import PlannerWarning
+from dlarray.planner import compile as plan
+from dlarray.planner import plan as program
+from dlarray.planner.symbols import Symbol
+from dlarray.planner.trees import flatten, recogniser
+
+__all__ = ["Planned"]
+
+_ARRAYS: tuple[type[Any], ...] = (np.ndarray, np.generic)
+_Step = Callable[[Any, Any], Any]
+
+
+class Planned:
+    """A step that is planned where all that it is given are tensors on the CPU, of types that NumPy has.
+
+    What it writes in place it writes into the caller's tensors, and returns them. Tensors of other devices go to
+    ``elsewhere``, a compiler of steps; those that NumPy cannot look at take the plain step, with a PlannerWarning.
+    """
+
+    def __init__(self, step: _Step, executor: str, elsewhere: Callable[[_Step], _Step]) -> None:
+        import torch
+
+        self.planned = plan(self._on_views, executor)
+        self.step = step
+        self._elsewhere = elsewhere
+        self._other: _Step | None = None
+        self._tensor: type[Any] = torch.Tensor
+        self._from_numpy: Callable[[np.ndarray], Any] = torch.from_numpy
+        self._fork_rng: Callable[..., Any] = torch.random.fork_rng
+        self._half = (torch.float16, torch.bfloat16)
+        self._is_state: Callable[[Any], bool] = _never
+        self._state: Any = None
+        self._known: dict[int, Any] = {}
+        self._plain: list[tuple[Any, Any]] = []
+
+    def __call__(self, state: Any, batch: Any) -> Any:
+        """The next state and the loss. Consumes the state."""
+        try:
+            given = self._views(batch)
+            if not self._is_state(state):
+                self._look_at(state)
+        except (TypeError, RuntimeError) as error:
+            return self._unplanned(state, batch, error)
+        result = self.planned(self._state, given)
+        if self._plain:
+            plain, self._plain = self._plain, []
+            for views, tensors in plain:
+                if views is result:
+                    return tensors
+        if result[0] is self._state:  # the same tensors with other numbers in them
+            return state, _mapped(result[1], self._seen)
+        return _mapped(result, self._seen)
+
+    def describe(self, names: Names) -> Description:
+        """What the latest plan does. Raises ValueError where there is none."""
+        return self.planned.describe(names)
+
+    def describe_for(self, state: Any, batch: Any, names: Names) -> Description:
+        """What the plan for such tensors does. Raises ValueError where there is none."""
+        try:
+            views = self._views(state), self._views(batch)
+        except (TypeError, RuntimeError) as error:
+            raise ValueError(f"steps are planned for tensors on the CPU that NumPy can look at: {error}") from error
+        return program(self._on_views, *views).describe(names)
+
+    def _look_at(self, state: Any) -> None:
+        """Views of a state's tensors, kept for as long as the same tensors come."""
+        tensors: list[Any] = []
+        views: list[np.ndarray] = []
+        structure = flatten(state, tensors, (self._tensor,))
+        for x in tensors:
+            if x.dtype in self._half:  # NumPy has one of the two, and no kernels for it
+                raise TypeError(f"a tensor of type {x.dtype}")
+        self._state = self._views(state)
+        flatten(self._state, views)
+        self._known = {id(view): tensor for view, tensor in zip(views, tensors, strict=True)}
+        self._is_state = recogniser(structure, tensors)
+
+    def _on_views(self, state: Any, batch: Any) -> Any:
+        """The step as the planner sees it: symbols are traced, and what looks at tensors is computed by torch.
+
+        But for the step that counts, nothing is drawn from torch's generator.
+        """
+        symbols: list[Any] = []
+        flatten((state, batch), symbols, (Symbol,))
+        with self._fork_rng(devices=()) if symbols or self._plain else nullcontext():
+            if symbols:
+                return self.step(state, batch)
+            result = self.step(_mapped(state, self._seen_anew), _mapped(batch, self._seen_anew))
+        self._plain.append((_mapped(result, self._view_or_itself), result))
+        return self._plain[-1][0]
+
+    def _unplanned(self, state: Any, batch: Any, error: Exception) -> Any:
+        if self._other is None:
+            leaves: list[Any] = []
+            flatten((state, batch), leaves, (self._tensor,))
+            if any(x.device.type != "cpu" for x in leaves):
+                self._other = self._elsewhere(self.step)
+            else:
+                why = f"NumPy cannot look at what it is given: {error}"
+                warnings.warn(f"the step runs eagerly, uncompiled, because {why}", PlannerWarning, stacklevel=3)
+                self._other = self.step
+        return self._other(state, batch)
+
+    # From tensors to arrays and back
+
+    def _views(self, tree: Any) -> Any:
+        """The tree with views for its tensors: at every step, so the commonest trees first."""
+        if type(tree) is self._tensor:
+            return tree.numpy()
+        if tree is None:
+            return None
+        if type(tree) is tuple:
+            return tuple([self._views(item) for item in cast("tuple[Any, ...]", tree)])
+        return _mapped(tree, self._view)
+
+    def _view(self, leaf: Any) -> Any:
+        """The array that looks at a tensor. TypeError or RuntimeError where there can be none."""
+        if type(leaf) is self._tensor:
+            return leaf.numpy()
+        if isinstance(leaf, (self._tensor, *_ARRAYS)):
+            raise TypeError(f"{type(leaf).__name__} among tensors")
+        return leaf
+
+    def _view_or_itself(self, leaf: Any) -> Any:
+        """As ``_view``; what NumPy cannot look at stays a tensor, so that no plan agrees with it."""
+        try:
+            return self._view(leaf)
+        except (TypeError, RuntimeError):
+            return leaf
+
+    def _seen(self, leaf: Any) -> Any:
+        """The caller's tensor for the array that looks at it, else a new one that looks at the array."""
+        known = self._known.get(id(leaf))
+        return self._seen_anew(leaf) if known is None else known
+
+    def _seen_anew(self, leaf: Any) -> Any:
+        return self._from_numpy(np.asarray(leaf)) if isinstance(leaf, _ARRAYS) else leaf
+
+
+def _never(state: Any) -> bool:
+    return False
+
+
+def _mapped(tree: Any, change: Callable[[Any], Any]) -> Any:
+    """The tree with its leaves, all that is no dict, tuple or list, changed."""
+    kind = cast("Any", type(tree))
+    if kind is tuple:
+        return tuple([_mapped(item, change) for item in tree])
+    if kind is dict:
+        return {name: _mapped(item, change) for name, item in tree.items()}
+    if isinstance(tree, (tuple, list)):
+        items = [_mapped(item, change) for item in cast("list[Any]", tree)]
+        return kind(*items) if hasattr(kind, "_fields") else kind(items)
+    return change(tree)
