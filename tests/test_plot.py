@@ -98,7 +98,6 @@ def test_a_model_from_a_file_brings_its_history_along(tmp_path: Path) -> None:
     plot.learning_curves(dl.load(tmp_path / "model").history)
 
 
-
 # Confusion
 
 

@@ -73,7 +73,7 @@ def telling(json: bool, debug: bool) -> Generator[Told]:
         try:
             yield told
         except FAILURES as error:
-            if debug:
+            if debug or isinstance(error, BrokenPipeError):  # of `| head`: left to click, which ends quietly
                 raise
             _line(f"error: {_words(error)}", "bold red")
             raise typer.Exit(2 if isinstance(error, (UsageError, UnknownColumn)) else 1) from None

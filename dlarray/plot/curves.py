@@ -67,7 +67,9 @@ def metric_curves(history: History, names: Sequence[str] | None = None, ax: Axes
 
 def _check(history: History) -> None:
     if not history.epochs:
-        raise ValueError("there is no epoch in this history: the model was not trained, or its file is older than histories in files")
+        raise ValueError(
+            "there is no epoch in this history: the model was not trained, or its file is older than histories in files"
+        )
 
 
 def _words(name: str) -> str:

@@ -72,7 +72,7 @@ def _check_is_there(path: Path) -> None:
         raise IsADirectoryError(EISDIR, strerror(EISDIR), str(path))
     if not path.exists():
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        near = get_close_matches(path.name, beside, n=1)
+        near = get_close_matches(path.name, beside, n=1, cutoff=0.75)
         hint = f", did you mean {near[0]!r}?" if near else ""
         raise FileNotFoundError(ENOENT, f"{strerror(ENOENT)}{hint}", str(path))
     with path.open("rb"):  # PermissionError with the path, before polars says it in its own words
