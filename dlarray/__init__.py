@@ -45,6 +45,7 @@ _modules = (
     "plot",
     "random",
     "special",
+    "tables",
 )
 
 

@@ -22,6 +22,7 @@ from dlarray import plot as plot
 from dlarray import random as random
 from dlarray import schedules as schedules
 from dlarray import special as special
+from dlarray import tables as tables
 from dlarray import training as training
 from dlarray.activations import *
 from dlarray.array import Array as Array

@@ -15,9 +15,10 @@ def main() -> None:
         if library not in {"typer", "rich"}:
             raise
         sys.exit(f'the command line needs {library}: pip install "dlarray[cli]"')
-    output: object = sys.stdout
-    if isinstance(output, TextIOWrapper):
-        output.reconfigure(errors="replace")  # a table's lines and signs are not worth an error
+    output: object
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, TextIOWrapper):
+            output.reconfigure(errors="replace")  # a table's lines and signs are not worth an error
     app()
 
 

@@ -56,6 +56,7 @@ FLOORS = {
         "plan_picture",
         "onnx",
         "plot",
+        "tables",
         "testing",
     },
 }
@@ -186,6 +187,7 @@ def test_a_backend_imports_the_interface_and_its_own_library_alone(module):
 
 
 FORBIDDEN = ["torch", "jax", "jaxlib", "cupy", "array_api_strict", "scipy", "sklearn", "matplotlib", "typer", "rich"]
+FORBIDDEN += ["polars"]
 REPORT = f"""
 import sys
 print(*[name for name in {FORBIDDEN!r} if name in sys.modules])

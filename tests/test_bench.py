@@ -155,10 +155,13 @@ def test_the_command_measures(tmp_path: Path):
 
     file = tmp_path / "m.json"
     runner = testing.CliRunner()
-    done = runner.invoke(app, ["bench", "--cases", TINY, "--bursts", "1", "--seconds", "0.0001", "--json", str(file)])
+    done = runner.invoke(app, ["bench", "--cases", TINY, "--bursts", "1", "--seconds", "0.0001", "--output", str(file)])
     assert done.exit_code == 0, done.output
     assert "times the products" in done.output
     check_form(json.loads(file.read_text()), TINY)
+    done = runner.invoke(app, ["bench", "--cases", TINY, "--bursts", "1", "--seconds", "0.0001", "--json"])
+    check_form(json.loads(done.stdout), TINY)
+    assert "times the products" in done.stderr
     done = runner.invoke(app, ["bench", "--cases", f"{TINY},S", "--explain"])
     assert done.exit_code == 0
     assert [line for line in done.output.splitlines() if " products, " in line] == [

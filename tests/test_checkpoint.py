@@ -24,7 +24,7 @@ import dlarray as dl
 from dlarray.layer import Layer, Shape
 from dlarray.losses import Loss
 from dlarray.names import classes
-from dlarray.training import checkpoint
+from dlarray.training import checkpoint, load_with_notes
 from dlarray.training.configuration import describe
 from tests.matrix import On
 
@@ -136,7 +136,7 @@ def test_a_loaded_model_is_trained_on_as_the_one_that_was_saved(tmp_path: Path) 
     first.save(tmp_path / "model")
     loaded = dl.load(tmp_path / "model")
     assert_same(first, loaded)
-    assert loaded.history == dl.History()
+    assert loaded.history == first.history
     more = [
         dl.fit(DEEP, x, y, epochs=2, batch_size=10, theta=t.theta, progress=False).history.steps
         for t in (first, loaded)
@@ -768,3 +768,55 @@ def test_two_threads_may_write_one_file(tmp_path: Path) -> None:
     assert not failed, failed
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert any(np.array_equal(dl.load(tmp_path / "model").theta[0], trained.theta[0]) for trained in models)
+
+
+# The history and the notes
+
+
+def test_the_history_comes_back_and_of_a_long_one_the_means_of_neighbours(tmp_path: Path) -> None:
+    x, y = rng.normal(size=(20, 4)), rng.integers(0, 3, 20)
+    trained = dl.fit(DEEP, x, y, epochs=2, batch_size=10, validation=(x, y), compile=False, progress=False)
+    assert len(trained.history.epochs) == 2
+    trained.save(tmp_path / "m")
+    assert dl.load(tmp_path / "m").history == trained.history
+    steps = rng.normal(size=20_000).tolist()
+    long = dl.History(steps, [{"loss": 1.0, "validation_loss": 0.1}])
+    back = dl.History.from_data(json.loads(json.dumps(long.as_data())))
+    assert back.epochs == long.epochs
+    np.testing.assert_allclose(back.steps, np.repeat(np.mean(np.reshape(steps, (-1, 4)), axis=1), 4), rtol=1e-12)
+    assert dl.History.from_data(back.as_data()) == back
+    assert len(long.as_data()["steps"]) == 5_000
+    with pytest.raises(ValueError, match="not as many steps as it says"):
+        dl.History.from_data({"count": 3, "each": 1, "steps": [1.0], "epochs": []})
+
+
+def test_notes_lie_beside_the_model(tmp_path: Path) -> None:
+    trained = walked(DEEP)
+    notes = {"words": ["ünïcode", None, 0.1], "more": {"deep": True}}
+    trained.save(tmp_path / "m", notes=notes)
+    again, found = load_with_notes(tmp_path / "m", "cpu")
+    assert found == notes
+    assert_same(trained, again)
+    trained.save(tmp_path / "plain")
+    assert load_with_notes(tmp_path / "plain")[1] == {}
+    with pytest.raises(ValueError, match="keep fewer notes"):
+        trained.save(tmp_path / "large", notes={"long": "x" * 2**24})
+    assert not (tmp_path / "large").exists()
+
+
+@pytest.mark.parametrize(
+    "odd", [{"notes": [1]}, {"history": [1]}, {"history": {"count": 9, "each": 1, "steps": [1.0], "epochs": []}}]
+)
+def test_an_odd_history_and_odd_notes_are_refused(odd: dict[str, Any], small: bytes, tmp_path: Path) -> None:
+    with pytest.raises(dl.CheckpointError, match="is not a dlarray model"):
+        read(_config(**odd)(small), tmp_path)
+
+
+def test_a_file_without_them_is_read(small: bytes, tmp_path: Path) -> None:
+    """Files were written without, before."""
+    header, numbers = split(small)
+    config = json.loads(header["__metadata__"]["config"])
+    old = {name: config[name] for name in ("model", "loss", "dtype")}
+    metadata = header["__metadata__"] | {"config": json.dumps(old)}
+    data = signed(header | {"__metadata__": metadata}, numbers)
+    assert read(data, tmp_path).history == dl.History()

@@ -87,10 +87,15 @@ def test_a_metric_of_0_does_not_change_the_axis() -> None:
     assert plot.learning_curves(history(loss=[2.0, 1.0], accuracy=[0.0, 0.5])).get_yscale() == "log"
 
 
-def test_a_history_without_epochs_is_refused_with_the_reason(tmp_path: Path) -> None:
+def test_a_history_without_epochs_is_refused_with_the_reason() -> None:
+    with pytest.raises(ValueError, match="no epoch in this history: the model was not trained, or its file is older"):
+        plot.learning_curves(dl.History())
+
+
+def test_a_model_from_a_file_brings_its_history_along(tmp_path: Path) -> None:
     trained().save(tmp_path / "model")
-    with pytest.raises(ValueError, match="a model from a file does not bring its history along"):
-        plot.learning_curves(dl.load(tmp_path / "model").history)
+    assert dl.load(tmp_path / "model").history == trained().history
+    plot.learning_curves(dl.load(tmp_path / "model").history)
 
 
 # Confusion

@@ -20,7 +20,7 @@ __all__ = ["learning_curves", "metric_curves"]
 def learning_curves(history: History, ax: Axes | None = None) -> Axes:
     """The loss by step, thin, and by epoch; with the validation loss where there is one. On a log axis where it can be.
 
-    Raises ValueError for a history of no epochs, such as that of a model from a file.
+    Raises ValueError for a history of no epochs, such as that of a file written before files had histories.
     """
     _check(history)
     axes: Any = ax or new_axes()
@@ -67,7 +67,9 @@ def metric_curves(history: History, names: Sequence[str] | None = None, ax: Axes
 
 def _check(history: History) -> None:
     if not history.epochs:
-        raise ValueError("there is no epoch in this history: a model from a file does not bring its history along")
+        raise ValueError(
+            "there is no epoch in this history: the model was not trained, or its file is older than histories in files"
+        )
 
 
 def _words(name: str) -> str:

@@ -9,7 +9,7 @@ from dlarray.training.history import History
 from dlarray.training.loop import Diverged, Interrupted
 from dlarray.training.rate_finder import RateSearch, find_learning_rate
 from dlarray.training.step import Step
-from dlarray.training.trained import Trained, load
+from dlarray.training.trained import Trained, load, load_with_notes
 
 __all__ = [
     "Callback",
@@ -26,4 +26,5 @@ __all__ = [
     "first_step",
     "fit",
     "load",
+    "load_with_notes",
 ]

@@ -2,6 +2,9 @@
 
 A file holds data only. The format itself detects no corruption, so its header is checked before memory is taken and the
 digest after. Parameters have torch's names ("0.weight", "0.bias") and dlarray's shapes: a weight is (inputs, units).
+
+Beside model, loss and dtype the configuration may hold the ``history`` of the training and ``notes``, an object of JSON
+in which other parts of dlarray keep what belongs to the model. Files without them are read all the same.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP, on_device
 from dlarray.training.configuration import describe, describe_model, restore, restore_model
+from dlarray.training.history import History
 
 __all__ = ["CheckpointError", "read_model", "write_model"]
 
@@ -49,13 +53,28 @@ class CheckpointError(Exception):
     """A file that is not a whole and true model of this library."""
 
 
-def write_model(path: str | PathLike[str], model: MLP, theta: Theta, buffers: Theta, loss: Loss, dtype: str) -> None:
-    """Write a trained model to a file, whole or not at all.
+def write_model(
+    path: str | PathLike[str],
+    model: MLP,
+    theta: Theta,
+    buffers: Theta,
+    loss: Loss,
+    dtype: str,
+    history: History | None = None,
+    notes: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a trained model to a file, whole or not at all; with it a history and notes, an object of JSON.
 
     The bytes go to a temporary file in the same folder, reach the disk, and then take the old file's place. Raises
-    OSError with the path where that fails, the old file untouched, and TypeError for a model that holds a function.
+    OSError with the path where that fails, the old file untouched, TypeError for a model that holds a function, and
+    ValueError where the notes are larger than a header may be.
     """
-    write_file(path, model, theta, buffers, loss, dtype)
+    about: dict[str, Any] = {}
+    if history is not None and history.epochs:
+        about["history"] = history.as_data()
+    if notes:
+        about["notes"] = dict(notes)
+    write_file(path, model, theta, buffers, loss, dtype, about)
 
 
 def write_file(
@@ -65,37 +84,38 @@ def write_file(
     buffers: Theta,
     loss: Loss,
     dtype: str,
-    walk: dict[str, Any] | None = None,
+    about: Mapping[str, Any],
     beside: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """``write_model``, and what a walk needs besides: data, and host arrays under names that begin with "walk."."""
+    """``write_model``, with ``about`` beside the configuration, and host arrays under names that begin with "walk."."""
     names = _file_names(model)
     numbers = model.parameters(theta) | model.kept(buffers)
     arrays = {names[name]: to_numpy(p) for name, p in numbers.items()} | dict(beside or {})
-    described = {"model": describe_model(model), "loss": describe(loss), "dtype": dtype}
-    config = json.dumps(described if walk is None else described | {"walk": walk})
+    config = json.dumps({"model": describe_model(model), "loss": describe(loss), "dtype": dtype, **about})
     metadata = {"format": "dlarray", "version": str(VERSION), "config": config, "sha256": _digest(config, arrays)}
     _write(Path(path), _serialised(arrays, metadata))
 
 
-def read_model(path: str | PathLike[str], device: str | Device | None) -> tuple[MLP, Theta, Theta, Loss, Device, str]:
-    """The model in a file with θ, buffers and loss, the device they are on now, and the type of their numbers.
+def read_model(
+    path: str | PathLike[str], device: str | Device | None
+) -> tuple[MLP, Theta, Theta, Loss, Device, str, History, dict[str, Any]]:
+    """The model in a file with θ, buffers, loss, device, the type of its numbers, its history and its notes.
 
     Raises CheckpointError where the file is not a whole model of this library (truncated, changed, of a newer version,
     with an unknown layer, or of another kind); OSError with the path where it cannot be read; DeviceError; ValueError
     where the device has no such dtype.
     """
     target = resolve(device)
-    model, loss, dtype, arrays, _ = read_file(path)
+    model, loss, dtype, arrays, config = read_file(path)
     theta, buffers = (
         on_device(layout, {name: arrays[name] for name, _ in layout.shapes}, target)
         for layout in (model.layout, model.buffer_layout)
     )
-    return model, theta, buffers, loss, target, dtype
+    return model, theta, buffers, loss, target, dtype, config["history"], config["notes"]
 
 
-def read_file(path: str | PathLike[str]) -> tuple[MLP, Loss, str, dict[str, np.ndarray], dict[str, Any] | None]:
-    """Model, loss, dtype, arrays by the model's names and "walk.…", and a walk's data where there is one."""
+def read_file(path: str | PathLike[str]) -> tuple[MLP, Loss, str, dict[str, np.ndarray], dict[str, Any]]:
+    """Model, loss, dtype, arrays by the model's names and "walk.…", and all that is said in words."""
     with Path(path).open("rb") as file:
         try:
             return _read(file)
@@ -105,7 +125,7 @@ def read_file(path: str | PathLike[str]) -> tuple[MLP, Loss, str, dict[str, np.n
             raise CheckpointError(f"{path} is not a dlarray model: {error}") from error
 
 
-def _read(file: BinaryIO) -> tuple[MLP, Loss, str, dict[str, np.ndarray], dict[str, Any] | None]:
+def _read(file: BinaryIO) -> tuple[MLP, Loss, str, dict[str, np.ndarray], dict[str, Any]]:
     """``read_file``. Raises anything where the file is not a whole model."""
     header = _header(file)
     metadata = _metadata(header)
@@ -113,9 +133,11 @@ def _read(file: BinaryIO) -> tuple[MLP, Loss, str, dict[str, np.ndarray], dict[s
     model, loss, dtype = restore_model(config["model"]), restore(config["loss"]), config["dtype"]
     if not isinstance(loss, Loss) or dtype not in ("float32", "float64"):
         raise ValueError("it names no loss or no dtype")
-    walk = config.get("walk")
+    config["history"] = History.from_data(config["history"]) if "history" in config else History()
+    if not isinstance(config.setdefault("notes", {}), dict):
+        raise ValueError("its notes are no object")
     names = _file_names(model)
-    beside = {name for name in header if name.startswith("walk.") and walk is not None}
+    beside = {name for name in header if name.startswith("walk.") and "walk" in config}
     of_model = {name: entry for name, entry in header.items() if name not in beside}
     _check_shapes(of_model, {names[name]: (list(shape), dtype) for name, shape in _shapes(model).items()})
     file.seek(0)
@@ -123,7 +145,7 @@ def _read(file: BinaryIO) -> tuple[MLP, Loss, str, dict[str, np.ndarray], dict[s
     if _digest(metadata["config"], arrays) != metadata["sha256"]:
         raise ValueError("its contents do not match its SHA-256: it was changed or damaged")
     found = {own: arrays[name] for own, name in names.items()} | {name: arrays[name] for name in beside}
-    return model, loss, dtype, found, walk
+    return model, loss, dtype, found, config
 
 
 def _shapes(model: MLP) -> dict[str, Shape]:
@@ -154,6 +176,8 @@ def _serialised(arrays: Mapping[str, np.ndarray], metadata: dict[str, str]) -> b
         dtype = next(code for code, word in DTYPES.items() if word == x.dtype.name)
         header[name] = {"dtype": dtype, "shape": list(x.shape), "data_offsets": [start, end]}
     text = json.dumps(header).encode()
+    if len(text) > MAX_HEADER:
+        raise ValueError(f"the header would have {len(text):,} bytes, and {MAX_HEADER:,} are read: keep fewer notes")
     text += b" " * (-len(text) % 8)  # numbers begin at a multiple of their size
     return b"".join([len(text).to_bytes(8, "little"), text, *numbers])
 

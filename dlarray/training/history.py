@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = ["History"]
+
+KEPT = 8192  # losses of steps in a file; of more, means of neighbours
 
 
 @dataclass
@@ -28,3 +32,22 @@ class History:
     def names(self) -> list[str]:
         """The names of the epochs' figures."""
         return list(self.epochs[0]) if self.epochs else []
+
+    def as_data(self) -> dict[str, Any]:
+        """The history as JSON-ready data. Of more than 8,192 steps the means of 2, 4, 8, … neighbours are kept."""
+        each = 1  # a power of 2, so that equal numbers have a mean without rounding
+        while each * KEPT < len(self.steps):
+            each *= 2
+        parts = [self.steps[i : i + each] for i in range(0, len(self.steps), each)]
+        means = [math.fsum(part) / len(part) for part in parts]
+        return {"count": len(self.steps), "each": each, "steps": means, "epochs": [dict(row) for row in self.epochs]}
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> History:
+        """What ``as_data`` wrote; a mean stands in the place of each step it is of. Raises ValueError or TypeError."""
+        count, each = int(data["count"]), int(data["each"])
+        means = [float(value) for value in data["steps"]]
+        if each < 1 or len(means) != -(-count // each):
+            raise ValueError("its history has not as many steps as it says")
+        epochs = [{str(name): float(value) for name, value in row.items()} for row in data["epochs"]]
+        return cls([means[i // each] for i in range(count)], epochs)

@@ -47,7 +47,7 @@ def write_walk(path: str | PathLike[str], walk: Walk) -> None:
         "scaling": {name: _number(x) for name, x in walk.state.get("scaling", {}).items()},
         "callbacks": [[name, _packed_memory(i, m, walk, beside)] for i, (name, m) in enumerate(walk.memories)],
     }
-    write_file(path, walk.model, theta, buffers, walk.loss, walk.dtype, data, beside)
+    write_file(path, walk.model, theta, buffers, walk.loss, walk.dtype, {"walk": data}, beside)
 
 
 def read_walk(path: str | PathLike[str], walk: Walk) -> None:
@@ -56,7 +56,8 @@ def read_walk(path: str | PathLike[str], walk: Walk) -> None:
     Raises CheckpointError where the file is no training checkpoint; OSError with the path where it cannot be read;
     ValueError where model, loss or a setting is another one than in the file.
     """
-    model, loss, dtype, arrays, data = read_file(path)
+    model, loss, dtype, arrays, config = read_file(path)
+    data = config.get("walk")
     if data is None:
         raise CheckpointError(f"{path} holds a model and no walk: go on from its weights, theta=dlarray.load(…).theta")
     if (then := data.get("settings")) is None:

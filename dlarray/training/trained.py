@@ -26,7 +26,7 @@ from dlarray.training.history import History
 if TYPE_CHECKING:
     from dlarray.diagnostics import Diagnosis
 
-__all__ = ["Metric", "Trained", "default_metrics", "load", "named_metrics"]
+__all__ = ["Metric", "Trained", "default_metrics", "load", "load_with_notes", "named_metrics"]
 
 Metric = Callable[[Array, Array], Array]
 """metric(targets, predictions) -> a 0-d array."""
@@ -116,9 +116,13 @@ class Trained:
 
         return diagnose(self.model, self.theta, x, y, loss=self.loss, optimizer=optimizer, weight=weight)
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the model to a file that ``dlarray.load`` reads: safetensors, its configuration in the metadata."""
-        write_model(path, self.model, self.theta, self.buffers, self.loss, self.dtype)
+    def save(self, path: str | PathLike[str], *, notes: Mapping[str, Any] | None = None) -> None:
+        """Write the model to a file that ``dlarray.load`` reads: safetensors, its configuration in the metadata.
+
+        The history goes with it (of a long one the means of neighbouring steps), and so do ``notes``, an object of
+        JSON that ``load_with_notes`` gives back.
+        """
+        write_model(path, self.model, self.theta, self.buffers, self.loss, self.dtype, self.history, notes)
 
     def at(self, theta: Theta, buffers: Theta) -> Trained:
         """The same model at another point; what has been compiled for this one serves it too."""
@@ -190,7 +194,13 @@ def load(path: str | PathLike[str], device: str | Device | None = None) -> Train
     >>> bool(np.array_equal(again.predict(x), trained.predict(x)))
     True
     """
-    return Trained(*read_model(path, device))
+    return load_with_notes(path, device)[0]
+
+
+def load_with_notes(path: str | PathLike[str], device: str | Device | None = None) -> tuple[Trained, dict[str, Any]]:
+    """``load``, and the notes that lie beside the model. Raises as ``load`` does."""
+    model, theta, buffers, loss, target, dtype, history, notes = read_model(path, device)
+    return Trained(model, theta, buffers, loss, target, dtype, history), notes
 
 
 def default_metrics(loss: Loss, outputs: int) -> tuple[str, ...]:

@@ -1,0 +1,86 @@
+"""``dlarray plot``: pictures of a saved model."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from dlarray import metrics, tables
+from dlarray.check import one_of
+from dlarray.cli.app import app
+from dlarray.cli.options import Debug, DeviceName, Json, Model
+from dlarray.cli.telling import UsageError, telling, usage
+from dlarray.training import Trained, load
+
+__all__ = ["plot"]
+
+EXAMPLES = """Examples:
+
+  dlarray plot model.safetensors
+
+  dlarray plot model.safetensors test.csv --what confusion --output confusion.pdf
+
+  dlarray plot digits.safetensors --what weights
+"""
+PICTURES = ("curves", "metrics", "confusion", "weights")
+
+
+@app.command(epilog=EXAMPLES)
+def plot(
+    model: Model,
+    table: Annotated[Path | None, typer.Argument(metavar="TABLE", help="Rows for the confusion matrix.")] = None,
+    what: Annotated[str, typer.Option(help=f"One of {', '.join(PICTURES)}.")] = "curves",
+    output: Annotated[
+        Path | None, typer.Option(help="The picture's file, .png, .svg, .pdf; by default WHAT.png.")
+    ] = None,
+    device: DeviceName = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Draw a model's learning curves, its metrics by epoch, its confusion matrix or the weights of its first layer."""
+    from dlarray import plot as pictures
+
+    with telling(json, debug) as told:
+        with usage():
+            one_of("picture", what, PICTURES)
+        if (what == "confusion") != (table is not None):
+            raise UsageError(
+                "the confusion matrix needs a TABLE with the target" if table is None else f"{what} needs no TABLE"
+            )
+        pictures.pyplot()
+        if table is not None:
+            axes: Any = _confusion(tables.load(model, device), table)
+        else:
+            axes = _of_training(load(model, device), what)
+        file = output or Path(f"{what}.png")
+        pictures.save(axes.figure, file)
+        told.words(f"saved: {file}")
+        told.result({"model": str(model), "what": what, "picture": str(file)})
+
+
+def _of_training(trained: Trained, what: str) -> Any:
+    from dlarray import plot as pictures
+
+    if what == "weights":
+        return pictures.weights(trained, shape=_shape(trained.model.inputs))
+    return (pictures.learning_curves if what == "curves" else pictures.metric_curves)(trained.history)
+
+
+def _shape(inputs: int) -> tuple[int, int]:
+    """A square image where the inputs fill one, else a row."""
+    side = math.isqrt(inputs)
+    return (side, side) if side * side == inputs else (1, inputs)
+
+
+def _confusion(learnt: tables.TableModel, table: Path) -> Any:
+    from dlarray import plot as pictures
+
+    if not isinstance(learnt.target, tables.Classes):
+        raise UsageError(f"a confusion matrix is of classes, and this model tells a number, {learnt.target.name}")
+    x, t = learnt.examples(table)
+    matrix = metrics.confusion_matrix(t, np.asarray(learnt.trained.predict(x)))
+    return pictures.confusion(matrix, names=learnt.target.words)

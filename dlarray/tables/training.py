@@ -1,0 +1,141 @@
+"""From a table to a model of it, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dlarray.activations import Activation
+from dlarray.device import Device, resolve
+from dlarray.model import mlp
+from dlarray.names import make
+from dlarray.optimizers import Optimizer
+from dlarray.tables.model import TableModel, as_frame, with_target
+from dlarray.tables.preprocessing import Preprocessing
+from dlarray.tables.split import split
+from dlarray.tables.targets import Classes, choose_target
+from dlarray.tables.values import UnknownColumn
+from dlarray.training import fit
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["train"]
+
+
+def train(
+    table: pl.DataFrame | str | PathLike[str],
+    target: str,
+    *,
+    task: str | None = None,
+    hidden: Sequence[int] = (256,),
+    activation: str | Activation = "relu",
+    optimizer: str | Optimizer = "adam",
+    epochs: int = 30,
+    batch_size: int | None = None,
+    validation: float = 0.2,
+    balanced: bool = False,
+    max_categories: int = 100,
+    categorical: Sequence[str] = (),
+    drop: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    seed: int = 0,
+    device: str | Device | None = None,
+    progress: bool = True,
+) -> TableModel:
+    """Learn to tell one column of a table from the others.
+
+    Rows without a target are left out; the others are parted at random by the seed, stratified by class. Columns are
+    learnt from the training part alone (``Preprocessing.fit``), and the network is trained on it (``dlarray.fit``).
+
+    Parameters
+    ----------
+    table, target
+        A polars frame or the path of a CSV or Parquet file, and the name of the column.
+    task
+        "classification" or "regression"; by default by the target (``choose_target``).
+    hidden, activation, optimizer, epochs
+        The network and its training: units of the hidden layers, and the rest as in ``mlp`` and ``fit``.
+    batch_size
+        Rows a step; by default the power of two near 1/256 of the rows, from 32 to 512.
+    validation
+        The share of the rows that is not trained on; 0 for none.
+    balanced
+        Whether every class has the same weight, however many rows it has.
+    max_categories, categorical, drop, keep
+        As in ``Preprocessing.fit``.
+    seed, device, progress
+        As in ``fit``; the seed parts the rows too.
+
+    Returns
+    -------
+    TableModel
+        ``model.facts`` hold the figures on the validation part and those of the baseline: the most frequent class, or
+        the mean.
+
+    Raises
+    ------
+    UnknownColumn
+        For a name that the table does not have.
+    ValueError, TypeError, OSError, DeviceError, Diverged
+        For what cannot be read or learnt; as ``read``, ``choose_target`` and ``fit`` raise them.
+    """
+    where = resolve(device)
+    make(Optimizer, optimizer)
+    make(Activation, activation)
+    frame = as_frame(table)
+    if target not in frame.columns:
+        raise UnknownColumn(target, frame.columns)
+    if frame.width == 1:
+        raise ValueError(f"the table has the column {target!r} alone: there is nothing to tell it from")
+    frame = with_target(frame, target)
+    told, why = choose_target(frame[target], task)
+    inputs = frame.drop(target)
+    apart = split(told.encode(frame[target]), validation, seed)
+    training, rest = inputs.filter(~apart), inputs.filter(apart)
+    preprocessing = Preprocessing.fit(
+        training, max_categories=max_categories, categorical=categorical, drop=drop, keep=keep
+    )
+    told = told.on(frame[target].filter(~apart))
+    t = told.encode(frame[target])
+    x_train, t_train = preprocessing.transform(training), t[~apart]
+    x_rest, t_rest = (preprocessing.transform(rest), t[apart]) if len(rest) else (x_train, t_train)
+    rows = len(t_train)
+    size = min(rows, batch_size or int(np.clip(2 ** round(np.log2(max(1, rows / 256))), 32, 512)))
+    trained = fit(
+        mlp(len(preprocessing.features), *hidden, told.outputs, activation=activation),
+        x_train,
+        t_train,
+        loss=told.loss,
+        optimizer=optimizer,
+        epochs=epochs,
+        batch_size=size,
+        weight=_weights(t_train) if balanced and isinstance(told, Classes) else None,
+        validation=(x_rest, t_rest) if len(rest) else None,
+        seed=seed,
+        device=where,
+        progress=progress,
+    )
+    facts: dict[str, Any] = {
+        "task": told.task,
+        "why": why,
+        "rows": {"training": rows, "validation": len(rest)},
+        "measured_on": "validation" if len(rest) else "training",
+        "figures": told.figures(t_rest, np.asarray(trained.predict(x_rest))),
+        "baseline": told.figures(t_rest, told.guess(t_train, len(t_rest))),
+        "imbalance": told.imbalance(t) if isinstance(told, Classes) else "",
+        "epochs": epochs,
+        "batch_size": size,
+        "seed": seed,
+        "device": where.name,
+    }
+    return TableModel(trained, preprocessing, told, facts)
+
+
+def _weights(t: np.ndarray) -> np.ndarray:
+    """A weight a row that gives each class the same sum; the mean weight is 1."""
+    counts = np.bincount(t)
+    return (len(t) / (np.count_nonzero(counts) * counts[t])).astype(np.float32)
