@@ -191,6 +191,20 @@ def test_a_compact_optimizer_descends_as_the_plain_one(on: Any, word: str) -> No
     assert int(on.numpy(state["t"])) == 60
 
 
+def test_vectors_that_move_together_share_one_count(on: Any) -> None:
+    """As θ is on JAX: the first state counts for all, and each vector goes the way that it would go alone."""
+    optimizer = Compact(Adam(0.05))
+    parts = tuple(on.target.asarray(on.host(part)) for part in (START[:64], START[64:]))
+    alone = [walk(optimizer, on.target.asarray(on.host(part)), 3)[0] for part in (START[:64], START[64:])]
+    states = optimizer.start(parts)
+    assert ["t" in state for state in states] == [True, False]
+    for _ in range(3):
+        slopes = tuple(array_namespace(part).sin(part) + 0.1 * part for part in parts)
+        parts, states = optimizer.move(parts, slopes, states)
+    for part, expected in zip(parts, alone, strict=True):
+        np.testing.assert_array_equal(on.numpy(part), on.numpy(expected))
+
+
 def test_an_average_follows_where_the_nearest_number_stands_still() -> None:
     """v of a gradient of 1 goes to 1. To the nearest it stops where a hundredth of 1 - v is under half a unit, 2⁻⁹."""
     optimizer = Compact(Adam(beta2=0.99))

@@ -37,21 +37,23 @@ class Compact(Optimizer):
         return self.optimizer.scalable
 
     def init(self, theta: Array, mask: Array | None = None) -> State:
-        return _packed(self.optimizer.init(theta, mask), theta)
+        state = self.optimizer.init(theta, mask)
+        return _packed(state, theta, state["t"])
 
     def rate(self, t: Array) -> Array | float:
         return self.optimizer.rate(t)
 
     def step(self, theta: Array, g: Array, state: State) -> tuple[Array, State]:
         theta, state = self.optimizer.step(theta, g, _unpacked(state, theta))
-        return theta, _packed(state, theta)
+        return theta, _packed(state, theta, state["t"])
 
     def move(
         self, thetas: tuple[Array, ...], gs: tuple[Array, ...], states: tuple[State, ...]
     ) -> tuple[tuple[Array, ...], tuple[State, ...]]:
         wide = tuple(_unpacked(state, theta) for state, theta in zip(states, thetas, strict=True))
         thetas, states = self.optimizer.move(thetas, gs, wide)
-        return thetas, tuple(_packed(state, theta) for state, theta in zip(states, thetas, strict=True))
+        t = states[0]["t"] if states else None  # the first counts the steps of all
+        return thetas, tuple(_packed(state, theta, t) for state, theta in zip(states, thetas, strict=True))
 
 
 def _unpacked(state: State, theta: Array) -> State:
@@ -60,12 +62,12 @@ def _unpacked(state: State, theta: Array) -> State:
     return {name: decode(x, theta.dtype) if x.dtype == int16 else x for name, x in state.items()}
 
 
-def _packed(state: State, theta: Array) -> State:
-    """The state in 16 bits. Two arrays share a word of noise."""
+def _packed(state: State, theta: Array, t: Array) -> State:
+    """The state after t steps in 16 bits. Two arrays share a word of noise."""
     names = [name for name, x in state.items() if x.shape == theta.shape and x.shape and name != "mask"]
     packed = dict(state)
     for stream in range(0, len(names), 2):
-        halves = noise(state["t"], theta.shape, stream)
+        halves = noise(t, theta.shape, stream)
         packed |= {
             name: encode(state[name], half) for name, half in zip(names[stream : stream + 2], halves, strict=False)
         }
