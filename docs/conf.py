@@ -34,7 +34,7 @@ exclude_patterns = ["_build", "_extensions", "auto_examples/*.md5", "auto_exampl
 suppress_warnings = ["config.cache"]  # the configuration of the gallery holds functions
 nitpicky = True
 nitpick_ignore_regex = [  # types of other libraries, and names that are not part of the public interface
-    (r"py:.*", r"(numpy|np|collections|typing|os|pathlib)\..*"),
+    (r"py:.*", r"(numpy|np|pl|polars|collections|typing|os|pathlib)\..*"),
     (r"py:class", r"_?[A-Z]\w+|\w+\[.*"),  # our own public names have dlarray. before them here
 ]
 

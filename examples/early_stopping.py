@@ -1,4 +1,8 @@
-"""A run as one would leave it alone: a rate that was looked for, an early stop, checkpoints, and a power cut.
+"""
+A run that can be left alone
+============================
+
+A rate that was looked for, an early stop, checkpoints, and a power cut.
 
 569 tumours of the breast, 30 measurements each, benign or malignant. First a short walk with a growing learning rate
 says which rate to begin with. Then the training: it stops where the validation loss no longer falls, and gives the best

@@ -1,4 +1,8 @@
-"""Which library is this? Docstrings of installed packages, told apart by their words.
+"""
+Which library is this?
+======================
+
+Docstrings of installed packages, told apart by their words.
 
 Each docstring becomes a row of numbers, one for each word of the vocabulary: thousands of columns, nearly all of them
 0. Sparse data, the book says, is for Adam. scikit-learn's vectorizer counts the words, its pipeline takes dlarray's

@@ -51,6 +51,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     Parameters from ``hidden_layer_sizes`` to ``max_fun``, and all attributes, are those of
     ``sklearn.neural_network.MLPClassifier``. Beyond them:
 
+    Sparse inputs stay sparse in training and prediction. Raises ValueError, TypeError or DeviceError in ``fit`` for a
+    parameter that cannot be, with what was expected.
+
     Parameters
     ----------
     activation
@@ -75,9 +78,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Functions of the estimator, called after each epoch; one that returns True ends training. Or those of
         ``dlarray.callbacks``, which are told of the walk: they may stop it and hand weights back, not change the rate.
         ``set_callbacks`` takes scikit-learn's own.
-
-    Sparse inputs stay sparse in training and prediction. Raises ValueError, TypeError or DeviceError in ``fit`` for a
-    parameter that cannot be, with what was expected.
     """
 
     _label_binarizer: Any

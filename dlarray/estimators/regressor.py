@@ -32,6 +32,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     Parameters from ``loss`` to ``max_fun``, and all attributes, are those of ``sklearn.neural_network.MLPRegressor``.
     Beyond them:
 
+    Sparse inputs stay sparse in training and prediction. Raises ValueError, TypeError or DeviceError in ``fit`` for a
+    parameter that cannot be, with what was expected.
+
     Parameters
     ----------
     loss
@@ -54,9 +57,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Functions of the estimator, called after each epoch; one that returns True ends training. Or those of
         ``dlarray.callbacks``, which are told of the walk: they may stop it and hand weights back, not change the rate.
         ``set_callbacks`` takes scikit-learn's own.
-
-    Sparse inputs stay sparse in training and prediction. Raises ValueError, TypeError or DeviceError in ``fit`` for a
-    parameter that cannot be, with what was expected.
     """
 
     _numbers = True

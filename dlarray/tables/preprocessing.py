@@ -47,6 +47,11 @@ class Preprocessing:
     ) -> Preprocessing:
         """Learn from the rows that a model is trained on.
 
+        A column is left out where it is empty, constant (one value, none missing) or looks like an identifier: text
+        that differs in more than half of 20 rows or more, or whole numbers that all differ and either count rows or are
+        named so (id, index, key). Raises ``UnknownColumn`` for a name that is not there, ValueError where no column
+        is left.
+
         Parameters
         ----------
         frame
@@ -59,11 +64,6 @@ class Preprocessing:
             Columns to be left out.
         keep
             Columns to be kept though they look like identifiers.
-
-        A column is left out where it is empty, constant (one value, none missing) or looks like an identifier: text
-        that differs in more than half of 20 rows or more, or whole numbers that all differ and either count rows or are
-        named so (id, index, key). Raises ``UnknownColumn`` for a name that is not there, ValueError where no column
-        is left.
         """
         at_least_one("max_categories", max_categories)
         for name in (*categorical, *drop, *keep):
