@@ -52,6 +52,11 @@ def landscape() -> dl.Landscape:
     return dl.loss_landscape(SMALL, SMALL.init(7), PLANE, THREE, path=path, points=7)
 
 
+RATES = np.geomspace(1e-5, 1, 60)
+SEARCH = dl.RateSearch(RATES, 2.0 / (1 + 200 * RATES) + 5 * RATES**2)  # falls, and rises again
+"""A search for a learning rate."""
+
+
 def every_picture(
     model: dl.Trained, diagnosis: dl.Diagnosis, landscape: dl.Landscape, ax: Any = None
 ) -> dict[str, Any]:
@@ -72,6 +77,7 @@ def every_picture(
         "unit_shares": lambda ax: plot.unit_shares(diagnosis, ax),
         "update_ratios": lambda ax: plot.update_ratios(diagnosis, ax),
         "loss_landscape": lambda ax: plot.loss_landscape(landscape, ax),
+        "rate_search": lambda ax: plot.rate_search(SEARCH, ax),
     }
 
 

@@ -147,6 +147,16 @@ def fit(
         A KeyboardInterrupt that holds the model after the last whole epoch.
     CheckpointError
         For a file to resume from that is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import dlarray
+    >>> x = np.linspace(-2, 2, 41).reshape(-1, 1)
+    >>> model = dlarray.mlp(1, 16, 1, activation="tanh")
+    >>> trained = dlarray.fit(model, x, np.sin(x), optimizer=dlarray.Adam(0.01), epochs=200, progress=False)
+    >>> trained.history["r2"][-1] > 0.99
+    True
     """
     if not isinstance(model, MLP):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"model must be an MLP, such as dlarray.mlp(64, 128, 10), got {type(model).__name__}")
