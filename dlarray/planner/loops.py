@@ -122,47 +122,14 @@ All names but where, astype, bits, index and the reductions are ufuncs of NumPy.
 
 REDUCTIONS = frozenset({"sum", "max", "min"})
 
-CHEAP = frozenset(
-    [
-        "positive",
-        "negative",
-        "absolute",
-        "square",
-        "floor",
-        "ceil",
-        "trunc",
-        "rint",
-        "add",
-        "subtract",
-        "multiply",
-        "maximum",
-        "minimum",
-        "less",
-        "less_equal",
-        "greater",
-        "greater_equal",
-        "equal",
-        "not_equal",
-        "isnan",
-        "isinf",
-        "isfinite",
-        "logical_and",
-        "logical_or",
-        "logical_xor",
-        "logical_not",
-        "bitwise_and",
-        "bitwise_or",
-        "bitwise_xor",
-        "invert",
-        "left_shift",
-        "right_shift",
-        "where",
-        "astype",
-        "bits",
-        "index",
-        "sign",
-    ]
-)
+# fmt: off
+CHEAP = frozenset([
+    "positive", "negative", "absolute", "square", "floor", "ceil", "trunc", "rint", "add", "subtract", "multiply",
+    "maximum", "minimum", "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "isnan", "isinf",
+    "isfinite", "logical_and", "logical_or", "logical_xor", "logical_not", "bitwise_and", "bitwise_or",
+    "bitwise_xor", "invert", "left_shift", "right_shift", "where", "astype", "bits", "index", "sign",
+])
+# fmt: on
 """Operations that cost less than writing their result to memory and reading it again."""
 
 

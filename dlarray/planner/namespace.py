@@ -49,22 +49,9 @@ _UFUNC = {
     "true_divide": "divide",
 }
 _METHODS = {
-    "sum",
-    "mean",
-    "max",
-    "min",
-    "astype",
-    "copy",
-    "prod",
-    "any",
-    "all",
-    "argmax",
-    "argmin",
-    "var",
-    "std",
-    "clip",
+    "sum", "mean", "max", "min", "astype", "copy", "prod", "any", "all", "argmax", "argmin", "var", "std", "clip",
     "dot",
-}
+}  # fmt: skip
 
 
 class Namespace(Creation):

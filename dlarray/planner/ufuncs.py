@@ -25,7 +25,7 @@ SMALL = 4096
 """The most elements of a block whose sums are products with ones: BLAS does them at a third of a reduction's cost."""
 
 NARROW = 16
-"""Rows with fewer elements are turned into columns before they are reduced: NumPy takes as long for each as for 64."""
+"""Shorter rows are turned into columns before they are reduced: NumPy takes as long for each as for one of 64."""
 
 _REDUCE: dict[str, np.ufunc] = {"sum": np.add, "max": np.maximum, "min": np.minimum}
 _Step = tuple[Callable[..., Any], Sequence[Any]]
@@ -148,8 +148,7 @@ class _Blocks:
 
     def _scalar(self, v: int, dtype: str) -> np.ndarray:
         """Where a scalar is computed: where it is to be left, unless something is still to be read there."""
-        out = self.outputs.get(v)
-        if out is None:
+        if (out := self.outputs.get(v)) is None:
             return np.empty((), dtype)
         when = self._phase(self.kernel.operations[v - self.kernel.first]), v
         later = {a for w, op in self.numbered if (self._phase(op), w) > when for a in op.args}
@@ -183,11 +182,11 @@ class _Blocks:
 
     def _column(self, v: int, op: Operation, b: int) -> list[_Step]:
         """A column reduction's share of a block: the first fills the output, the others add to it."""
-        ufunc, x, total = _REDUCE[op.name], self._value(op.args[0], b), self.outputs[v]
+        x, total = self._value(op.args[0], b), self.outputs[v]
         if b == 0:
             return self._reduced(op, x, 0, total)
         share = self.columns.setdefault(v, np.empty(total.shape, op.dtype))
-        return [*self._reduced(op, x, 0, share), _into(ufunc, (total, share), total)]
+        return [*self._reduced(op, x, 0, share), _into(_REDUCE[op.name], (total, share), total)]
 
     def _reduced(self, op: Operation, x: np.ndarray, axis: int, out: np.ndarray) -> list[_Step]:
         """A reduction of a block's rows (axis 1) or columns (axis 0)."""
