@@ -107,7 +107,7 @@ class Number(Column):
         return self.beside(_standardised(np.where(missing, self.median, x), self.mean, self.scale), missing)
 
     def story(self) -> str:
-        return f"(x - {self.mean:.4g}) / {self.scale:.4g}" + (
+        return f"(x {'-' if self.mean >= 0 else '+'} {abs(self.mean):.4g}) / {self.scale:.4g}" + (
             f"; {self.missing:,} missing, filled by the median {self.median:.4g} and marked" if self.missing else ""
         )
 
