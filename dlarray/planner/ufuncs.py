@@ -281,7 +281,10 @@ class _Blocks:
 
     def _filled(self, shape: tuple[int, ...], value: np.ndarray) -> np.ndarray:
         """An array with one number everywhere, made once for each shape."""
-        return self.filled.setdefault((shape, value.dtype, value.tobytes()), np.full(shape, value))
+        key = shape, value.dtype, value.tobytes()
+        if key not in self.filled:
+            self.filled[key] = np.full(shape, value)
+        return self.filled[key]
 
     def _is_constant(self, v: int) -> bool:
         return 0 <= v - len(self.kernel.inputs) < len(self.kernel.constants)
