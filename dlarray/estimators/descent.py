@@ -13,8 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from dlarray.array import Array, array_namespace, device
 from dlarray.device import Device
 from dlarray.estimators.losses import total_weight
@@ -24,8 +22,9 @@ from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer, State
-from dlarray.random import fold, key_words
+from dlarray.random import fold
 from dlarray.schedules import Schedule
+from dlarray.training.step import Step
 
 __all__ = ["Compile", "Descent", "Gradient", "RateInside", "Shifted", "SparseDescent", "SparseGradient"]
 
@@ -135,16 +134,8 @@ class Descent:
     alpha: float
 
     def start(self, theta: Theta, buffers: Theta, seed: int, device: Device) -> dict[str, Any]:
-        """The state before the first step. θ and the buffers in it will be consumed."""
-        model = self.gradient.model
-        layout = model.layout_of(theta)
-        return {
-            "theta": theta,
-            "optimizer": self.optimizer.start(theta, layout.mask(model.decays, theta)),
-            "buffers": buffers,
-            "steps": device.asarray(np.zeros((), dtype=np.int32)),
-            "key": device.asarray(key_words(seed, "masks")),
-        }
+        """The state before the first step, as that of ``Step``. θ and the buffers in it will be consumed."""
+        return dict(Step(self.gradient.model, self.gradient.loss, self.optimizer).start(theta, buffers, seed, device))
 
     def key(self, state: dict[str, Any]) -> Array | None:
         """The key of this step's masks; None where no layer draws."""
