@@ -20,16 +20,7 @@ from dlarray.planner.interpreter import run
 from dlarray.planner.loops import Bound, Call
 from dlarray.planner.ufuncs import ufuncs
 from tests.process import ROOT
-
-
-def descent(state: Any, batch: Any) -> Any:
-    """θ -= 0.1 x̄, t += 1; the loss is Σ θ² before."""
-    theta, t = state["theta"], state["t"]
-    xp = array_namespace(theta)
-    loss = xp.sum(theta * theta)
-    theta -= 0.1 * xp.mean(batch, axis=0)
-    t += 1
-    return {"theta": theta, "t": t}, loss
+from tests.steps import descent
 
 
 def start() -> Any:

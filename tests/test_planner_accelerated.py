@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import threading
 import warnings
 import weakref
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from dlarray.planner import PlannerWarning, accelerate
 from dlarray.planner.compiled import MANY
 from dlarray.planner.replay import STAGED
 from tests.test_planner_library import default
+from tests.threads import at_once
 
 pytest.importorskip("numba", reason='pip install "dlarray[fast]"')
 
@@ -221,20 +221,15 @@ def test_threads_do_not_disturb_each_other(executor: str, function: Callable[...
     fast, fixed = accelerate(function, executor), (W, (B,))
     xs = [rows(n, seed=n) for n in (1, 60, 60, 500, 500, 500)]
     expected = [function(fixed, x) for x in xs]
-    start, wrong = threading.Barrier(6), []
+    wrong = []
 
     def work(k: int) -> None:
-        start.wait()
         for i in range(150):
             x, right = xs[(i + k) % 6], expected[(i + k) % 6]
             if not np.allclose(fast(fixed, x), right, rtol=1e-12, atol=1e-14):
                 wrong.append((k, i))
 
-    threads = [threading.Thread(target=work, args=(k,)) for k in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(work)
     assert not wrong
     assert len(fast.programs) == 3
 

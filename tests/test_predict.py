@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-import threading
 import warnings
 from typing import Any
 
@@ -21,6 +20,7 @@ from dlarray.training import trained as trained_module
 from dlarray.training.answers import PLAIN, SHAPES
 from tests.matrix import On
 from tests.test_checkpoint import walked
+from tests.threads import at_once
 
 QUESTIONS = ["outputs", "predict", "classify"]
 CASES: dict[str, tuple[MLP, Loss]] = {
@@ -227,20 +227,15 @@ def test_threads_ask_at_once():
     trained = walked(*CASES["norms"])
     xs = [inputs(n, seed=n, dtype="float32") for n in (1, 9, 9, 300, 300, 300)]
     expected = [trained.loss.link.predict(trained.model.predict(trained.theta, x, trained.buffers)) for x in xs]
-    start, wrong = threading.Barrier(6), []
+    wrong = []
 
     def work(k: int) -> None:
-        start.wait()
         for i in range(100):
             x, right = xs[(i + k) % 6], expected[(i + k) % 6]
             if not np.allclose(trained.predict(x), right, rtol=2e-6, atol=1e-7):
                 wrong.append((k, i))
 
-    threads = [threading.Thread(target=work, args=(k,)) for k in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(work)
     assert not wrong
     assert len(vars(trained)["_answers"].predict.fast.programs) == 3
 

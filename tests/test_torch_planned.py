@@ -23,6 +23,8 @@ torch = pytest.importorskip("torch")
 from dlarray_torch import compiled_by_torch  # noqa: E402 - torch may be missing
 from dlarray_torch.planned import Planned  # noqa: E402
 
+from tests.steps import descent  # noqa: E402
+
 STEPS = 20
 NOISY: list[Any] = [dl.Dense(8), dl.LayerNorm(), "gelu", dl.Dropout(0.3), dl.RMSNorm(), "swish", dl.Dense(4)]
 PROBLEMS = {
@@ -79,16 +81,6 @@ def test_twenty_steps_are_those_of_torch(name: str, dtype: str) -> None:
                 torch.testing.assert_close(b, a, rtol=tolerance, atol=tolerance)
     assert len(fast.planned.programs) == 2
     assert all(fast.planned.programs.values()), "it fell back to the eager step"
-
-
-def descent(state: Any, batch: Any) -> Any:
-    """θ -= 0.1 x̄, t += 1; the loss is Σ θ² before."""
-    theta, t = state["theta"], state["t"]
-    xp = array_namespace(theta)
-    loss = xp.sum(theta * theta)
-    theta -= 0.1 * xp.mean(batch, axis=0)
-    t += 1
-    return {"theta": theta, "t": t}, loss
 
 
 def small() -> Any:

@@ -1,0 +1,19 @@
+"""A small step that several tests of the planner take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dlarray.array import array_namespace
+
+__all__ = ["descent"]
+
+
+def descent(state: Any, batch: Any) -> Any:
+    """θ -= 0.1 x̄, t += 1; the loss is Σ θ² before."""
+    theta, t = state["theta"], state["t"]
+    xp = array_namespace(theta)
+    loss = xp.sum(theta * theta)
+    theta -= 0.1 * xp.mean(batch, axis=0)
+    t += 1
+    return {"theta": theta, "t": t}, loss

@@ -1,0 +1,23 @@
+"""Several threads at the same work."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+__all__ = ["at_once"]
+
+
+def at_once(work: Callable[[int], None], count: int = 6) -> None:
+    """Do ``work(k)`` for each k below ``count``, each in a thread of its own; all begin together."""
+    start = threading.Barrier(count)
+
+    def begin(k: int) -> None:
+        start.wait()
+        work(k)
+
+    threads = [threading.Thread(target=begin, args=(k,)) for k in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
