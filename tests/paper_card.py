@@ -70,9 +70,7 @@ class PaperCard:
         return [getattr(code, f"launch_{name}") for name in names]
 
     def launch(self, function: Any, grid: Grid, head: np.ndarray) -> None:
-        self._queue(
-            grid.name, lambda: function(ctypes.c_void_p(head.ctypes.data), ctypes.c_longlong(grid.warps)), *()
-        )
+        self._queue(grid.name, lambda: function(ctypes.c_void_p(head.ctypes.data), ctypes.c_longlong(grid.warps)), *())
 
     def algorithms(self, product: Product, most: int) -> list[Callable[[], None]]:
         found = self._library.algorithms(product, most)

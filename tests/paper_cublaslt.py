@@ -48,7 +48,7 @@ class ComputeType(IntEnum):
     COMPUTE_32F_FAST_TF32 = 77
 
 
-class cuBLASLtError(Exception):  # noqa: N801 - its name there
+class cuBLASLtError(Exception):
     pass
 
 
@@ -147,7 +147,9 @@ class PaperLt:
             raise cuBLASLtError("CUBLAS_STATUS_NOT_SUPPORTED")
         assert wanted[1] >= 0
         given = min(self._algorithms, requested_algo_count)
-        buffer = (ctypes.c_char * (given * matmul_heuristic_result_dtype.itemsize)).from_address(heuristic_results_array)
+        buffer = (ctypes.c_char * (given * matmul_heuristic_result_dtype.itemsize)).from_address(
+            heuristic_results_array
+        )
         results = np.frombuffer(buffer, matmul_heuristic_result_dtype)
         for i in range(given):
             results[i]["algo"]["data_"] = i

@@ -1,7 +1,7 @@
-"""CuPy: NumPy's interface on CUDA. Every operation runs eagerly, one kernel at a time.
+"""CuPy: NumPy's interface on CUDA. Every operation runs as it is called, one kernel at a time, unless told to compile.
 
-No GPU has run this backend yet. What is known without one: it imports no CuPy until a device is asked for, and a
-machine without a driver gets the error that says so.
+No GPU has run this backend yet. What is known without one: it imports no CuPy until a device is asked for, a machine
+without a driver gets the error that says so, and what ``compile`` makes is right on a card of paper.
 """
 
 from __future__ import annotations
@@ -78,6 +78,11 @@ class CupyBackend(Backend):
 
     def synchronize(self, place: Any) -> None:
         place.synchronize()
+
+    def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        from dlarray_cupy.planned import planned
+
+        return planned(step)
 
     def version(self) -> str:
         import cupy

@@ -84,7 +84,9 @@ class _Finder:
             there, kernel, bias = rectifiers[y]
             fused = Fused(there, y, "relu with mask", bias, y)
             back = Fused(unit, body.outputs[0], "relu gradient", total, y)
-            yield Option("relu and its gradient in the products", {there: None, kernel: fused, unit: None, behind: back})
+            yield Option(
+                "relu and its gradient in the products", {there: None, kernel: fused, unit: None, behind: back}
+            )
 
     def bias_gradients(self) -> Iterator[Option]:
         """db beside dW = xᵀ @ dz."""
@@ -177,4 +179,3 @@ def _sums(node: Node, of: Node) -> bool:
 
 def _is_zero(node: Node) -> bool:
     return through(node).op == "full" and through(node).attribute == 0
-

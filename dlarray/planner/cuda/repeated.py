@@ -36,12 +36,11 @@ class Repeated:
         self._gatherings: dict[Any, Gathering] = {}
         self._graphs: dict[int, Callable[[], None]] = {}
         self._graphs_of: tuple[Any, ...] = ()
+        self._launched: set[Gathering] = set()
         self._refused: set[Any] = set()
         self._proved: set[Any] = set()
 
-    def __call__(
-        self, state: Any, data: Any, order: Any, start: int, batch: int, count: int
-    ) -> tuple[Any, Any]:
+    def __call__(self, state: Any, data: Any, order: Any, start: int, batch: int, count: int) -> tuple[Any, Any]:
         card = self.card
         leaves: list[Any] = []
         structure = flatten(data, leaves, card.arrays)
@@ -56,7 +55,15 @@ class Repeated:
         return state, losses
 
     def _go_on(
-        self, state: Any, given: Any, leaves: list[Any], structure: Any, order: Any, start: int, batch: int, count: int,
+        self,
+        state: Any,
+        given: Any,
+        leaves: list[Any],
+        structure: Any,
+        order: Any,
+        start: int,
+        batch: int,
+        count: int,
         losses: Any,
     ) -> Any:
         """The steps after the first."""
@@ -73,7 +80,7 @@ class Repeated:
                     self._set_cells(leaves, order, start + (count - left) * batch, count - left, losses)
                     return self._one_by_one(state, leaves, structure, order, start, batch, count, losses, count - left)
             else:
-                self._graph(program, gathering, batch, n)()
+                self._run(program, gathering, batch, n)
             left -= n
         return state
 
@@ -113,6 +120,14 @@ class Repeated:
             self._graphs[n] = self.card.record(lambda: self._queue(program, gathering, batch, n))
         return self._graphs[n]
 
+    def _run(self, program: CardProgram, gathering: Gathering, batch: int, n: int) -> None:
+        """n steps; at first launch by launch, for a kernel may be loaded when it is first launched, and no graph may."""
+        if gathering in self._launched:
+            self._graph(program, gathering, batch, n)()
+        else:
+            self._queue(program, gathering, batch, n)
+            self._launched.add(gathering)
+
     def _queue(self, program: CardProgram, gathering: Gathering, batch: int, n: int) -> None:
         targets = [program.jobs.part(offset) for _, offset, _ in program.staged]
         loss = program.loss_address
@@ -122,8 +137,16 @@ class Repeated:
         gathering.advance(self._cells.address, loss, n, batch)
 
     def _one_by_one(
-        self, state: Any, leaves: list[Any], structure: Any, order: Any, start: int, batch: int, count: int,
-        losses: Any, done: int = 1,
+        self,
+        state: Any,
+        leaves: list[Any],
+        structure: Any,
+        order: Any,
+        start: int,
+        batch: int,
+        count: int,
+        losses: Any,
+        done: int = 1,
     ) -> Any:
         card = self.card
         for i in range(done, count):

@@ -127,5 +127,3 @@ class Tuning:
         """Whether measuring would move the state: a kernel that takes part writes into it."""
         places = self.jobs.plan.places
         return any(places[node].kind == "input" for unit in option.instead for node in unit.outputs)
-
-
