@@ -147,10 +147,7 @@ class PaperLt:
             raise cuBLASLtError("CUBLAS_STATUS_NOT_SUPPORTED")
         assert wanted[1] >= 0
         given = min(self._algorithms, requested_algo_count)
-        buffer = (ctypes.c_char * (given * matmul_heuristic_result_dtype.itemsize)).from_address(
-            heuristic_results_array
-        )
-        results = np.frombuffer(buffer, matmul_heuristic_result_dtype)
+        results = _vector(heuristic_results_array, given, matmul_heuristic_result_dtype)
         for i in range(given):
             results[i]["algo"]["data_"] = i
         alignments = {5: adesc, 6: bdesc, 7: cdesc, 8: ddesc}

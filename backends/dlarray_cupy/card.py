@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from statistics import median
 from typing import Any
 
@@ -60,9 +61,13 @@ class CupyCard:
             cublasLt,
             cublas.ComputeType,
             (self._scratch.address, WORKSPACE),
-            self._cupy.cuda.get_current_stream_ptr,
+            self._stream,
             tf32=os.environ.get("CUPY_TF32", "0") == "1",  # the variable that CuPy's own products follow
         )
+
+    def _stream(self) -> int:
+        """Where things are queued now."""
+        return int(self._cupy.cuda.get_current_stream().ptr)
 
     def reserve(self, nbytes: int) -> CupyMemory:
         pointer = self._cupy.cuda.alloc(nbytes)  # CuPy's OutOfMemoryError is a MemoryError
@@ -76,8 +81,7 @@ class CupyCard:
         stream.synchronize()  # until then the numbers must stay where they are
 
     def copy(self, target: int, source: int, nbytes: int) -> None:
-        cuda = self._cupy.cuda
-        cuda.runtime.memcpyAsync(target, source, nbytes, ON_CARD, cuda.get_current_stream_ptr())
+        self._cupy.cuda.runtime.memcpyAsync(target, source, nbytes, ON_CARD, self._stream())
 
     def compile(self, text: str, names: Sequence[str]) -> list[Any]:
         module = self._cupy.RawModule(code=text, options=("--std=c++14", "--fmad=false"))
@@ -97,7 +101,8 @@ class CupyCard:
             try:
                 work()
             except BaseException:
-                stream.end_capture()
+                with suppress(Exception):  # what broke the capture says more
+                    stream.end_capture()
                 raise
             graph = stream.end_capture()
         return graph.launch

@@ -172,7 +172,8 @@ class Jobs:
         node = unit.outputs[0]
         function: Callable[..., Any] = np.matmul if unit.op == "matmul" else node.attribute
         args = (function, self.seen(node), *map(self.seen, node.args))
-        return Job(getattr(function, "__name__", "eager call"), [(_eager, args)], recordable=False)
+        called = function if unit.op == "matmul" else node.attribute.function
+        return Job(getattr(called, "__name__", "an eager call"), [(_eager, args)], recordable=False)
 
     # What comes in and goes out
 

@@ -45,7 +45,7 @@ class CardProgram:
             if outputs[i].shape == inputs[i].shape and outputs[i].dtype == inputs[i].dtype
         }
         self.plan = make_plan(graph, outputs, donated)
-        self.leaves = [n for n in inputs[self.moving :]]
+        self.leaves = inputs[self.moving :]
         self.jobs = Jobs(self.plan, self.moving, card)
         self.staged = [(i, self.jobs.arena.staged(n), n.nbytes) for i, n in enumerate(self.leaves)]
         self.tuning = Tuning(self.jobs)
@@ -82,6 +82,12 @@ class CardProgram:
         if self.settings.graph and all(job.recordable for job in self.list):
             self.run = self.card.record(self.launch)
             self.recorded = True
+
+    @property
+    def unrecordable(self) -> str:
+        """Which parts of the step no graph can hold; nothing where none was wanted."""
+        found = dict.fromkeys(job.title for job in self.list if not job.recordable)
+        return f"no graph can hold what the library allocates: {', '.join(found)}" if self.settings.graph else ""
 
     @property
     def runs_alone(self) -> bool:

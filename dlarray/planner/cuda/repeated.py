@@ -23,9 +23,9 @@ class Repeated:
     """``(state, data, order, start, batch, count) -> (state, losses)``: that many steps on batches of ``data``.
 
     ``data`` is a tree like a batch with all examples in it. Step i takes the examples ``order[start + i · batch]`` and
-    those that follow, or, where ``order`` is None, those at these places themselves. ``order`` is an int32 vector on the
-    card. Consumes the state; the losses are one vector. Up to ``steps`` steps are one graph; the first such graph is held
-    against the same steps one by one, bit for bit, and dropped with a PlannerWarning where it differs.
+    those that follow, or, where ``order`` is None, those at these places themselves. ``order`` is an int32 vector on
+    the card. Consumes the state; the losses are one vector. Up to ``steps`` steps are one graph; the first such graph
+    is held against the same steps one by one, bit for bit, and dropped with a PlannerWarning where it differs.
     """
 
     def __init__(self, step: OnCard, steps: int) -> None:
@@ -121,7 +121,7 @@ class Repeated:
         return self._graphs[n]
 
     def _run(self, program: CardProgram, gathering: Gathering, batch: int, n: int) -> None:
-        """n steps; at first launch by launch, for a kernel may be loaded when it is first launched, and no graph may."""
+        """n steps; at first launch by launch, for then kernels are loaded, which must not happen while recording."""
         if gathering in self._launched:
             self._graph(program, gathering, batch, n)()
         else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,7 @@ class OnCard:
         if any(self.card.in_rows(a) is not a for a in state):
             return False
         spans = sorted((self.card.address_of(a), self.card.address_of(a) + a.nbytes) for a in state if a.nbytes)
-        if any(stop > start for (_, stop), (start, _) in zip(spans, spans[1:], strict=False)):
+        if any(stop > start for (_, stop), (start, _) in pairwise(spans)):
             return False
         for a in batch:
             start = self.card.address_of(a)
@@ -165,7 +166,7 @@ class _Proof:
         program = self._program
         try:
             program.record()
-            why = "" if not program.recorded else self._unequal(launched, self._run())
+            why = self._unequal(launched, self._run()) if program.recorded else program.unrecordable
         except Exception as error:
             why = f"it cannot be recorded: {type(error).__name__}: {error}"
         if why:
