@@ -10,7 +10,9 @@ from functools import cache, partial
 from types import MappingProxyType
 from typing import Any
 
-from dlarray.planner.cuda.program import Settings
+from dlarray.description import Description, Names
+from dlarray.planner import plan as program
+from dlarray.planner.cuda.program import Settings, stand_in
 from dlarray.planner.cuda.repeated import Repeated
 from dlarray.planner.cuda.step import OnCard, on_card
 from dlarray.planner.trees import flatten
@@ -45,6 +47,12 @@ class Planned:
         if number not in self._on:
             self._on[number] = on_card(self.step, card(number), self.settings)
         return self._on[number]
+
+    def describe(self, state: Any, batch: Any, names: Names) -> Description:
+        """What the plan for such arrays does; nothing is run. Raises ValueError where there is none."""
+        import cupy
+
+        return program(self.step, *(stand_in(tree, (cupy.ndarray,)) for tree in (state, batch))).describe(names)
 
 
 def planned(step: _Step, settings: Settings = Settings()) -> Planned:  # noqa: B008 - it is frozen

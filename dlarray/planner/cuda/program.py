@@ -16,7 +16,7 @@ from dlarray.planner.memory import make_plan
 from dlarray.planner.sequence import in_sequence
 from dlarray.planner.trees import flatten, unflatten
 
-__all__ = ["CardProgram", "Settings"]
+__all__ = ["CardProgram", "Settings", "stand_in"]
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class CardProgram:
     def __init__(self, step: Callable[..., Any], state: Any, batch: Any, card: Card, settings: Settings) -> None:
         self.card = card
         self.settings = settings
-        stand_ins = [_stand_in(tree, card.arrays) for tree in (state, batch)]
-        self.given = tuple(flatten(tree, []) for tree in stand_ins)
+        stand_ins = [stand_in(tree, card.arrays) for tree in (state, batch)]
+        self.given = (flatten(stand_ins[0], []), flatten(stand_ins[1], []))
         graph, inputs, self.structure, outputs, self.moving = trace(step, *stand_ins)
         donated = {
             i: inputs[i]
@@ -113,7 +113,7 @@ class CardProgram:
         return unflatten(self.structure, iter(self.jobs.outputs()))
 
 
-def _stand_in(tree: Any, arrays: tuple[type, ...]) -> Any:
+def stand_in(tree: Any, arrays: tuple[type, ...]) -> Any:
     """The tree with arrays of NumPy that have shape and type alone."""
     leaves: list[Any] = []
     structure = flatten(tree, leaves, arrays)

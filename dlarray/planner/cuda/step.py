@@ -198,10 +198,15 @@ class _Proof:
     def _differs(self, expected: Any, found: Any) -> str:
         why = difference(expected, found, self.before[0])
         if why:
-            given: Any = self._program.given
-            noise = rounding_noise(self._owner.step, given, self.before, expected)
-            why = difference(expected, found, self.before[0], noise)
+            why = difference(expected, found, self.before[0], self._noise())
         return why
+
+    def _noise(self) -> list[float] | None:
+        """What rounding makes of the step, as the host computes it."""
+        step, given = self._owner.step, self._program.given
+        copies = [[x.copy() for x in leaves] for leaves in self.before]
+        on_host = step(*(unflatten(s, iter(leaves)) for s, leaves in zip(given, copies, strict=True)))
+        return rounding_noise(step, given, self.before, on_host, self._card.coarseness)
 
     def _unequal(self, a: Any, b: Any) -> str:
         """Whether a graph gave other bits than the launches that it is made of."""
