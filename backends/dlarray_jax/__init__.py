@@ -84,7 +84,7 @@ class JaxBackend(Backend):
         return jax.jit(step, donate_argnums=0)
 
     def repeat(self, step: Callable[..., Any], steps: int) -> Callable[..., tuple[Any, Array]]:
-        """Steps as one loop of XLA, jax.lax.scan: outside of it the fetching of a batch costs more than a small step."""
+        """Steps as one loop of XLA, jax.lax.scan: outside of it, fetching a batch costs more than a small step."""
         import jax
 
         def run(state: Any, data: Any, order: Any, start: Any, batch: int, count: int) -> Any:
