@@ -6,9 +6,10 @@ No GPU has run it, so nothing uses it unless it is asked for: ``fit(…, device=
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import partial
 from types import MappingProxyType
 from typing import Any
+from weakref import WeakValueDictionary
 
 from dlarray.description import Description, Names
 from dlarray.planner import plan as program
@@ -23,10 +24,16 @@ __all__ = ["STAGES", "Planned", "planned", "repeated"]
 _Step = Callable[[Any, Any], Any]
 
 
-@cache
-def card(number: int) -> CupyCard:
-    """The card with this number; there is one object for each, and one workspace."""
-    return CupyCard(number)
+_cards: WeakValueDictionary[int, CupyCard] = WeakValueDictionary()
+"""One object for each card, and one workspace, as long as a compiled step needs it."""
+
+
+def _card(number: int) -> CupyCard:
+    """The card with this number."""
+    found = _cards.get(number)
+    if found is None:
+        found = _cards[number] = CupyCard(number)
+    return found
 
 
 class Planned:
@@ -45,7 +52,7 @@ class Planned:
     def on(self, number: int) -> OnCard:
         """The step on a card."""
         if number not in self._on:
-            self._on[number] = on_card(self.step, card(number), self.settings)
+            self._on[number] = on_card(self.step, _card(number), self.settings)
         return self._on[number]
 
     def describe(self, state: Any, batch: Any, names: Names) -> Description:

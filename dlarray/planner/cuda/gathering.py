@@ -23,7 +23,7 @@ POSITION, WRITTEN, LOSSES, ORDER, CELLS = range(5)
 """Cells by number; from CELLS on, the data's addresses."""
 
 _WORDS = {
-    16: "struct alignas(16) Word{0} {{ long long a, b; }};",
+    16: "#ifdef DLARRAY_HOST\nstruct Word{0} {{ long long a, b; }};\n#else\ntypedef longlong2 Word{0};\n#endif",
     8: "typedef long long Word{0};",
     4: "typedef int Word{0};",
     2: "typedef short Word{0};",
