@@ -23,7 +23,7 @@ POSITION, WRITTEN, LOSSES, ORDER, CELLS = range(5)
 """Cells by number; from CELLS on, the data's addresses."""
 
 _WORDS = {
-    16: "#ifdef DLARRAY_HOST\nstruct Word{0} {{ long long a, b; }};\n#else\ntypedef longlong2 Word{0};\n#endif",
+    16: "struct alignas(16) Word{0} {{ long long a, b; }};",
     8: "typedef long long Word{0};",
     4: "typedef int Word{0};",
     2: "typedef short Word{0};",
@@ -52,10 +52,10 @@ KERNEL count(const Head head) {{
 """
 
 _COPY = """\
+    const Word{k} *from{k} = (const Word{k} *)cells[{cell}];
     LANES for (long long i = WARP * 32 + LANE; i < batch * {width}; i += WARPS * 32) {{
         const long long row = start + i / {width};
-        ((Word{k} *)head.at[{target}])[i] =
-            ((const Word{k} *)cells[{cell}])[(order ? order[row] : row) * {width} + i % {width}];
+        ((Word{k} *)head.at[{target}])[i] = from{k}[(order ? order[row] : row) * {width} + i % {width}];
     }}"""
 
 
