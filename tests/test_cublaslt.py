@@ -207,7 +207,7 @@ def test_every_object_is_destroyed():
             case.run(run)
     assert lt.live
     run = None
-    found = kept = None  # noqa: F841 - the last references
+    found = kept = None
     gc.collect()
     assert lt.live == {}
 
@@ -262,7 +262,16 @@ def on_host(real: Any) -> Any:
     return real
 
 
-DESCRIPTION = "COMPUTE_TYPE SCALE_TYPE TRANSA TRANSB EPILOGUE BIAS_POINTER EPILOGUE_AUX_POINTER EPILOGUE_AUX_LD".split()
+DESCRIPTION = [
+    "COMPUTE_TYPE",
+    "SCALE_TYPE",
+    "TRANSA",
+    "TRANSB",
+    "EPILOGUE",
+    "BIAS_POINTER",
+    "EPILOGUE_AUX_POINTER",
+    "EPILOGUE_AUX_LD",
+]
 
 
 def asked(lt: Any, what: str, attributes: Any, thing: int, name: str) -> int:
@@ -279,7 +288,7 @@ def calls(on_host: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The calls that are made for a product, by the real library, with a handle and a search of nobody's."""
     from dlarray_cupy.cublaslt import _Call
 
-    yield lambda product, compute="COMPUTE_32F": _Call(on_host, product, int(ComputeType[compute]))
+    return lambda product, compute="COMPUTE_32F": _Call(on_host, product, int(ComputeType[compute]))
 
 
 @pytest.mark.parametrize("epilogue", EPILOGUES)
