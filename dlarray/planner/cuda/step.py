@@ -64,10 +64,16 @@ class OnCard:
             program = self.programs.get(self._signature(state, batch, old, new))
         except TypeError:  # something in the trees cannot be hashed
             return None
-        if program is None or not self.can_be_bound(old, new):
-            return None
-        self.bind(program, state, old)
-        return program
+        return program if program is not None and self.takes(program, state, new) else None
+
+    def takes(self, program: CardProgram, state: Any, batch: Sequence[Any]) -> bool:
+        """Whether a program can be bound to a state, beside these arrays; it is then."""
+        leaves: list[Any] = []
+        flatten(state, leaves, self.card.arrays)
+        if not self.can_be_bound(leaves, batch):
+            return False
+        self.bind(program, state, leaves)
+        return True
 
     def _signature(self, state: Any, batch: Any, old: list[Any], new: list[Any]) -> Any:
         arrays = self.card.arrays
