@@ -1,4 +1,4 @@
-"""Random programs on a card of paper, and the memory of their plans: a part of ``python -m tests.test_cuda_fuzz``."""
+"""Random programs on a card of paper, and the memory of their plans: more by ``python -m tests.test_cuda_fuzz 0 300``."""
 
 from __future__ import annotations
 
