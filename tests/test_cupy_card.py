@@ -1,4 +1,4 @@
-"""The CUDA backend's card, end to end on a CuPy and a cublasLt of paper, and whether the real CuPy has what they have."""
+"""The CUDA backend's card, end to end on a CuPy and a cublasLt of paper, and whether the real CuPy has all of it."""
 
 from __future__ import annotations
 
@@ -41,11 +41,6 @@ class QueuedLt(PaperLt):
     def matmul_algo_get_heuristic(self, *args: Any) -> None:
         self.machine.refuse("a search for algorithms")
         super().matmul_algo_get_heuristic(*args)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cuda")
 
 
 @pytest.fixture
@@ -256,7 +251,8 @@ def test_a_graph_runs_on_the_stream_of_its_launch(cupy: Any):
 
 @by_compiler
 def test_kernels_get_their_argument_by_value(cupy: Any):
-    text = "struct Head { long long at[2]; };\nKERNEL set(const Head head) { ONE_LANE *(long long *)head.at[0] = head.at[1]; }\n"
+    text = "struct Head { long long at[2]; };\n"
+    text += "KERNEL set(const Head head) { ONE_LANE *(long long *)head.at[0] = head.at[1]; }\n"
     card = CupyCard(0)
     memory = card.reserve(64)
     (function,) = card.compile(text, ["set"])
@@ -338,5 +334,5 @@ def test_the_real_cupy_has_it(name: str):
     except ValueError:  # of Cython, which has it in the first line of the docstring
         head = (thing.__doc__ or "").splitlines()[0]
         found = [p.split("=")[0].split()[-1] for p in head[head.index("(") + 1 : head.rindex(")")].split(", ") if p]
-    given, found = ([p.split("=")[0] for p in all_ if p not in ("*", "self", "")] for all_ in (wanted.split(", "), found))
-    assert found[: len(given)] == given
+    named = [[p.split("=")[0] for p in all_ if p not in ("*", "self", "")] for all_ in (wanted.split(", "), found)]
+    assert named[1][: len(named[0])] == named[0]

@@ -59,8 +59,8 @@ class Planned:
         if number not in self._on:
             card = _card(number)
             if card.no_products:
-                what = f"products are CuPy's own and the step is no graph, for cublasLt is not there: {card.no_products}"
-                warnings.warn(what, PlannerWarning, stacklevel=3)
+                what = "products are CuPy's own and the step is no graph, for cublasLt is not there"
+                warnings.warn(f"{what}: {card.no_products}", PlannerWarning, stacklevel=3)
             settings = replace(self.settings, graph=False) if card.no_products else self.settings
             self._on[number] = on_card(self.step, card, settings)
         return self._on[number]
