@@ -13,6 +13,7 @@ import numpy as np
 
 from dlarray.array import Array
 from dlarray.backend import Backend
+from dlarray.description import Description, Names
 
 __all__ = ["CupyBackend", "backend"]
 
@@ -83,6 +84,16 @@ class CupyBackend(Backend):
         from dlarray_cupy.planned import planned
 
         return planned(step)
+
+    def describe(self, step: Callable[..., Any], state: Any, batch: Any, names: Names) -> Description:
+        from dlarray_cupy.planned import Planned, planned
+
+        return (step if isinstance(step, Planned) else planned(step)).describe(state, batch, names)
+
+    def repeat(self, step: Callable[..., Any], steps: int) -> Callable[..., tuple[Any, Array]]:
+        from dlarray_cupy.planned import planned, repeated
+
+        return repeated(planned(step), steps)
 
     def version(self) -> str:
         import cupy

@@ -6,11 +6,14 @@ No GPU has run it, so nothing uses it unless it is asked for: ``fit(…, device=
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import partial
 from types import MappingProxyType
 from typing import Any
+from weakref import WeakValueDictionary
 
-from dlarray.planner.cuda.program import Settings
+from dlarray.description import Description, Names
+from dlarray.planner import plan as program
+from dlarray.planner.cuda.program import Settings, stand_in
 from dlarray.planner.cuda.repeated import Repeated
 from dlarray.planner.cuda.step import OnCard, on_card
 from dlarray.planner.trees import flatten
@@ -21,10 +24,16 @@ __all__ = ["STAGES", "Planned", "planned", "repeated"]
 _Step = Callable[[Any, Any], Any]
 
 
-@cache
-def card(number: int) -> CupyCard:
-    """The card with this number; there is one object for each, and one workspace."""
-    return CupyCard(number)
+_cards: WeakValueDictionary[int, CupyCard] = WeakValueDictionary()
+"""One object for each card, and one workspace, as long as a compiled step needs it."""
+
+
+def _card(number: int) -> CupyCard:
+    """The card with this number."""
+    found = _cards.get(number)
+    if found is None:
+        found = _cards[number] = CupyCard(number)
+    return found
 
 
 class Planned:
@@ -43,8 +52,14 @@ class Planned:
     def on(self, number: int) -> OnCard:
         """The step on a card."""
         if number not in self._on:
-            self._on[number] = on_card(self.step, card(number), self.settings)
+            self._on[number] = on_card(self.step, _card(number), self.settings)
         return self._on[number]
+
+    def describe(self, state: Any, batch: Any, names: Names) -> Description:
+        """What the plan for such arrays does; nothing is run. Raises ValueError where there is none."""
+        import cupy
+
+        return program(self.step, *(stand_in(tree, (cupy.ndarray,)) for tree in (state, batch))).describe(names)
 
 
 def planned(step: _Step, settings: Settings = Settings()) -> Planned:  # noqa: B008 - it is frozen
