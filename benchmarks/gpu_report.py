@@ -13,6 +13,8 @@ OURS = {
     "captured": "dlarray, one graph",
     "epilogues": "dlarray, epilogues",
     "repeated": "dlarray, many steps a graph",
+    "jax": "dlarray on JAX",
+    "jax repeated": "dlarray on JAX, scan",
 }
 LIMITS = {
     "products": "the products alone",
@@ -130,26 +132,40 @@ def draw(result: dict[str, Any], path: Path) -> None:
     plt.close(figure)
 
 
+def short(us: float) -> str:
+    """Three figures, and no powers of ten."""
+    return f"{us:.3g}" if us < 1000 else f"{us:,.0f}"
+
+
 def panel(ax: Any, title: str, case: dict[str, Any]) -> None:
     """One case in one precision: limits, ours by stage, PyTorch, JAX, from above."""
+    from matplotlib.ticker import LogLocator
+
     colours = {0: GREY, 1: BLUE, 2: ORANGE, 3: GREEN}
     names = sorted(case["microseconds"], key=group)
-    places = [i + 0.6 * group(name) for i, name in enumerate(names)]
+    groups = sorted(set(map(group, names)))
+    places = [i + 0.6 * groups.index(group(name)) for i, name in enumerate(names)]
     us = [case["microseconds"][name] for name in names]
     medians = [u["median"] for u in us]
     spread = [[u["median"] - u["least"] for u in us], [u["most"] - u["median"] for u in us]]
     ax.barh(places, medians, color=[colours[group(name)] for name in names], edgecolor="white", linewidth=0.5)
     ax.errorbar(medians, places, xerr=spread, fmt="none", ecolor="black", elinewidth=0.8, capsize=2)
     for place, u in zip(places, us, strict=True):
-        ax.annotate(f"{u['median']:.3g}", (u["most"], place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+        ax.annotate(
+            short(u["median"]), (u["most"], place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
+        )
     ax.set_yticks(places, [label(name) for name in names])
     ax.invert_yaxis()
     ax.set_xscale("log")
-    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter("")
     least = min([*medians, *([case["floor"]] if case["floor"] else [])])
-    ax.set_xlim(0.6 * least, 2.5 * max(u["most"] for u in us))
+    most = max(u["most"] for u in us)
+    ax.set_xlim(0.6 * least, most * (most / least) ** 0.15)  # room for the numbers
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if most < 150 * least else (1.0,)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    told = ""
     if case["floor"]:
-        ax.axvline(case["floor"], color="black", linestyle="--", linewidth=1.2, label=f"floor {case['floor']:.3g}")
-        ax.legend(loc="lower right", fontsize=8)
-    ax.set_title(f"{title}: {case['network']}, batch {case['batch']}", fontsize=10)
+        ax.axvline(case["floor"], color="black", linestyle="--", linewidth=1.2)
+        told = f"; floor, dashed, {short(case['floor'])}"
+    ax.set_title(f"{title}{told}\n{case['network']}, batch {case['batch']}", fontsize=10)
     ax.set_xlabel("microseconds a step: median, least and most of the rounds")

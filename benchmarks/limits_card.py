@@ -90,12 +90,12 @@ class OnCuda(CapturedProducts):
     """Those on a card of CuPy."""
 
     def __init__(self, problem: Problem, setting: Setting) -> None:
-        from dlarray_cupy.planned import card
+        from dlarray_cupy.card import CupyCard
 
         if setting.precision == "bfloat16":
             raise NotImplementedError("the planner has no products of bfloat16")
         self.setting, self.device = setting, resolve(setting.device)
-        super().__init__(problem.case, card(0), self.device.asarray)
+        super().__init__(problem.case, CupyCard(0), self.device.asarray)
 
     def wait(self, loss: Any) -> None:
         self.device.backend.synchronize(self.device.place)

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import ours
-from setting import Setting
-from timed import Clock, Events, HostClock, Measured
+from setting import JAX, Setting
+from timed import Clock, Events, HostClock, Measured, NoClock
 from whole import Whole
 
 from dlarray.bench import Problem, Walk
-from dlarray.device import resolve, to_numpy
+from dlarray.device import Device, resolve, to_numpy
 
 GRAPH = "a CUDA graph needs a card"
 
@@ -37,7 +37,7 @@ def versions(setting: Setting) -> dict[str, Any]:
     if setting.device == "cpu":
         return {}
     import cupy
-    from cupy_backends.cuda.libs import cublas
+    from cupy.cuda import cublas
 
     runtime = cupy.cuda.runtime
     found = {
@@ -52,13 +52,19 @@ def versions(setting: Setting) -> dict[str, Any]:
 
 
 class Ours(Walk, Measured):
-    """dlarray's step, compiled or plain."""
+    """dlarray's step, compiled or plain, on the setting's device or another one."""
 
-    def __init__(self, problem: Problem, setting: Setting, compile: Callable[..., Any] | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        problem: Problem,
+        setting: Setting,
+        compile: Callable[..., Any] | None = None,  # noqa: A002 - the field's word for it
+        device: str | None = None,
+    ) -> None:
         self.setting, self.case = setting, problem.case
         half = setting.precision if setting.precision == "bfloat16" else None
         try:
-            super().__init__(problem, resolve(setting.device), compile, precision=half)
+            super().__init__(problem, resolve(device or setting.device), compile, precision=half)
         except ValueError as error:  # the backend has no such products
             raise NotImplementedError(str(error)) from None
 
@@ -83,9 +89,14 @@ class Repeated(Ours):
     """
 
     def __init__(
-        self, problem: Problem, setting: Setting, compile: Callable[..., Any], repeat: Callable[..., Any]  # noqa: A002
+        self,
+        problem: Problem,
+        setting: Setting,
+        compile: Callable[..., Any] | None,  # noqa: A002 - the field's word for it
+        repeat: Callable[..., Any],
+        device: str | None = None,
     ) -> None:
-        super().__init__(problem, setting, compile)
+        super().__init__(problem, setting, compile, device)
         self.together = setting.in_one_call
         self.whole = Whole.of(problem, self.together)
         self.data = (self._device.asarray(self.whole.x), self._device.asarray(self.whole.t), None)
@@ -148,10 +159,43 @@ def epilogues(problem: Problem, setting: Setting) -> Measured:
 def repeated(problem: Problem, setting: Setting) -> Measured:
     """Many steps as one graph."""
     compiled = stage("epilogues") if on_a_card(setting) else None
-    assert compiled
-    from dlarray_cupy import planned
+    from dlarray_cupy.planned import repeated as repeat
 
-    return Repeated(problem, setting, compiled, planned.repeated)
+    return Repeated(problem, setting, compiled, repeat)
+
+
+class OnJax(Ours):
+    """dlarray's step on JAX's arrays, which lie on the card where JAX has it."""
+
+    def __init__(self, problem: Problem, setting: Setting) -> None:
+        super().__init__(problem, setting, set_precision(setting).backend.compile, "jax")
+
+    def clock(self) -> Clock:
+        return HostClock() if self.setting.device == "cpu" else NoClock()
+
+    def about(self) -> dict[str, Any]:
+        return {}
+
+
+class RepeatedOnJax(Repeated):
+    """Many of these steps in one call, by JAX's scan."""
+
+    def __init__(self, problem: Problem, setting: Setting) -> None:
+        super().__init__(problem, setting, None, set_precision(setting).backend.repeat, "jax")
+
+    def clock(self) -> Clock:
+        return HostClock() if self.setting.device == "cpu" else NoClock()
+
+    def about(self) -> dict[str, Any]:
+        return {}
+
+
+def set_precision(setting: Setting) -> Device:
+    """JAX with its products in the setting's precision."""
+    import jax
+
+    jax.config.update("jax_default_matmul_precision", JAX[setting.precision])
+    return resolve("jax")
 
 
 def reference(problem: Problem, setting: Setting) -> Measured:

@@ -40,6 +40,8 @@ OURS_ON_A_CARD = {
     "captured": "ours_card.captured",
     "epilogues": "ours_card.epilogues",
     "repeated": "ours_card.repeated",
+    "jax": "ours_card.OnJax",
+    "jax repeated": "ours_card.RepeatedOnJax",
 }
 REFERENCE_OF_A_CARD = "ours_card.reference"
 RIVALS_ON_A_CARD = {

@@ -139,8 +139,11 @@ class Timed:
             return None
 
     def about(self) -> dict[str, Any]:
-        """Versions."""
-        return self.player.about()
+        """Versions; one that cannot be had ends no measurement."""
+        try:
+            return self.player.about()
+        except Exception as error:
+            return {"unknown": f"{type(error).__name__}: {error}"}
 
 
 def relative_error(found: list[np.ndarray], exact: list[np.ndarray]) -> float:
