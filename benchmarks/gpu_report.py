@@ -22,7 +22,7 @@ LIMITS = {
     "PyTorch products": "the products alone, PyTorch",
 }
 GREEN = "#009E73"
-HEAD = ["", "µs a step", "least", "most", "device", "floor is", "first calls, s", "loss apart", "gradient off"]
+HEAD = ["", "µs a step", "least", "most", "device", "floor is", "made, s", "first, s", "loss apart", "gradient off"]
 
 
 def label(name: str) -> str:
@@ -84,7 +84,7 @@ def row(name: str, case: dict[str, Any]) -> list[str]:
         *(f"{us[key]:.4g}" for key in ("median", "least", "most")),
         f"{us['device']:.4g}" if us["device"] else "–",
         f"{100 * case['floor'] / us['median']:.0f} %" if case["floor"] else "–",
-        f"{first['made'] + first['first']:.2f}" if first else "–",
+        *(f"{first[key]:.2f}" if first else "–" for key in ("made", "first")),
         f"{loss['apart']:.1e}" if loss else "–",
         f"{gradient['error']:.1e}" if gradient else "–",
     ]
