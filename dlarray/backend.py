@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,7 +21,7 @@ from dlarray.array import Array, root_module
 from dlarray.check import did_you_mean
 from dlarray.description import Description, Names
 
-__all__ = ["Backend", "get", "importable", "names", "of"]
+__all__ = ["Backend", "get", "host_memory", "importable", "names", "of"]
 
 GROUP = "dlarray.backends"
 _logger = logging.getLogger("dlarray")
@@ -108,6 +109,14 @@ class Backend:
     def synchronize(self, place: Any) -> None:
         """Wait until everything queued on the device is done."""
 
+    def memory(self, place: Any) -> tuple[int, int] | None:
+        """The bytes that new arrays on a device may take now, and those that it has; None where nobody knows."""
+        return None
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """Whether this error of the library's means that memory did not suffice."""
+        return isinstance(error, MemoryError)
+
     def compiles_on(self, place: Any) -> bool:
         """Whether ``fit`` compiles its step on this device without being asked to."""
         return self.compiles
@@ -133,6 +142,28 @@ class Backend:
 
     def __repr__(self) -> str:
         return f"<backend {self.name}>"
+
+
+def host_memory() -> tuple[int, int] | None:
+    """``Backend.memory`` of the host: what Linux says can be had without swapping, within a container's limit.
+
+    None on systems without /proc.
+    """
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        kilobytes = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
+        total, free = 1024 * kilobytes["MemTotal"], 1024 * kilobytes["MemAvailable"]
+    except (OSError, KeyError, ValueError, IndexError):
+        return None
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = int((group / "memory.max").read_text(encoding="ascii"))  # "max" where there is none
+        used = int((group / "memory.current").read_text(encoding="ascii"))
+        lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+        cached = next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+    except (OSError, ValueError, StopIteration):
+        return free, total
+    return max(min(free, limit - used + cached), 0), min(total, limit)
 
 
 _loaded: dict[str, Backend] = {}

@@ -16,6 +16,9 @@ from dlarray.backend import Backend
 
 __all__ = ["CupyBackend", "backend"]
 
+_OUT_OF_MEMORY = ("cudaErrorMemoryAllocation", "CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What the runtime, the driver and cuBLAS say of memory that is not the pool's: pinned, of a graph, a workspace."""
+
 
 class CupyBackend(Backend):
     """Arrays of CuPy on an NVIDIA GPU."""
@@ -78,6 +81,22 @@ class CupyBackend(Backend):
 
     def synchronize(self, place: Any) -> None:
         place.synchronize()
+
+    def memory(self, place: Any) -> tuple[int, int] | None:
+        import cupy
+
+        with place:
+            free, total = cupy.cuda.runtime.memGetInfo()
+            pool = cupy.get_default_memory_pool()
+            free += pool.free_bytes()  # CuPy keeps what it has had
+            if limit := pool.get_limit():
+                return min(free, limit - pool.used_bytes()), min(total, limit)
+            return free, total
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        if isinstance(error, MemoryError):  # CuPy's own OutOfMemoryError among them
+            return True
+        return isinstance(error, RuntimeError) and any(word in str(error) for word in _OUT_OF_MEMORY)
 
     def version(self) -> str:
         import cupy

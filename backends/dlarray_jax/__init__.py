@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dlarray.array import Array
-from dlarray.backend import Backend
+from dlarray.backend import Backend, host_memory
 
 __all__ = ["JaxBackend", "backend"]
 
@@ -77,6 +77,21 @@ class JaxBackend(Backend):
         import jax
 
         jax.effects_barrier()
+
+    def memory(self, place: Any) -> tuple[int, int] | None:
+        if place.platform == "cpu":
+            return host_memory()
+        found = place.memory_stats()
+        if not found or "bytes_limit" not in found:
+            return None
+        return found["bytes_limit"] - found.get("bytes_in_use", 0), found["bytes_limit"]
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        import jax
+
+        if isinstance(error, jax.errors.JaxRuntimeError):
+            return "RESOURCE_EXHAUSTED" in str(error)
+        return isinstance(error, MemoryError)
 
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
         import jax
