@@ -210,7 +210,8 @@ class MLP:
         --------
         >>> import dlarray
         >>> text = dlarray.mlp(784, 1024, 10).summary("cpu", batch_size=4096)
-        >>> print("\\n".join(text.splitlines()[10:14]))
+        >>> for line in text.splitlines()[10:14]:
+        ...     print(line)
         memory of a training step on cpu
         θ                                            3.257 MB
         gradient                                     3.257 MB

@@ -80,7 +80,6 @@ class Walk:
         self.formula: Step | None = None
         """The step, uncompiled."""
         self.batch: Batch | None = None
-        self._start = start
         self.good = start
         """The model after the last whole epoch, or where the walk began."""
         self.error: BaseException | None = None
@@ -223,7 +222,7 @@ class Walk:
         self._result = self._model(theta, self.state["buffers"] if buffers is None else buffers)
 
     def _model(self, theta: Theta, buffers: Theta) -> Trained:
-        return self._start.at(duplicate(theta), duplicate(buffers))  # the next step writes into the state
+        return self.good.at(duplicate(theta), duplicate(buffers))  # the next step writes into the state
 
 
 def _read(value: Any) -> float:

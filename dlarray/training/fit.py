@@ -18,7 +18,7 @@ from dlarray.training.callback import Callback, Walk, duplicate
 from dlarray.training.class_weight import weighted
 from dlarray.training.data import Examples, chosen_loss, home
 from dlarray.training.history import History
-from dlarray.training.loop import Loop
+from dlarray.training.loop import LESS_MEMORY, Loop
 from dlarray.training.options import (
     Compiler,
     Preparation,
@@ -145,6 +145,8 @@ def fit(
         When the loss or the weights become infinite or NaN; it holds the last good weights.
     Interrupted
         A KeyboardInterrupt that holds the model after the last whole epoch.
+    OutOfMemory
+        A MemoryError, where the device has not the memory; on the way it holds the model after the last whole epoch.
     CheckpointError
         For a file to resume from that is none.
 
@@ -177,49 +179,52 @@ def fit(
     called = chosen_callbacks(callbacks, max_time)
     target = home(x, device)
     step = precise(Step(model, loss, optimizer, accumulate), precision, target, dtype)
-    if stream is None:
-        if steps_per_epoch is not None:
-            raise ValueError("steps_per_epoch is for batches from an iterable; arrays are cut by batch_size")
-        measured = named_metrics(metrics, loss, model.outputs)
-        examples = Examples.on(target, model, loss, x, y, weight, dtype)
-        seen = examples
-        if isinstance(validation, Real):
-            examples, seen = examples.split(fraction("validation", validation), seed, target)
-        elif validation is not None:
-            seen = Examples.on(target, model, loss, *pair(validation), dtype=dtype)
-        if class_weight is not None:
-            examples = weighted(examples, class_weight, loss, model.outputs, dtype)
-        n = len(examples)
-        size = fitting_batch_size(n if batch_size is None else batch_size, n, accumulate, model.chain.least_examples)
-        source: Source = Drawn(examples, size, seed, shuffle, target)
-        settings = {"examples": n, "batch_size": size, "shuffle": bool(shuffle)}
-    else:
-        check_stream(stream, epochs, weight, class_weight, validation, metrics)
-        measured = named_metrics([] if validation is None else metrics, loss, model.outputs)
-        seen = None if validation is None else Examples.on(target, model, loss, *pair(validation), dtype=dtype)
-        stream.prepare = Preparation(target, model, loss, dtype, class_weight)
-        source, settings = stream, {"steps_per_epoch": steps_per_epoch}
-    loop = Loop(
-        step=compiled(step, target, compile, precision),
-        source=source,
-        seen=seen,
-        prefix="" if validation is None else "validation_",
-        metrics=measured,
-        callbacks=called,
-        max_steps=max_steps,
-    )
-    begin = model.init(seed, target, dtype) if theta is None else copied(model, theta, target, dtype)
-    start = Trained(model, begin, model.init_buffers(target, dtype), loss, target, dtype, History())
-    state = step.start(duplicate(begin), duplicate(start.buffers), seed, target)
-    walk = Walk(start, state, optimizer, epochs, seed, loop.names)
-    walk.formula = step
-    walk.settings = settings | {
-        "optimizer": described(optimizer),
-        "accumulate": accumulate,
-        "seed": seed,
-        "dtype": dtype,
-        "precision": precision,
-    }
-    if resume is not None:
-        read_walk(resume, walk)
-    return loop.run(walk, progress)
+    with target.enough_memory("to train", LESS_MEMORY):
+        if stream is None:
+            if steps_per_epoch is not None:
+                raise ValueError("steps_per_epoch is for batches from an iterable; arrays are cut by batch_size")
+            measured = named_metrics(metrics, loss, model.outputs)
+            examples = Examples.on(target, model, loss, x, y, weight, dtype)
+            seen = examples
+            if isinstance(validation, Real):
+                examples, seen = examples.split(fraction("validation", validation), seed, target)
+            elif validation is not None:
+                seen = Examples.on(target, model, loss, *pair(validation), dtype=dtype)
+            if class_weight is not None:
+                examples = weighted(examples, class_weight, loss, model.outputs, dtype)
+            n, least = len(examples), model.chain.least_examples
+            size = fitting_batch_size(n if batch_size is None else batch_size, n, accumulate, least)
+            source: Source = Drawn(examples, size, seed, shuffle, target)
+            settings = {"examples": n, "batch_size": size, "shuffle": bool(shuffle)}
+        else:
+            check_stream(stream, epochs, weight, class_weight, validation, metrics)
+            measured = named_metrics([] if validation is None else metrics, loss, model.outputs)
+            seen = None if validation is None else Examples.on(target, model, loss, *pair(validation), dtype=dtype)
+            stream.prepare = Preparation(target, model, loss, dtype, class_weight)
+            source, settings = stream, {"steps_per_epoch": steps_per_epoch}
+        loop = Loop(
+            step=compiled(step, target, compile, precision),
+            source=source,
+            seen=seen,
+            prefix="" if validation is None else "validation_",
+            metrics=measured,
+            callbacks=called,
+            max_steps=max_steps,
+        )
+        begin = model.init(seed, target, dtype) if theta is None else copied(model, theta, target, dtype)
+        buffers = model.init_buffers(target, dtype)
+        state = step.start(duplicate(begin), duplicate(buffers), seed, target)
+        start = Trained(model, begin, buffers, loss, target, dtype, History())
+        walk = Walk(start, state, optimizer, epochs, seed, loop.names)
+        del begin, buffers, start, state  # the walk holds them for as long as they are needed
+        walk.formula = step
+        walk.settings = settings | {
+            "optimizer": described(optimizer),
+            "accumulate": accumulate,
+            "seed": seed,
+            "dtype": dtype,
+            "precision": precision,
+        }
+        if resume is not None:
+            read_walk(resume, walk)
+        return loop.run(walk, progress)

@@ -41,7 +41,8 @@ class Trained:
 
     Host arrays come back as host arrays; arrays that lie on the model's device come back on it. Inputs are cast to
     the model's dtype. Raises ValueError for inputs that are not finite, have another number of features or lie on
-    another device; TypeError for what is no array and for arrays of another library.
+    another device; TypeError for what is no array and for arrays of another library; OutOfMemory, a MemoryError, where
+    the device has not the memory.
     """
 
     model: MLP
@@ -143,12 +144,16 @@ class Trained:
         return self.theta, self.buffers
 
     def _forward(self, x: Array, batch_size: int, answer: Answer) -> Array:
-        ready = type(batch_size) is int and batch_size > 0 and lies_ready(self.device, self.model, x)
-        if ready and (y := self._on_host(x, batch_size, answer)) is not None:
-            return y
-        check_home(x, self.device)
-        y = self._in_batches(inputs_on(self.device, self.model, x, self.dtype), batch_size, answer)
-        return self.device.backend.to_numpy(y) if isinstance(x, np.ndarray) else y
+        try:
+            ready = type(batch_size) is int and batch_size > 0 and lies_ready(self.device, self.model, x)
+            if ready and (y := self._on_host(x, batch_size, answer)) is not None:
+                return y
+            check_home(x, self.device)
+            y = self._in_batches(inputs_on(self.device, self.model, x, self.dtype), batch_size, answer)
+            return self.device.backend.to_numpy(y) if isinstance(x, np.ndarray) else y
+        except Exception as error:
+            self.device.refuse_for_memory(error, "to answer", "A smaller batch_size takes less")
+            raise
 
     def _on_host(self, x: np.ndarray, batch_size: int, answer: Answer) -> Array | None:
         """The answer part by part, so that what has been looked at is still in the cache; None for a closer look."""
