@@ -125,6 +125,16 @@ class Backend:
         """A faster ``step(state, batch) -> (state, loss)``; it may consume its first argument."""
         return step
 
+    def repeat(self, step: Callable[..., Any], steps: int) -> Callable[..., tuple[Any, Array]] | None:
+        """Up to so many steps in one call, on data that lie on the device; None where that gains nothing.
+
+        ``(state, data, order, start, batch, count) -> (state, losses)``: ``data`` is a batch with all examples in it,
+        and step i of ``count`` takes the examples ``order[start + i · batch]`` and those that follow, or where
+        ``order``, an int32 vector, is None, those at these places themselves. The state is consumed, the losses are one
+        vector.
+        """
+        return None
+
     def accelerate(self, function: Callable[[Any, Array], Array]) -> Callable[[Any, Array], Array]:
         """A faster ``function(fixed, x) -> y`` that consumes nothing; ``fixed`` stays from call to call, as θ does."""
         return function

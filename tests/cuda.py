@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dlarray.planner.block import Block
-from dlarray.planner.cuda_printer import launches, source, workspace
+from dlarray.planner.cuda.launch import Placed, head
+from dlarray.planner.cuda.printer import grids, source, workspace
 from dlarray.planner.loops import Call
 
 HOST = """
@@ -35,9 +35,9 @@ static thread_local long long WARP, WARPS;
 """
 
 LAUNCH = """
-extern "C" void launch_{name}(const long long *head, long long warps, long long head_warps) {{
+extern "C" void launch_{name}(const Head *head, long long warps) {{
     WARPS = warps;
-    for (WARP = 0; WARP < warps; ++WARP) {name}(head, head_warps);
+    for (WARP = 0; WARP < warps; ++WARP) {name}(*head);
 }}
 """
 
@@ -56,15 +56,23 @@ def have_compiler() -> bool:
     return shutil.which("g++") is not None
 
 
-def run_on_host(call: Call, folder: Path, warps: int = 3) -> None:
-    """Run the kernels of a call as a grid of a few warps, one after the other."""
-    names = tuple(launches(call.kernel))
-    code = library(source(call.kernel), names, folder)
-    block = Block(call, workspace(call.kernel, call.rows, call.cols, warps))
-    for name in names:
-        launch = getattr(code, f"launch_{name}")
-        count = 1 if name == "finish_kernel" else warps
-        launch(ctypes.c_void_p(block[0]), ctypes.c_longlong(count), ctypes.c_longlong(warps))
+def run_on_host(call: Call, folder: Path, processors: int = 3) -> None:
+    """Run the kernels of a call on a card of few multiprocessors, one warp after the other."""
+    kernel, rows, cols = call.kernel, call.rows, call.cols
+    work = grids(kernel, rows, cols, processors)
+    code = library(source(kernel), tuple(grid.name for grid in work), folder)
+    space = np.full(workspace(kernel, rows, cols, processors) // 8 + 1, np.nan)
+    arrays = [placed(a) for a in (*call.inputs, *call.outputs)]
+    warps = work[0].warps
+    words = head(kernel, rows, cols, call.constants, arrays, space.ctypes.data, warps)
+    for grid in work:
+        getattr(code, f"launch_{grid.name}")(ctypes.c_void_p(words.ctypes.data), ctypes.c_longlong(grid.warps))
+
+
+def placed(array: np.ndarray) -> Placed:
+    """An array of the host as a kernel is told of it."""
+    row, column = (stride // array.itemsize for stride in array.strides)
+    return Placed(array.ctypes.data, (row, column))
 
 
 @cache

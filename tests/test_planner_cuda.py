@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlarray.planner.cuda_printer import launches, source
+from dlarray.planner.cuda.printer import grids, source
 from dlarray.planner.loops import Call
 from tests import cuda, kernels
 
@@ -40,11 +40,11 @@ def test_every_kind_and_reduction(dtype: str, name: str, folder: Path):
 
 
 @on_host
-@pytest.mark.parametrize("warps", [1, 2, 100])
-def test_any_number_of_warps(warps: int, folder: Path):
+@pytest.mark.parametrize("processors", [1, 2, 100])
+def test_cards_of_any_size(processors: int, folder: Path):
     kernel = kernels.by_hand("float64")["softmax"]
     given = kernels.call(kernel, 65, 31, values, {})
-    kernels.check(given, lambda call: cuda.run_on_host(call, folder, warps))
+    kernels.check(given, lambda call: cuda.run_on_host(call, folder, processors))
 
 
 @on_host
@@ -75,7 +75,7 @@ def test_nvrtc_compiles_every_operation(architecture: str):
     for dtype, name in HAND:
         kernel = kernels.by_hand(dtype)[name]
         ptx = cuda.compile_for(source(kernel), architecture)
-        assert all(f".entry {launch}(".encode() in ptx for launch in launches(kernel))
+        assert all(f".entry {grid.name}(".encode() in ptx for grid in grids(kernel, 1, 1, 1))
 
 
 @by_nvrtc

@@ -1,7 +1,7 @@
-"""CuPy: NumPy's interface on CUDA. Every operation runs eagerly, one kernel at a time.
+"""CuPy: NumPy's interface on CUDA. Every operation runs as it is called, one kernel at a time, unless told to compile.
 
-No GPU has run this backend yet. What is known without one: it imports no CuPy until a device is asked for, and a
-machine without a driver gets the error that says so.
+No GPU has run this backend yet. What is known without one: it imports no CuPy until a device is asked for, a machine
+without a driver gets the error that says so, and what ``compile`` makes is right on a card of paper.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 
 from dlarray.array import Array
 from dlarray.backend import Backend
+from dlarray.description import Description, Names
 
 __all__ = ["CupyBackend", "backend"]
 
@@ -97,6 +98,21 @@ class CupyBackend(Backend):
         if isinstance(error, MemoryError):  # CuPy's own OutOfMemoryError among them
             return True
         return isinstance(error, RuntimeError) and any(word in str(error) for word in _OUT_OF_MEMORY)
+
+    def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        from dlarray_cupy.planned import planned
+
+        return planned(step)
+
+    def describe(self, step: Callable[..., Any], state: Any, batch: Any, names: Names) -> Description:
+        from dlarray_cupy.planned import Planned, planned
+
+        return (step if isinstance(step, Planned) else planned(step)).describe(state, batch, names)
+
+    def repeat(self, step: Callable[..., Any], steps: int) -> Callable[..., tuple[Any, Array]]:
+        from dlarray_cupy.planned import planned, repeated
+
+        return repeated(planned(step), steps)
 
     def version(self) -> str:
         import cupy

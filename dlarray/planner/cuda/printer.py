@@ -1,8 +1,8 @@
 """A kernel printed as CUDA C. Compiled and checked without a GPU, **never yet run on one**, and used by nothing.
 
 One warp takes a row (where all is elementwise, a chunk of 1024), its lanes the columns 32 apart, so memory is read in
-order; a row is reduced by shuffles. Up to three kernels run one after the other; each is given the block that
-block.py describes and the number of warps that ``rows_kernel`` ran with. Blocks are of whole warps.
+order; a row is reduced by shuffles. Up to three kernels run one after the other; each is given the head that
+launch.py describes. Blocks are of whole warps.
 
     rows_kernel     everything of a row; what is summed over columns goes into the workspace, full reductions per warp
     columns_kernel  column reductions, one thread for each column
@@ -19,11 +19,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from dlarray.planner.block import header, is_flat
-from dlarray.planner.cuda_expressions import C_TYPES, accumulate, expression, initial
+from dlarray.planner.block import is_flat
+from dlarray.planner.cuda.expressions import C_TYPES, accumulate, expression, initial
+from dlarray.planner.cuda.launch import Grid, constant_place, places, words
 from dlarray.planner.loops import AFTER, BEFORE, Kernel, Operation
 
-__all__ = ["CHUNK", "PRELUDE", "launches", "source", "workspace"]
+__all__ = ["CHUNK", "PRELUDE", "grids", "source", "workspace"]
 
 CHUNK = 1024
 """The columns of a row that a warp takes where rows do not matter."""
@@ -60,22 +61,35 @@ _COMBINE = {"sum": "plus", "max": "larger", "min": "smaller"}
 
 
 def source(kernel: Kernel) -> str:
-    """The text of the kernels that ``launches`` names, each ``(const long long *head)``."""
+    """The text of the kernels that ``grids`` names, each ``(Head head)``."""
     return PRELUDE + "\n".join(_Printer(kernel).lines()) + "\n"
 
 
-def launches(kernel: Kernel) -> list[str]:
-    """The kernels to run, in order."""
+def grids(kernel: Kernel, rows: int, cols: int, processors: int) -> list[Grid]:
+    """The kernels to run, in order, on a card of so many multiprocessors."""
     columns = any(op.over == "column" for op in kernel.operations)
     scalars = any(kernel.kind(v) == "S" for v in kernel.outputs)
-    names = [("rows_kernel", kernel.sweeps > 0), ("columns_kernel", columns), ("finish_kernel", scalars)]
-    return [name for name, there in names if there]
+    made = [_grid("rows_kernel", _rows_of(kernel, rows, cols), processors)] if kernel.sweeps else []
+    made += [_grid("columns_kernel", -(-cols // 32), processors)] if columns else []
+    return made + ([Grid("finish_kernel", 1, 32)] if scalars else [])
 
 
-def workspace(kernel: Kernel, rows: int, cols: int, warps: int) -> int:
-    """The items of 8 bytes that the kernels need between them, with so many warps in ``rows_kernel``."""
+def workspace(kernel: Kernel, rows: int, cols: int, processors: int) -> int:
+    """The bytes that the kernels need between them."""
     printer = _Printer(kernel)
-    return len(printer.kept) * rows * cols + len(printer.totals) * warps
+    warps = next((g.warps for g in grids(kernel, rows, cols, processors) if g.name == "rows_kernel"), 0)
+    return 8 * (len(printer.kept) * rows * cols + len(printer.totals) * warps)
+
+
+def _rows_of(kernel: Kernel, rows: int, cols: int) -> int:
+    """The rows, or chunks where rows do not matter, that warps take."""
+    return -(-rows * cols // CHUNK) if is_flat(kernel) else rows
+
+
+def _grid(name: str, warps: int, processors: int) -> Grid:
+    """Blocks of up to 8 warps, up to 8 of them on each multiprocessor; what is more is taken in turns."""
+    a_block = max(1, min(8, warps // processors))
+    return Grid(name, max(1, min(-(-warps // a_block), 8 * processors)), 32 * a_block)
 
 
 def _indented(lines: Sequence[str]) -> list[str]:
@@ -116,22 +130,22 @@ class _Printer:
         """The item of array a (inputs, then outputs) at an index."""
         k = self.kernel
         v = a if a < len(k.inputs) else k.outputs[a - len(k.inputs)]
-        return f"(({self._type(v)} *)head[{header(k)[0][a]}])[{index}]"
+        return f"(({self._type(v)} *)head.at[{places(k)[a]}])[{index}]"
 
     def _read(self, k: int) -> str:
         i = self.kernel.inputs[k]
-        place = header(self.kernel)[0][k]
-        row, column = ("1", "1") if i.dense else (f"head[{place + 1}]", f"head[{place + 2}]")
+        place = places(self.kernel)[k]
+        row, column = ("1", "1") if i.dense else (f"head.at[{place + 1}]", f"head.at[{place + 2}]")
         dense = {"E": "start + j", "R": "j", "C": "i", "S": "0"}
         strided = {"E": f"i * {row} + j * {column}", "R": f"j * {column}", "C": f"i * {row}", "S": "0"}
         return self._address(k, (dense if i.dense else strided)[i.kind])
 
     def _kept(self, v: int, index: str) -> str:
-        return f"(({self._type(v)} *)(head[3] + 8 * {self.kept.index(v)} * rows * cols))[{index}]"
+        return f"(({self._type(v)} *)(head.at[2] + 8 * {self.kept.index(v)} * rows * cols))[{index}]"
 
     def _partial(self, v: int, warp: str) -> str:
         """What a warp found of a full reduction."""
-        start = f"head[3] + 8 * ({len(self.kept)} * rows * cols + {self.totals.index(v)} * head_warps)"
+        start = f"head.at[2] + 8 * ({len(self.kept)} * rows * cols + {self.totals.index(v)} * head.at[3])"
         return f"(({self._total_type(v)} *)({start}))[{warp}]"
 
     def _expression(self, v: int) -> str:
@@ -145,10 +159,12 @@ class _Printer:
     # The kernels
 
     def lines(self) -> Iterator[str]:
+        yield f"struct Head {{ long long at[{words(self.kernel)}]; }};"
+        names = [grid.name for grid in grids(self.kernel, 1, 1, 1)]
         printed = {"rows_kernel": self._rows, "columns_kernel": self._columns, "finish_kernel": self._finish}
-        for name in launches(self.kernel):
-            yield f"KERNEL {name}(const long long *head, const long long head_warps) {{"
-            yield "    const long long rows = head[0], cols = head[1];"
+        for name in names:
+            yield f"KERNEL {name}(const Head head) {{"
+            yield "    const long long rows = head.at[0], cols = head.at[1];"
             yield from _indented(list(printed[name]()))
             yield "}"
 
@@ -156,8 +172,9 @@ class _Printer:
         """Scalar inputs, constants, and what is computed of them alone: by every thread."""
         k = self.kernel
         for n, dtype in enumerate(k.constants):
-            block = "double" if dtype.startswith("float") else "long long"
-            yield f"const {C_TYPES[dtype]} v{len(k.inputs) + n} = ({C_TYPES[dtype]})((const {block} *)head[2])[{n}];"
+            word = f"head.at[{constant_place(n)}]"
+            value = f"bits<double>({word})" if dtype.startswith("float") else word
+            yield f"const {C_TYPES[dtype]} v{len(k.inputs) + n} = ({C_TYPES[dtype]}){value};"
         yield from (f"const {self._type(n)} v{n} = {self._read(n)};" for n, i in enumerate(k.inputs) if i.kind == "S")
         yield from (self._defined(v) for v, op in self.values if op.kind == "S" and op.sweep == BEFORE)
 
@@ -264,7 +281,7 @@ class _Printer:
             yield f"PER_LANE({type_}, total{v});"
             yield f"LANES {{ IN_LANE(total{v}) = ({type_}){initial(self._op(v))};"
             step = accumulate(self._op(v), f"IN_LANE(total{v})", self._partial(v, "w"))
-            yield f"    for (long long w = LANE; w < head_warps; w += 32) IN_LANE(total{v}) = {step}; }}"
+            yield f"    for (long long w = LANE; w < head.at[3]; w += 32) IN_LANE(total{v}) = {step}; }}"
             yield from self._gathered(v, f"total{v}", type_)
             yield f"const {self._type(v)} v{v} = ({self._type(v)})REDUCED(total{v});"
         yield from (self._defined(v) for v, op in self.values if op.sweep == AFTER and not op.over)

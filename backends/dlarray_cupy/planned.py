@@ -1,0 +1,99 @@
+"""A step on CuPy's arrays through dlarray's planner: fused kernels, cublasLt, one CUDA graph.
+
+No GPU has run it, so nothing uses it unless it is asked for: ``fit(…, device="cuda", compile=True)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from types import MappingProxyType
+from typing import Any
+
+from dlarray.description import Description, Names
+from dlarray.planner import plan as program
+from dlarray.planner.cuda.program import Settings, stand_in
+from dlarray.planner.cuda.repeated import Repeated
+from dlarray.planner.cuda.step import OnCard, on_card
+from dlarray.planner.trees import flatten
+from dlarray_cupy.card import CupyCard
+
+__all__ = ["STAGES", "Planned", "planned", "repeated"]
+
+_Step = Callable[[Any, Any], Any]
+
+
+@cache
+def card(number: int) -> CupyCard:
+    """The card with this number; there is one object for each, and one workspace."""
+    return CupyCard(number)
+
+
+class Planned:
+    """A step that is planned on the card where the state's arrays lie."""
+
+    def __init__(self, step: _Step, settings: Settings) -> None:
+        self.step = step
+        self.settings = settings
+        self._on: dict[int, OnCard] = {}
+
+    def __call__(self, state: Any, batch: Any) -> Any:
+        """The next state and the loss. Consumes the state."""
+        number = _number(state)
+        return self.step(state, batch) if number is None else self.on(number)(state, batch)
+
+    def on(self, number: int) -> OnCard:
+        """The step on a card."""
+        if number not in self._on:
+            self._on[number] = on_card(self.step, card(number), self.settings)
+        return self._on[number]
+
+    def describe(self, state: Any, batch: Any, names: Names) -> Description:
+        """What the plan for such arrays does; nothing is run. Raises ValueError where there is none."""
+        import cupy
+
+        return program(self.step, *(stand_in(tree, (cupy.ndarray,)) for tree in (state, batch))).describe(names)
+
+
+def planned(step: _Step, settings: Settings = Settings()) -> Planned:  # noqa: B008 - it is frozen
+    """A faster ``step(state, batch) -> (state, loss)`` for arrays of CuPy. Consumes the state."""
+    return Planned(step, settings)
+
+
+def repeated(step: Planned, steps: int) -> Callable[..., tuple[Any, Any]]:
+    """Up to ``steps`` steps as one graph: see ``dlarray.planner.cuda.repeated``."""
+    made: dict[int, Repeated] = {}
+
+    def run(state: Any, data: Any, order: Any, start: int, batch: int, count: int) -> tuple[Any, Any]:
+        number = _number(state)
+        if number is None:
+            raise ValueError("the state has no arrays of CuPy")
+        if number not in made:
+            made[number] = Repeated(step.on(number), steps)
+        return made[number](state, data, order, start, batch, count)
+
+    return run
+
+
+def _number(state: Any) -> int | None:
+    """The number of the card where a state's first array lies."""
+    import cupy
+
+    leaves: list[Any] = []
+    flatten(state, leaves, (cupy.ndarray,))
+    return int(leaves[0].device.id) if leaves else None
+
+
+def _plain(step: _Step) -> _Step:
+    return step
+
+
+STAGES: Mapping[str, Callable[[_Step], _Step]] = MappingProxyType(
+    {
+        "eager": _plain,
+        "fused": partial(planned, settings=Settings(epilogues=False, graph=False)),
+        "captured": partial(planned, settings=Settings(epilogues=False)),
+        "epilogues": planned,
+    }
+)
+"""What a step gains by each stage: compilers, from the plain step to all that there is."""
