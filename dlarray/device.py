@@ -90,7 +90,8 @@ class Device:
 
     def refuse_for_memory(self, error: Exception, purpose: str, remedy: str = "") -> None:
         """Raise OutOfMemory, with cause and remedy, where this error of the library's means just that."""
-        if not self.backend.is_out_of_memory(error):
+        told = isinstance(error, OutOfMemory) and error.trained is not None  # all that there is to say, by a walk
+        if told or not self.backend.is_out_of_memory(error):
             return
         why = error.why if isinstance(error, OutOfMemory) else str(error).strip().partition("\n")[0]
         memory = None
