@@ -8,7 +8,7 @@ here imports one until it is asked for, and a backend imports its library only w
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -89,6 +89,10 @@ class Backend:
         Raises TypeError where the library has none.
         """
         raise TypeError(f"{self.name} has no sparse matrices here: use the device cpu or cuda, or x.toarray()")
+
+    def gather(self, numbers: Sequence[Array]) -> np.ndarray:
+        """Arrays without axes, all of one type on one device, as a vector on the host: one transfer and one wait."""
+        return self.to_numpy(self.namespace().stack(list(numbers)))
 
     def move(self, x: Array, place: Any) -> Array:
         """An array of this backend on another of its devices; the same array where it lies there already."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -37,6 +37,7 @@ __all__ = [
     "resolve",
     "set_device",
     "to_device",
+    "to_numbers",
     "to_numpy",
     "use_device",
 ]
@@ -195,6 +196,17 @@ def to_device(x: Array, device: str | Device | None = None) -> Array:
 def to_numpy(x: Array) -> np.ndarray:
     """The numbers of any array as a NumPy array on the host: the one way out, always written out."""
     return backends.of(x).to_numpy(x)
+
+
+def to_numbers(values: Sequence[Any]) -> list[float]:
+    """Arrays without axes, or plain numbers among them, as Python's numbers: what lies on a device in one transfer."""
+    foreign = [i for i, x in enumerate(values) if not isinstance(x, (float, np.ndarray, np.generic))]
+    read = list(values)
+    if foreign:
+        home = backends.of(values[foreign[0]])
+        for i, x in zip(foreign, home.gather([values[i] for i in foreign]).tolist(), strict=True):
+            read[i] = x
+    return list(map(float, read))
 
 
 def device_of(x: Array) -> Device:

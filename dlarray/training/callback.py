@@ -9,7 +9,7 @@ import numpy as np
 
 from dlarray.array import Array, array_namespace
 from dlarray.check import non_negative
-from dlarray.device import Device, to_numpy
+from dlarray.device import Device, to_numbers, to_numpy
 from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP
@@ -112,11 +112,11 @@ class Walk:
     @property
     def latest_loss(self) -> float:
         """The loss of the latest step; reading it waits for the device."""
-        return _read(self.losses[-1]) if self.losses else self.history.steps[-1]
+        return to_numbers(self.losses[-1:])[0] if self.losses else self.history.steps[-1]
 
     def read_losses(self) -> list[float]:
-        """The losses of the epoch under way, as numbers; reading them waits for the device."""
-        self.losses = [_read(value) for value in self.losses]
+        """The losses of the epoch under way, as numbers; reading them waits for the device, once for all of them."""
+        self.losses = to_numbers(self.losses)
         return self.losses
 
     @property
@@ -223,10 +223,6 @@ class Walk:
 
     def _model(self, theta: Theta, buffers: Theta) -> Trained:
         return self.good.at(duplicate(theta), duplicate(buffers))  # the next step writes into the state
-
-
-def _read(value: Any) -> float:
-    return value if isinstance(value, float) else float(to_numpy(value))
 
 
 def duplicate(vectors: Theta) -> Theta:
