@@ -8,7 +8,7 @@ here imports one until it is asked for, and a backend imports its library only w
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -21,9 +21,10 @@ from dlarray.array import Array, root_module
 from dlarray.check import did_you_mean
 from dlarray.description import Description, Names
 
-__all__ = ["Backend", "get", "host_memory", "importable", "names", "of"]
+__all__ = ["Backend", "HostBatch", "get", "host_memory", "importable", "names", "of"]
 
 GROUP = "dlarray.backends"
+HostBatch = tuple[np.ndarray | None, ...]
 _logger = logging.getLogger("dlarray")
 
 
@@ -51,6 +52,15 @@ class Backend:
     def asarray(self, host: np.ndarray, place: Any) -> Array:
         """A new array on the device with the numbers of a host array, contiguous and in native order: the way in."""
         raise NotImplementedError
+
+    def upload(self, batches: Iterable[HostBatch], place: Any) -> Iterator[tuple[Array | None, ...]]:
+        """Batches of host arrays, or None, on the device, in the same order, and none fetched before it is asked for.
+
+        What a batch holds is the caller's until the next one is asked for; by then all that reads it must be queued. So
+        a backend whose device works while the program goes on may use the same memory for every other batch.
+        """
+        for batch in batches:
+            yield tuple(None if x is None else self.asarray(np.ascontiguousarray(x), place) for x in batch)
 
     def to_numpy(self, x: Array) -> np.ndarray:
         """The numbers of an array on the host: the way out."""

@@ -6,13 +6,13 @@ without a driver gets the error that says so, and what ``compile`` makes is righ
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from dlarray.array import Array
-from dlarray.backend import Backend
+from dlarray.backend import Backend, HostBatch
 from dlarray.description import Description, Names
 
 __all__ = ["CupyBackend", "backend"]
@@ -56,6 +56,11 @@ class CupyBackend(Backend):
 
         with place:
             return cupy.array(host)
+
+    def upload(self, batches: Iterable[HostBatch], place: Any) -> Iterator[tuple[Array | None, ...]]:
+        from dlarray_cupy.upload import upload
+
+        return upload(batches, place)
 
     def to_numpy(self, x: Array) -> np.ndarray:
         return x.get()

@@ -9,14 +9,14 @@ to compile, and for who asks for ``compiled_by_torch``.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from dlarray.array import Array
-from dlarray.backend import Backend, host_memory
+from dlarray.backend import Backend, HostBatch, host_memory
 from dlarray.description import Description, Names
 
 __all__ = ["TorchBackend", "backend", "compiled_by_torch"]
@@ -65,6 +65,15 @@ class TorchBackend(Backend):
         import torch
 
         return torch.tensor(host, device=place)
+
+    def upload(self, batches: Iterable[HostBatch], place: Any) -> Iterator[tuple[Array | None, ...]]:
+        if place.type != "cuda":
+            yield from super().upload(batches, place)
+            return
+        import torch
+
+        for batch in batches:  # from pinned memory, which torch keeps until the copy is done: the program goes on
+            yield tuple(None if x is None else torch.tensor(x).pin_memory().to(place, non_blocking=True) for x in batch)
 
     def to_numpy(self, x: Array) -> np.ndarray:
         return x.detach().cpu().numpy()

@@ -13,7 +13,7 @@ import numpy as np
 from dlarray import metrics as _metrics
 from dlarray.array import Array, array_namespace
 from dlarray.check import at_least_one, did_you_mean
-from dlarray.device import Device, to_numpy
+from dlarray.device import Device, to_device, to_numpy
 from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP
@@ -99,11 +99,12 @@ class Trained:
         return self.measure(examples, named_metrics(metrics, self.loss, self.model.outputs), batch_size=batch_size)
 
     def measure(self, examples: Examples, metrics: Mapping[str, Metric], *, batch_size: int = 4096) -> dict[str, float]:
-        """``evaluate`` for examples that are on the device already."""
-        xp = array_namespace(examples.x)
-        z = self._in_batches(examples.x, batch_size, self._answers.outputs)
-        figures = {"loss": self.loss.forward(z, examples.t, examples.weight)[0]}
-        t, y = flat(examples.t), flat(self.loss.link.predict(z))
+        """``evaluate`` for examples that are on the device already, or on the host: inputs go there part by part."""
+        t, weight = (x if x is None else to_device(x, self.device) for x in (examples.t, examples.weight))
+        z = self._in_batches(examples.x, batch_size, self._outputs_of)
+        xp = array_namespace(z)
+        figures = {"loss": self.loss.forward(z, t, weight)[0]}
+        t, y = flat(t), flat(self.loss.link.predict(z))
         if self.loss.boundary != 0.5:  # scores about another middle, and targets with them, as 0 and 1
             t, y = (xp.astype(a > self.loss.boundary, z.dtype) for a in (t, y))
         figures |= {name: metric(t, y) for name, metric in metrics.items()}
@@ -138,6 +139,10 @@ class Trained:
     @cached_property
     def _answers(self) -> Answers:
         return Answers(self.model, self.loss, self.device.backend)
+
+    def _outputs_of(self, point: Point, x: Array) -> Array:
+        """The outputs for inputs on the device or on the host."""
+        return self._answers.outputs(point, to_device(x, self.device))
 
     @cached_property
     def _point(self) -> Point:
@@ -174,7 +179,7 @@ class Trained:
         if (n := x.shape[0]) <= batch_size:
             return answer(self._point, x)
         parts = [answer(self._point, x[i : min(i + batch_size, n), ...]) for i in range(0, n, batch_size)]
-        return array_namespace(x).concat(parts)
+        return array_namespace(parts[0]).concat(parts)
 
 
 def load(path: str | PathLike[str], device: str | Device | None = None) -> Trained:
