@@ -132,5 +132,3 @@ class Copy(Measured):
 
     def clock(self) -> Clock:
         return clock_of(self.setting)
-
-

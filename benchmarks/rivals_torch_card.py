@@ -207,5 +207,3 @@ class Copy(Tensors):
 
     def step(self, i: int) -> None:
         self.target.copy_(self.source)
-
-

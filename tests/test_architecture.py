@@ -36,6 +36,7 @@ FLOORS = {
     "planner": {"planner"},
     "textbook": {
         "activations",
+        "footprint",
         "initializers",
         "layers",
         "losses",
@@ -69,7 +70,7 @@ MAY_IMPORT = {
     "doors": {"doors", "walk", "textbook", "ground"},
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
-FORMULAS = FLOORS["textbook"] - {"model"}
+FORMULAS = FLOORS["textbook"] - {"footprint", "model"}
 LIBRARIES = {
     "dlarray_cupy": {"cupy", "cupyx", "nvmath"},
     "dlarray_jax": {"jax"},
