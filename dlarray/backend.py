@@ -12,15 +12,16 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from dlarray.array import Array, root_module
+from dlarray.array import Array, is_array, root_module
 from dlarray.check import did_you_mean
 from dlarray.description import Description, Names
+from dlarray.timing import Timings
 
-__all__ = ["Backend", "get", "importable", "names", "of"]
+__all__ = ["Backend", "get", "importable", "names", "of", "of_any"]
 
 GROUP = "dlarray.backends"
 _logger = logging.getLogger("dlarray")
@@ -116,13 +117,36 @@ class Backend:
         """A faster ``step(state, batch) -> (state, loss)``; it may consume its first argument."""
         return step
 
+    def repeat(self, step: Callable[..., Any], steps: int) -> Callable[..., tuple[Any, Array]] | None:
+        """Up to so many steps in one call, on data that lie on the device; None where that gains nothing.
+
+        ``(state, data, order, start, batch, count) -> (state, losses)``: ``data`` is a batch with all examples in it,
+        and step i of ``count`` takes the examples ``order[start + i · batch]`` and those that follow, or where
+        ``order``, an int32 vector, is None, those at these places themselves. The state is consumed, the losses are one
+        vector.
+        """
+        return None
+
     def accelerate(self, function: Callable[[Any, Array], Array]) -> Callable[[Any, Array], Array]:
         """A faster ``function(fixed, x) -> y`` that consumes nothing; ``fixed`` stays from call to call, as θ does."""
         return function
 
     def describe(self, step: Callable[..., Any], state: Any, batch: Any, names: Names) -> Description:
         """The plan that ``compile`` makes of a step for such arrays. Raises ValueError where there is none to show."""
-        raise ValueError(
+        raise ValueError(self._planless())
+
+    def profile(
+        self, step: Callable[..., Any], state: Any, batch: Any, names: Names, bursts: int, seconds: float
+    ) -> Timings:
+        """How long a planned step and each work of it take on copies of such arrays.
+
+        ``bursts`` is how often each is measured, ``seconds`` how long each time. Raises ValueError where there is no
+        plan.
+        """
+        raise ValueError(self._planless())
+
+    def _planless(self) -> str:
+        return (
             f"dlarray plans no steps of the backend {self.name}: {self.compiler}. "
             "Plans are made for arrays of NumPy: device='cpu'"
         )
@@ -189,3 +213,12 @@ def of(x: Array) -> Backend:
             return backend
     given = f"{type(x).__module__}.{type(x).__qualname__}"
     raise TypeError(f"no backend knows arrays of type {given}; known are {', '.join(names())}")
+
+
+def of_any(tree: Any) -> Backend | None:
+    """The backend of the first array in a nest of dicts, tuples and lists; None where there is no array."""
+    if isinstance(tree, dict):
+        tree = list(cast("dict[Any, Any]", tree).values())
+    if isinstance(tree, (tuple, list)):
+        return next(filter(None, map(of_any, cast("list[Any]", tree))), None)
+    return of(tree) if is_array(tree) else None

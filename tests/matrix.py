@@ -125,6 +125,16 @@ def _x64(enabled: bool) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _dpnp() -> Iterator[None]:
+    if find_spec("dpnp") is None:
+        raise ImportError("the package dpnp is not installed: pip install dpnp")
+    from tests.dpnp_backend import known
+
+    with known():
+        yield
+
+
 MATRIX = [
     On("numpy-float64", "cpu"),
     On("numpy-float32", "cpu", "float32"),
@@ -144,6 +154,12 @@ MATRIX = [
     On("jax-float32", "jax", "float32", jit=True, context=lambda: _x64(False)),
     On("cuda-float64", "cuda"),
     On("cuda-float32", "cuda", "float32"),
+    On("torch-cuda-float64", "torch:cuda:0"),
+    On("torch-cuda-float32", "torch:cuda:0", "float32"),
+    On("jax-cuda-x64", "jax:cuda:0", jit=True, context=lambda: _x64(True)),
+    On("jax-cuda-float32", "jax:cuda:0", "float32", jit=True, context=lambda: _x64(False)),
+    On("dpnp-float64", "dpnp", context=_dpnp),
+    On("dpnp-float32", "dpnp", "float32", context=_dpnp),
 ]
 
 

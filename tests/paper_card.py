@@ -30,6 +30,7 @@ class PaperCard:
     """``cost`` says what a piece of queued work takes, by what it is made of; ``capacity`` bounds the memory."""
 
     processors = 3
+    coarseness = 1
     arrays = (PaperArray,)
 
     def __init__(self, folder: Path, cost: Callable[[list[Any]], float] = len, capacity: int = 2**40) -> None:

@@ -48,6 +48,8 @@ class CupyCard:
         self.number = number
         self.arrays: tuple[type, ...] = (cupy.ndarray,)
         self.processors = int(cupy.cuda.Device(number).attributes["MultiProcessorCount"])
+        self._tf32 = os.environ.get("CUPY_TF32", "0") == "1"  # the variable that CuPy's own products follow
+        self.coarseness = 2**13 if self._tf32 else 1
         self._library = self._cublaslt()
         self.has_products = self._library is not None
 
@@ -62,7 +64,7 @@ class CupyCard:
             cublas.ComputeType,
             (self._scratch.address, WORKSPACE),
             self._stream,
-            tf32=os.environ.get("CUPY_TF32", "0") == "1",  # the variable that CuPy's own products follow
+            self._tf32,
         )
 
     def _stream(self) -> int:

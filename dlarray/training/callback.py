@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 
@@ -115,9 +115,18 @@ class Walk:
         """The loss of the latest step; reading it waits for the device."""
         return _read(self.losses[-1]) if self.losses else self.history.steps[-1]
 
+    def add_losses(self, losses: Array, count: int) -> None:
+        """The losses of steps that were taken in one call."""
+        self.losses += [_Among(losses, i) for i in range(count)]
+        self.steps += count
+
     def read_losses(self) -> list[float]:
         """The losses of the epoch under way, as numbers; reading them waits for the device."""
-        self.losses = [_read(value) for value in self.losses]
+        vectors = {id(value.losses): value.losses for value in self.losses if isinstance(value, _Among)}
+        read = {name: to_numpy(losses).tolist() for name, losses in vectors.items()}
+        self.losses = [
+            read[id(value.losses)][value.i] if isinstance(value, _Among) else _read(value) for value in self.losses
+        ]
         return self.losses
 
     @property
@@ -226,7 +235,16 @@ class Walk:
         return self._start.at(duplicate(theta), duplicate(buffers))  # the next step writes into the state
 
 
+class _Among(NamedTuple):
+    """A loss among those of several steps."""
+
+    losses: Array
+    i: int
+
+
 def _read(value: Any) -> float:
+    if isinstance(value, _Among):
+        return float(to_numpy(value.losses)[value.i])
     return value if isinstance(value, float) else float(to_numpy(value))
 
 

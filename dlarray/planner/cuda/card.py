@@ -84,6 +84,11 @@ class Card(Protocol):
         """How many multiprocessors there are."""
         ...
 
+    @property
+    def coarseness(self) -> int:
+        """How many times as hard as float32 its products of float32 round: 1, or 8192 in TF32, of 10 bits."""
+        ...
+
     def reserve(self, nbytes: int) -> Memory:
         """Memory that is 0 everywhere. Raises MemoryError where there is not so much."""
         ...
