@@ -34,11 +34,15 @@ def first_pass(kernel: Kernel) -> Iterator[str]:
 
 @dataclass
 class _Sweep:
-    """What the elements of a sweep want: reads and writes of all parts together, and the lines for each part."""
+    """What the elements of a sweep want: variables, reads and writes of all parts, and the lines for each part.
 
-    loads: list[str] = field(default_factory=list[str])
+    Where parts are neighbours, a read or write is a call that lacks its end: whole, or so many parts.
+    """
+
+    variables: list[str] = field(default_factory=list[str])
+    reads: list[str] = field(default_factory=list[str])
     body: list[str] = field(default_factory=list[str])
-    stores: list[str] = field(default_factory=list[str])
+    writes: list[str] = field(default_factory=list[str])
 
 
 class _Pass:
@@ -58,12 +62,17 @@ class _Pass:
 
     def loop(self, sweep: _Sweep) -> Iterator[str]:
         """The lines of a sweep for a lane that knows where its parts begin."""
-        yield from sweep.loads
+        yield from sweep.variables
+        yield from self.together(sweep.reads)
         yield "#pragma unroll"
         yield f"for (int p = 0; p < {self.parts}; ++p) {{"
         yield from indented(sweep.body)
         yield "}"
-        yield from sweep.stores
+        yield from self.together(sweep.writes)
+
+    def together(self, calls: list[str]) -> Iterator[str]:
+        """Reads or writes of all parts."""
+        raise NotImplementedError
 
     def read(self, n: int, sweep: _Sweep) -> None:
         """Input n, which is an element or a column, in each part."""
@@ -116,13 +125,21 @@ class _Neighbours(_Pass):
     def wide(self, *conditions: str) -> str:
         """Whether whole groups of parts lie as one access wants them."""
         k = self.kernel
-        arrays = [f"head.a{n}" for n, i in enumerate(k.inputs) if self.together(n)]
+        arrays = [f"head.a{n}" for n in range(len(k.inputs)) if self.neighbours(n)]
         arrays += [array for v in dict.fromkeys(k.outputs) if k.kind(v) == "E" for array in self.names.arrays(v)]
         lying = [*conditions, *(f"aligned<{self.parts}>({array})" for array in arrays)]
         return f"const bool wide = {' && '.join(lying) or 'true'};"
 
-    def together(self, n: int) -> bool:
-        """Whether the parts of input n are read together."""
+    def together(self, calls: list[str]) -> Iterator[str]:
+        if calls:
+            yield "if (whole) {"
+            yield from (f"    {call});" for call in calls)
+            yield "} else {"
+            yield from (f"    {call}, parts);" for call in calls)
+            yield "}"
+
+    def neighbours(self, n: int) -> bool:
+        """Whether the parts of input n are neighbours."""
         given = self.kernel.inputs[n]
         return given.dense and given.kind == "E"
 
@@ -136,14 +153,15 @@ class _Neighbours(_Pass):
 
     def stored(self, v: int, where: str, sweep: _Sweep) -> None:
         """A value of kind E to an address."""
-        if self.array("y", v) not in sweep.loads:
-            sweep.loads.append(self.array("y", v))
+        if self.array("y", v) not in sweep.variables:
+            sweep.variables.append(self.array("y", v))
             sweep.body.append(f"y{v}[p] = v{v};")
-        sweep.stores.append(f"store({where}, y{v}, parts, whole);")
+        sweep.writes.append(f"store({where}, y{v}")
 
     def loaded(self, v: int, where: str, sweep: _Sweep) -> None:
         """A value of each part from an address."""
-        sweep.loads += [self.array("x", v), f"load(x{v}, {where}, parts, whole);"]
+        sweep.variables.append(self.array("x", v))
+        sweep.reads.append(f"load(x{v}, {where}")
         sweep.body.append(f"const {self.names.type(v)} v{v} = x{v}[p];")
 
 
@@ -152,7 +170,7 @@ class _Elements(_Neighbours):
     places = {"E": "at", "R": "j", "C": "i", "S": "0"}
 
     def read(self, n: int, sweep: _Sweep) -> None:
-        if self.together(n):
+        if self.neighbours(n):
             self.loaded(n, f"head.a{n} + start", sweep)
         else:
             super().read(n, sweep)
@@ -163,7 +181,7 @@ class _Elements(_Neighbours):
         sweep = self.single({})
         sweep.body[:0] = ["const bool there = p < parts;", "const long long at = start + (there ? p : 0);"]
         if crosses:
-            sweep.loads.insert(0, "long long i = start / cols, j = start % cols;")
+            sweep.variables.insert(0, "long long i = start / cols, j = start % cols;")
             sweep.body.append("if (p + 1 < parts && ++j == cols) { j = 0; ++i; }")
         yield "const long long count = rows * cols;"
         yield self.wide()
@@ -179,9 +197,16 @@ class _Tiles(_Pass):
 
     def write(self, v: int, sweep: _Sweep) -> None:
         if arrays := self.names.arrays(v):
-            sweep.loads.append(f"{self.names.type(v)} y{v}[{self.parts}];")
+            sweep.variables.append(f"{self.names.type(v)} y{v}[{self.parts}];")
             sweep.body.append(f"y{v}[p] = v{v};")
-            sweep.stores += [f"{array}[(start + p * lines) * cols + j] = y{v}[p];" for array in arrays]
+            sweep.writes += [f"{array}[(start + p * lines) * cols + j] = y{v}[p];" for array in arrays]
+
+    def together(self, calls: list[str]) -> Iterator[str]:
+        if calls:
+            yield "#pragma unroll"
+            yield f"for (int p = 0; p < {self.parts}; ++p) if (start + p * lines < rows) {{"
+            yield from indented(calls)
+            yield "}"
 
     def reduce(self, v: int, sweep: _Sweep) -> None:
         sweep.body.append(f"if (there) column{v} = {self.names.more(v, f'column{v}')};")
@@ -193,9 +218,6 @@ class _Tiles(_Pass):
             "const bool there = start + p * lines < rows;",
             "const long long i = there ? start + p * lines : start;",
         ]
-        if sweep.stores:
-            stores = [f"for (int p = 0; p < {self.parts}; ++p) if (start + p * lines < rows) {{"]
-            sweep.stores = ["#pragma unroll", *stores, *indented(sweep.stores), "}"]
         yield "const long long j = WARP % groups * width + LANE % width;"
         yield "const long long line = WARP / groups * (32 / width) + LANE / width;"
         yield "if (line < lines && j < cols) {"
@@ -223,12 +245,12 @@ class _Tiles(_Pass):
 class _Rows(_Neighbours):
     start = "i * cols + column"
 
-    def together(self, n: int) -> bool:
+    def neighbours(self, n: int) -> bool:
         given = self.kernel.inputs[n]
         return given.dense and given.kind in "ER"
 
     def read(self, n: int, sweep: _Sweep) -> None:
-        if self.together(n):
+        if self.neighbours(n):
             row = "i * cols + " if self.kernel.inputs[n].kind == "E" else ""
             self.loaded(n, f"head.a{n} + {row}column", sweep)
         else:
@@ -240,9 +262,10 @@ class _Rows(_Neighbours):
             sweep.body.append(f"if (there) row{v} = {names.more(v, f'row{v}')};")
             return
         where = f"{names.line(v)} + line * cols + column"
-        sweep.loads += [self.array("z", v), f"if (!fresh) load(z{v}, {where}, parts, whole);"]
+        sweep.variables.append(self.array("z", v))
+        sweep.reads.append(f"if (!fresh) load(z{v}, {where}")
         sweep.body.append(f"z{v}[p] = fresh ? v{op.args[0]} : {names.more(v, f'z{v}[p]')};")
-        sweep.stores.append(f"store({where}, z{v}, parts, whole);")
+        sweep.writes.append(f"store({where}, z{v}")
 
     def lines(self) -> Iterator[str]:
         k, names = self.kernel, self.names

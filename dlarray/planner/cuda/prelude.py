@@ -41,21 +41,19 @@ template <class T, T combine(T, T)> DEVICE T across(T x, int from, int to) {
 // Neighbours that lie on a multiple of their size are one access.
 template <class T, int N> struct alignas(N * sizeof(T)) Whole { T part[N]; };
 template <int N, class T> DEVICE bool aligned(const T *p) { return (unsigned long long)p % (N * sizeof(T)) == 0; }
-template <class T, int N> DEVICE void load(T (&x)[N], const T *from, int parts, bool whole) {
-    if (whole) {
-        const Whole<T, N> all = *(const Whole<T, N> *)from;
-        for (int p = 0; p < N; ++p) x[p] = all.part[p];
-    } else {
-        for (int p = 0; p < N; ++p) x[p] = p < parts ? from[p] : (T)0;
-    }
+template <class T, int N> DEVICE void load(T (&x)[N], const T *from) {
+    const Whole<T, N> all = *(const Whole<T, N> *)from;
+    for (int p = 0; p < N; ++p) x[p] = all.part[p];
 }
-template <class T, int N> DEVICE void store(T *to, const T (&x)[N], int parts, bool whole) {
-    if (whole) {
-        Whole<T, N> all;
-        for (int p = 0; p < N; ++p) all.part[p] = x[p];
-        *(Whole<T, N> *)to = all;
-    } else {
-        for (int p = 0; p < N; ++p) if (p < parts) to[p] = x[p];
-    }
+template <class T, int N> DEVICE void store(T *to, const T (&x)[N]) {
+    Whole<T, N> all;
+    for (int p = 0; p < N; ++p) all.part[p] = x[p];
+    *(Whole<T, N> *)to = all;
+}
+template <class T, int N> DEVICE void load(T (&x)[N], const T *from, int parts) {
+    for (int p = 0; p < N; ++p) x[p] = p < parts ? from[p] : (T)0;
+}
+template <class T, int N> DEVICE void store(T *to, const T (&x)[N], int parts) {
+    for (int p = 0; p < N; ++p) if (p < parts) to[p] = x[p];
 }
 """
