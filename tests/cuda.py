@@ -245,6 +245,15 @@ def compile_for(text: str, architecture: str) -> bytes:
         lib.nvrtcDestroyProgram(ctypes.byref(program))
 
 
+def bundle(wanted: Sequence[Kernel]) -> str:
+    """The texts of many kernels in one, with ``_0``, ``_1`` and so on behind the names of their parts."""
+    parts: list[str] = []
+    for i, kernel in enumerate(wanted):
+        inner = re.sub(r"KERNEL (\w+)\(", rf"KERNEL \1_{i}(", source(kernel).removeprefix(PRELUDE))
+        parts.append(f"namespace k{i} {{\n{inner}\n}}\n")
+    return PRELUDE + "".join(parts)
+
+
 def entry(ptx: bytes, name: str) -> str:
     """The PTX of one kernel."""
     found = re.search(rf"\.entry {name}\(.*?\n}}", ptx.decode(errors="replace"), re.DOTALL)
