@@ -81,7 +81,8 @@ def measure(options: argparse.Namespace, conditions: list[str]) -> dict[str, Any
 
     quick, on_cpu = options.quick, options.device == "cpu"
     cases = chosen_cases(options.cases or ("S" if quick else "S,M" if on_cpu else "S,M,L,XL,XL 8192"))
-    precisions = chosen_precisions(options.precisions or ("float32,bfloat16" if on_cpu else "float32,tf32,bfloat16"))
+    all_precisions = "float32" if quick and on_cpu else "float32,bfloat16" if on_cpu else "float32,tf32,bfloat16"
+    precisions = chosen_precisions(options.precisions or all_precisions)
     ours = players.chosen_ours(options.ours, players.OURS_ON_A_CARD)
     rivals = players.chosen_rivals(options.rivals, players.RIVALS_ON_A_CARD)
     settings = Settings(options.rounds, options.seconds, options.check, options.patience, options.least or 200)
