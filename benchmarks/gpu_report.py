@@ -63,6 +63,10 @@ def table(title: str, case: dict[str, Any]) -> list[str]:
     rows += [row(name, case) for name in sorted(case["microseconds"], key=group)]
     told = f"floor {floor:.4g} µs" if floor else "no floor"
     lines = [f"{title}: {case['network']}, batch {case['batch']}; {told}", *aligned(rows)]
+    if floor and any(us["median"] < floor for us in case["microseconds"].values()):
+        lines.append(
+            "the floor is none here: what it counts stays in a cache, or small products are faster than large ones"
+        )
     losses = case["losses"]
     if wrong := [label(name) for name, of in losses.get("of", {}).items() if not of["equal"]]:
         lines.append(f"LOSSES NOT EQUAL: {', '.join(wrong)}; allowed {losses['allowed']:.1e} of the first loss")

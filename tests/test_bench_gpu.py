@@ -103,6 +103,33 @@ def test_targets_of_large_cases_by_hand():
     assert list(reached({"device": "cuda", "cases": {"XL 8192": {"tf32": huge}}}).values()) == [False, False]
 
 
+def test_a_table_by_hand():
+    case = invented(eager=20, fused=10, jit=40) | {
+        "network": "4-2",
+        "batch": 3,
+        "floor": 5.0,
+        "absent": {"captured": "no"},
+    }
+    for us in case["microseconds"].values():
+        us |= {"least": us["median"] - 1, "most": us["median"] + 1, "device": None}
+    case["first_seconds"] = {"fused": {"made": 1.0, "first": 2.5}}
+    case["gradients"] = {"of": {"eager": {"error": 1e-3, "roundoffs": 99.0, "is": "worse than its precision"}}}
+    case["losses"] = {"allowed": 0.1, "of": {"JAX + optax": {"apart": 0.25, "equal": False}}}
+    lines = script("gpu_report").table("A float32", case)
+    rows = [" ".join(line.split()) for line in lines]
+    assert rows[0] == "A float32: 4-2, batch 3; floor 5 µs"
+    assert rows[2] == "dlarray, run plainly 20 19 21 – 25 % – – – 1.0e-03"
+    assert rows[3] == "dlarray, fused kernels 10 9 11 – 50 % 1.00 2.50 – –"
+    assert rows[4] == "JAX + optax 40 39 41 – 12 % – – 2.5e-01 –"
+    assert lines[5:] == [
+        "LOSSES NOT EQUAL: JAX + optax; allowed 1.0e-01 of the first loss",
+        "GRADIENT of dlarray, run plainly: worse than its precision (99 roundoffs)",
+        "without dlarray, one graph: no",
+    ]
+    assert lines != (slower := script("gpu_report").table("A float32", case | {"floor": 11.0}))
+    assert any("the floor is none here" in line for line in slower)
+
+
 def test_losses_are_held_against_the_least_stray_where_ours_are_not():
     against = script("steps").against
     found = against([2.0, 1.0], {"a": [2.0, 1.02], "b": [2.0, 1.1], "c": [2.0, 1.2]})

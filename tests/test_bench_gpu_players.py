@@ -76,9 +76,10 @@ def check(place: str, setting: Any, tmp_path: Path, error: float = 1e-6) -> None
     assert found is None or found < error
     times = timed.timed(4)
     assert times["wall"] > 0
-    if setting.device == "cpu":
-        assert times["wall"] >= times["device"] > 0
-        assert timed.about() == {} or "jax" in place
+    in_jax = "jax" in place.lower()
+    assert (times["device"] is None) == in_jax  # it returns before it is done, and shows no events
+    assert in_jax or times["wall"] >= times["device"] > 0
+    assert setting.device != "cpu" or timed.about() == {} or in_jax
 
 
 @pytest.mark.parametrize("name", ["eager", "fused"])
