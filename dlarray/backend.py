@@ -13,15 +13,16 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from dlarray.array import Array, root_module
+from dlarray.array import Array, is_array, root_module
 from dlarray.check import did_you_mean
 from dlarray.description import Description, Names
+from dlarray.timing import Timings
 
-__all__ = ["Backend", "HostBatch", "get", "host_memory", "importable", "names", "of"]
+__all__ = ["Backend", "HostBatch", "get", "host_memory", "importable", "names", "of", "of_any"]
 
 GROUP = "dlarray.backends"
 HostBatch = tuple[np.ndarray | None, ...]
@@ -100,9 +101,10 @@ class Backend:
         """
         raise TypeError(f"{self.name} has no sparse matrices here: use the device cpu or cuda, or x.toarray()")
 
-    def gather(self, numbers: Sequence[Array]) -> np.ndarray:
-        """Arrays without axes, all of one type on one device, as a vector on the host: one transfer and one wait."""
-        return self.to_numpy(self.namespace().stack(list(numbers)))
+    def gather(self, arrays: Sequence[Array]) -> np.ndarray:
+        """Numbers and vectors, all of one type on one device, as one vector on the host: one transfer and one wait."""
+        xp = self.namespace()
+        return self.to_numpy(xp.concat([xp.reshape(x, (-1,)) for x in arrays]))
 
     def move(self, x: Array, place: Any) -> Array:
         """An array of this backend on another of its devices; the same array where it lies there already."""
@@ -155,7 +157,20 @@ class Backend:
 
     def describe(self, step: Callable[..., Any], state: Any, batch: Any, names: Names) -> Description:
         """The plan that ``compile`` makes of a step for such arrays. Raises ValueError where there is none to show."""
-        raise ValueError(
+        raise ValueError(self._planless())
+
+    def profile(
+        self, step: Callable[..., Any], state: Any, batch: Any, names: Names, bursts: int, seconds: float
+    ) -> Timings:
+        """How long a planned step and each work of it take on copies of such arrays.
+
+        ``bursts`` is how often each is measured, ``seconds`` how long each time. Raises ValueError where there is no
+        plan.
+        """
+        raise ValueError(self._planless())
+
+    def _planless(self) -> str:
+        return (
             f"dlarray plans no steps of the backend {self.name}: {self.compiler}. "
             "Plans are made for arrays of NumPy: device='cpu'"
         )
@@ -244,3 +259,12 @@ def of(x: Array) -> Backend:
             return backend
     given = f"{type(x).__module__}.{type(x).__qualname__}"
     raise TypeError(f"no backend knows arrays of type {given}; known are {', '.join(names())}")
+
+
+def of_any(tree: Any) -> Backend | None:
+    """The backend of the first array in a nest of dicts, tuples and lists; None where there is no array."""
+    if isinstance(tree, dict):
+        tree = list(cast("dict[Any, Any]", tree).values())
+    if isinstance(tree, (tuple, list)):
+        return next(filter(None, map(of_any, cast("list[Any]", tree))), None)
+    return of(tree) if is_array(tree) else None

@@ -14,6 +14,7 @@ import numpy as np
 from dlarray.array import Array
 from dlarray.backend import Backend, HostBatch
 from dlarray.description import Description, Names
+from dlarray.timing import Timings
 
 __all__ = ["CupyBackend", "backend"]
 
@@ -113,6 +114,13 @@ class CupyBackend(Backend):
         from dlarray_cupy.planned import Planned, planned
 
         return (step if isinstance(step, Planned) else planned(step)).describe(state, batch, names)
+
+    def profile(
+        self, step: Callable[..., Any], state: Any, batch: Any, names: Names, bursts: int, seconds: float
+    ) -> Timings:
+        from dlarray_cupy.planned import planned
+
+        return planned(getattr(step, "step", step)).profile(state, batch, names)
 
     def repeat(self, step: Callable[..., Any], steps: int) -> Callable[..., tuple[Any, Array]]:
         from dlarray_cupy.planned import planned, repeated

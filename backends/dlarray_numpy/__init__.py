@@ -10,6 +10,7 @@ import numpy as np
 
 from dlarray.backend import Backend, host_memory
 from dlarray.description import Description, Names
+from dlarray.timing import Timings
 
 __all__ = ["NumPyBackend", "backend"]
 
@@ -61,6 +62,13 @@ class NumPyBackend(Backend):
         from dlarray.planner import plan
 
         return plan(step, state, batch).describe(names)
+
+    def profile(
+        self, step: Callable[..., Any], state: Any, batch: Any, names: Names, bursts: int, seconds: float
+    ) -> Timings:
+        from dlarray.planner import profile
+
+        return profile(step, state, batch, names, _executor(), bursts, seconds)
 
     def move(self, x: np.ndarray, place: Any) -> np.ndarray:
         return x

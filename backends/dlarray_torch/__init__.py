@@ -18,6 +18,7 @@ import numpy as np
 from dlarray.array import Array
 from dlarray.backend import Backend, HostBatch, host_memory
 from dlarray.description import Description, Names
+from dlarray.timing import Timings
 
 __all__ = ["TorchBackend", "backend", "compiled_by_torch"]
 
@@ -123,6 +124,12 @@ class TorchBackend(Backend):
 
         planned: Any = step if isinstance(step, Planned) else self.compile(step)
         return planned.describe_for(state, batch, names)
+
+    def profile(
+        self, step: Callable[..., Any], state: Any, batch: Any, names: Names, bursts: int, seconds: float
+    ) -> Timings:
+        planned: Any = self.compile(getattr(step, "step", step))
+        return planned.profile_for(state, batch, names, bursts, seconds)
 
     def version(self) -> str:
         import torch

@@ -8,16 +8,15 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from dlarray.bench.cases import Case, Problem
 from dlarray.bench.machine import machine
 from dlarray.bench.players import Player, Products, Walk
 from dlarray.check import at_least_one
 from dlarray.device import resolve
 from dlarray.explanation import Explanation
+from dlarray.timing import low
 
-__all__ = ["Runs", "bench", "interleave", "low", "plans", "table", "write"]
+__all__ = ["Runs", "bench", "interleave", "plans", "table", "write"]
 
 LONGEST = 1000  # steps in a burst: weights that have learned all by heart have gradients too small to be computed fast
 
@@ -44,11 +43,6 @@ def interleave(players: Mapping[str, Runs], bursts: int = 30, seconds: float = 0
         for name in names[i % len(names) :] + names[: i % len(names)]:
             means[name].append(players[name].run(steps[name]) / steps[name])
     return means
-
-
-def low(means: Sequence[float]) -> float:
-    """The 10th percentile: near the fastest, and steadier."""
-    return float(np.quantile(means, 0.1))
 
 
 def bench(

@@ -136,6 +136,10 @@ class Walk(Player):
         """What the step does."""
         return explain(self._step, self._state, self._batches[0])
 
+    def first(self) -> tuple[Step, Any, Any]:
+        """The plain step, with the state and the batch that it would be given next."""
+        return self._plain, self._state, self._batches[0]
+
     def wait(self, loss: Any) -> None:
         _finish(self._device, loss)
 

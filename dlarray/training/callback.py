@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from time import perf_counter
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 
@@ -112,11 +113,25 @@ class Walk:
     @property
     def latest_loss(self) -> float:
         """The loss of the latest step; reading it waits for the device."""
-        return to_numbers(self.losses[-1:])[0] if self.losses else self.history.steps[-1]
+        if not self.losses:
+            return self.history.steps[-1]
+        last = self.losses[-1]
+        return to_numbers([last.losses[last.i] if isinstance(last, _Among) else last])[0]
+
+    def add_losses(self, losses: Array, count: int) -> None:
+        """The losses of steps that were taken in one call."""
+        self.losses += [_Among(losses, i) for i in range(count)]
+        self.steps += count
 
     def read_losses(self) -> list[float]:
         """The losses of the epoch under way, as numbers; reading them waits for the device, once for all of them."""
-        self.losses = to_numbers(self.losses)
+        vectors = {id(value.losses): value.losses for value in self.losses if isinstance(value, _Among)}
+        joined: list[float] = self.device.backend.gather(list(vectors.values())).tolist() if vectors else []
+        starts = accumulate((losses.shape[0] for losses in vectors.values()), initial=0)
+        start = dict(zip(vectors, starts, strict=False))
+        self.losses = to_numbers(
+            [joined[start[id(x.losses)] + x.i] if isinstance(x, _Among) else x for x in self.losses]
+        )
         return self.losses
 
     @property
@@ -223,6 +238,13 @@ class Walk:
 
     def _model(self, theta: Theta, buffers: Theta) -> Trained:
         return self.good.at(duplicate(theta), duplicate(buffers))  # the next step writes into the state
+
+
+class _Among(NamedTuple):
+    """A loss among those of several steps."""
+
+    losses: Array
+    i: int
 
 
 def duplicate(vectors: Theta) -> Theta:

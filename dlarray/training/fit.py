@@ -53,6 +53,7 @@ def fit(
     max_steps: int | None = None,
     max_time: float | None = None,
     steps_per_epoch: int | None = None,
+    steps_per_execution: int = 1,
     batch_size: int | None = 32,
     shuffle: bool = True,
     weight: Array | None = None,
@@ -93,6 +94,10 @@ def fit(
         Where to stop before that: after so many steps, or seconds.
     steps_per_epoch
         For batches from an iterable: how many make an epoch. The next epoch goes on where the last one ended.
+    steps_per_execution
+        How many steps are given to the device as one, where that saves time: on JAX and CUDA, for small networks whose
+        batches cost more to fetch and to start than to compute. The steps are the same; elsewhere, and where a callback
+        looks at each, they are taken one by one.
     batch_size
         Examples per step: None is batch descent (all of them), 1 stochastic, anything between mini-batch. The last
         batch of an epoch may be smaller. More than there are: a warning, and all.
@@ -173,7 +178,11 @@ def fit(
     stream = Streamed(x, steps_per_epoch) if y is None and is_stream(x) else None
     if stream is None and not is_array(x):
         raise TypeError(f"x must be an array, got {type(x).__name__}; numpy.asarray makes one from nested lists")
-    for name, number in {"epochs": epochs, "accumulate": accumulate}.items():
+    for name, number in {
+        "epochs": epochs,
+        "accumulate": accumulate,
+        "steps_per_execution": steps_per_execution,
+    }.items():
         at_least_one(name, number)
     for name, number in {"max_steps": max_steps, "steps_per_epoch": steps_per_epoch}.items():
         if number is not None:
@@ -224,6 +233,8 @@ def fit(
             metrics=measured,
             callbacks=called,
             max_steps=max_steps,
+            repeat=target.backend.repeat(step, steps_per_execution) if steps_per_execution > 1 else None,
+            at_once=steps_per_execution,
         )
         begin = model.init(seed, target, dtype) if theta is None else copied(model, theta, target, dtype)
         buffers = model.init_buffers(target, dtype)

@@ -17,7 +17,7 @@ from dlarray.device import OutOfMemory
 from dlarray.layout import Theta
 from dlarray.training.callback import Callback, Walk
 from dlarray.training.data import Examples
-from dlarray.training.source import Source
+from dlarray.training.source import Drawn, Source
 from dlarray.training.trained import Metric, Trained
 
 __all__ = ["LESS_MEMORY", "Diverged", "Interrupted", "Loop", "all_finite"]
@@ -64,6 +64,9 @@ class Loop:
     metrics: Mapping[str, Metric]
     callbacks: tuple[Callback, ...] = ()
     max_steps: int | None = None
+    repeat: Callable[..., Any] | None = None
+    """Several steps in one call, as ``Backend.repeat`` has it, and how many."""
+    at_once: int = 1
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -114,6 +117,8 @@ class Loop:
         left = None if self.max_steps is None else self.max_steps - walk.steps
         before = walk.steps
         watching = [c for c in self.callbacks if type(c).on_step is not Callback.on_step]
+        if self.repeat is not None and not watching and isinstance(self.source, Drawn):
+            left = self._at_once(walk, self.repeat, self.source, left, bar)
         batches = islice(self.source.batches(walk.epoch, walk.place), left)
         if watching:
             self._watched(walk, batches, watching, bar)
@@ -136,6 +141,19 @@ class Loop:
         bar.set_postfix_str(", ".join(f"{name}={value:.4g}" for name, value in walk.figures.items()))
         for callback in self.callbacks:
             callback.on_epoch(walk)
+
+    def _at_once(self, walk: Walk, repeat: Callable[..., Any], source: Drawn, left: int | None, bar: Any) -> int | None:
+        """The whole batches of an epoch, several in one call. Returns how many of the ``left`` steps are left then."""
+        examples, size = source.examples, source.size
+        data, order = (examples.x, examples.t, examples.weight), source.order(walk.epoch)
+        whole = len(examples) // size
+        last = whole if left is None else min(whole, walk.place + left)
+        while (n := min(self.at_once, last - walk.place)) > 0:
+            walk.state, losses = repeat(walk.state, data, order, walk.place * size, size, n)
+            walk.add_losses(losses, n)
+            bar.update(n)
+            left = None if left is None else left - n
+        return left
 
     def _unwatched(self, walk: Walk, batches: Any, bar: Any) -> None:
         """Nothing here waits for the device, or asks anybody."""

@@ -49,9 +49,10 @@ class Drawn:
         return -(-len(self.examples) // self.size)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        return self.examples.batches(self.size, self._order(epoch), start)
+        return self.examples.batches(self.size, self.order(epoch), start)
 
-    def _order(self, epoch: int) -> Array | None:
+    def order(self, epoch: int) -> Array | None:
+        """The numbers of the examples in the order of an epoch; None where they are taken as they lie."""
         if not self.shuffle or self.size >= len(self.examples):
             return None  # the mean over all examples does not depend on their order
         order = Bits(self.seed, f"order {epoch}").permutation(len(self.examples))

@@ -52,10 +52,10 @@ KERNEL count(const Head head) {{
 """
 
 _COPY = """\
+    const Word{k} *from{k} = (const Word{k} *)cells[{cell}];
     LANES for (long long i = WARP * 32 + LANE; i < batch * {width}; i += WARPS * 32) {{
         const long long row = start + i / {width};
-        ((Word{k} *)head.at[{target}])[i] =
-            ((const Word{k} *)cells[{cell}])[(order ? order[row] : row) * {width} + i % {width}];
+        ((Word{k} *)head.at[{target}])[i] = from{k}[(order ? order[row] : row) * {width} + i % {width}];
     }}"""
 
 

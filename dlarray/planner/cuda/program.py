@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from dlarray.description import Description, Names
 from dlarray.planner.compiled import trace
 from dlarray.planner.cuda.card import Card, Memory
 from dlarray.planner.cuda.jobs import Job, Jobs
 from dlarray.planner.cuda.tuning import Tuning
+from dlarray.planner.describe import describe
 from dlarray.planner.memory import make_plan
 from dlarray.planner.sequence import in_sequence
-from dlarray.planner.trees import flatten, unflatten
+from dlarray.planner.trees import builder, flatten, unflatten
 
 __all__ = ["CardProgram", "Settings", "stand_in"]
 
@@ -39,15 +41,17 @@ class CardProgram:
         stand_ins = [stand_in(tree, card.arrays) for tree in (state, batch)]
         self.given = (flatten(stand_ins[0], []), flatten(stand_ins[1], []))
         graph, inputs, self.structure, outputs, self.moving = trace(step, *stand_ins)
+        same_tree = _part(self.structure, 0) == self.given[0]
         donated = {
             i: inputs[i]
-            for i in range(self.moving if _first_of(self.structure) == self.given[0] else 0)
+            for i in range(self.moving if same_tree else 0)
             if outputs[i].shape == inputs[i].shape and outputs[i].dtype == inputs[i].dtype
         }
         self.plan = make_plan(graph, outputs, donated)
-        self.leaves = inputs[self.moving :]
         self.jobs = Jobs(self.plan, self.moving, card)
-        self.staged = [(i, self.jobs.arena.staged(n), n.nbytes) for i, n in enumerate(self.leaves)]
+        self.staged = [(i, self.jobs.arena.staged(n), n.nbytes) for i, n in enumerate(inputs[self.moving :])]
+        self._in_place = same_tree and len(donated) == self.moving
+        self._build = builder(_part(self.structure, 1)) if self._in_place else builder(self.structure)
         self.tuning = Tuning(self.jobs)
         if settings.epilogues:
             self.tuning.prepare()
@@ -100,17 +104,23 @@ class CardProgram:
         """Where the loss lies after a step."""
         return self.jobs.address(self.plan.outputs[-1])
 
+    def describe(self, names: Names) -> Description:
+        """What the plan does."""
+        return describe(self.plan, self.given, self.structure, names)
+
     def stage(self, batch: Sequence[Any]) -> None:
         """Bring the leaves of a batch to their places."""
         for i, offset, nbytes in self.staged:
             array = self.card.in_rows(batch[i])
             self.card.copy(self.jobs.part(offset), self.card.address_of(array), nbytes)
 
-    def __call__(self, batch: Sequence[Any]) -> Any:
-        """One step on a batch: the tree of what comes out."""
+    def __call__(self, state: Any, batch: Sequence[Any]) -> Any:
+        """One step from the state that it is bound to: the tree of what comes out."""
         self.stage(batch)
         self.run()
-        return unflatten(self.structure, iter(self.jobs.outputs()))
+        if self._in_place:  # the state is what it was, with other numbers in it
+            return state, self._build(self.jobs.outputs(self.moving))
+        return self._build(self.jobs.outputs())
 
 
 def stand_in(tree: Any, arrays: tuple[type, ...]) -> Any:
@@ -121,11 +131,11 @@ def stand_in(tree: Any, arrays: tuple[type, ...]) -> Any:
     return unflatten(structure, iter(seen))
 
 
-def _first_of(structure: Any) -> Any:
-    """What a pair has in its first place."""
+def _part(structure: Any, i: int) -> Any:
+    """What a pair has in one of its places."""
     if structure is None or structure[0] is not tuple or len(structure[2]) != 2:
         return "none"
-    return structure[2][0]
+    return structure[2][i]
 
 
 def _nothing() -> None:

@@ -18,7 +18,7 @@ from dlarray.planner.agreement import difference, rounding_noise
 from dlarray.planner.compiled import MANY, PlannerWarning
 from dlarray.planner.cuda.card import Card
 from dlarray.planner.cuda.program import CardProgram, Settings
-from dlarray.planner.trees import flatten, recogniser, unflatten
+from dlarray.planner.trees import flatten, reader, recogniser, unflatten
 
 __all__ = ["OnCard", "on_card"]
 
@@ -34,10 +34,13 @@ class OnCard:
         self.settings = settings
         self.programs: dict[Any, CardProgram | None] = {}
         self._bound: CardProgram | None = None
-        self._is_state: Callable[[Any], bool] = _never
+        self._is_state: Callable[[Any], bool] = _nothing
+        self._leaves_of: Callable[[Any], list[Any] | None] = _nothing
 
     def __call__(self, state: Any, batch: Any) -> tuple[Any, Any]:
         """The next state and the loss. Consumes the state."""
+        if self._bound is not None and self._is_state(state) and (leaves := self._leaves_of(batch)) is not None:
+            return self._bound(state, leaves)
         old: list[Any] = []
         new: list[Any] = []
         signature = self._signature(state, batch, old, new)
@@ -47,7 +50,8 @@ class OnCard:
         if program is None or not self.can_be_bound(old, new):
             return self.step(state, batch)
         self.bind(program, state, old)
-        return program(new)
+        self._leaves_of = reader(program.given[1], new, self.card.arrays[0])
+        return program(state, new)
 
     def program_of(self, state: Any, batch: Any) -> CardProgram | None:
         """The program of a step that was done already, bound to this state; None where it runs plainly."""
@@ -74,6 +78,7 @@ class OnCard:
         except Exception as error:
             _warn(f"the step runs launch by launch, for it cannot be recorded: {type(error).__name__}: {error}")
         self._bound = program
+        self._leaves_of = _nothing
         self._is_state = recogniser(flatten(state, [], self.card.arrays), leaves)
 
     def can_be_bound(self, state: Sequence[Any], batch: Sequence[Any]) -> bool:
@@ -139,6 +144,7 @@ class _Proof:
         flatten(batch, self._batch, arrays)
         self.before = [self._card.to_host(a) for a in self._state], [self._card.to_host(a) for a in self._batch]
         self._copies: list[Any] = [self._copied(x) for x in self.before[0]]
+        self._tree = unflatten(program.given[0], iter(self._copies))
         self.result: Any = None
 
     def against(self, eager: Any) -> str:
@@ -150,12 +156,13 @@ class _Proof:
             if why := self._differs(expected, self._run()):
                 return why
             program.tune()
-            self._restore()
-            program.bind(self._copies)
-            launched = self._run()
+            launched = self._run_anew()
             if why := self._differs(expected, launched):
-                return f"with epilogues {why}"
-            self._restore()
+                _warn(f"kernels are run beside the products instead of epilogues in them, because {why}")
+                program.tuning.taken = []
+                launched = self._run_anew()
+                if why := self._differs(expected, launched):
+                    return why
             self._record(launched)
         except Exception as error:
             return f"its plan fails: {type(error).__name__}: {error}"
@@ -164,6 +171,7 @@ class _Proof:
     def _record(self, launched: Any) -> None:
         """Record, and run the graph; where it does not give what the launches gave, they are kept."""
         program = self._program
+        self._restore()
         try:
             program.record()
             why = self._unequal(launched, self._run()) if program.recorded else program.unrecordable
@@ -173,12 +181,16 @@ class _Proof:
             _warn(f"the step runs launch by launch, because {why}")
             program.settings = Settings(program.settings.epilogues, graph=False)
         if why or not program.recorded:
-            self._restore()
-            program.bind(self._copies)
-            self._run()
+            self._run_anew()
+
+    def _run_anew(self) -> Any:
+        """Bind and run, from the numbers at the beginning."""
+        self._restore()
+        self._program.bind(self._copies)
+        return self._run()
 
     def _run(self) -> Any:
-        self.result = self._program(self._batch)
+        self.result = self._program(self._tree, self._batch)
         return self._on_host(self.result)
 
     def _restore(self) -> None:
@@ -222,8 +234,8 @@ def on_card(step: _Step, card: Card, settings: Settings = Settings()) -> OnCard:
     return OnCard(step, card, settings)
 
 
-def _never(state: Any) -> bool:
-    return False
+def _nothing(tree: Any) -> Any:
+    return None
 
 
 def _warn(what: str) -> None:
