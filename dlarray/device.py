@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from dlarray import backend as backends
-from dlarray.array import Array, is_array
+from dlarray.array import Array, is_array, use_namespace
 from dlarray.backend import Backend
 from dlarray.bfloat16 import use_view
 from dlarray.check import did_you_mean
@@ -121,6 +121,7 @@ class DeviceStatus:
 _in_context: ContextVar[str | None] = ContextVar("dlarray_device", default=None)
 _in_process: str | None = None
 _working: dict[str, Device] = {}
+_equipped: set[Backend] = set()
 
 
 def set_device(name: str | None) -> None:
@@ -212,6 +213,8 @@ def to_numbers(values: Sequence[Any]) -> list[float]:
 def device_of(x: Array) -> Device:
     """The device on which an array lies."""
     home = backends.of(x)
+    if home not in _equipped:  # an array of the user's own making, and nobody has asked for a device yet
+        _equip(home, x)
     return _device(home, home.device_of(x))
 
 
@@ -291,12 +294,19 @@ def _probe(backend: Backend, local: str) -> Device:
     two = backend.asarray(np.full((1, 1), 2.0, dtype=np.float32), place)
     if (result := float(backend.to_numpy(two @ two)[0, 0])) != 4:
         raise ArithmeticError(f"2 times 2 came out as {result} on this device")
-    if (erfc := backend.erfc()) is not None:
-        for root in backend.arrays:
-            use_erfc(root, erfc)
-    for root in backend.arrays:
-        use_view(root, backend.view)
+    _equip(backend, two)
     return _device(backend, backend.device_of(two))
+
+
+def _equip(backend: Backend, x: Array) -> None:
+    """Let formulas use what a backend names of its library's own, of which x is an array."""
+    use_namespace(x, backend.namespace())
+    erfc = backend.erfc()
+    for root in backend.arrays:
+        if erfc is not None:
+            use_erfc(root, erfc)
+        use_view(root, backend.view)
+    _equipped.add(backend)
 
 
 def _device(backend: Backend, local: str) -> Device:

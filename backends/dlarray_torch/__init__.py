@@ -46,9 +46,9 @@ class TorchBackend(Backend):
         return place.type == "cpu"
 
     def namespace(self) -> Any:
-        import array_api_compat.torch as xp
+        from dlarray_torch.numbers import namespace
 
-        return xp
+        return namespace()
 
     def devices(self) -> list[str]:
         import torch

@@ -113,10 +113,7 @@ class Walk:
     @property
     def latest_loss(self) -> float:
         """The loss of the latest step; reading it waits for the device."""
-        if not self.losses:
-            return self.history.steps[-1]
-        last = self.losses[-1]
-        return to_numbers([last.losses[last.i] if isinstance(last, _Among) else last])[0]
+        return to_numbers(self._each(self.losses[-1:]))[0] if self.losses else self.history.steps[-1]
 
     def add_losses(self, losses: Array, count: int) -> None:
         """The losses of steps that were taken in one call."""
@@ -125,14 +122,17 @@ class Walk:
 
     def read_losses(self) -> list[float]:
         """The losses of the epoch under way, as numbers; reading them waits for the device, once for all of them."""
-        vectors = {id(value.losses): value.losses for value in self.losses if isinstance(value, _Among)}
-        joined: list[float] = self.device.backend.gather(list(vectors.values())).tolist() if vectors else []
-        starts = accumulate((losses.shape[0] for losses in vectors.values()), initial=0)
-        start = dict(zip(vectors, starts, strict=False))
-        self.losses = to_numbers(
-            [joined[start[id(x.losses)] + x.i] if isinstance(x, _Among) else x for x in self.losses]
-        )
+        self.losses = to_numbers(self._each(self.losses))
         return self.losses
+
+    def _each(self, losses: list[Any]) -> list[Any]:
+        """The losses with numbers for those that came as vectors, all of which are read together."""
+        vectors = {id(value.losses): value.losses for value in losses if isinstance(value, _Among)}
+        if not vectors:
+            return losses
+        read: list[float] = self.device.backend.gather(list(vectors.values())).tolist()
+        starts = dict(zip(vectors, accumulate((v.shape[0] for v in vectors.values()), initial=0), strict=False))
+        return [read[starts[id(x.losses)] + x.i] if isinstance(x, _Among) else x for x in losses]
 
     @property
     def trained(self) -> Trained:
