@@ -19,7 +19,7 @@ import dlarray as dl
 from dlarray.planner import PlannerWarning
 from dlarray.planner.cuda.launch import Grid
 from dlarray.training.first import first_step
-from tests import cuda, paper_cupy
+from tests import cuda, paper_runtime
 from tests.paper_card import PaperCard
 from tests.paper_cublaslt import ComputeType, PaperLt
 from tests.paper_steps import close, leaves, run
@@ -46,7 +46,7 @@ class QueuedLt(PaperLt):
 @pytest.fixture
 def cupy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """CuPy of paper in the place of the real one, and of nvmath's bindings."""
-    found = paper_cupy.paper_cupy(folder)
+    found = paper_runtime.paper_cupy(folder)
     found.lt = QueuedLt()
     found.lt.machine = found.machine
     nvmath, bindings, cublas = (ModuleType(n) for n in ("nvmath", "nvmath.bindings", "nvmath.bindings.cublas"))
@@ -219,7 +219,7 @@ def test_what_a_graph_cannot_hold_raises(what: str, cupy: Any):
         "to_host": lambda: card.to_host(array),
         "synchronize": cupy.cuda.get_current_stream().synchronize,
     }
-    with pytest.raises(paper_cupy.CaptureError, match="capturing"):
+    with pytest.raises(paper_runtime.CaptureError, match="capturing"):
         card.record(works[what])
     assert cupy.machine.capturing is None
     card.record(lambda: card.copy(memory.address, memory.address + 32, 32))()
@@ -232,7 +232,7 @@ def test_a_launch_on_another_stream_raises(cupy: Any):
     def elsewhere() -> None:
         cupy.cuda.runtime.memcpyAsync(0, 0, 0, 3, null.ptr)
 
-    with pytest.raises(paper_cupy.CaptureError, match="another stream"):
+    with pytest.raises(paper_runtime.CaptureError, match="another stream"):
         card.record(elsewhere)
 
 
@@ -312,9 +312,9 @@ def _found(module: Any, name: str) -> Any:
     return module
 
 
-@pytest.mark.parametrize("name", paper_cupy.USED)
+@pytest.mark.parametrize("name", paper_runtime.USED)
 def test_the_paper_has_the_parameters_of_the_list(name: str, cupy: Any):
-    wanted = paper_cupy.USED[name]
+    wanted = paper_runtime.USED[name]
     if wanted is None or name in ("cuda.Graph.launch",):
         return
     given = [p.split("=")[0] for p in wanted.split(", ") if p and p != "*"]
@@ -322,11 +322,11 @@ def test_the_paper_has_the_parameters_of_the_list(name: str, cupy: Any):
     assert [p for p in found if p != "self"] == [p for p in given if p != "self"]
 
 
-@pytest.mark.parametrize("name", paper_cupy.USED)
+@pytest.mark.parametrize("name", paper_runtime.USED)
 def test_the_real_cupy_has_it(name: str):
     real = pytest.importorskip("cupy", reason="CuPy is not installed")
     thing = _found(real, name)
-    wanted = paper_cupy.USED[name]
+    wanted = paper_runtime.USED[name]
     if wanted is None:
         return
     try:
