@@ -48,7 +48,7 @@ class Planned:
 
     def __call__(self, state: Any, batch: Any) -> Any:
         """The next state and the loss. Consumes the state."""
-        number = _number(state)
+        number = _number((state, batch))
         return self.step(state, batch) if number is None else self.on(number)(state, batch)
 
     def on(self, number: int) -> OnCard:
@@ -91,12 +91,12 @@ def repeated(step: Planned, steps: int) -> Callable[..., tuple[Any, Any]]:
     return run
 
 
-def _number(state: Any) -> int | None:
-    """The number of the card where a state's first array lies."""
+def _number(tree: Any) -> int | None:
+    """The number of the card where a tree's first array lies."""
     import cupy
 
     leaves: list[Any] = []
-    flatten(state, leaves, (cupy.ndarray,))
+    flatten(tree, leaves, (cupy.ndarray,))
     return int(leaves[0].device.id) if leaves else None
 
 

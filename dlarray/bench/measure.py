@@ -29,14 +29,20 @@ class Runs(Protocol):
         ...
 
 
-def interleave(players: Mapping[str, Runs], bursts: int = 30, seconds: float = 0.1) -> dict[str, list[float]]:
-    """The mean seconds of a step in each burst, by name. Each round begins with another player."""
+def interleave(
+    players: Mapping[str, Runs], bursts: int = 30, seconds: float = 0.1, least: int = 1
+) -> dict[str, list[float]]:
+    """The mean seconds of a step in each burst, by name. Each round begins with another player.
+
+    A burst has so many steps as last ``seconds``, but ``least`` of them at least and 1000, or ``least``, at most.
+    """
     at_least_one("bursts", bursts)
+    at_least_one("least", least)
     steps: dict[str, int] = {}
     for name, player in players.items():
         player.run(1)  # what is compiled or allocated once is not measured
         once = max(player.run(3) / 3, 1e-7)
-        steps[name] = min(max(1, round(seconds / once)), LONGEST)
+        steps[name] = max(least, min(round(seconds / once), LONGEST))
     means: dict[str, list[float]] = {name: [] for name in players}
     names = list(players)
     for i in range(bursts):
