@@ -21,6 +21,7 @@ import numpy as np
 
 from dlarray.planner.cuda.launch import Placed, head
 from dlarray.planner.cuda.printer import PRELUDE, grids, source, workspace
+from dlarray.planner.cuda.spread import COUNT
 from dlarray.planner.loops import Call, Kernel
 
 HOST = """
@@ -48,6 +49,14 @@ template <class T> static T other_lane(T x, int distance) {
     swapcontext(&lane_contexts[me], &warp_context);
     memcpy(&x, now[me ^ distance], sizeof x);
     return x;
+}
+// Each warp is a block of its own.
+static bool last_block(unsigned *count) {
+    static bool last;
+    other_lane(0, 0);  // until all lanes are here
+    if (LANE == 0) { last = *count == WARPS - 1; *count = last ? 0 : *count + 1; }
+    other_lane(0, 0);
+    return last;
 }
 // Whether all lanes have exchanged equally often.
 static bool exchanging_warp() {
@@ -94,7 +103,7 @@ def _name(text: str) -> str:
 
 
 def _launchers(text: str, names: Sequence[str], prefix: str = "", scope: str = "") -> str:
-    exchange = "true" if "across<" in text.removeprefix(PRELUDE) else "false"
+    exchange = "true" if re.search("across<|last_block", text.removeprefix(PRELUDE)) else "false"
     return "".join(LAUNCH.format(name=n, prefix=prefix, scope=scope, exchange=exchange) for n in names)
 
 
@@ -151,6 +160,7 @@ def run_on_host(call: Call, folder: Path, processors: int = 3, offset: int = 0) 
         prepare([kernel], folder)
     nbytes = workspace(kernel, rows, cols, processors)
     space = _Fenced(np.full(nbytes, 0xFF, np.uint8), 0)
+    space.array[:COUNT] = 0
     fenced: dict[Any, _Fenced] = {}
     for array in (*call.inputs, *call.outputs):
         fenced.setdefault(_lies(array), _Fenced(array, offset))
@@ -160,6 +170,7 @@ def run_on_host(call: Call, folder: Path, processors: int = 3, offset: int = 0) 
         launch = getattr(_made[text], f"k{_name(text)}_launch_{grid.name}")
         failed = launch(ctypes.c_void_p(words.ctypes.data), ctypes.c_longlong(grid.warps))
         assert not failed, f"lanes part in {grid.name}:\n{text}"
+    assert not space.array[:COUNT].any(), "the next kernel finds a count"
     for held in (space, *fenced.values()):
         assert held.whole, f"something is written beside an array:\n{text}"
     for array in call.outputs:
@@ -205,7 +216,7 @@ def moved(kernel: Kernel, rows: int, cols: int, processors: int) -> int:
         args = {a for v in kernel.evaluated(sweep) for a in kernel.operations[v - kernel.first].args}
         read += [a for a in args if a < len(kernel.inputs) and kernel.inputs[a].kind in "ER"]
     arrays = sum(sizes[kernel.kind(v)] * np.dtype(kernel.dtype(v)).itemsize for v in (*read, *kernel.outputs))
-    return arrays + 2 * workspace(kernel, rows, cols, processors)
+    return arrays + 2 * max(workspace(kernel, rows, cols, processors) - COUNT, 0)
 
 
 @cache

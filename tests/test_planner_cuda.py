@@ -245,7 +245,7 @@ def bodies(case: str, **varied: Any) -> list[Body]:
 
 
 @pytest.mark.parametrize(
-    ("case", "launches", "nbytes"), [("S", 7, 105_332), ("M", 10, 7_810_228), ("L", 10, 63_819_188)], ids="SML"
+    ("case", "launches", "nbytes"), [("S", 6, 105_332), ("M", 9, 7_810_228), ("L", 9, 63_819_188)], ids="SML"
 )
 def test_launches_and_traffic_of_a_step(case: str, launches: int, nbytes: int):
     found = bodies(case)

@@ -19,10 +19,9 @@ __all__ = ["first_pass"]
 
 
 def first_pass(kernel: Kernel) -> Iterator[str]:
-    """The body of rows_kernel."""
+    """What rows_kernel does when it knows the scalars."""
     printer = {"elements": _Elements, "tiles": _Tiles, "rows": _Rows}[spread.way(kernel)](kernel)
     names = printer.names
-    yield from names.scalars()
     yield from names.lines()
     for v in spread.totals(kernel):
         yield f"{names.total_type(v)} total{v} = ({names.total_type(v)}){initial(names.op(v))};"
