@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from dlarray.planner.cuda.launch import Placed, head
-from dlarray.planner.cuda.printer import PRELUDE, grids, source, workspace
-from dlarray.planner.cuda.spread import COUNT
+from dlarray.planner.cuda.prelude import PRELUDE
+from dlarray.planner.cuda.printer import source
+from dlarray.planner.cuda.spread import COUNT, grids, workspace
 from dlarray.planner.loops import Call, Kernel
 
 HOST = """
@@ -90,9 +91,11 @@ extern "C" int {prefix}launch_{name}(const {scope}Head *head, long long warps) {
 }}
 """
 
-# Functions as they are called on a card: nothing is contracted, whole numbers wrap, memory has no type.
-COMPILER = ["g++", "-O0", "-std=c++14", "-ffp-contract=off", "-shared", "-fPIC", "-w", "-fwrapv", "-fno-strict-aliasing"]
-COMPILER += ["-fsanitize=alignment", "-fsanitize-undefined-trap-on-error"]
+# As on a card, nothing is contracted; whole numbers wrap, and memory has no type.
+COMPILER = [
+    *("g++", "-O0", "-std=c++14", "-shared", "-fPIC", "-w", "-ffp-contract=off", "-fwrapv", "-fno-strict-aliasing"),
+    *("-fsanitize=alignment", "-fsanitize-undefined-trap-on-error"),
+]
 
 _made: dict[str, ctypes.CDLL] = {}
 """The libraries that hold texts which were compiled together."""
@@ -149,9 +152,9 @@ def have_compiler() -> bool:
 
 
 def run_on_host(call: Call, folder: Path, processors: int = 3, offset: int = 0) -> None:
-    """Run the kernels of a call on a card of few multiprocessors, on copies that begin ``offset`` items behind 64 bytes.
+    """Run the kernels of a call on a card of few multiprocessors.
 
-    Around the copies, and behind the workspace, nothing may be written.
+    They work on copies that begin ``offset`` items behind a multiple of 64 bytes; beside those nothing may be written.
     """
     kernel, rows, cols = call.kernel, call.rows, call.cols
     work = grids(kernel, rows, cols, processors)

@@ -18,9 +18,10 @@ from dlarray.optimizers import Adam
 from dlarray.planner.compiled import trace
 from dlarray.planner.cuda import spread
 from dlarray.planner.cuda.prelude import PRELUDE
-from dlarray.planner.cuda.printer import grids, source, workspace
-from dlarray.planner.lowering import Body
+from dlarray.planner.cuda.printer import source
+from dlarray.planner.cuda.spread import grids, workspace
 from dlarray.planner.loops import Bound, Call, Input, Kernel, Operation
+from dlarray.planner.lowering import Body
 from dlarray.planner.memory import make_plan
 from dlarray.planner.trees import flatten
 from dlarray.training import Step
@@ -103,11 +104,12 @@ IN_PLACE = kernels.IN_PLACE | {"slopes and their sums": {0: 2}}
 @pytest.fixture(scope="module")
 def library() -> dict[str, list[tuple[str, Call]]]:
     """By dtype, the calls of every kernel of the library with the name of what it belongs to."""
-    found: dict[str, list[tuple[str, Call]]] = {}
-    for dtype in kernels.FLOATS:
-        calls = found[dtype] = []
+    found: dict[str, list[tuple[str, Call]]] = {dtype: [] for dtype in kernels.FLOATS}
+    for dtype, calls in found.items():
         for name, step in kernels.library(dtype).items():
-            kernels.through_planner(*step, keeping(lambda call, name=name: calls.append((name, call))))
+            kept: list[Call] = []
+            kernels.through_planner(*step, keeping(kept.append))
+            calls += [(name, call) for call in kept]
     return found
 
 
@@ -128,7 +130,7 @@ def keeping(keep: Callable[[Call], Any]) -> kernels.Run:
 @pytest.mark.parametrize("offset", [0, 1])
 def test_every_kind_and_reduction(offset: int, folder: Path):
     cuda.prepare(HAND.values(), folder)
-    for (dtype, name), kernel in HAND.items():
+    for (_, name), kernel in HAND.items():
         for rows, cols in SIZES if kernel.sweeps else [(1, 1)]:
             given = kernels.call(kernel, rows, cols, values, IN_PLACE.get(name, {}))
             kernels.check(given, lambda call: cuda.run_on_host(call, folder, offset=offset))
@@ -273,16 +275,18 @@ def test_the_optimizer_is_one_pass_of_16_byte_accesses(architecture: str):
     assert "bra" not in together, "the loads wait for something"
     assert entry.rindex("ld.global.v4.f32") < entry.index("st.global"), "an output may be an input's memory"
     assert "ld.local" not in entry
+    assert entry.count("atom.") == 1, "blocks count themselves"
 
 
 @by_ptxas
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
 def test_nothing_is_spilled(architecture: str, folder: Path):
-    """64 registers a thread let a multiprocessor hold half as many warps as it ever can."""
-    for text in (source(optimizer()), source(HAND["float32", "softmax"])):
-        for name, (registers, spilled) in cuda.resources(text, architecture, folder).items():
+    """With 64 registers a thread, a multiprocessor holds half as many warps as it ever can."""
+    for kernel in (optimizer(), *(body.kernel for body in bodies("M", norm=True))):
+        most = 128 if spread.columns(kernel) and spread.way(kernel) == "rows" else 64  # so many warps are not wanted
+        for name, (registers, spilled) in cuda.resources(source(kernel), architecture, folder).items():
             assert spilled == 0, name
-            assert registers <= 64, name
+            assert registers <= most, name
 
 
 @by_nvrtc

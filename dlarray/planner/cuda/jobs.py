@@ -11,7 +11,8 @@ import numpy as np
 from dlarray.planner.cuda.arena import Arena, in_rows, span
 from dlarray.planner.cuda.card import Card, Matrix, Product
 from dlarray.planner.cuda.launch import Placed, head
-from dlarray.planner.cuda.printer import grids, source, workspace
+from dlarray.planner.cuda.printer import source
+from dlarray.planner.cuda.spread import grids, workspace
 from dlarray.planner.grouping import Unit
 from dlarray.planner.lowering import Body
 from dlarray.planner.memory import Plan

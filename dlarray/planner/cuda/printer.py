@@ -7,8 +7,8 @@ Up to two kernels run one after the other; each is given the head that launch.py
     finish_kernel   of kernels that have no elements
 
 What is known when all rows are done is the work of one warp: full reductions, the scalars that stand on them, and all
-scalar outputs, for these may be the memory of scalars that every block reads, and blocks begin when they like. It is one
-more warp of columns_kernel; where there is none, a warp of the block of rows_kernel that is done last. Blocks count
+scalar outputs, for these may be the memory of scalars that every block reads, and blocks begin when they like. It is
+one more warp of columns_kernel; where there is none, a warp of the block of rows_kernel that is done last. Blocks count
 themselves for that, which is all that is atomic, and changes no number.
 
 The same text compiles as C++: with ``DLARRAY_HOST`` defined, by a header that says what the capital words mean there,
@@ -25,10 +25,10 @@ from dlarray.planner.cuda.expressions import accumulate, initial
 from dlarray.planner.cuda.names import Names, indented
 from dlarray.planner.cuda.passes import first_pass
 from dlarray.planner.cuda.prelude import PRELUDE
-from dlarray.planner.cuda.spread import grids, workspace
+from dlarray.planner.cuda.spread import grids
 from dlarray.planner.loops import AFTER, Kernel
 
-__all__ = ["PRELUDE", "grids", "source", "workspace"]
+__all__ = ["source"]
 
 
 def source(kernel: Kernel) -> str:
