@@ -229,6 +229,7 @@ def test_small_problems_reach_every_multiprocessor():
         grid = grids(kernel, 128, 256, H100)[0]
         assert grid.blocks >= 128
         assert grids(kernel, 8192, 4096, H100)[0].threads == 256
+    assert grids(HAND["float32", "all of everything"], 8192, 4096, H100)[0].warps <= 16 * H100, "one warp adds them up"
     assert grids(HAND["float32", "scalars"], 1, 1, H100)[0].warps == 1
 
 
@@ -276,6 +277,8 @@ def test_the_optimizer_is_one_pass_of_16_byte_accesses(architecture: str):
     assert entry.rindex("ld.global.v4.f32") < entry.index("st.global"), "an output may be an input's memory"
     assert "ld.local" not in entry
     assert entry.count("atom.") == 1, "blocks count themselves"
+    assert {"div.rn.f32", "sqrt.rn.f32"} <= set(entry.split()), "quotients and roots are those of IEEE"
+    assert not any(fast in entry for fast in (".ftz", "div.full", "div.approx", "sqrt.approx"))
 
 
 @by_ptxas

@@ -96,6 +96,7 @@ def _finish(kernel: Kernel) -> Iterator[str]:
         type_ = names.total_type(v)
         yield f"{type_} all{v} = ({type_}){initial(names.op(v))};"
         step = accumulate(names.op(v), f"all{v}", f"{names.found(v)}[warp]")
+        yield "#pragma unroll 16"
         yield f"for (long long warp = LANE; warp < head.warps; warp += 32) all{v} = {step};"
         yield f"const {names.type(v)} v{v} = ({names.type(v)}){names.across(v, type_, f'all{v}', '1', '32')};"
     yield from (names.defined(v) for v, op in names.numbered() if op.sweep == AFTER and not op.over)
