@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import importlib.util
+import mmap
 import re
 import shutil
 import subprocess
@@ -76,8 +77,9 @@ static bool exchanging_warp() {
     }
 }
 static int run(void (*kernel)(const void *), const void *given, long long warps, bool exchange) {
-    body = kernel; argument = given; WARPS = warps;
-    for (WARP = 0; WARP < warps; ++WARP) {
+    body = kernel; argument = given; WARPS = warps < 0 ? -warps : warps;
+    for (long long i = 0; i < WARPS; ++i) {
+        WARP = warps < 0 ? WARPS - 1 - i : i;
         if (!exchange) for (LANE = 0; LANE < 32; ++LANE) kernel(given);
         else if (!exchanging_warp()) return 1;
     }
@@ -123,7 +125,7 @@ def _finished(compiling: subprocess.Popen[bytes], path: Path) -> ctypes.CDLL:
 
 @cache
 def library(text: str, names: tuple[str, ...], folder: Path) -> ctypes.CDLL:
-    """A text, compiled; ``launch_name(head, warps)`` runs a kernel."""
+    """A text, compiled; ``launch_name(head, warps)`` runs a kernel, of a negative number the last warp first."""
     return _finished(*_started(HOST + text + _launchers(text, names), folder))
 
 
@@ -151,10 +153,12 @@ def have_compiler() -> bool:
     return shutil.which("g++") is not None
 
 
-def run_on_host(call: Call, folder: Path, processors: int = 3, offset: int = 0) -> None:
+def run_on_host(call: Call, folder: Path, processors: int = 3, offset: int | None = 0, order: int = 1) -> None:
     """Run the kernels of a call on a card of few multiprocessors.
 
     They work on copies that begin ``offset`` items behind a multiple of 64 bytes; beside those nothing may be written.
+    Without an offset, copies end where memory does: whoever reads on ends the process. The order of warps is 1 or, the
+    last one first, -1.
     """
     kernel, rows, cols = call.kernel, call.rows, call.cols
     work = grids(kernel, rows, cols, processors)
@@ -171,7 +175,7 @@ def run_on_host(call: Call, folder: Path, processors: int = 3, offset: int = 0) 
     words = head(kernel, rows, cols, call.constants, arrays, space.array.ctypes.data, work[0].warps)
     for grid in work:
         launch = getattr(_made[text], f"k{_name(text)}_launch_{grid.name}")
-        failed = launch(ctypes.c_void_p(words.ctypes.data), ctypes.c_longlong(grid.warps))
+        failed = launch(ctypes.c_void_p(words.ctypes.data), ctypes.c_longlong(order * grid.warps))
         assert not failed, f"lanes part in {grid.name}:\n{text}"
     assert not space.array[:COUNT].any(), "the next kernel finds a count"
     for held in (space, *fenced.values()):
@@ -190,12 +194,17 @@ class _Fenced:
 
     FENCE = 128
 
-    def __init__(self, array: np.ndarray, offset: int) -> None:
+    def __init__(self, array: np.ndarray, offset: int | None) -> None:
         reach = [(n - 1) * s for n, s in zip(array.shape, array.strides, strict=True)]
         before, after = -sum(r for r in reach if r < 0), sum(r for r in reach if r > 0) + array.itemsize
         size = before + after if array.size else 0
-        self._memory = np.full(2 * self.FENCE + 64 + size, 0xA5, np.uint8)
-        self._start = self.FENCE + -(self._memory.ctypes.data + self.FENCE) % 64 + offset * array.itemsize
+        if offset is None:
+            self._memory = _edge(self.FENCE + size)
+            self._start = self._memory.size - size
+        else:
+            self._memory = np.empty(2 * self.FENCE + 64 + size, np.uint8)
+            self._start = self.FENCE + -(self._memory.ctypes.data + self.FENCE) % 64 + offset * array.itemsize
+        self._memory[:] = 0xA5
         self._stop = self._start + size
         self.array = np.ndarray(array.shape, array.dtype, self._memory.data, self._start + before, array.strides)
         self.array[...] = array
@@ -203,6 +212,15 @@ class _Fenced:
     @property
     def whole(self) -> bool:
         return bool((self._memory[: self._start] == 0xA5).all() and (self._memory[self._stop :] == 0xA5).all())
+
+
+def _edge(size: int) -> np.ndarray:
+    """At least so many bytes, behind which there is no memory."""
+    page = mmap.PAGESIZE
+    pages = -(-size // page) * page
+    memory = np.frombuffer(mmap.mmap(-1, pages + page), np.uint8)
+    assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(memory.ctypes.data + pages), page, 0) == 0
+    return memory[:pages]
 
 
 def placed(array: np.ndarray) -> Placed:

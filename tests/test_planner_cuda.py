@@ -127,13 +127,13 @@ def keeping(keep: Callable[[Call], Any]) -> kernels.Run:
 
 
 @on_host
-@pytest.mark.parametrize("offset", [0, 1])
-def test_every_kind_and_reduction(offset: int, folder: Path):
+@pytest.mark.parametrize(("offset", "order"), [(0, 1), (1, -1), (None, 1)])
+def test_every_kind_and_reduction(offset: int | None, order: int, folder: Path):
     cuda.prepare(HAND.values(), folder)
     for (_, name), kernel in HAND.items():
         for rows, cols in SIZES if kernel.sweeps else [(1, 1)]:
             given = kernels.call(kernel, rows, cols, values, IN_PLACE.get(name, {}))
-            kernels.check(given, lambda call: cuda.run_on_host(call, folder, offset=offset))
+            kernels.check(given, lambda call: cuda.run_on_host(call, folder, offset=offset, order=order))
 
 
 @on_host
