@@ -1,88 +1,27 @@
-"""CUDA C without a GPU: nvrtc through ctypes, and the same text as C++ on the host.
-
-On the host the lanes of a warp are coroutines that wait for each other where they exchange numbers, and warps come one
-after the other. An access of several items at once must be aligned, as on a card.
-"""
+"""CUDA C without a GPU: nvrtc through ctypes, and the same text as C++ on the host (cuda_host.py)."""
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
 import importlib.util
+import mmap
 import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dlarray.planner.cuda.launch import Placed, head
-from dlarray.planner.cuda.printer import PRELUDE, grids, source, workspace
+from dlarray.planner.cuda.prelude import PRELUDE
+from dlarray.planner.cuda.printer import source
+from dlarray.planner.cuda.spread import COUNT, grids, workspace
 from dlarray.planner.loops import Call, Kernel
-
-HOST = """
-#define DLARRAY_HOST
-#include <math.h>
-#include <string.h>
-#include <ucontext.h>
-#define KERNEL static void
-#define DEVICE static inline
-static long long WARP, WARPS;
-static int LANE;
-#define INF __builtin_inf()
-#define OTHER_LANE(x, distance) other_lane(x, distance)
-
-static ucontext_t warp_context, lane_contexts[32];
-static char stacks[32][1 << 16], exchanged[2][32][8];
-static int exchanges[32];
-static void (*body)(const void *);
-static const void *argument;
-static void lane() { const int me = LANE; body(argument); exchanges[me] = -1; }
-template <class T> static T other_lane(T x, int distance) {
-    const int me = LANE;
-    char (*now)[8] = exchanged[exchanges[me]++ & 1];
-    memcpy(now[me], &x, sizeof x);
-    swapcontext(&lane_contexts[me], &warp_context);
-    memcpy(&x, now[me ^ distance], sizeof x);
-    return x;
-}
-// Whether all lanes have exchanged equally often.
-static bool exchanging_warp() {
-    for (int i = 0; i < 32; ++i) {
-        exchanges[i] = 0;
-        getcontext(&lane_contexts[i]);
-        lane_contexts[i].uc_stack.ss_sp = stacks[i];
-        lane_contexts[i].uc_stack.ss_size = sizeof stacks[i];
-        lane_contexts[i].uc_link = &warp_context;
-        makecontext(&lane_contexts[i], lane, 0);
-    }
-    for (;;) {
-        for (LANE = 0; LANE < 32; ++LANE) swapcontext(&warp_context, &lane_contexts[LANE]);
-        for (int i = 1; i < 32; ++i) if (exchanges[i] != exchanges[0]) return false;
-        if (exchanges[0] < 0) return true;
-    }
-}
-static int run(void (*kernel)(const void *), const void *given, long long warps, bool exchange) {
-    body = kernel; argument = given; WARPS = warps;
-    for (WARP = 0; WARP < warps; ++WARP) {
-        if (!exchange) for (LANE = 0; LANE < 32; ++LANE) kernel(given);
-        else if (!exchanging_warp()) return 1;
-    }
-    return 0;
-}
-"""
-
-LAUNCH = """
-extern "C" int {prefix}launch_{name}(const {scope}Head *head, long long warps) {{
-    return run([](const void *given) {{ {scope}{name}(*(const {scope}Head *)given); }}, head, warps, {exchange});
-}}
-"""
-
-# Functions as they are called on a card: nothing is contracted, whole numbers wrap, memory has no type.
-COMPILER = ["g++", "-O0", "-std=c++14", "-ffp-contract=off", "-shared", "-fPIC", "-w", "-fwrapv", "-fno-strict-aliasing"]
-COMPILER += ["-fsanitize=alignment", "-fsanitize-undefined-trap-on-error"]
+from tests.cuda_host import COMPILER, HOST, LAUNCH
 
 _made: dict[str, ctypes.CDLL] = {}
 """The libraries that hold texts which were compiled together."""
@@ -93,7 +32,7 @@ def _name(text: str) -> str:
 
 
 def _launchers(text: str, names: Sequence[str], prefix: str = "", scope: str = "") -> str:
-    exchange = "true" if "across<" in text.removeprefix(PRELUDE) else "false"
+    exchange = "true" if re.search("across<|last_block", text.removeprefix(PRELUDE)) else "false"
     return "".join(LAUNCH.format(name=n, prefix=prefix, scope=scope, exchange=exchange) for n in names)
 
 
@@ -110,7 +49,7 @@ def _finished(compiling: subprocess.Popen[bytes], path: Path) -> ctypes.CDLL:
 
 @cache
 def library(text: str, names: tuple[str, ...], folder: Path) -> ctypes.CDLL:
-    """A text, compiled; ``launch_name(head, warps)`` runs a kernel."""
+    """A text, compiled; ``launch_name(head, warps)`` runs a kernel, of a negative number the last warp first."""
     return _finished(*_started(HOST + text + _launchers(text, names), folder))
 
 
@@ -138,10 +77,12 @@ def have_compiler() -> bool:
     return shutil.which("g++") is not None
 
 
-def run_on_host(call: Call, folder: Path, processors: int = 3, offset: int = 0) -> None:
-    """Run the kernels of a call on a card of few multiprocessors, on copies that begin ``offset`` items behind 64 bytes.
+def run_on_host(call: Call, folder: Path, processors: int = 3, offset: int | None = 0, order: int = 1) -> None:
+    """Run the kernels of a call on a card of few multiprocessors.
 
-    Around the copies, and behind the workspace, nothing may be written.
+    They work on copies that begin ``offset`` items behind a multiple of 64 bytes; beside those nothing may be written.
+    Without an offset, copies end where memory does: whoever reads on ends the process. The order of warps is 1 or, the
+    last one first, -1.
     """
     kernel, rows, cols = call.kernel, call.rows, call.cols
     work = grids(kernel, rows, cols, processors)
@@ -150,19 +91,26 @@ def run_on_host(call: Call, folder: Path, processors: int = 3, offset: int = 0) 
         prepare([kernel], folder)
     nbytes = workspace(kernel, rows, cols, processors)
     space = _Fenced(np.full(nbytes, 0xFF, np.uint8), 0)
-    fenced: dict[int, _Fenced] = {}
+    space.array[:COUNT] = 0
+    fenced: dict[Any, _Fenced] = {}
     for array in (*call.inputs, *call.outputs):
-        fenced.setdefault(array.ctypes.data, _Fenced(array, offset))
-    arrays = [placed(fenced[a.ctypes.data].array) for a in (*call.inputs, *call.outputs)]
+        fenced.setdefault(_lies(array), _Fenced(array, offset))
+    arrays = [placed(fenced[_lies(a)].array) for a in (*call.inputs, *call.outputs)]
     words = head(kernel, rows, cols, call.constants, arrays, space.array.ctypes.data, work[0].warps)
     for grid in work:
         launch = getattr(_made[text], f"k{_name(text)}_launch_{grid.name}")
-        failed = launch(ctypes.c_void_p(words.ctypes.data), ctypes.c_longlong(grid.warps))
+        failed = launch(ctypes.c_void_p(words.ctypes.data), ctypes.c_longlong(order * grid.warps))
         assert not failed, f"lanes part in {grid.name}:\n{text}"
+    assert not space.array[:COUNT].any(), "the next kernel finds a count"
     for held in (space, *fenced.values()):
         assert held.whole, f"something is written beside an array:\n{text}"
     for array in call.outputs:
-        array[...] = fenced[array.ctypes.data].array
+        array[...] = fenced[_lies(array)].array
+
+
+def _lies(array: np.ndarray) -> Any:
+    """What two arrays have in common that are the same numbers in the same order."""
+    return array.ctypes.data, array.shape, tuple(s for n, s in zip(array.shape, array.strides, strict=True) if n > 1)
 
 
 class _Fenced:
@@ -170,12 +118,17 @@ class _Fenced:
 
     FENCE = 128
 
-    def __init__(self, array: np.ndarray, offset: int) -> None:
+    def __init__(self, array: np.ndarray, offset: int | None) -> None:
         reach = [(n - 1) * s for n, s in zip(array.shape, array.strides, strict=True)]
         before, after = -sum(r for r in reach if r < 0), sum(r for r in reach if r > 0) + array.itemsize
         size = before + after if array.size else 0
-        self._memory = np.full(2 * self.FENCE + 64 + size, 0xA5, np.uint8)
-        self._start = self.FENCE + -(self._memory.ctypes.data + self.FENCE) % 64 + offset * array.itemsize
+        if offset is None:
+            self._memory = _edge(self.FENCE + size)
+            self._start = self._memory.size - size
+        else:
+            self._memory = np.empty(2 * self.FENCE + 64 + size, np.uint8)
+            self._start = self.FENCE + -(self._memory.ctypes.data + self.FENCE) % 64 + offset * array.itemsize
+        self._memory[:] = 0xA5
         self._stop = self._start + size
         self.array = np.ndarray(array.shape, array.dtype, self._memory.data, self._start + before, array.strides)
         self.array[...] = array
@@ -183,6 +136,15 @@ class _Fenced:
     @property
     def whole(self) -> bool:
         return bool((self._memory[: self._start] == 0xA5).all() and (self._memory[self._stop :] == 0xA5).all())
+
+
+def _edge(size: int) -> np.ndarray:
+    """At least so many bytes, behind which there is no memory."""
+    page = mmap.PAGESIZE
+    pages = -(-size // page) * page
+    memory = np.frombuffer(mmap.mmap(-1, pages + page), np.uint8)
+    assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(memory.ctypes.data + pages), page, 0) == 0
+    return memory[:pages]
 
 
 def placed(array: np.ndarray) -> Placed:
@@ -199,7 +161,7 @@ def moved(kernel: Kernel, rows: int, cols: int, processors: int) -> int:
         args = {a for v in kernel.evaluated(sweep) for a in kernel.operations[v - kernel.first].args}
         read += [a for a in args if a < len(kernel.inputs) and kernel.inputs[a].kind in "ER"]
     arrays = sum(sizes[kernel.kind(v)] * np.dtype(kernel.dtype(v)).itemsize for v in (*read, *kernel.outputs))
-    return arrays + 2 * workspace(kernel, rows, cols, processors)
+    return arrays + 2 * max(workspace(kernel, rows, cols, processors) - COUNT, 0)
 
 
 @cache
@@ -278,7 +240,3 @@ def resources(text: str, architecture: str, folder: Path) -> dict[str, tuple[int
         assert registers
         found[part.split("'")[1]] = int(registers.group(1)), spilled
     return found
-
-
-def same(a: np.ndarray, b: np.ndarray) -> bool:
-    return bool(np.array_equal(a, b, equal_nan=a.dtype.kind == "f"))

@@ -181,7 +181,7 @@ class Lying(PaperCard):
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         whole = super().record(work)
         recorded = dict(zip(whole.__code__.co_freevars, whole.__closure__ or (), strict=True))["recorded"].cell_contents
-        if len(recorded) > 40:
+        if len(recorded) > 20:
             del recorded[-self.lies]
         return whole
 

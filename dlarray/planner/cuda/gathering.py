@@ -15,7 +15,7 @@ import numpy as np
 from dlarray.planner.cuda.card import Card
 from dlarray.planner.cuda.expressions import C_TYPES
 from dlarray.planner.cuda.launch import Grid
-from dlarray.planner.cuda.printer import PRELUDE
+from dlarray.planner.cuda.prelude import PRELUDE
 
 __all__ = ["CELLS", "Gathering"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy as np
 from dlarray.planner.cuda.arena import Arena, in_rows, span
 from dlarray.planner.cuda.card import Card, Matrix, Product
 from dlarray.planner.cuda.launch import Placed, head
-from dlarray.planner.cuda.printer import grids, source, workspace
+from dlarray.planner.cuda.printer import source
+from dlarray.planner.cuda.spread import grids, workspace
 from dlarray.planner.grouping import Unit
 from dlarray.planner.lowering import Body
 from dlarray.planner.memory import Plan
@@ -51,8 +52,8 @@ class Jobs:
         self.arena = Arena(plan, moving)
         self._saved = {i: self.arena.part(n.nbytes) for i, n in enumerate(plan.outputs) if self._is_old(i, n)}
         self._touch_all()
-        scratch = [self._scratch(body) for body in plan.bodies.values()]
-        self._workspace = self.arena.part(max(scratch, default=0))
+        self._workspace, self._scratch = 0, 0
+        self.widen(plan.bodies.values())
         self.first = Job("what is saved")
         self.last = Job("what is moved")
         self.state: list[Any] = []
@@ -111,8 +112,12 @@ class Jobs:
         job.steps = [(self.card.launch, (f, grid, words)) for f, grid in zip(functions, work, strict=True)]
         return job
 
-    def _scratch(self, body: Body) -> int:
-        return workspace(body.kernel, *body.domain, self.card.processors)
+    def widen(self, bodies: Iterable[Body]) -> None:
+        """Let the workspace that all kernels share be enough for these too: one that does less may need more."""
+        processors = self.card.processors
+        needed = max((workspace(body.kernel, *body.domain, processors) for body in bodies), default=0)
+        if needed > self._scratch:
+            self._workspace, self._scratch = self.arena.part(needed), needed
 
     # Products
 

@@ -93,13 +93,13 @@ class Names:
     def line(self, v: int) -> str:
         """The lines of a kept value or a column reduction, ``cols`` numbers in each of ``lines``."""
         held: Sequence[int] = [*spread.kept(self.kernel), *spread.columns(self.kernel)]
-        return f"(({self.type(v)} *)(head.workspace + 8 * {held.index(v)} * lines * cols))"
+        return f"(({self.type(v)} *)(head.workspace + {spread.COUNT} + 8 * {held.index(v)} * lines * cols))"
 
     def found(self, v: int) -> str:
         """What each warp has found of a full reduction."""
         before = len(self.kernel.kept) + len(spread.columns(self.kernel))
         place = f"{before} * lines * cols + {spread.totals(self.kernel).index(v)} * head.warps"
-        return f"(({self.total_type(v)} *)(head.workspace + 8 * ({place})))"
+        return f"(({self.total_type(v)} *)(head.workspace + {spread.COUNT} + 8 * ({place})))"
 
     def lines(self) -> Iterator[str]:
         """How lanes share rows, as spread.py has it."""

@@ -11,6 +11,17 @@ PRELUDE = """
 #define LANE ((int)(threadIdx.x & 31u))
 #define INF __longlong_as_double(0x7ff0000000000000LL)
 #define OTHER_LANE(x, distance) __shfl_xor_sync(0xffffffffu, x, distance)
+// Whether this warp is the first of the block that comes here last of all blocks, which have then read what they read
+// and written what they found. The count that is 0 at first is 0 again.
+DEVICE bool last_block(unsigned *count) {
+    __shared__ bool last;
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) last = atomicInc(count, gridDim.x - 1) == gridDim.x - 1;
+    __syncthreads();
+    __threadfence();
+    return last && threadIdx.x < 32;
+}
 #endif
 #define LANES                      /* what follows is done by every lane */
 #define ONE_LANE if (LANE == 0)

@@ -3,12 +3,13 @@
 Up to two kernels run one after the other; each is given the head that launch.py describes. Blocks are of whole warps.
 
     rows_kernel     everything of an element (passes.py): first the columns, then the full reductions, warp by warp
-    columns_kernel  column reductions; one more warp does what finish_kernel does
-    finish_kernel   where there are no column reductions, one warp: full reductions, the scalars that stand on them, and
-                    all scalar outputs
+    columns_kernel  column reductions
+    finish_kernel   of kernels that have no elements
 
-Scalars are written when all of rows_kernel is done, for they may be the memory of scalars that it reads: a counter is
-read by every block, and blocks begin when they like.
+What is known when all rows are done is the work of one warp: full reductions, the scalars that stand on them, and all
+scalar outputs, for these may be the memory of scalars that every block reads, and blocks begin when they like. It is
+one more warp of columns_kernel; where there is none, a warp of the block of rows_kernel that is done last. Blocks count
+themselves for that, which is all that is atomic, and changes no number.
 
 The same text compiles as C++: with ``DLARRAY_HOST`` defined, by a header that says what the capital words mean there,
 so a CPU can check the arithmetic. To keep to the arithmetic that loops.py demands, compile without contraction (nvrtc:
@@ -24,10 +25,10 @@ from dlarray.planner.cuda.expressions import accumulate, initial
 from dlarray.planner.cuda.names import Names, indented
 from dlarray.planner.cuda.passes import first_pass
 from dlarray.planner.cuda.prelude import PRELUDE
-from dlarray.planner.cuda.spread import grids, workspace
+from dlarray.planner.cuda.spread import grids
 from dlarray.planner.loops import AFTER, Kernel
 
-__all__ = ["PRELUDE", "grids", "source", "workspace"]
+__all__ = ["source"]
 
 
 def source(kernel: Kernel) -> str:
@@ -37,11 +38,20 @@ def source(kernel: Kernel) -> str:
 
 def _lines(kernel: Kernel) -> Iterator[str]:
     yield from Names(kernel).head()
-    printed = {"rows_kernel": first_pass, "columns_kernel": _columns, "finish_kernel": _finish}
+    printed = {"rows_kernel": _rows, "columns_kernel": _columns, "finish_kernel": _alone}
     for grid in grids(kernel, 1, 1, 1):
         yield f"KERNEL {grid.name}(const Head head) {{"
         yield "    const long long rows = head.rows, cols = head.cols;"
         yield from indented(printed[grid.name](kernel))
+        yield "}"
+
+
+def _rows(kernel: Kernel) -> Iterator[str]:
+    yield from Names(kernel).scalars()
+    yield from first_pass(kernel)
+    if _has_scalars(kernel) and not spread.columns(kernel):
+        yield "if (last_block((unsigned *)head.workspace)) {"
+        yield from indented(_finish(kernel))
         yield "}"
 
 
@@ -64,28 +74,31 @@ def _columns(kernel: Kernel) -> Iterator[str]:
         yield f"    v{v} = {names.across(v, type_, f'v{v}', 'across_columns', '32')};"
         yield from (f"    if (LANE < across_columns && j < cols) {a}[j] = v{v};" for a in names.arrays(v))
         yield "}"
-    if any(kernel.kind(v) == "S" for v in kernel.outputs):
+    if _has_scalars(kernel):
         yield f"if (WARP == {len(reductions)} * warps) {{"
-        yield from indented(_scalars(kernel))
+        yield from indented([*names.scalars(), *_finish(kernel)])
         yield "}"
 
 
+def _alone(kernel: Kernel) -> Iterator[str]:
+    yield from Names(kernel).scalars()
+    yield from _finish(kernel)
+
+
+def _has_scalars(kernel: Kernel) -> bool:
+    return any(kernel.kind(v) == "S" for v in kernel.outputs)
+
+
 def _finish(kernel: Kernel) -> Iterator[str]:
-    if kernel.sweeps:
-        yield from Names(kernel).lines()
-    yield from _scalars(kernel)
-
-
-def _scalars(kernel: Kernel) -> Iterator[str]:
-    """What is known when all rows are done, by one warp."""
+    """What is known when all rows are done, by one warp that knows the other scalars."""
     names = Names(kernel)
-    yield from names.scalars()
     for v in spread.totals(kernel):
         type_ = names.total_type(v)
-        yield f"{type_} total{v} = ({type_}){initial(names.op(v))};"
-        step = accumulate(names.op(v), f"total{v}", f"{names.found(v)}[warp]")
-        yield f"for (long long warp = LANE; warp < head.warps; warp += 32) total{v} = {step};"
-        yield f"const {names.type(v)} v{v} = ({names.type(v)}){names.across(v, type_, f'total{v}', '1', '32')};"
+        yield f"{type_} all{v} = ({type_}){initial(names.op(v))};"
+        step = accumulate(names.op(v), f"all{v}", f"{names.found(v)}[warp]")
+        yield "#pragma unroll 16"
+        yield f"for (long long warp = LANE; warp < head.warps; warp += 32) all{v} = {step};"
+        yield f"const {names.type(v)} v{v} = ({names.type(v)}){names.across(v, type_, f'all{v}', '1', '32')};"
     yield from (names.defined(v) for v, op in names.numbered() if op.sweep == AFTER and not op.over)
     for v in dict.fromkeys(kernel.outputs):
         if kernel.kind(v) == "S":

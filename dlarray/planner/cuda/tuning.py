@@ -36,6 +36,7 @@ class Tuning:
     def prepare(self) -> None:
         """Reserve what options may need, before the arena has an address."""
         for option in options(self.jobs.plan):
+            self.jobs.widen(choice for choice in option.instead.values() if isinstance(choice, Body))
             for fused in option.instead.values():
                 if isinstance(fused, Fused) and fused.mask is not None and fused.mask not in self._masks:
                     rows, n = fused.mask.shape
