@@ -3,9 +3,9 @@
     python benchmarks/streaming.py --device cuda --widths 1024,4096,4096,10 --batch 512 --json streaming.json
 
 ``hidden`` is the part of the shorter of the two, step and way, that is done while the other is under way. It is 1 where
-a step with the examples on the host takes as long as the longer of them, 0 where it takes as long as both, and above 1
-where gathering on the device, a part of the step there, costs more than on the host. The way is the gathering of a batch
-on the host and its copy to the device. The losses of both are compared first: they are equal, bit for bit.
+a step with the examples on the host takes as long as the longer of them, and 0 where it takes as long as both. It is
+above 1 where gathering on the device, a part of the step there, costs more than on the host. The way is gathering
+a batch on the host and copying it to the device. The losses of both are compared first: they are equal, bit for bit.
 """
 
 from __future__ import annotations
