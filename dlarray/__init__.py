@@ -17,6 +17,7 @@ __version__ = "0.1.0.dev0"
 
 _flat = (
     "device",
+    "shortage",
     "layout",
     "activations",  # before layer: who asks for Activation gets all activations with it, and finds them by name
     "layer",

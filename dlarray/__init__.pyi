@@ -40,6 +40,7 @@ from dlarray.model import *
 from dlarray.normalization import *
 from dlarray.optimizers import *
 from dlarray.schedules import *
+from dlarray.shortage import *
 from dlarray.training import *
 
 __version__: str

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -22,14 +22,13 @@ from dlarray.array import Array, is_array, use_namespace
 from dlarray.backend import Backend
 from dlarray.bfloat16 import use_view
 from dlarray.check import did_you_mean
-from dlarray.description import bytes_text
+from dlarray.shortage import refuse_for_memory
 from dlarray.special import use_erfc
 
 __all__ = [
     "Device",
     "DeviceError",
     "DeviceStatus",
-    "OutOfMemory",
     "asarray",
     "current_device",
     "device_of",
@@ -48,19 +47,6 @@ _logger = logging.getLogger("dlarray")
 
 class DeviceError(RuntimeError):
     """A device that was asked for and cannot be had."""
-
-
-class OutOfMemory(MemoryError):  # noqa: N818 - it says what the device is
-    """A device has not the memory for what is asked of it; ``why`` is what its library says.
-
-    Where ``fit`` raises it on its way, ``trained`` holds the model after the last whole epoch, or where the walk began;
-    nothing that ``fit`` was given has changed.
-    """
-
-    def __init__(self, message: str, why: str) -> None:
-        super().__init__(message)
-        self.why = why
-        self.trained: Any = None
 
 
 @dataclass(frozen=True)
@@ -90,17 +76,8 @@ class Device:
             raise
 
     def refuse_for_memory(self, error: Exception, purpose: str, remedy: str = "") -> None:
-        """Raise OutOfMemory, with cause and remedy, where this error of the library's means just that."""
-        told = isinstance(error, OutOfMemory) and error.trained is not None  # all that there is to say, by a walk
-        if told or not self.backend.is_out_of_memory(error):
-            return
-        why = error.why if isinstance(error, OutOfMemory) else str(error).strip().partition("\n")[0]
-        memory = None
-        with suppress(Exception):  # a device in trouble may not even be able to say that
-            memory = self.backend.memory(self.place)
-        free = f"; {bytes_text(memory[0])} of {bytes_text(memory[1])} are free" if memory else ""
-        words = f"{self} has not enough memory {purpose}: {why or type(error).__name__}{free}"
-        raise OutOfMemory(f"{words}. {remedy}" if remedy else words, why) from error
+        """``dlarray.shortage``'s: raise OutOfMemory where this error of the library's means that."""
+        refuse_for_memory(error, self.name, self.backend, self.place, purpose, remedy)
 
     def __str__(self) -> str:
         return self.name

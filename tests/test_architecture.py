@@ -30,6 +30,7 @@ FLOORS = {
         "layout",
         "names",
         "random",
+        "shortage",
         "special",
         "timing",
     },

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ import pytest
 import dlarray
 from dlarray import backend as backends
 from tests.paper_cupy import Card
+from tests.process import ROOT
 
 R = np.random.default_rng(0)
 X = R.normal(size=(70, 4))
@@ -291,3 +295,24 @@ def test_cupy_s_upload_takes_none_ahead(monkeypatch: pytest.MonkeyPatch) -> None
     left = iter(host_batches([4] * 5, False))
     uploaded(Card(0), left, monkeypatch, most=2)
     assert len(list(left)) == 3
+
+
+# What it costs
+
+
+@pytest.mark.parametrize("device", ["strict", "torch"])
+def test_the_cost_is_measured(device: str, tmp_path: Path) -> None:
+    pytest.importorskip(DEVICES[device])
+    file = tmp_path / "streaming.json"
+    command = [sys.executable, str(ROOT / "benchmarks" / "streaming.py"), "--device", device, "--widths", "4,8,3"]
+    command += ["--batch", "8", "--examples", "60", "--bursts", "2", "--seconds", "0.001", "--json", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(file.read_text())
+    assert report["device"] == f"{device}:cpu"
+    assert set(report["milliseconds"]) == {"device", "host", "way"}
+    assert all(t > 0 for t in report["milliseconds"].values())
+    t = report["milliseconds"]
+    assert report["hidden"] == pytest.approx((t["device"] + t["way"] - t["host"]) / min(t["device"], t["way"]))
+    assert report["megabytes"] == pytest.approx(8 * 5 * 4e-6)
+    assert "hidden" in done.stdout

@@ -13,7 +13,7 @@ import pytest
 
 import dlarray
 from dlarray import backend as backends
-from dlarray.device import OutOfMemory
+from dlarray.shortage import OutOfMemory
 
 X = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(np.int32)

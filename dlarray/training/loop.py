@@ -13,8 +13,8 @@ import numpy as np
 from tqdm import tqdm
 
 from dlarray.array import array_namespace
-from dlarray.device import OutOfMemory
 from dlarray.layout import Theta
+from dlarray.shortage import OutOfMemory
 from dlarray.training.callback import Callback, Walk
 from dlarray.training.data import Examples
 from dlarray.training.source import Drawn, Source

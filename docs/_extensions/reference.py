@@ -69,7 +69,7 @@ PAGES = {  # title: what stands above the table, and the modules; a module that 
     "Schedules": ("The learning rate after t steps: ``rate = schedule(t)``.", "schedules"),
     "Initialisers": ("The weights before the first step: ``W = initializer(bits, shape)``.", "initializers"),
     "Metrics": ("What a person wants to know of predictions: ``metric(y, p)``.", "metrics"),
-    "Devices": ("Where arrays live, and the ways in and out.", "device"),
+    "Devices": ("Where arrays live, the ways in and out, and what memory there is.", "device shortage footprint"),
     "Backends": ("What dlarray must know of an array library.", "backend"),
     "Data": ("Real examples that installed packages bring.", "datasets"),
     "Pictures": ("Drawn by matplotlib.", "plot"),
