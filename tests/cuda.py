@@ -81,7 +81,17 @@ extern "C" int {prefix}launch_{name}(const {scope}Head *head, long long warps) {
 """
 
 # Functions as they are called on a card: nothing is contracted, whole numbers wrap, memory has no type.
-COMPILER = ["g++", "-O0", "-std=c++14", "-ffp-contract=off", "-shared", "-fPIC", "-w", "-fwrapv", "-fno-strict-aliasing"]
+COMPILER = [
+    "g++",
+    "-O0",
+    "-std=c++14",
+    "-ffp-contract=off",
+    "-shared",
+    "-fPIC",
+    "-w",
+    "-fwrapv",
+    "-fno-strict-aliasing",
+]
 COMPILER += ["-fsanitize=alignment", "-fsanitize-undefined-trap-on-error"]
 
 _made: dict[str, ctypes.CDLL] = {}
