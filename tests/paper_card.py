@@ -71,7 +71,11 @@ class PaperCard:
         return [getattr(code, f"launch_{name}") for name in names]
 
     def launch(self, function: Any, grid: Grid, head: np.ndarray) -> None:
-        self._queue(grid.name, lambda: function(ctypes.c_void_p(head.ctypes.data), ctypes.c_longlong(grid.warps)), *())
+        def run() -> None:
+            why = "lanes of a warp exchange numbers unequally often"
+            assert not function(ctypes.c_void_p(head.ctypes.data), ctypes.c_longlong(grid.warps)), why
+
+        self._queue(grid.name, run)
 
     def algorithms(self, product: Product, most: int) -> list[Callable[[], None]]:
         found = self._library.algorithms(product, most)

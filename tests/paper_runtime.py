@@ -292,6 +292,10 @@ def _modules(machine: Machine, parts: Any) -> Any:
             given = head.copy()  # arguments are copied at the launch
             at = (parts.get_current_stream() if stream is None else stream).ptr
             warps = ctypes.c_longlong(grid[0] * block[0] // 32)
-            machine.queue(self._name, at, lambda: self._function(ctypes.c_void_p(given.ctypes.data), warps))
+
+            def run() -> None:
+                assert not self._function(ctypes.c_void_p(given.ctypes.data), warps)
+
+            machine.queue(self._name, at, run)
 
     return RawModule
