@@ -8,10 +8,11 @@ here imports one until it is asked for, and a backend imports its library only w
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -21,9 +22,10 @@ from dlarray.check import did_you_mean
 from dlarray.description import Description, Names
 from dlarray.timing import Timings
 
-__all__ = ["Backend", "get", "importable", "names", "of", "of_any"]
+__all__ = ["Backend", "HostBatch", "get", "host_memory", "importable", "names", "of", "of_any"]
 
 GROUP = "dlarray.backends"
+HostBatch = tuple[np.ndarray | None, ...]
 _logger = logging.getLogger("dlarray")
 
 
@@ -51,6 +53,15 @@ class Backend:
     def asarray(self, host: np.ndarray, place: Any) -> Array:
         """A new array on the device with the numbers of a host array, contiguous and in native order: the way in."""
         raise NotImplementedError
+
+    def upload(self, batches: Iterable[HostBatch], place: Any) -> Iterator[tuple[Array | None, ...]]:
+        """Batches of host arrays, or None, on the device, in the same order, and none fetched before it is asked for.
+
+        What a batch holds is the caller's until the next one is asked for; by then all that reads it must be queued. So
+        a backend whose device works while the program goes on may use the same memory for every other batch.
+        """
+        for batch in batches:
+            yield tuple(None if x is None else self.asarray(np.ascontiguousarray(x), place) for x in batch)
 
     def to_numpy(self, x: Array) -> np.ndarray:
         """The numbers of an array on the host: the way out."""
@@ -90,6 +101,11 @@ class Backend:
         """
         raise TypeError(f"{self.name} has no sparse matrices here: use the device cpu or cuda, or x.toarray()")
 
+    def gather(self, arrays: Sequence[Array]) -> np.ndarray:
+        """Numbers and vectors, all of one type on one device, as one vector on the host: one transfer and one wait."""
+        xp = self.namespace()
+        return self.to_numpy(xp.concat([xp.reshape(x, (-1,)) for x in arrays]))
+
     def move(self, x: Array, place: Any) -> Array:
         """An array of this backend on another of its devices; the same array where it lies there already."""
         return self.asarray(self.to_numpy(x), place)
@@ -109,6 +125,14 @@ class Backend:
     def synchronize(self, place: Any) -> None:
         """Wait until everything queued on the device is done."""
 
+    def memory(self, place: Any) -> tuple[int, int] | None:
+        """The bytes that new arrays on a device may take now, and those that it has; None where nobody knows."""
+        return None
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """Whether this error of the library's means that memory did not suffice."""
+        return isinstance(error, MemoryError)
+
     def compiles_on(self, place: Any) -> bool:
         """Whether ``fit`` compiles its step on this device without being asked to."""
         return self.compiles
@@ -116,6 +140,16 @@ class Backend:
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
         """A faster ``step(state, batch) -> (state, loss)``; it may consume its first argument."""
         return step
+
+    def repeat(self, step: Callable[..., Any], steps: int) -> Callable[..., tuple[Any, Array]] | None:
+        """Up to so many steps in one call, on data that lie on the device; None where that gains nothing.
+
+        ``(state, data, order, start, batch, count) -> (state, losses)``: ``data`` is a batch with all examples in it,
+        and step i of ``count`` takes the examples ``order[start + i · batch]`` and those that follow, or where
+        ``order``, an int32 vector, is None, those at these places themselves. The state is consumed, the losses are one
+        vector.
+        """
+        return None
 
     def accelerate(self, function: Callable[[Any, Array], Array]) -> Callable[[Any, Array], Array]:
         """A faster ``function(fixed, x) -> y`` that consumes nothing; ``fixed`` stays from call to call, as θ does."""
@@ -147,6 +181,28 @@ class Backend:
 
     def __repr__(self) -> str:
         return f"<backend {self.name}>"
+
+
+def host_memory() -> tuple[int, int] | None:
+    """``Backend.memory`` of the host: what Linux says can be had without swapping, within a container's limit.
+
+    None on systems without /proc.
+    """
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        kilobytes = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
+        total, free = 1024 * kilobytes["MemTotal"], 1024 * kilobytes["MemAvailable"]
+    except (OSError, KeyError, ValueError, IndexError):
+        return None
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = int((group / "memory.max").read_text(encoding="ascii"))  # "max" where there is none
+        used = int((group / "memory.current").read_text(encoding="ascii"))
+        lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+        cached = next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+    except (OSError, ValueError, StopIteration):
+        return free, total
+    return max(min(free, limit - used + cached), 0), min(total, limit)
 
 
 _loaded: dict[str, Backend] = {}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from dlarray.array import Array
-from dlarray.backend import Backend
+from dlarray.backend import Backend, host_memory
 
 __all__ = ["JaxBackend", "backend"]
 
@@ -60,6 +60,13 @@ class JaxBackend(Backend):
     def to_numpy(self, x: Array) -> np.ndarray:
         return np.asarray(x)
 
+    def gather(self, arrays: Sequence[Array]) -> np.ndarray:
+        # Joined they would be a program with as many operands, compiled anew for every number of them.
+        if arrays[0].device.platform != "cpu":
+            for x in arrays:
+                x.copy_to_host_async()  # all are on their way before the first is waited for
+        return np.concatenate([np.asarray(x).reshape(-1) for x in arrays])
+
     def device_of(self, x: Array) -> str:
         return f"{x.device.platform}:{x.device.id}" if x.device.platform != "cpu" else _cpu(x.device.id)
 
@@ -78,10 +85,43 @@ class JaxBackend(Backend):
 
         jax.effects_barrier()
 
+    def memory(self, place: Any) -> tuple[int, int] | None:
+        if place.platform == "cpu":
+            return host_memory()
+        found = place.memory_stats()
+        if not found or "bytes_limit" not in found:
+            return None
+        return found["bytes_limit"] - found.get("bytes_in_use", 0), found["bytes_limit"]
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        import jax
+
+        if isinstance(error, jax.errors.JaxRuntimeError):
+            return "RESOURCE_EXHAUSTED" in str(error)
+        return isinstance(error, MemoryError)
+
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
         import jax
 
         return jax.jit(step, donate_argnums=0)
+
+    def repeat(self, step: Callable[..., Any], steps: int) -> Callable[..., tuple[Any, Array]]:
+        """Steps as one loop of XLA, jax.lax.scan: outside of it, fetching a batch costs more than a small step."""
+        import jax
+
+        def run(state: Any, data: Any, order: Any, start: Any, batch: int, count: int) -> Any:
+            def once(state: Any, i: Any) -> Any:
+                def following(x: Any) -> Any:
+                    return jax.lax.dynamic_slice_in_dim(x, start + i * batch, batch)
+
+                def chosen(x: Any) -> Any:
+                    return x[following(order)]
+
+                return step(state, jax.tree.map(following if order is None else chosen, data))
+
+            return jax.lax.scan(once, state, jax.numpy.arange(count))
+
+        return jax.jit(run, donate_argnums=0, static_argnums=(4, 5))
 
     def accelerate(self, function: Callable[[Any, Array], Array]) -> Callable[[Any, Array], Array]:
         import jax

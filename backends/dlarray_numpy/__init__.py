@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.backend import Backend
+from dlarray.backend import Backend, host_memory
 from dlarray.description import Description, Names
 from dlarray.timing import Timings
 
@@ -41,6 +41,9 @@ class NumPyBackend(Backend):
 
     def to_numpy(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(x)  # a NumPy scalar is an array of no axes
+
+    def memory(self, place: Any) -> tuple[int, int] | None:
+        return host_memory()
 
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
         from dlarray.planner import compile as plan

@@ -29,18 +29,24 @@ class Runs(Protocol):
         ...
 
 
-def interleave(players: Mapping[str, Runs], bursts: int = 30, seconds: float = 0.1) -> dict[str, list[float]]:
-    """The mean seconds of a step in each burst, by name. Each round begins with another player."""
+def interleave(
+    players: Mapping[str, Runs], bursts: int = 30, seconds: float = 0.1, least: int = 1
+) -> dict[str, list[float]]:
+    """The mean seconds of a step in each burst, by name. Each round begins with another player.
+
+    A burst has so many steps as last ``seconds``, but ``least`` of them at least and 1000, or ``least``, at most.
+    """
     at_least_one("bursts", bursts)
+    at_least_one("least", least)
     steps: dict[str, int] = {}
     for name, player in players.items():
         player.run(1)  # what is compiled or allocated once is not measured
         once = max(player.run(3) / 3, 1e-7)
-        steps[name] = min(max(1, round(seconds / once)), LONGEST)
+        steps[name] = max(least, min(round(seconds / once), LONGEST))
     means: dict[str, list[float]] = {name: [] for name in players}
     names = list(players)
     for i in range(bursts):
-        for name in names[i % len(names) :] + names[: i % len(names)]:
+        for name in names[(k := i % max(len(names), 1)) :] + names[:k]:
             means[name].append(players[name].run(steps[name]) / steps[name])
     return means
 

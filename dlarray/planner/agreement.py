@@ -46,9 +46,15 @@ def difference(
 
 
 def rounding_noise(
-    step: Callable[[Any, Any], Any], given: tuple[Any, Any], before: tuple[list[Any], list[Any]], result: Any
+    step: Callable[[Any, Any], Any],
+    given: tuple[Any, Any],
+    before: tuple[list[Any], list[Any]],
+    result: Any,
+    times: int = 1,
 ) -> list[float] | None:
     """How far each output moves when every number that the step is given is rounded anew, or how many numbers of it.
+
+    ``times`` as hard, where products are computed in a type that rounds so many times as hard.
 
     How many is said of whole numbers and truths, such as what a number that is rounded at random is coded as, and of a
     rounding 256 times as coarse.
@@ -56,7 +62,7 @@ def rounding_noise(
     gradient by its own size, so in its first steps the rounding of a gradient of 1e-7 is as large as the step: no fixed
     tolerance could tell that from a mistake.
     """
-    again, moved, far = (_outputs(step, given, before, shaken) for shaken in (0, 1, COARSE))
+    again, moved, far = (_outputs(step, given, before, shaken) for shaken in (0, times, times * COARSE))
     expected: list[Any] = []
     flatten(result, expected)
     if not all(np.array_equal(x, y, equal_nan=x.dtype.kind in "fc") for x, y in zip(expected, again, strict=True)):

@@ -77,9 +77,9 @@ def recogniser(structure: Any, leaves: Sequence[Any]) -> Callable[[Tree], bool]:
     return _defined([*lines, "return True"], "False", fixed)
 
 
-def reader(structure: Any, like: Sequence[np.ndarray]) -> Callable[[Tree], list[np.ndarray] | None]:
-    """The leaves of a tree of this structure if all are arrays of such shapes and dtypes, else None."""
-    fixed: dict[str, Any] = {"array": np.ndarray}
+def reader(structure: Any, like: Sequence[Any], array: type = np.ndarray) -> Callable[[Tree], list[Any] | None]:
+    """The leaves of a tree of this structure if all are arrays of this type, of such shapes and dtypes, else None."""
+    fixed: dict[str, Any] = {"array": array}
     names: list[str] = []
     lines = _descent(structure, names, fixed)
     for i, (name, a) in enumerate(zip(names, like, strict=True)):

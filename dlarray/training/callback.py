@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from time import perf_counter
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 
 from dlarray.array import Array, array_namespace
 from dlarray.check import non_negative
-from dlarray.device import Device, to_numpy
+from dlarray.device import Device, to_numbers, to_numpy
 from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP
@@ -80,7 +81,6 @@ class Walk:
         self.formula: Step | None = None
         """The step, uncompiled."""
         self.batch: Batch | None = None
-        self._start = start
         self.good = start
         """The model after the last whole epoch, or where the walk began."""
         self.error: BaseException | None = None
@@ -113,12 +113,26 @@ class Walk:
     @property
     def latest_loss(self) -> float:
         """The loss of the latest step; reading it waits for the device."""
-        return _read(self.losses[-1]) if self.losses else self.history.steps[-1]
+        return to_numbers(self._each(self.losses[-1:]))[0] if self.losses else self.history.steps[-1]
+
+    def add_losses(self, losses: Array, count: int) -> None:
+        """The losses of steps that were taken in one call."""
+        self.losses += [_Among(losses, i) for i in range(count)]
+        self.steps += count
 
     def read_losses(self) -> list[float]:
-        """The losses of the epoch under way, as numbers; reading them waits for the device."""
-        self.losses = [_read(value) for value in self.losses]
+        """The losses of the epoch under way, as numbers; reading them waits for the device, once for all of them."""
+        self.losses = to_numbers(self._each(self.losses))
         return self.losses
+
+    def _each(self, losses: list[Any]) -> list[Any]:
+        """The losses with numbers for those that came as vectors, all of which are read together."""
+        vectors = {id(value.losses): value.losses for value in losses if isinstance(value, _Among)}
+        if not vectors:
+            return losses
+        read: list[float] = self.device.backend.gather(list(vectors.values())).tolist()
+        starts = dict(zip(vectors, accumulate((v.shape[0] for v in vectors.values()), initial=0), strict=False))
+        return [read[starts[id(x.losses)] + x.i] if isinstance(x, _Among) else x for x in losses]
 
     @property
     def trained(self) -> Trained:
@@ -223,11 +237,14 @@ class Walk:
         self._result = self._model(theta, self.state["buffers"] if buffers is None else buffers)
 
     def _model(self, theta: Theta, buffers: Theta) -> Trained:
-        return self._start.at(duplicate(theta), duplicate(buffers))  # the next step writes into the state
+        return self.good.at(duplicate(theta), duplicate(buffers))  # the next step writes into the state
 
 
-def _read(value: Any) -> float:
-    return value if isinstance(value, float) else float(to_numpy(value))
+class _Among(NamedTuple):
+    """A loss among those of several steps."""
+
+    losses: Array
+    i: int
 
 
 def duplicate(vectors: Theta) -> Theta:

@@ -1,0 +1,149 @@
+"""A card through CuPy: memory of its pool, kernels of nvrtc, graphs of its streams, products of cublasLt.
+
+All is queued on CuPy's current stream, so it stays in order with what the user queues there. No GPU has run this.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from dlarray.planner.cuda.card import Product, extent
+from dlarray.planner.cuda.launch import Grid
+from dlarray_cupy.cublaslt import CublasLt
+
+__all__ = ["CupyCard"]
+
+WORKSPACE = 32 << 20
+"""Bytes for cublasLt: what NVIDIA recommends for the newest cards."""
+FROM_HOST, ON_CARD = 1, 3
+"""Kinds of copies in CUDA: cudaMemcpyHostToDevice, cudaMemcpyDeviceToDevice."""
+ROUNDS, AT_LEAST = 7, 1e-3
+"""What is timed is repeated for this many seconds, so many times."""
+
+
+class _Memory:
+    """Memory of CuPy's pool, given back when nothing holds this object."""
+
+    def __init__(self, pointer: Any) -> None:
+        self._pointer = pointer
+        self.address = int(pointer.ptr)
+
+
+class CupyCard:
+    """The card with this number, as ``Card`` wants it.
+
+    ``no_products`` says why cublasLt cannot be used, if so: products are CuPy's own then, and no step can be a graph.
+    """
+
+    def __init__(self, number: int) -> None:
+        import cupy
+
+        self._cupy = cupy
+        self.number = number
+        self.arrays: tuple[type, ...] = (cupy.ndarray,)
+        self.processors = int(cupy.cuda.Device(number).attributes["MultiProcessorCount"])
+        self._tf32 = os.environ.get("CUPY_TF32", "0") == "1"  # the variable that CuPy's own products follow
+        self.coarseness = 2**13 if self._tf32 else 1
+        self.no_products = ""
+        self._library: CublasLt | None = None
+        try:
+            self._library = self._cublaslt()
+        except ImportError as error:
+            self.no_products = f'{error}; pip install "dlarray[cuda13]", or cuda12 by the driver\'s version, brings it'
+        except RuntimeError as error:  # nvmath does not find NVIDIA's library, or that does not work
+            self.no_products = f"{type(error).__name__}: {error}"
+
+    def _cublaslt(self) -> CublasLt:
+        from nvmath.bindings import cublas, cublasLt
+
+        self._scratch = self.reserve(WORKSPACE)
+        return CublasLt(
+            cublasLt,
+            cublas.ComputeType,
+            (self._scratch.address, WORKSPACE),
+            self._stream,
+            self._tf32,
+        )
+
+    def _stream(self) -> int:
+        """Where things are queued now."""
+        return int(self._cupy.cuda.get_current_stream().ptr)
+
+    def reserve(self, nbytes: int) -> _Memory:
+        pointer = self._cupy.cuda.alloc(nbytes)  # CuPy's OutOfMemoryError is a MemoryError
+        pointer.memset_async(0, nbytes)
+        return _Memory(pointer)
+
+    def write(self, address: int, values: np.ndarray) -> None:
+        values = np.ascontiguousarray(values)
+        runtime, stream = self._cupy.cuda.runtime, self._cupy.cuda.get_current_stream()
+        runtime.memcpyAsync(address, values.ctypes.data, values.nbytes, FROM_HOST, stream.ptr)
+        stream.synchronize()  # until then the numbers must stay where they are
+
+    def copy(self, target: int, source: int, nbytes: int) -> None:
+        self._cupy.cuda.runtime.memcpyAsync(target, source, nbytes, ON_CARD, self._stream())
+
+    def compile(self, text: str, names: Sequence[str]) -> list[Any]:
+        module = self._cupy.RawModule(code=text, options=("--std=c++14", "--fmad=false"))
+        return [module.get_function(name).kernel for name in names]
+
+    def launch(self, function: Any, grid: Grid, head: np.ndarray) -> None:
+        by_value = head.view(np.dtype((np.void, head.nbytes)))
+        function((grid.blocks,), (grid.threads,), (by_value,))
+
+    def algorithms(self, product: Product, most: int) -> list[Callable[[], None]]:
+        return [] if self._library is None else self._library.algorithms(product, most)
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        stream = self._cupy.cuda.Stream(non_blocking=True)
+        with stream:
+            stream.begin_capture()
+            try:
+                work()
+            except BaseException:
+                with suppress(Exception):  # what broke the capture says more
+                    stream.end_capture()
+                raise
+            graph = stream.end_capture()
+        return graph.launch
+
+    def seconds(self, work: Callable[[], None]) -> float:
+        """Median over rounds of the time between two events, around as many repeats as last a millisecond."""
+        once = self._elapsed(work, 1)
+        repeats = min(max(1, round(AT_LEAST / max(once, 1e-6))), 200)
+        return median(self._elapsed(work, repeats) / repeats for _ in range(ROUNDS))
+
+    def _elapsed(self, work: Callable[[], None], repeats: int) -> float:
+        cuda = self._cupy.cuda
+        start, stop = cuda.Event(), cuda.Event()
+        start.record()
+        for _ in range(repeats):
+            work()
+        stop.record()
+        stop.synchronize()
+        return cuda.get_elapsed_time(start, stop) / 1e3
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+        return self._cupy.empty(shape, dtype)
+
+    def view(self, address: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+        below, nbytes = extent(shape, strides, dtype.itemsize)
+        memory = self._cupy.cuda.UnownedMemory(address - below, nbytes, self, self.number)
+        return self._cupy.ndarray(shape, dtype, self._cupy.cuda.MemoryPointer(memory, below), strides)
+
+    def address_of(self, array: Any) -> int:
+        return int(array.data.ptr)
+
+    def in_rows(self, array: Any) -> Any:
+        if array.data.ptr % array.itemsize:  # a view of bytes as another type
+            return array.copy()
+        return array if array.flags.c_contiguous else self._cupy.ascontiguousarray(array)
+
+    def to_host(self, array: Any) -> np.ndarray:
+        return array.get()

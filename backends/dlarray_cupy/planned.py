@@ -1,0 +1,123 @@
+"""A step on CuPy's arrays through dlarray's planner: fused kernels, cublasLt, one CUDA graph.
+
+No GPU has run it, so nothing uses it unless it is asked for: ``fit(…, device="cuda", compile=True)``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+from weakref import WeakValueDictionary
+
+from dlarray.description import Description, Names
+from dlarray.planner import PlannerWarning
+from dlarray.planner import plan as program
+from dlarray.planner.cuda.profiling import profile
+from dlarray.planner.cuda.program import Settings, stand_in
+from dlarray.planner.cuda.repeated import Repeated
+from dlarray.planner.cuda.step import OnCard, on_card
+from dlarray.planner.trees import flatten
+from dlarray.timing import Timings
+from dlarray_cupy.card import CupyCard
+
+__all__ = ["STAGES", "Planned", "planned", "repeated"]
+
+_Step = Callable[[Any, Any], Any]
+
+
+_cards: WeakValueDictionary[int, CupyCard] = WeakValueDictionary()
+"""One object for each card, and one workspace, as long as a compiled step needs it."""
+
+
+def _card(number: int) -> CupyCard:
+    """The card with this number."""
+    found = _cards.get(number)
+    if found is None:
+        found = _cards[number] = CupyCard(number)
+    return found
+
+
+class Planned:
+    """A step that is planned on the card where the state's arrays lie."""
+
+    def __init__(self, step: _Step, settings: Settings) -> None:
+        self.step = step
+        self.settings = settings
+        self._on: dict[int, OnCard] = {}
+
+    def __call__(self, state: Any, batch: Any) -> Any:
+        """The next state and the loss. Consumes the state."""
+        number = _number((state, batch))
+        return self.step(state, batch) if number is None else self.on(number)(state, batch)
+
+    def on(self, number: int) -> OnCard:
+        """The step on a card."""
+        if number not in self._on:
+            card = _card(number)
+            if card.no_products:
+                what = "products are CuPy's own and the step is no graph, for cublasLt is not there"
+                warnings.warn(f"{what}: {card.no_products}", PlannerWarning, stacklevel=3)
+            settings = replace(self.settings, graph=False) if card.no_products else self.settings
+            self._on[number] = on_card(self.step, card, settings)
+        return self._on[number]
+
+    def describe(self, state: Any, batch: Any, names: Names) -> Description:
+        """What the plan for such arrays does; nothing is run. Raises ValueError where there is none."""
+        import cupy
+
+        return program(self.step, *(stand_in(tree, (cupy.ndarray,)) for tree in (state, batch))).describe(names)
+
+    def profile(self, state: Any, batch: Any, names: Names) -> Timings:
+        """How long the step takes on copies of such arrays, and each part of it. Raises ValueError without a plan."""
+        number = _number(state)
+        if number is None:
+            raise ValueError("the state has no arrays of CuPy")
+        return profile(self.step, state, batch, names, _card(number), self.settings, f"cuda:{number}")
+
+
+def planned(step: _Step, settings: Settings = Settings()) -> Planned:  # noqa: B008 - it is frozen
+    """A faster ``step(state, batch) -> (state, loss)`` for arrays of CuPy. Consumes the state."""
+    return Planned(step, settings)
+
+
+def repeated(step: Planned, steps: int) -> Callable[..., tuple[Any, Any]]:
+    """Up to ``steps`` steps as one graph: see ``dlarray.planner.cuda.repeated``."""
+    made: dict[int, Repeated] = {}
+
+    def run(state: Any, data: Any, order: Any, start: int, batch: int, count: int) -> tuple[Any, Any]:
+        number = _number(state)
+        if number is None:
+            raise ValueError("the state has no arrays of CuPy")
+        if number not in made:
+            made[number] = Repeated(step.on(number), steps)
+        return made[number](state, data, order, start, batch, count)
+
+    return run
+
+
+def _number(tree: Any) -> int | None:
+    """The number of the card where a tree's first array lies."""
+    import cupy
+
+    leaves: list[Any] = []
+    flatten(tree, leaves, (cupy.ndarray,))
+    return int(leaves[0].device.id) if leaves else None
+
+
+def _plain(step: _Step) -> _Step:
+    return step
+
+
+STAGES: Mapping[str, Callable[[_Step], _Step]] = MappingProxyType(
+    {
+        "eager": _plain,
+        "fused": partial(planned, settings=Settings(epilogues=False, graph=False)),
+        "captured": partial(planned, settings=Settings(epilogues=False)),
+        "epilogues": planned,
+    }
+)
+"""What a step gains by each stage: compilers, from the plain step to all that there is."""

@@ -1,0 +1,255 @@
+"""A plan as jobs for a card: what is queued for each unit, with the addresses of everything filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dlarray.planner.cuda.arena import Arena, in_rows, span
+from dlarray.planner.cuda.card import Card, Matrix, Product
+from dlarray.planner.cuda.launch import Placed, head
+from dlarray.planner.cuda.printer import grids, source, workspace
+from dlarray.planner.grouping import Unit
+from dlarray.planner.lowering import Body
+from dlarray.planner.memory import Plan
+from dlarray.planner.node import Node, is_dense, root
+from dlarray.planner.sequence import Step
+
+__all__ = ["Job", "Jobs"]
+
+ALGORITHMS = 8
+"""Of the ways to compute a product, how many are tried."""
+
+
+@dataclass
+class Job:
+    """What is queued for one unit. ``recordable``: all of it may become part of a graph."""
+
+    title: str
+    steps: list[Step] = field(default_factory=list[Step])
+    recordable: bool = True
+
+    def __call__(self) -> None:
+        for function, args in self.steps:
+            function(*args)
+
+
+class Jobs:
+    """Makes the jobs of a plan. ``nbytes`` is what it needs on the card besides the state, all of it, always.
+
+    ``first`` and ``last`` frame the jobs of the units: old values that are to be returned are saved before anything is
+    written, and what could not be computed in the caller's array is copied there at the end.
+    """
+
+    def __init__(self, plan: Plan, moving: int, card: Card) -> None:
+        self.plan = plan
+        self.card = card
+        self.moving = moving
+        self.arena = Arena(plan, moving)
+        self._saved = {i: self.arena.part(n.nbytes) for i, n in enumerate(plan.outputs) if self._is_old(i, n)}
+        self._touch_all()
+        scratch = [self._scratch(body) for body in plan.bodies.values()]
+        self._workspace = self.arena.part(max(scratch, default=0))
+        self.first = Job("what is saved")
+        self.last = Job("what is moved")
+        self.state: list[Any] = []
+        self._results: list[Callable[[], Any]] = []
+        self._base = 0
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the arena."""
+        return self.arena.nbytes
+
+    def place(self, base: int, state: Sequence[Any]) -> None:
+        """The arena lies at an address, and the state in these arrays; what is constant is written."""
+        self._base = base
+        self.state = list(state)
+        for offset, numbers in self.arena.uploads:
+            self.card.write(base + offset, numbers)
+        self._frame()
+
+    def address(self, node: Node) -> int:
+        """Where a value begins."""
+        number, start = self.arena.place(node)
+        return start + (self._base if number is None else self.card.address_of(self.state[number]))
+
+    def part(self, offset: int) -> int:
+        """The address of a part of the arena."""
+        return self._base + offset
+
+    def job(self, unit: Unit) -> Job:
+        """The job of a unit by itself."""
+        makers = {"group": self._kernel, "matmul": self._product, "concat": self._concat}
+        return makers.get(unit.op, self._call)(unit)
+
+    # Kernels
+
+    def _kernel(self, unit: Unit) -> Job:
+        return self.kernel(self.plan.bodies[unit])
+
+    def kernel(self, body: Body) -> Job:
+        """The job of a kernel."""
+        kernel, (rows, cols) = body.kernel, body.domain
+        processors = self.card.processors
+        shapes = {"E": (rows, cols), "R": (1, cols), "C": (rows, 1), "S": (1, 1)}
+        arrays: list[Placed] = []
+        for node, given in zip(body.inputs, kernel.inputs, strict=True):
+            strides = span(node, shapes[given.kind]).strides if not given.dense else (0, 0)
+            row, column = (s // node.dtype.itemsize for s in strides)
+            arrays.append(Placed(self.address(node), (row, column)))
+        arrays += [Placed(self.address(node)) for node in body.outputs]
+        work = grids(kernel, rows, cols, processors)
+        words = head(
+            kernel, rows, cols, body.constants, arrays, self.part(self._workspace), work[0].warps if work else 0
+        )
+        functions = self.card.compile(source(kernel), [grid.name for grid in work])
+        job = Job(f"kernel over {rows} × {cols}")
+        job.steps = [(self.card.launch, (f, grid, words)) for f, grid in zip(functions, work, strict=True)]
+        return job
+
+    def _scratch(self, body: Body) -> int:
+        return workspace(body.kernel, *body.domain, self.card.processors)
+
+    # Products
+
+    def _product(self, unit: Unit) -> Job:
+        product = self.product(unit)
+        found = self.card.algorithms(product, ALGORITHMS) if product is not None else []
+        if found:
+            return Job("product", [(found[0], ())])
+        return self._call(unit)
+
+    def product(self, unit: Unit) -> Product | None:
+        """The product of a unit; None where an operand lies in no order that a product's library takes."""
+        node = unit.outputs[0]
+        a, b = map(self._matrix, node.args)
+        if a is None or b is None:
+            return None
+        (m, n), k = node.shape, node.args[0].shape[1]
+        return Product(m, n, k, node.dtype.name, a, b, self.address(node))
+
+    def _matrix(self, node: Node) -> Matrix | None:
+        (rows, cols), item = node.shape, node.dtype.itemsize
+        row, column = (s // item for s in span(node).strides)
+        if (column == 1 or cols == 1) and (row >= cols or rows == 1):
+            return Matrix(self.address(node), row if rows > 1 else cols)
+        if (row == 1 or rows == 1) and (column >= rows or cols == 1):
+            return Matrix(self.address(node), column if cols > 1 else rows, transposed=True)
+        return None
+
+    # The rest
+
+    def _concat(self, unit: Unit) -> Job:
+        """Parts that are not computed in their slices are copied; constant ones once and for all."""
+        node = unit.outputs[0]
+        job = Job("concatenation")
+        start = 0
+        for part in node.args:
+            target = self.address(node) + start * node.dtype.itemsize
+            if part.op in ("full", "index"):
+                self.card.copy(target, self.address(part), part.nbytes)
+            elif self.address(part) != target or not is_dense(part):
+                self._move(job, part, target)
+            start += part.size
+        return job
+
+    def copied(self, node: Node, target: int) -> Step:
+        """A value, in rows, to an address."""
+        if is_dense(node):
+            return (self.card.copy, (target, self.address(node), node.nbytes))
+        return (_assign, (self.card.view(target, node.shape, in_rows(node), node.dtype), self.seen(node)))
+
+    def seen(self, node: Node) -> Any:
+        """A value as an array of the library."""
+        return self.card.view(self.address(node), node.shape, span(node).strides, node.dtype)
+
+    def _call(self, unit: Unit) -> Job:
+        """An eager call of the library, which may allocate, so no graph can hold it."""
+        node = unit.outputs[0]
+        function: Callable[..., Any] = np.matmul if unit.op == "matmul" else node.attribute
+        args = (function, self.seen(node), *map(self.seen, node.args))
+        called = function if unit.op == "matmul" else node.attribute.function
+        return Job(getattr(called, "__name__", "an eager call"), [(_eager, args)], recordable=False)
+
+    # What comes in and goes out
+
+    def _is_old(self, i: int, node: Node) -> bool:
+        """Whether an output is an old value of the state that is to leave at another place."""
+        base = root(node)
+        return base.op == "input" and int(base.attribute) < self.moving and not self._is_own(i)
+
+    def _is_own(self, i: int) -> bool:
+        """Whether an output lies in the caller's array when the units are done."""
+        return i in self.plan.donated and self.plan.written(i)
+
+    def _touch_all(self) -> None:
+        """Give everything that is read its part of the arena."""
+        for unit in self.plan.units:
+            body = self.plan.bodies.get(unit)
+            for node in (*(body.inputs if body else unit.outputs[0].args), *unit.outputs):
+                self.arena.place(node)
+        for node in self.plan.outputs:
+            self.arena.place(node)
+
+    def _frame(self) -> None:
+        self.first, self.last = Job("what is saved"), Job("what is moved")
+        for i, offset in self._saved.items():
+            self._move(self.first, self.plan.outputs[i], self.part(offset))
+        for i, node in enumerate(self.plan.outputs):
+            target = self.plan.donated.get(i)
+            if target is None or self._is_own(i):
+                continue
+            goal = self.card.address_of(self.state[int(target.attribute)])
+            if i in self._saved:
+                self.last.steps.append((self.card.copy, (goal, self.part(self._saved[i]), node.nbytes)))
+            else:
+                self._move(self.last, node, goal)
+        self._results = [self._output(i, node) for i, node in enumerate(self.plan.outputs)]
+
+    def _move(self, job: Job, node: Node, target: int) -> None:
+        job.steps.append(self.copied(node, target))
+        job.recordable &= is_dense(node)
+
+    def outputs(self, start: int = 0) -> list[Any]:
+        """The arrays of the outputs from one on: the caller's own, or new ones."""
+        return [made() for made in self._results[start:]]
+
+    def _output(self, i: int, node: Node) -> Callable[[], Any]:
+        """What makes the array of an output: with all that can be known beforehand, for it is asked at every step."""
+        target = self.plan.donated.get(i)
+        if target is not None:
+            own = self.state[int(target.attribute)]
+            return lambda: own
+        card, shape, dtype, nbytes = self.card, node.shape, node.dtype, node.nbytes
+        if i not in self._saved and not is_dense(node):
+            seen = self.seen(node)
+
+            def copied() -> Any:
+                made = card.empty(shape, dtype)
+                made[...] = seen
+                return made
+
+            return copied
+        source = self.part(self._saved[i]) if i in self._saved else self.address(node)
+
+        def moved() -> Any:
+            made = card.empty(shape, dtype)
+            card.copy(card.address_of(made), source, nbytes)
+            return made
+
+        return moved
+
+
+def _assign(target: Any, value: Any) -> None:
+    target[...] = value
+
+
+def _eager(function: Callable[..., Any], out: Any, *args: Any) -> None:
+    result = function(*args)
+    if tuple(result.shape) != tuple(out.shape):
+        raise RuntimeError(f"{function} gave shape {result.shape}, planned was {out.shape}")
+    out[...] = result

@@ -1,0 +1,263 @@
+"""``on_card(step)``: a step for arrays on a card, proved at its first use and then repeated.
+
+The first call of each program runs the plain step, and the plan on copies: launch by launch, with the epilogues that
+are faster, and as a graph. The plain result is what the others are held against, a graph against the same launches bit
+for bit. What does not agree is not used, and a warning says why.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from dlarray.planner.agreement import difference, rounding_noise
+from dlarray.planner.compiled import MANY, PlannerWarning
+from dlarray.planner.cuda.card import Card
+from dlarray.planner.cuda.program import CardProgram, Settings
+from dlarray.planner.trees import flatten, reader, recogniser, unflatten
+
+__all__ = ["OnCard", "on_card"]
+
+_Step = Callable[[Any, Any], tuple[Any, Any]]
+
+
+class OnCard:
+    """A step that is planned for the shapes it meets. ``programs`` holds the plans; None where it runs plainly."""
+
+    def __init__(self, step: _Step, card: Card, settings: Settings) -> None:
+        self.step = step
+        self.card = card
+        self.settings = settings
+        self.programs: dict[Any, CardProgram | None] = {}
+        self._bound: CardProgram | None = None
+        self._is_state: Callable[[Any], bool] = _nothing
+        self._leaves_of: Callable[[Any], list[Any] | None] = _nothing
+
+    def __call__(self, state: Any, batch: Any) -> tuple[Any, Any]:
+        """The next state and the loss. Consumes the state."""
+        if self._bound is not None and self._is_state(state) and (leaves := self._leaves_of(batch)) is not None:
+            return self._bound(state, leaves)
+        old: list[Any] = []
+        new: list[Any] = []
+        signature = self._signature(state, batch, old, new)
+        try:
+            program = self.programs[signature]
+        except KeyError:
+            return self._first(signature, state, batch)
+        except TypeError:  # something in the trees cannot be hashed
+            return self.step(state, batch)
+        if program is None or not self.can_be_bound(old, new):
+            return self.step(state, batch)
+        self.bind(program, state, old)
+        self._leaves_of = reader(program.given[1], new, self.card.arrays[0])
+        return program(state, new)
+
+    def program_of(self, state: Any, batch: Any) -> CardProgram | None:
+        """The program for such a batch, bound to this state; None where the step runs plainly or was not yet done."""
+        old: list[Any] = []
+        new: list[Any] = []
+        try:
+            program = self.programs.get(self._signature(state, batch, old, new))
+        except TypeError:  # something in the trees cannot be hashed
+            return None
+        return program if program is not None and self.takes(program, state, new) else None
+
+    def takes(self, program: CardProgram, state: Any, batch: Sequence[Any]) -> bool:
+        """Whether a program can be bound to a state, beside these arrays; it is then."""
+        leaves: list[Any] = []
+        flatten(state, leaves, self.card.arrays)
+        if not self.can_be_bound(leaves, batch):
+            return False
+        self.bind(program, state, leaves)
+        return True
+
+    def _signature(self, state: Any, batch: Any, old: list[Any], new: list[Any]) -> Any:
+        arrays = self.card.arrays
+        structure = (flatten(state, old, arrays), flatten(batch, new, arrays))
+        return (structure, *(tuple([(a.shape, a.dtype) for a in leaves]) for leaves in (old, new)))
+
+    def bind(self, program: CardProgram, state: Any, leaves: Sequence[Any]) -> None:
+        """Bind a program to a state's arrays, if it is not."""
+        if program is self._bound and self._is_state(state):
+            return
+        program.bind(leaves)
+        try:
+            program.record()
+        except Exception as error:
+            _warn(f"the step runs launch by launch, for it cannot be recorded: {type(error).__name__}: {error}")
+        self._bound = program
+        self._leaves_of = _nothing
+        self._is_state = recogniser(flatten(state, [], self.card.arrays), leaves)
+
+    def can_be_bound(self, state: Sequence[Any], batch: Sequence[Any]) -> bool:
+        """Whether the state's arrays lie in rows, and nothing else lies in their memory."""
+        if any(self.card.in_rows(a) is not a for a in state):
+            return False
+        spans = sorted((self.card.address_of(a), self.card.address_of(a) + a.nbytes) for a in state if a.nbytes)
+        if any(stop > start for (_, stop), (start, _) in pairwise(spans)):
+            return False
+        for a in batch:
+            start = self.card.address_of(a)
+            if any(start < stop and begin < start + a.nbytes for begin, stop in spans):
+                return False
+        return True
+
+    def _first(self, signature: Any, state: Any, batch: Any) -> tuple[Any, Any]:
+        """Make a program and hold it against the plain step."""
+        program: CardProgram | None = None
+        why = f"it has {MANY} programs: a Python number in the state or the batch changes from step to step"
+        if len(self.programs) < MANY:
+            try:
+                program = CardProgram(self.step, state, batch, self.card, self.settings)
+            except MemoryError:
+                raise
+            except Exception as error:
+                why = f"it cannot be planned: {type(error).__name__}: {error}"
+        proof = None if program is None else _Proof(self, program, state, batch)
+        result = self.step(state, batch)
+        if proof is not None:
+            why = proof.against(result)
+        if proof is None or why:
+            _warn(f"the step runs eagerly, uncompiled, because {why}")
+            self.programs[signature] = None
+            return result
+        self.programs[signature] = program
+        return self._taken_over(proof.result, result, state)
+
+    def _taken_over(self, planned: Any, eager: Any, state: Any) -> Any:
+        """What the plan gave, in the caller's arrays where the plain step has left its own result there."""
+        given, ours, theirs = list[Any](), list[Any](), list[Any]()
+        arrays = self.card.arrays
+        flatten(state, given, arrays)
+        structure = flatten(eager, ours, arrays)
+        flatten(planned, theirs, arrays)
+        own = {self._place(a): a for a in given if a.nbytes}
+        leaves: list[Any] = []
+        for x, y in zip(ours, theirs, strict=True):
+            mine = own.get(self._place(x))
+            if mine is not None and self.card.in_rows(mine) is mine:
+                self.card.copy(self.card.address_of(mine), self.card.address_of(y), y.nbytes)
+            leaves.append(y if mine is None else mine)
+        return unflatten(structure, iter(leaves))
+
+    def _place(self, x: Any) -> Any:
+        """Where an array's numbers lie, and how: the same for two views of the same memory."""
+        return self.card.address_of(x), x.shape, x.strides, x.dtype
+
+
+class _Proof:
+    """Runs a program on copies of what a step was given, and compares."""
+
+    def __init__(self, owner: OnCard, program: CardProgram, state: Any, batch: Any) -> None:
+        self._owner, self._program, self._card = owner, program, owner.card
+        self._state, self._batch = list[Any](), list[Any]()
+        arrays = owner.card.arrays
+        flatten(state, self._state, arrays)
+        flatten(batch, self._batch, arrays)
+        self.before = [self._card.to_host(a) for a in self._state], [self._card.to_host(a) for a in self._batch]
+        self._copies: list[Any] = [self._copied(x) for x in self.before[0]]
+        self._tree = unflatten(program.given[0], iter(self._copies))
+        self.result: Any = None
+
+    def against(self, eager: Any) -> str:
+        """Why the program must not be used; nothing where it may."""
+        program = self._program
+        expected = self._on_host(eager)
+        try:
+            program.bind(self._copies)
+            if why := self._differs(expected, self._run()):
+                return why
+            if self._structure(eager) != self._structure(self.result):  # an array of another library among them
+                return "the plan gives other kinds of arrays than the step"
+            program.tune()
+            launched = self._run_anew()
+            if why := self._differs(expected, launched):
+                _warn(f"kernels are run beside the products instead of epilogues in them, because {why}")
+                program.tuning.taken = []
+                launched = self._run_anew()
+                if why := self._differs(expected, launched):
+                    return why
+            self._record(launched)
+        except Exception as error:
+            return f"its plan fails: {type(error).__name__}: {error}"
+        return ""
+
+    def _record(self, launched: Any) -> None:
+        """Record, and run the graph; where it does not give what the launches gave, they are kept."""
+        program = self._program
+        self._restore()
+        try:
+            program.record()
+            why = self._unequal(launched, self._run()) if program.recorded else program.unrecordable
+        except Exception as error:
+            why = f"it cannot be recorded: {type(error).__name__}: {error}"
+        if why:
+            _warn(f"the step runs launch by launch, because {why}")
+            program.settings = Settings(program.settings.epilogues, graph=False)
+        if why or not program.recorded:
+            self._run_anew()
+
+    def _run_anew(self) -> Any:
+        """Bind and run, from the numbers at the beginning."""
+        self._restore()
+        self._program.bind(self._copies)
+        return self._run()
+
+    def _run(self) -> Any:
+        self.result = self._program(self._tree, self._batch)
+        return self._on_host(self.result)
+
+    def _restore(self) -> None:
+        for copy, numbers in zip(self._copies, self.before[0], strict=True):
+            self._card.write(self._card.address_of(copy), numbers)
+
+    def _copied(self, numbers: np.ndarray) -> Any:
+        made = self._card.empty(numbers.shape, numbers.dtype)
+        self._card.write(self._card.address_of(made), numbers)
+        return made
+
+    def _on_host(self, tree: Any) -> Any:
+        leaves: list[Any] = []
+        structure = flatten(tree, leaves, self._card.arrays)
+        return unflatten(structure, iter([self._card.to_host(a) for a in leaves]))
+
+    def _structure(self, tree: Any) -> Any:
+        return flatten(tree, [], self._card.arrays)
+
+    def _differs(self, expected: Any, found: Any) -> str:
+        why = difference(expected, found, self.before[0])
+        if why:
+            why = difference(expected, found, self.before[0], self._noise())
+        return why
+
+    def _noise(self) -> list[float] | None:
+        """What rounding makes of the step, as the host computes it."""
+        step, given = self._owner.step, self._program.given
+        copies = [[x.copy() for x in leaves] for leaves in self.before]
+        on_host = step(*(unflatten(s, iter(leaves)) for s, leaves in zip(given, copies, strict=True)))
+        return rounding_noise(step, given, self.before, on_host, self._card.coarseness)
+
+    def _unequal(self, a: Any, b: Any) -> str:
+        """Whether a graph gave other bits than the launches that it is made of."""
+        xs, ys = list[Any](), list[Any]()
+        flatten(a, xs)
+        flatten(b, ys)
+        same = all(x.tobytes() == y.tobytes() for x, y in zip(xs, ys, strict=True))
+        return "" if same else "the graph gives other numbers than the launches that it was recorded from"
+
+
+def on_card(step: _Step, card: Card, settings: Settings = Settings()) -> OnCard:  # noqa: B008 - it is frozen
+    """A faster ``step(state, batch) -> (state, loss)`` for the arrays of a card. Consumes the state."""
+    return OnCard(step, card, settings)
+
+
+def _nothing(tree: Any) -> Any:
+    return None
+
+
+def _warn(what: str) -> None:
+    warnings.warn(what, PlannerWarning, stacklevel=5)

@@ -1,0 +1,137 @@
+"""What is fastest, found by measuring: the algorithm of each product, and which epilogues to use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from dlarray.planner.cuda.card import Product
+from dlarray.planner.cuda.epilogues import Fused, Option, options
+from dlarray.planner.cuda.jobs import ALGORITHMS, Job, Jobs
+from dlarray.planner.grouping import Unit
+from dlarray.planner.lowering import Body
+from dlarray.planner.node import Node
+
+__all__ = ["Tuning"]
+
+BETTER = 0.98
+"""An option is taken where it needs at most this share of the time: less is within what a clock can tell."""
+
+
+@dataclass
+class Tuning:
+    """What was chosen for a plan. It outlives addresses: bound to another state, the same is done.
+
+    ``report`` says of every option what it takes and what it would replace, in seconds.
+    """
+
+    jobs: Jobs
+    taken: list[Option] = field(default_factory=list[Option])
+    report: list[tuple[str, float, float]] = field(default_factory=list[tuple[str, float, float]])
+    _algorithms: dict[object, int] = field(default_factory=dict[object, int])
+    _masks: dict[Node, int] = field(default_factory=dict[Node, int])
+    _here: list[Option] = field(default_factory=list[Option])
+    """Those of ``taken`` that are possible where the state lies."""
+
+    def prepare(self) -> None:
+        """Reserve what options may need, before the arena has an address."""
+        for option in options(self.jobs.plan):
+            for fused in option.instead.values():
+                if isinstance(fused, Fused) and fused.mask is not None and fused.mask not in self._masks:
+                    rows, n = fused.mask.shape
+                    self._masks[fused.mask] = self.jobs.arena.part(rows * -(-n // 128) * 128 // 8)
+
+    def measure(self) -> None:
+        """Measure and choose. What is computed meanwhile lies in the arena, where nothing is kept."""
+        for option in options(self.jobs.plan):
+            overlapped = [o for o in self.taken if o.instead.keys() & option.instead.keys()]
+            whole = all(o.instead.keys() <= option.instead.keys() for o in overlapped)
+            if not whole or self._writes_state(option):
+                continue
+            others = [o for o in self.taken if o not in overlapped]
+            if not self._is_possible(option):
+                continue
+            now = self._seconds(self._made(option.instead, self._choices(self.taken)))
+            then = self._seconds(self._made(option.instead, self._choices([*others, option])))
+            self.report.append((option.name, then, now))
+            if then <= BETTER * now:
+                self.taken = [*others, option]
+
+    def list(self) -> list[Job]:
+        """The jobs of the plan, in order, as they were chosen; without what is impossible where the state lies."""
+        self._here = [option for option in self.taken if self._is_possible(option)]
+        return self._made(self.jobs.plan.units, self._choices(self._here))
+
+    def by_unit(self) -> dict[Unit, Job]:
+        """The job of each unit that has one."""
+        choices = self._choices(self._here)
+        made = {unit: self._job(unit, choices.get(unit, unit)) for unit in self.jobs.plan.units}
+        return {unit: job for unit, job in made.items() if job is not None}
+
+    def chosen(self, unit: Unit) -> Unit | Fused | Body | None:
+        """How a unit is done: as it is, or otherwise, or not at all."""
+        return self._choices(self._here).get(unit, unit)
+
+    def _choices(self, taken: Iterable[Option]) -> dict[Unit, Fused | Body | None]:
+        return {unit: choice for option in taken for unit, choice in option.instead.items()}
+
+    def _made(self, units: Iterable[Unit], choices: dict[Unit, Fused | Body | None]) -> list[Job]:
+        made = [self._job(unit, choices.get(unit, unit)) for unit in self._in_order(units)]
+        return [job for job in made if job is not None]
+
+    def _in_order(self, units: Iterable[Unit]) -> list[Unit]:
+        chosen = set(units)
+        return [unit for unit in self.jobs.plan.units if unit in chosen]
+
+    def _job(self, unit: Unit, choice: Unit | Fused | Body | None) -> Job | None:
+        if choice is None:
+            return None
+        if isinstance(choice, Body):
+            return self.jobs.kernel(choice)
+        if isinstance(choice, Fused):
+            unit, product = choice.unit, self._product(choice)
+        else:
+            product = self.jobs.product(unit) if unit.op == "matmul" else None
+        return (product and self._fastest(unit, product)) or self.jobs.job(unit)
+
+    def _is_possible(self, option: Option) -> bool:
+        """Whether its products can be had at the addresses that there are now."""
+        products = [self._product(fused) for fused in option.instead.values() if isinstance(fused, Fused)]
+        return all(product is not None and self.jobs.card.algorithms(product, 1) for product in products)
+
+    def _product(self, fused: Fused) -> Product | None:
+        plain = self.jobs.product(fused.unit)
+        if plain is None:
+            return None
+        return replace(
+            plain,
+            out=self.jobs.address(fused.out),
+            epilogue=fused.epilogue,
+            bias=0 if fused.bias is None else self.jobs.address(fused.bias),
+            mask=0 if fused.mask is None else self.jobs.part(self._masks[fused.mask]),
+        )
+
+    def _fastest(self, unit: Unit, product: Product) -> Job | None:
+        """The product by the algorithm that was fastest when it was first asked for."""
+        found = self.jobs.card.algorithms(product, ALGORITHMS)
+        if not found:
+            return None
+        key = (unit, product.epilogue)
+        if key not in self._algorithms:
+            times = [self.jobs.card.seconds(run) for run in found] if len(found) > 1 else [0.0]
+            self._algorithms[key] = times.index(min(times))
+        title = f"product {product.m} × {product.k} by {product.k} × {product.n}"
+        chosen = found[min(self._algorithms[key], len(found) - 1)]
+        return Job(f"{title}, {product.epilogue}" if product.epilogue else title, [(chosen, ())])
+
+    def _seconds(self, jobs: list[Job]) -> float:
+        def run() -> None:
+            for job in jobs:
+                job()
+
+        return self.jobs.card.seconds(run)
+
+    def _writes_state(self, option: Option) -> bool:
+        """Whether measuring would move the state: a kernel that takes part writes into it."""
+        places = self.jobs.plan.places
+        return any(places[node].kind == "input" for unit in option.instead for node in unit.outputs)
