@@ -264,6 +264,11 @@ class Made(Backend):
         self.plain = ("cpu",) if name == "numpy" else ()
         self._devices, self._broken = list(devices), broken
 
+    def namespace(self):
+        import array_api_compat.numpy as xp
+
+        return xp
+
     def devices(self):
         return self._devices
 

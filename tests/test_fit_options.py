@@ -201,10 +201,15 @@ def test_products_in_half_precision_are_torch_s_autocast(precision: str) -> None
     assert value == pytest.approx(float(exact), rel=1e-2)
 
 
-@pytest.mark.parametrize("device", ["torch", "jax"])
+@pytest.mark.parametrize("device", ["torch", "jax", "cuda", "torch:cuda:0", "jax:cuda:0"])
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_training_in_half_precision_goes_where_float32_does(device: str, precision: str) -> None:
-    pytest.importorskip(device)
+    try:
+        able = dl.resolve(device).backend.half
+    except dl.DeviceError as error:
+        pytest.skip(str(error).partition("\n")[0])
+    if precision not in able:
+        pytest.skip(f"{device} multiplies in {', '.join(able)} alone")
     where = {"device": device, "epochs": 10, "optimizer": dl.Adam(0.02)}
     half, whole = fit(precision=precision, **where), fit(**where)
     np.testing.assert_allclose(half.history["loss"], whole.history["loss"], rtol=0.02)

@@ -16,8 +16,10 @@ __all__ = ["namespace"]
 @cache
 def namespace() -> ModuleType:
     """array_api_compat's namespace for torch, but for two functions."""
-    import array_api_compat.torch as xp
+    import array_api_compat.torch
     import torch
+
+    xp: Any = array_api_compat.torch
 
     def maximum(x1: Any, x2: Any, /) -> Any:
         """The larger of each two; NaN where one is NaN."""
