@@ -1,0 +1,220 @@
+"""A machine that executes PTX: all threads of a grid at once, each instruction an operation on an array of threads.
+
+Threads that stand at the smallest program counter go first, which brings together again what a branch has parted.
+Threads wait at shuffles for their whole warp and at barriers for their whole block; where no thread can go on, that is
+an error. Registers hold bits; each instruction takes them for what its types say. Uninitialised registers and memory
+are filled with a pattern.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tests.ptx_arithmetic import Array
+from tests.ptx_instructions import DTYPES
+from tests.ptx_memory import Memory
+from tests.ptx_parser import Function, Instruction, Module, Variable, parse
+
+__all__ = ["Frame", "Launch", "Program"]
+
+DONE = 2**60
+MOST_BLOCKS = 10**6
+"""More pieces of code than a kernel of a test executes."""
+
+Mask = Array | None
+"""The threads that execute an instruction; None: all."""
+Step = Callable[["Frame", Mask], None]
+
+
+@dataclass
+class Block:
+    """Instructions that are executed one after the other; only the last one jumps."""
+
+    together: bool = False
+    """Whether whole warps are needed."""
+    steps: list[Step] = field(default_factory=list)
+
+
+class Launch:
+    """One run of a kernel."""
+
+    def __init__(self, memory: Memory, blocks: int, threads: int) -> None:
+        if threads % 32:
+            raise ValueError(f"blocks are of whole warps, got {threads} threads")
+        self.memory, self.blocks, self.threads = memory, blocks, threads
+        self.n = blocks * threads
+        self.thread = np.arange(self.n)
+        self.block = self.thread // threads
+        one, zero = np.ones(1, np.uint32), np.zeros(1, np.uint32)
+        self.special: dict[str, Array] = {
+            "%tid.x": (self.thread % threads).astype(np.uint32),
+            "%ntid.x": np.array([threads], np.uint32),
+            "%ctaid.x": self.block.astype(np.uint32),
+            "%nctaid.x": np.array([blocks], np.uint32),
+            "%laneid": (self.thread % 32).astype(np.uint32),
+            **{f"%{name}.{axis}": zero for name in ("tid", "ctaid") for axis in "yz"},
+            **{f"%{name}.{axis}": one for name in ("ntid", "nctaid") for axis in "yz"},
+        }
+        self.waiting = np.zeros(self.n, bool)
+        self.ended = np.zeros(self.n, bool)
+        self.epoch = np.zeros(self.n, np.int64)
+        self.executed = 0
+
+    def release(self) -> bool:
+        """Let go the blocks whose threads all wait, or have ended; whether there were any."""
+        arrived = (self.waiting | self.ended).reshape(self.blocks, self.threads).all(1)
+        free = np.repeat(arrived, self.threads) & self.waiting
+        self.epoch += np.repeat(free.reshape(self.blocks, self.threads).any(1), self.threads)
+        self.waiting &= ~free
+        return bool(free.any())
+
+
+class Frame:
+    """The registers and variables of a function that is executed."""
+
+    def __init__(self, code: Code, launch: Launch, addresses: dict[str, Array]) -> None:
+        self.launch, self.n = launch, launch.n
+        self.registers = [_unset(dtype, launch.n) for dtype in code.dtypes]
+        self.addresses = addresses
+        self.pc = np.zeros(launch.n, np.int64)
+        self.shared: Array | None = None
+        """Where each thread finds what its block shares."""
+        self.shared_bytes = 0
+
+    def who(self, mask: Mask) -> tuple[Array, Array]:
+        launch = self.launch
+        return (launch.thread, launch.epoch) if mask is None else (launch.thread[mask], launch.epoch[mask])
+
+
+def _unset(dtype: np.dtype[Any], n: int) -> Array:
+    return np.full(n * dtype.itemsize, 0x40 if dtype.kind != "b" else 1, np.uint8).view(dtype)
+
+
+@dataclass
+class Code:
+    """A function ready to be executed."""
+
+    function: Function
+    program: Program
+
+    def __post_init__(self) -> None:
+        from tests.ptx_compiler import blocks
+
+        names = self.function.registers
+        self.slots = {name: i for i, name in enumerate(names)}
+        self.dtypes = [DTYPES[kind] for kind in names.values()]
+        self.blocks: list[Block] = blocks(self)
+
+    def run(self, launch: Launch, mask: Array, given: dict[str, Array]) -> None:
+        """Execute it for some threads until they have all returned."""
+        memory = launch.memory
+        frame = Frame(self, launch, {**self.program.addresses, **given})
+        mine: list[int] = []
+        self._place(frame, memory, mine)
+        frame.pc = np.where(mask, 0, DONE)
+        parked = np.zeros(launch.n, bool)
+        while self._step(frame, parked):
+            launch.executed += 1
+            if launch.executed > MOST_BLOCKS:
+                raise RuntimeError(f"{self.function.name} does not end")
+        for start in mine:
+            memory.forbid(start)
+
+    def _place(self, frame: Frame, memory: Memory, mine: list[int]) -> None:
+        """Room for the variables: those of each thread, and those that a block shares."""
+        launch, shared = frame.launch, 0
+        for v in self.function.variables:
+            if v.space == "shared":
+                shared = -(-shared // v.align) * v.align
+                frame.addresses[v.name] = np.array([shared], np.uint64)
+                shared += v.size
+                continue
+            stride = -(-v.size // 16) * 16
+            start = memory.allocate(stride * launch.n, v.space).ctypes.data
+            frame.addresses[v.name] = (start + stride * launch.thread).astype(np.uint64)
+            mine.append(start)
+        if shared:
+            frame.shared_bytes, stride = shared, -(-shared // 128) * 128
+            start = memory.allocate(stride * launch.blocks, "shared").ctypes.data
+            frame.shared = (start + stride * launch.block).astype(np.uint64)
+            mine.append(start)
+
+    def _step(self, frame: Frame, parked: Array) -> bool:
+        launch = frame.launch
+        able = np.where(launch.waiting | parked, DONE, frame.pc)
+        current = int(able.min())
+        if current == DONE:
+            if (frame.pc == DONE).all():
+                return False
+            if launch.release():
+                return True
+            raise RuntimeError(f"{self.function.name}: threads wait for threads that never come")
+        mask = (frame.pc == current) & ~launch.waiting
+        block = self.blocks[current]
+        if block.together:
+            whole = np.repeat(mask.reshape(-1, 32).all(1), 32)
+            parked |= mask & ~whole
+            mask &= whole
+            parked &= ~mask
+            if not mask.any():
+                return True
+        frame.pc[mask] = current + 1
+        given = None if mask.all() else mask
+        for step in block.steps:
+            step(frame, given)
+        return True
+
+
+class Program:
+    """A module of PTX, ready to be launched."""
+
+    def __init__(self, text: str) -> None:
+        self.module: Module = parse(text)
+        self._tables = Memory()
+        self.addresses: dict[str, Array] = {}
+        self._placed: list[tuple[Variable, Array]] = []
+        for v in self.module.variables:
+            values = self._tables.allocate(v.size, v.space)
+            values[:] = np.frombuffer(v.content or bytes(v.size), np.uint8)
+            self.addresses[v.name] = np.array([values.ctypes.data], np.uint64)
+            self._placed.append((v, values))
+        self.codes = {name: Code(function, self) for name, function in self.module.functions.items()}
+
+    def launch(self, memory: Memory, name: str, blocks: int, threads: int, argument: bytes) -> Launch:
+        """Execute a kernel; its parameters lie side by side in the argument, as in a struct of C.
+
+        Raises IndexError and ValueError at an access that is not allowed, RuntimeError where threads wait forever.
+        """
+        code = self.codes[name]
+        launch = Launch(memory, blocks, threads)
+        given, places = {}, _places(code.function.parameters)
+        total = max((place + v.size for v, place in zip(code.function.parameters, places, strict=True)), default=0)
+        if len(argument) != total:
+            raise ValueError(f"{name} takes {total} bytes of arguments, got {len(argument)}")
+        values = memory.allocate(total, "param", writable=False)
+        values[:] = np.frombuffer(argument, np.uint8)
+        for v, place in zip(code.function.parameters, places, strict=True):
+            given[v.name] = np.array([values.ctypes.data + place], np.uint64)
+        for v, table in self._placed:
+            memory.allow(table.ctypes.data, v.size, v.space, writable=v.space != "const", owner=table)
+        with np.errstate(all="ignore"):
+            code.run(launch, np.ones(launch.n, bool), given)
+        memory.forbid(values.ctypes.data)
+        return launch
+
+
+def _places(parameters: list[Variable]) -> list[int]:
+    made, place = [], 0
+    for v in parameters:
+        place = -(-place // v.align) * v.align
+        made.append(place)
+        place += v.size
+    return made
+
+
+def unknown(instruction: Instruction) -> NotImplementedError:
+    return NotImplementedError(f"this instruction of PTX: {instruction.line}")
