@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from setting import Setting
+from timed import Timed
+
 from dlarray.bench import Player, Problem
 
 OURS = {
@@ -29,31 +32,63 @@ RIVALS = {
     "thinc": {"thinc": "rivals_others.Thinc"},
     "tinygrad": {"tinygrad": "rivals_others.Tinygrad"},
 }
+OURS_ON_A_CARD = {
+    "products": "limits_card.products",
+    "products captured": "limits_card.captured_products",
+    "eager": "ours_card.eager",
+    "fused": "ours_card.fused",
+    "captured": "ours_card.captured",
+    "epilogues": "ours_card.epilogues",
+    "repeated": "ours_card.repeated",
+    "jax": "ours_card.OnJax",
+    "jax repeated": "ours_card.RepeatedOnJax",
+}
+REFERENCE_OF_A_CARD = "ours_card.reference"
+RIVALS_ON_A_CARD = {
+    "torch": {
+        "PyTorch products": "rivals_torch_card.products",
+        "PyTorch": "rivals_torch_card.eager",
+        "PyTorch, fused Adam": "rivals_torch_card.fused",
+        "PyTorch, torch.compile": "rivals_torch_card.compiled",
+        "PyTorch, reduce-overhead": "rivals_torch_card.reduce_overhead",
+        "PyTorch, the step a graph": "rivals_torch_card.captured",
+    },
+    "jax": {"JAX + optax": "rivals_jax_card.jitted", "JAX + optax, scan": "rivals_jax_card.scanned"},
+}
+ROOFLINE = {
+    "rate": {"dlarray": "limits_card.large_product", "PyTorch": "rivals_torch_card.large_product"},
+    "bandwidth": {"dlarray": "limits_card.Copy", "PyTorch": "rivals_torch_card.Copy"},
+}
 PACKAGES = (
     *("dlarray", "numpy", "numba", "jax", "jaxlib", "optax", "torch", "scikit-learn", "keras", "thinc", "blis"),
     *("tinygrad", "onnxruntime"),
 )
+PACKAGES_OF_A_CARD = (
+    *("dlarray", "numpy", "cupy-cuda12x", "cupy-cuda13x", "nvmath-python", "torch", "triton", "jax", "jaxlib", "optax"),
+    *("nvidia-cublas-cu12", "nvidia-cublas", "jax-cuda12-plugin", "jax-cuda13-plugin", "numba"),
+)
 
 
-def chosen_ours(text: str) -> dict[str, str]:
+def chosen_ours(text: str, table: dict[str, str] = OURS) -> dict[str, str]:
     """dlarray's own players and the limit, with where each is made, from "all" or words such as "jax,torch"."""
-    words = list(OURS) if text == "all" else ["products", *(word.strip() for word in text.split(","))]
-    if unknown := set(words) - OURS.keys():
-        raise SystemExit(f"error: unknown players {', '.join(sorted(unknown))}; choose from {', '.join(OURS)}, all")
-    return {name: place for name, place in OURS.items() if name in words}
+    words = list(table) if text == "all" else ["products", *(word.strip() for word in text.split(","))]
+    if unknown := set(words) - table.keys():
+        raise SystemExit(f"error: unknown players {', '.join(sorted(unknown))}; choose from {', '.join(table)}, all")
+    return {name: place for name, place in table.items() if name in words}
 
 
-def chosen_rivals(text: str) -> dict[str, str]:
+def chosen_rivals(text: str, table: dict[str, dict[str, str]] = RIVALS) -> dict[str, str]:
     """Rivals by name, with where each is made, from "all", "none" or words such as "torch,jax"."""
-    words = {"all": list(RIVALS), "none": []}.get(text, [word.strip() for word in text.split(",")])
-    if unknown := set(words) - RIVALS.keys():
+    words = {"all": list(table), "none": []}.get(text, [word.strip() for word in text.split(",")])
+    if unknown := set(words) - table.keys():
         raise SystemExit(
-            f"error: unknown rivals {', '.join(sorted(unknown))}; choose from {', '.join(RIVALS)}, all, none"
+            f"error: unknown rivals {', '.join(sorted(unknown))}; choose from {', '.join(table)}, all, none"
         )
-    return {name: place for word in words for name, place in RIVALS[word].items()}
+    return {name: place for word in words for name, place in table[word].items()}
 
 
-def make(place: str, problem: Problem) -> Player:
-    """The player that is made there, as in "rivals_torch.eager"."""
+def make(place: str, problem: Problem, setting: str | None = None) -> Player | Timed:
+    """The player that is made there, as in "rivals_torch.eager"; timed by its device where there is a setting."""
     module, _, name = place.rpartition(".")
-    return getattr(import_module(module), name)(problem)
+    found = getattr(import_module(module), name)
+    return found(problem) if setting is None else Timed(found, problem, Setting.read(setting))

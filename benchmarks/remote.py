@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import selectors
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,25 @@ class Gone(RuntimeError):  # noqa: N818 - it says what has become of the worker
 
 
 class Remote:
-    """A worker process. ``start`` in ``patience`` seconds or be Gone, with the reason."""
+    """A worker process. ``start`` in ``patience`` seconds or be Gone, with the reason.
 
-    def __init__(self, arguments: Sequence[str], patience: float = 300.0, script: str = "worker.py") -> None:
+    ``variables`` are set in its environment beside ours.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        patience: float = 300.0,
+        script: str = "worker.py",
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.patience = patience
         self.process = subprocess.Popen(
             [sys.executable, str(HERE / script), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            env={**os.environ, **(variables or {})},
         )
         self.failure: str | None = None
         self.pending = b""

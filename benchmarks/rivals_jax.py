@@ -28,10 +28,15 @@ def start(problem: Problem) -> list[dict[str, Any]]:
     return parameters
 
 
-def forward(case: Case, parameters: list[dict[str, Any]], x: Any, key: Any) -> Any:
+def dense(x: Any, w: Any, b: Any) -> Any:
+    """y = x W + b."""
+    return x @ w + b
+
+
+def forward(case: Case, parameters: list[dict[str, Any]], x: Any, key: Any, dense: Any = dense) -> Any:
     """The logits."""
     for i, p in enumerate(parameters):
-        x = x @ p["W"] + p["b"]
+        x = dense(x, p["W"], p["b"])
         if i == len(parameters) - 1:
             break
         if case.norm:
@@ -45,15 +50,15 @@ def forward(case: Case, parameters: list[dict[str, Any]], x: Any, key: Any) -> A
 
 
 class Optax(Player):
-    """The whole step in one jax.jit, parameters and optimizer state donated."""
+    """The whole step in one jax.jit, parameters and optimizer state donated. ``dense`` is its product and bias."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, dense: Any = dense) -> None:
         import optax
 
         case, self.problem, self.adam = problem.case, problem, optax.adam(1e-3)
 
         def mean_loss(parameters: Any, x: Any, t: Any, key: Any) -> Any:
-            z = forward(case, parameters, x, key)
+            z = forward(case, parameters, x, key, dense).astype(x.dtype)
             return optax.softmax_cross_entropy_with_integer_labels(z, t).mean()
 
         def step(parameters: Any, state: Any, key: Any, x: Any, t: Any) -> Any:
@@ -62,6 +67,7 @@ class Optax(Player):
             updates, state = self.adam.update(gradient, state, parameters)
             return optax.apply_updates(parameters, updates), state, key, loss
 
+        self.plain = step
         self.compiled = jax.jit(step, donate_argnums=(0, 1, 2))
         self.batches = [(jnp.array(x), jnp.array(t)) for x, t in problem.batches]
         self.restart()

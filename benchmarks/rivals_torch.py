@@ -32,12 +32,17 @@ class Torch(Player):
     """Forward, ``loss.backward()``, ``optimizer.step()``."""
 
     def __init__(self, problem: Problem, fused: bool = False, compiled: bool = False) -> None:
-        self.model = network(problem)
-        self.batches = [(torch.tensor(x), torch.tensor(t, dtype=torch.int64)) for x, t in problem.batches]
+        self.model = self.place(network(problem))
+        pairs = [(torch.tensor(x), torch.tensor(t, dtype=torch.int64)) for x, t in problem.batches]
+        self.batches = [(self.place(x), self.place(t)) for x, t in pairs]
         self.initial = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.fused = fused
         self.loss = torch.compile(self.forward) if compiled else self.forward
         self.restart()
+
+    def place(self, what: Any) -> Any:
+        """A tensor or module where it is computed with: on a CPU it is there."""
+        return what
 
     def forward(self, x: Any, t: Any) -> Any:
         return torch.nn.functional.cross_entropy(self.model(x), t)

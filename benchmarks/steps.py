@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import players
 import problems
@@ -15,6 +16,7 @@ from remote import Gone, Remote
 
 from dlarray.bench import Case, Problem, interleave, low
 
+R = TypeVar("R", bound=Remote)
 VARIANTS: dict[str, dict[str, Any]] = {
     "tanh": {"activation": "tanh"},
     "sigmoid": {"activation": "sigmoid"},
@@ -40,31 +42,50 @@ class Settings:
     patience: float = 120.0
 
 
+@contextmanager
+def written(problem: Problem) -> Generator[Path]:
+    """The problem in a file for all workers."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "problem.npz"
+        problems.write(problem, path)
+        yield path
+
+
+@contextmanager
+def started(
+    wanted: Mapping[str, str], start: Callable[[str], R], title: str, tell: Callable[[str], None]
+) -> Generator[tuple[dict[str, R], dict[str, str]]]:
+    """Workers by name, and who is absent and why; at the end of the block all are closed, and who failed is absent."""
+    absent: dict[str, str] = {}
+    running: dict[str, R] = {}
+    try:
+        for name, place in wanted.items():
+            tell(f"{title}: starting {name}")
+            try:
+                running[name] = start(place)
+            except Gone as gone:
+                absent[name] = str(gone)
+        yield running, absent
+    finally:
+        for remote in running.values():
+            remote.close()
+        absent |= {name: remote.failure for name, remote in running.items() if remote.failure}
+
+
 def measure(
     case: Case, ours: dict[str, str], rivals: dict[str, str], settings: Settings, tell: Callable[[str], None]
 ) -> dict[str, Any]:
     """The figures of one case: ratios to the limit first, then milliseconds, losses, and who is absent and why."""
-    wanted = ours | rivals
-    absent: dict[str, str] = {}
-    running: dict[str, Remote] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "problem.npz"
-        problems.write(Problem.of(case), path)
-        try:
-            for name, place in wanted.items():
-                tell(f"{case.name}: starting {name}")
-                try:
-                    running[name] = Remote([place, str(path)], settings.patience)
-                except Gone as gone:
-                    absent[name] = str(gone)
-            losses = compared(case, running, path, settings, tell)
+    with written(Problem.of(case)) as path:
+
+        def start(place: str) -> Remote:
+            return Remote([place, str(path)], settings.patience)
+
+        with started(ours | rivals, start, case.name, tell) as (running, absent):
+            losses = compared(case, running, start, settings, tell)
             ready = {name: remote for name, remote in running.items() if not remote.failure}
             tell(f"{case.name}: measuring {', '.join(ready)}")
             means = interleave(ready, settings.bursts, settings.seconds)
-        finally:
-            for remote in running.values():
-                remote.close()
-    absent |= {name: remote.failure for name, remote in running.items() if remote.failure}
     times = {name: low(values) for name, values in means.items() if name not in absent}
     return report(case, times, rivals, losses, absent)
 
@@ -89,38 +110,51 @@ def report(
 
 
 def compared(
-    case: Case, running: dict[str, Remote], path: Path, settings: Settings, tell: Callable[[str], None]
+    case: Case,
+    running: Mapping[str, Remote],
+    start: Callable[[str], Remote],
+    settings: Settings,
+    tell: Callable[[str], None],
+    reference: str = players.REFERENCE,
 ) -> dict[str, Any]:
     """Whether all took the same walk: their losses against those of dlarray's formulas, run plainly in float64.
 
     Two float32 programs that add in another order walk apart, slowly at first: a ReLU that one finds just above 0 and
     the other just below is enough. How far is seen from dlarray's own formulas in float32 and in float64; others may
-    stray eight times as far. Dropout draws masks of its own in each library, so there is nothing to compare.
+    stray eight times as far. Where these formulas do not run, in bfloat16 on some devices, who strays least is the
+    measure. Dropout draws masks of its own in each library, so there is nothing to compare.
     """
     if not settings.check or case.dropout:
         return {}
     tell(f"{case.name}: comparing losses")
     try:
-        reference = Remote([players.REFERENCE, str(path)], settings.patience)
+        exact = start(reference)
     except Gone as gone:
         return {"failed": str(gone)}
-    expected = asked(reference, settings)
-    reference.close()
-    found = {name: asked(remote, settings) for name, remote in running.items() if name != "products"}
+    expected = asked(exact, settings)
+    exact.close()
+    found = {name: asked(remote, settings) for name, remote in running.items() if "products" not in name}
+    return against(expected, {name: v for name, v in found.items() if v})
+
+
+def against(expected: list[float], found: Mapping[str, list[float]]) -> dict[str, Any]:
+    """How far losses are from those expected, by the first of these, and whether that is allowed."""
+    if not expected:
+        return {"failed": "no losses in float64"}
 
     def apart(losses: list[float]) -> float:
-        return max((abs(a - b) for a, b in zip(losses, expected, strict=False)), default=math.inf) / expected[0]
+        return max(abs(a - b) for a, b in zip(losses, expected, strict=False)) / expected[0]
 
-    rounding = apart(found.get("eager", []))
+    rounding = apart(found["eager"]) if "eager" in found else min(map(apart, found.values()), default=math.inf)
     allowed = max(FLOOR, TIMES_ROUNDING * rounding) if math.isfinite(rounding) else FLOOR
     figures = {
         name: {"steps": len(v), "last": v[-1], "apart": apart(v), "equal": apart(v) <= allowed}
         for name, v in found.items()
-        if v
     }
     return {
         "expected_last": expected[-1],
         "first": expected[0],
+        "steps": len(expected),
         "allowed": allowed,
         "rounding": rounding,
         "of": figures,

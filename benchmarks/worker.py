@@ -1,4 +1,4 @@
-"""A player in a process of its own: ``python worker.py PLACE PROBLEM``, orders on standard input, answers on output.
+"""A player in a process of its own: ``python worker.py PLACE PROBLEM [SETTING]``, orders on input, answers on output.
 
 Orders and answers are lines of JSON: {"do": "run", "steps": 100} gives {"seconds": 0.01}, {"do": "losses", "steps": 50,
 "patience": 60} gives {"losses": [...]}. The first answer says whether the player could be made.
@@ -49,7 +49,7 @@ def serve(make: Callable[[], Any], answers: TextIO) -> None:
 
 if __name__ == "__main__":
     output = private_output()
-    place, path = sys.argv[1:]
+    place, path, *words = sys.argv[1:]
     import problems
 
     case = problems.read_case(Path(path))
@@ -57,4 +57,4 @@ if __name__ == "__main__":
         os.environ["JAX_ENABLE_X64"] = "1"
     import players
 
-    serve(lambda: players.make(place, problems.read(Path(path))), output)
+    serve(lambda: players.make(place, problems.read(Path(path)), *words), output)

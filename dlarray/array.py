@@ -13,6 +13,7 @@ import array_api_compat as _compat
 __all__ = [
     "Array",
     "array_namespace",
+    "clip",
     "device",
     "is_array",
     "is_floating",
@@ -20,6 +21,7 @@ __all__ = [
     "largest_column",
     "root_module",
     "size",
+    "use_namespace",
 ]
 
 Array = Any
@@ -32,7 +34,28 @@ def array_namespace(*arrays: Array) -> Any:
     Python scalars and ``None`` are passed over. Raises TypeError where the arrays belong to two libraries or where
     none of them is an array.
     """
-    return _compat.array_namespace(*arrays)
+    found = _compat.array_namespace(*arrays)
+    return _own.get(found, found)
+
+
+_own: dict[Any, Any] = {}
+
+
+def use_namespace(x: Array, own: Any) -> None:
+    """From now on give formulas ``own`` for all arrays of the library of x: the namespace that its backend names."""
+    found = _compat.array_namespace(x)
+    if found is not own:
+        _own[found] = own
+
+
+def clip(x: Array, low: float, high: float) -> Array:
+    """min(max(x, low), high); NaN stays NaN.
+
+    The standard's function of this name is an index by a mask for CuPy, in array_api_compat: the host waits for the GPU
+    to learn how many numbers there are.
+    """
+    xp = array_namespace(x)
+    return xp.minimum(xp.maximum(x, low), high)
 
 
 def device(x: Array) -> Any:

@@ -8,21 +8,24 @@ here imports one until it is asked for, and a backend imports its library only w
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from dlarray.array import Array, root_module
+from dlarray.array import Array, is_array, root_module
 from dlarray.check import did_you_mean
 from dlarray.description import Description, Names
+from dlarray.timing import Timings
 
-__all__ = ["Backend", "get", "importable", "names", "of"]
+__all__ = ["Backend", "HostBatch", "get", "host_memory", "importable", "names", "of", "of_any"]
 
 GROUP = "dlarray.backends"
+HostBatch = tuple[np.ndarray | None, ...]
 _logger = logging.getLogger("dlarray")
 
 
@@ -50,6 +53,15 @@ class Backend:
     def asarray(self, host: np.ndarray, place: Any) -> Array:
         """A new array on the device with the numbers of a host array, contiguous and in native order: the way in."""
         raise NotImplementedError
+
+    def upload(self, batches: Iterable[HostBatch], place: Any) -> Iterator[tuple[Array | None, ...]]:
+        """Batches of host arrays, or None, on the device, in the same order, and none fetched before it is asked for.
+
+        What a batch holds is the caller's until the next one is asked for; by then all that reads it must be queued. So
+        a backend whose device works while the program goes on may use the same memory for every other batch.
+        """
+        for batch in batches:
+            yield tuple(None if x is None else self.asarray(np.ascontiguousarray(x), place) for x in batch)
 
     def to_numpy(self, x: Array) -> np.ndarray:
         """The numbers of an array on the host: the way out."""
@@ -89,6 +101,10 @@ class Backend:
         """
         raise TypeError(f"{self.name} has no sparse matrices here: use the device cpu or cuda, or x.toarray()")
 
+    def gather(self, numbers: Sequence[Array]) -> np.ndarray:
+        """Arrays without axes, all of one type on one device, as a vector on the host: one transfer and one wait."""
+        return self.to_numpy(self.namespace().stack(list(numbers)))
+
     def move(self, x: Array, place: Any) -> Array:
         """An array of this backend on another of its devices; the same array where it lies there already."""
         return self.asarray(self.to_numpy(x), place)
@@ -107,6 +123,14 @@ class Backend:
 
     def synchronize(self, place: Any) -> None:
         """Wait until everything queued on the device is done."""
+
+    def memory(self, place: Any) -> tuple[int, int] | None:
+        """The bytes that new arrays on a device may take now, and those that it has; None where nobody knows."""
+        return None
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """Whether this error of the library's means that memory did not suffice."""
+        return isinstance(error, MemoryError)
 
     def compiles_on(self, place: Any) -> bool:
         """Whether ``fit`` compiles its step on this device without being asked to."""
@@ -132,7 +156,20 @@ class Backend:
 
     def describe(self, step: Callable[..., Any], state: Any, batch: Any, names: Names) -> Description:
         """The plan that ``compile`` makes of a step for such arrays. Raises ValueError where there is none to show."""
-        raise ValueError(
+        raise ValueError(self._planless())
+
+    def profile(
+        self, step: Callable[..., Any], state: Any, batch: Any, names: Names, bursts: int, seconds: float
+    ) -> Timings:
+        """How long a planned step and each work of it take on copies of such arrays.
+
+        ``bursts`` is how often each is measured, ``seconds`` how long each time. Raises ValueError where there is no
+        plan.
+        """
+        raise ValueError(self._planless())
+
+    def _planless(self) -> str:
+        return (
             f"dlarray plans no steps of the backend {self.name}: {self.compiler}. "
             "Plans are made for arrays of NumPy: device='cpu'"
         )
@@ -143,6 +180,28 @@ class Backend:
 
     def __repr__(self) -> str:
         return f"<backend {self.name}>"
+
+
+def host_memory() -> tuple[int, int] | None:
+    """``Backend.memory`` of the host: what Linux says can be had without swapping, within a container's limit.
+
+    None on systems without /proc.
+    """
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        kilobytes = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
+        total, free = 1024 * kilobytes["MemTotal"], 1024 * kilobytes["MemAvailable"]
+    except (OSError, KeyError, ValueError, IndexError):
+        return None
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = int((group / "memory.max").read_text(encoding="ascii"))  # "max" where there is none
+        used = int((group / "memory.current").read_text(encoding="ascii"))
+        lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+        cached = next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+    except (OSError, ValueError, StopIteration):
+        return free, total
+    return max(min(free, limit - used + cached), 0), min(total, limit)
 
 
 _loaded: dict[str, Backend] = {}
@@ -199,3 +258,12 @@ def of(x: Array) -> Backend:
             return backend
     given = f"{type(x).__module__}.{type(x).__qualname__}"
     raise TypeError(f"no backend knows arrays of type {given}; known are {', '.join(names())}")
+
+
+def of_any(tree: Any) -> Backend | None:
+    """The backend of the first array in a nest of dicts, tuples and lists; None where there is no array."""
+    if isinstance(tree, dict):
+        tree = list(cast("dict[Any, Any]", tree).values())
+    if isinstance(tree, (tuple, list)):
+        return next(filter(None, map(of_any, cast("list[Any]", tree))), None)
+    return of(tree) if is_array(tree) else None

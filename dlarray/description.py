@@ -96,6 +96,8 @@ class Description:
     """How many arrays the step's state has."""
     in_place: int
     """How many of them are written where they lie; the others are copied there."""
+    plain: int = 0
+    """The most bytes that the same step run plainly takes at once, besides what it is given."""
 
     @property
     def flops(self) -> int:
@@ -165,7 +167,7 @@ def flops_text(n: int) -> str:
 
 
 def _with_unit(n: int, unit: str) -> str:
-    for power, prefix in ((9, "G"), (6, "M"), (3, "k")):
+    for power, prefix in ((12, "T"), (9, "G"), (6, "M"), (3, "k")):
         if n >= 10**power:
             return f"{n / 10**power:.4g} {prefix}{unit}"
     return f"{n} {unit}"

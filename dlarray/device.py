@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -18,16 +18,18 @@ from typing import Any
 import numpy as np
 
 from dlarray import backend as backends
-from dlarray.array import Array, is_array
+from dlarray.array import Array, is_array, use_namespace
 from dlarray.backend import Backend
 from dlarray.bfloat16 import use_view
 from dlarray.check import did_you_mean
+from dlarray.description import bytes_text
 from dlarray.special import use_erfc
 
 __all__ = [
     "Device",
     "DeviceError",
     "DeviceStatus",
+    "OutOfMemory",
     "asarray",
     "current_device",
     "device_of",
@@ -35,6 +37,7 @@ __all__ = [
     "resolve",
     "set_device",
     "to_device",
+    "to_numbers",
     "to_numpy",
     "use_device",
 ]
@@ -47,6 +50,19 @@ class DeviceError(RuntimeError):
     """A device that was asked for and cannot be had."""
 
 
+class OutOfMemory(MemoryError):  # noqa: N818 - it says what the device is
+    """A device has not the memory for what is asked of it; ``why`` is what its library says.
+
+    Where ``fit`` raises it on its way, ``trained`` holds the model after the last whole epoch, or where the walk began;
+    nothing that ``fit`` was given has changed.
+    """
+
+    def __init__(self, message: str, why: str) -> None:
+        super().__init__(message)
+        self.why = why
+        self.trained: Any = None
+
+
 @dataclass(frozen=True)
 class Device:
     """A device that has been found to work: its name, its backend and the library's own object for it."""
@@ -56,9 +72,35 @@ class Device:
     place: Any
 
     def asarray(self, values: Any, dtype: str | None = None) -> Array:
-        """A new array on this device from a host array or nested sequences: one transfer."""
-        host = np.asarray(values, dtype=dtype, order="C")
-        return self.backend.asarray(host.astype(host.dtype.newbyteorder("="), copy=False), self.place)
+        """A new array on this device from a host array or nested sequences: one transfer. Raises OutOfMemory."""
+        try:
+            host = np.asarray(values, dtype=dtype, order="C")
+            return self.backend.asarray(host.astype(host.dtype.newbyteorder("="), copy=False), self.place)
+        except Exception as error:
+            self.refuse_for_memory(error, "for an array")
+            raise
+
+    @contextmanager
+    def enough_memory(self, purpose: str, remedy: str = "") -> Generator[None]:
+        """A ``with`` block in which the library's own error for want of memory becomes an OutOfMemory."""
+        try:
+            yield
+        except Exception as error:
+            self.refuse_for_memory(error, purpose, remedy)
+            raise
+
+    def refuse_for_memory(self, error: Exception, purpose: str, remedy: str = "") -> None:
+        """Raise OutOfMemory, with cause and remedy, where this error of the library's means just that."""
+        told = isinstance(error, OutOfMemory) and error.trained is not None  # all that there is to say, by a walk
+        if told or not self.backend.is_out_of_memory(error):
+            return
+        why = error.why if isinstance(error, OutOfMemory) else str(error).strip().partition("\n")[0]
+        memory = None
+        with suppress(Exception):  # a device in trouble may not even be able to say that
+            memory = self.backend.memory(self.place)
+        free = f"; {bytes_text(memory[0])} of {bytes_text(memory[1])} are free" if memory else ""
+        words = f"{self} has not enough memory {purpose}: {why or type(error).__name__}{free}"
+        raise OutOfMemory(f"{words}. {remedy}" if remedy else words, why) from error
 
     def __str__(self) -> str:
         return self.name
@@ -79,6 +121,7 @@ class DeviceStatus:
 _in_context: ContextVar[str | None] = ContextVar("dlarray_device", default=None)
 _in_process: str | None = None
 _working: dict[str, Device] = {}
+_equipped: set[Backend] = set()
 
 
 def set_device(name: str | None) -> None:
@@ -156,9 +199,22 @@ def to_numpy(x: Array) -> np.ndarray:
     return backends.of(x).to_numpy(x)
 
 
+def to_numbers(values: Sequence[Any]) -> list[float]:
+    """Arrays without axes, or plain numbers among them, as Python's numbers: what lies on a device in one transfer."""
+    foreign = [i for i, x in enumerate(values) if not isinstance(x, (float, np.ndarray, np.generic))]
+    read = list(values)
+    if foreign:
+        home = backends.of(values[foreign[0]])
+        for i, x in zip(foreign, home.gather([values[i] for i in foreign]).tolist(), strict=True):
+            read[i] = x
+    return list(map(float, read))
+
+
 def device_of(x: Array) -> Device:
     """The device on which an array lies."""
     home = backends.of(x)
+    if home not in _equipped:  # an array of the user's own making, and nobody has asked for a device yet
+        _equip(home, x)
     return _device(home, home.device_of(x))
 
 
@@ -238,12 +294,19 @@ def _probe(backend: Backend, local: str) -> Device:
     two = backend.asarray(np.full((1, 1), 2.0, dtype=np.float32), place)
     if (result := float(backend.to_numpy(two @ two)[0, 0])) != 4:
         raise ArithmeticError(f"2 times 2 came out as {result} on this device")
-    if (erfc := backend.erfc()) is not None:
-        for root in backend.arrays:
-            use_erfc(root, erfc)
-    for root in backend.arrays:
-        use_view(root, backend.view)
+    _equip(backend, two)
     return _device(backend, backend.device_of(two))
+
+
+def _equip(backend: Backend, x: Array) -> None:
+    """Let formulas use what a backend names of its library's own, of which x is an array."""
+    use_namespace(x, backend.namespace())
+    erfc = backend.erfc()
+    for root in backend.arrays:
+        if erfc is not None:
+            use_erfc(root, erfc)
+        use_view(root, backend.view)
+    _equipped.add(backend)
 
 
 def _device(backend: Backend, local: str) -> Device:

@@ -7,13 +7,12 @@ dlarray.explain(compiled)                       what a compiled step that has ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from dlarray import backend as backends
-from dlarray.array import is_array
 from dlarray.description import Description, Names, bytes_text, flops_text
 from dlarray.training import Step
 
@@ -89,29 +88,11 @@ def explain(step: Callable[..., Any], state: Any = None, batch: Any = None) -> E
         if describe is None:
             raise TypeError("explain needs the state and the batch of a step that dlarray has not compiled")
         return Explanation(describe(_names(plain)))
-    arrays = list(_arrays((state, batch)))
-    if not arrays:
+    backend = backends.of_any((state, batch))
+    if backend is None:
         raise TypeError("explain needs arrays in the state or the batch: they say how large all is, and whose it is")
-    return Explanation(backends.of(arrays[0]).describe(step, state, batch, _names(plain)))
+    return Explanation(backend.describe(step, state, batch, _names(plain)))
 
 
 def _names(step: Any) -> Names:
-    """What the arrays of a training step are called: parameters and buffers by their layers, x and t as in the book."""
-    if not isinstance(step, Step):
-        return Names()
-    return Names(
-        arrays={"batch[0]": "x", "batch[1]": "target", "batch[2]": "weight"},
-        parts={"theta": step.model.layout, "buffers": step.model.buffer_layout},
-        parameters="theta",
-    )
-
-
-def _arrays(tree: Any) -> Iterator[Any]:
-    """The arrays in a nest of dicts, tuples and lists."""
-    if isinstance(tree, dict):
-        tree = list(cast("dict[Any, Any]", tree).values())
-    if isinstance(tree, (tuple, list)):
-        for item in cast("list[Any]", tree):
-            yield from _arrays(item)
-    elif is_array(tree):
-        yield tree
+    return step.names if isinstance(step, Step) else Names()

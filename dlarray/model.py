@@ -17,11 +17,13 @@ from dlarray.activations import Activation
 from dlarray.array import Array, array_namespace, is_array, is_floating, is_integer, root_module
 from dlarray.check import at_least_one, plain_numbers
 from dlarray.device import Device, resolve
+from dlarray.footprint import footprint
 from dlarray.layer import Layer, Shape
 from dlarray.layers import Chain, Dense, Dropout
 from dlarray.layout import Layout, Theta
 from dlarray.losses import Loss
 from dlarray.names import make
+from dlarray.optimizers import Optimizer
 from dlarray.random import Bits
 
 __all__ = ["MLP", "mlp", "on_device"]
@@ -187,8 +189,34 @@ class MLP:
         if shape[1] != self.inputs:
             raise ValueError(f"the model takes {self.inputs} inputs, got x with {shape[1]} features, shape {shape}")
 
-    def summary(self) -> str:
-        """A table of the layers: what comes out of each and how many parameters it has."""
+    def summary(
+        self,
+        device: str | Device | None = None,
+        *,
+        batch_size: int = 32,
+        optimizer: str | Optimizer = "adam",
+        loss: str | Loss | None = None,
+        dtype: str = "float32",
+        accumulate: int = 1,
+    ) -> str:
+        """A table of the layers: what comes out of each and how many parameters it has.
+
+        With a device also the memory that a step of training takes there, ``footprint``, beside what the device has
+        free; the arguments mean what they mean in ``fit``, and the loss is by default the mean squared error. The
+        examples themselves come on top, where they lie on the device, and so does what is measured after an epoch.
+        Raises DeviceError for the device, ValueError and TypeError for what ``fit`` would not take.
+
+        Examples
+        --------
+        >>> import dlarray
+        >>> text = dlarray.mlp(784, 1024, 10).summary("cpu", batch_size=4096)
+        >>> for line in text.splitlines()[10:14]:
+        ...     print(line)
+        memory of a training step on cpu
+        θ                                            3.257 MB
+        gradient                                     3.257 MB
+        optimizer's state                            6.513 MB
+        """
         widths = self.chain.widths(self.inputs)
         rows = [("", "layer", "output", "parameters", "")]
         for i, (f, n, outputs) in enumerate(zip(self.layers, widths, widths[1:], strict=False)):
@@ -202,17 +230,11 @@ class MLP:
         ]
         rule = "─" * max(map(len, lines))
         kept = f", {self.buffer_layout.count:,} kept besides" if self.buffer_layout.shapes else ""
-        return "\n".join(
-            [
-                f"MLP of {self.inputs} inputs",
-                rule,
-                lines[0],
-                rule,
-                *lines[1:],
-                rule,
-                f"{self.layout.count:,} parameters{kept}",
-            ]
-        )
+        count = f"{self.layout.count:,} parameters{kept}"
+        table = "\n".join([f"MLP of {self.inputs} inputs", rule, lines[0], rule, *lines[1:], rule, count])
+        if device is None:
+            return table
+        return f"{table}\n\n{footprint(self, resolve(device), batch_size, optimizer, loss, dtype, accumulate)}"
 
 
 def on_device(layout: Layout, arrays: Mapping[str, np.ndarray], device: Device) -> Theta:

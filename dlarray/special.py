@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import factorial, pi, sqrt
 
-from dlarray.array import Array, array_namespace, root_module
+from dlarray.array import Array, array_namespace, clip, root_module
 
 __all__ = ["erf", "erfc", "exp_ratio", "normal_cdf", "normal_pdf", "use_erfc"]
 
@@ -29,7 +29,7 @@ def erf(x: Array) -> Array:
     """2/√π ∫₀ˣ exp(-t²) dt: its power series below ½, 1 - erfc above."""
     xp = array_namespace(x)
     a = xp.abs(x)
-    small = xp.clip(x, -0.5, 0.5)
+    small = clip(x, -0.5, 0.5)
     series = _polynomial(small * small, _SERIES)
     series *= small
     return xp.where(a < 0.5, series, xp.sign(x) * (1 - erfc(a)))

@@ -1,78 +1,205 @@
-"""CUDA C without a GPU: nvrtc through ctypes, and the same text as C++ on the host, the lanes of a warp a loop."""
+"""CUDA C without a GPU: nvrtc through ctypes, and the same text as C++ on the host.
+
+On the host the lanes of a warp are coroutines that wait for each other where they exchange numbers, and warps come one
+after the other. An access of several items at once must be aligned, as on a card.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
 import importlib.util
+import re
 import shutil
 import subprocess
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from dlarray.planner.cuda.launch import Placed, head
-from dlarray.planner.cuda.printer import grids, source, workspace
-from dlarray.planner.loops import Call
+from dlarray.planner.cuda.printer import PRELUDE, grids, source, workspace
+from dlarray.planner.loops import Call, Kernel
 
 HOST = """
 #define DLARRAY_HOST
 #include <math.h>
-#define KERNEL extern "C" void
+#include <string.h>
+#include <ucontext.h>
+#define KERNEL static void
 #define DEVICE static inline
-static thread_local long long WARP, WARPS;
-#define LANE lane
-#define LANES for (int lane = 0; lane < 32; ++lane)
-#define ONE_LANE
-#define PER_LANE(type, name) type name[32]
-#define IN_LANE(name) name[lane]
+static long long WARP, WARPS;
+static int LANE;
 #define INF __builtin_inf()
-#define REDUCE_LANES(type, name, combine) \\
-    for (int d = 16; d; d >>= 1) { \\
-        type other[32]; LANES other[lane] = name[lane ^ d]; LANES name[lane] = combine(name[lane], other[lane]); }
-#define REDUCED(name) name[0]
+#define OTHER_LANE(x, distance) other_lane(x, distance)
+
+static ucontext_t warp_context, lane_contexts[32];
+static char stacks[32][1 << 16], exchanged[2][32][8];
+static int exchanges[32];
+static void (*body)(const void *);
+static const void *argument;
+static void lane() { const int me = LANE; body(argument); exchanges[me] = -1; }
+template <class T> static T other_lane(T x, int distance) {
+    const int me = LANE;
+    char (*now)[8] = exchanged[exchanges[me]++ & 1];
+    memcpy(now[me], &x, sizeof x);
+    swapcontext(&lane_contexts[me], &warp_context);
+    memcpy(&x, now[me ^ distance], sizeof x);
+    return x;
+}
+// Whether all lanes have exchanged equally often.
+static bool exchanging_warp() {
+    for (int i = 0; i < 32; ++i) {
+        exchanges[i] = 0;
+        getcontext(&lane_contexts[i]);
+        lane_contexts[i].uc_stack.ss_sp = stacks[i];
+        lane_contexts[i].uc_stack.ss_size = sizeof stacks[i];
+        lane_contexts[i].uc_link = &warp_context;
+        makecontext(&lane_contexts[i], lane, 0);
+    }
+    for (;;) {
+        for (LANE = 0; LANE < 32; ++LANE) swapcontext(&warp_context, &lane_contexts[LANE]);
+        for (int i = 1; i < 32; ++i) if (exchanges[i] != exchanges[0]) return false;
+        if (exchanges[0] < 0) return true;
+    }
+}
+static int run(void (*kernel)(const void *), const void *given, long long warps, bool exchange) {
+    body = kernel; argument = given; WARPS = warps;
+    for (WARP = 0; WARP < warps; ++WARP) {
+        if (!exchange) for (LANE = 0; LANE < 32; ++LANE) kernel(given);
+        else if (!exchanging_warp()) return 1;
+    }
+    return 0;
+}
 """
 
 LAUNCH = """
-extern "C" void launch_{name}(const Head *head, long long warps) {{
-    WARPS = warps;
-    for (WARP = 0; WARP < warps; ++WARP) {name}(*head);
+extern "C" int {prefix}launch_{name}(const {scope}Head *head, long long warps) {{
+    return run([](const void *given) {{ {scope}{name}(*(const {scope}Head *)given); }}, head, warps, {exchange});
 }}
 """
+
+# Functions as they are called on a card: nothing is contracted, whole numbers wrap, memory has no type.
+COMPILER = ["g++", "-O0", "-std=c++14", "-ffp-contract=off", "-shared", "-fPIC", "-w", "-fwrapv", "-fno-strict-aliasing"]
+COMPILER += ["-fsanitize=alignment", "-fsanitize-undefined-trap-on-error"]
+
+_made: dict[str, ctypes.CDLL] = {}
+"""The libraries that hold texts which were compiled together."""
+
+
+def _name(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _launchers(text: str, names: Sequence[str], prefix: str = "", scope: str = "") -> str:
+    exchange = "true" if "across<" in text.removeprefix(PRELUDE) else "false"
+    return "".join(LAUNCH.format(name=n, prefix=prefix, scope=scope, exchange=exchange) for n in names)
+
+
+def _started(whole: str, folder: Path) -> tuple[subprocess.Popen[bytes], Path]:
+    path = folder / f"{_name(whole)}.so"
+    path.with_suffix(".cpp").write_text(whole)
+    return subprocess.Popen([*COMPILER, str(path.with_suffix(".cpp")), "-o", str(path)]), path
+
+
+def _finished(compiling: subprocess.Popen[bytes], path: Path) -> ctypes.CDLL:
+    assert compiling.wait() == 0, f"{path.with_suffix('.cpp')} does not compile"
+    return ctypes.CDLL(str(path))
 
 
 @cache
 def library(text: str, names: tuple[str, ...], folder: Path) -> ctypes.CDLL:
-    whole = HOST + text + "".join(LAUNCH.format(name=name) for name in names)
-    stem = folder / hashlib.sha256(whole.encode()).hexdigest()[:16]
-    stem.with_suffix(".cpp").write_text(whole)
-    command = ["g++", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-w", "-fwrapv", "-fno-strict-aliasing"]
-    subprocess.run([*command, str(stem.with_suffix(".cpp")), "-o", str(stem.with_suffix(".so"))], check=True)
-    return ctypes.CDLL(str(stem.with_suffix(".so")))
+    """A text, compiled; ``launch_name(head, warps)`` runs a kernel."""
+    return _finished(*_started(HOST + text + _launchers(text, names), folder))
+
+
+def prepare(kernels: Iterable[Kernel], folder: Path, processes: int = 2) -> None:
+    """Compile the texts of many kernels together, which takes a fraction of the time."""
+    texts: dict[str, str] = {}
+    for kernel in kernels:
+        if (text := source(kernel)) not in _made and text not in texts:
+            inner = text.removeprefix(PRELUDE)
+            names = [grid.name for grid in grids(kernel, 1, 1, 1)]
+            space = f"k{_name(text)}"
+            texts[text] = f"namespace {space} {{\n{inner}\n}}\n" + _launchers(text, names, f"{space}_", f"{space}::")
+    bundles = [list(texts)[i::processes] for i in range(processes)]
+    started = [
+        (_started(HOST + PRELUDE + "".join(texts[text] for text in bundle), folder), bundle)
+        for bundle in bundles
+        if bundle
+    ]
+    for compiling, bundle in started:
+        made = _finished(*compiling)
+        _made.update(dict.fromkeys(bundle, made))
 
 
 def have_compiler() -> bool:
     return shutil.which("g++") is not None
 
 
-def run_on_host(call: Call, folder: Path, processors: int = 3) -> None:
-    """Run the kernels of a call on a card of few multiprocessors, one warp after the other."""
+def run_on_host(call: Call, folder: Path, processors: int = 3, offset: int = 0) -> None:
+    """Run the kernels of a call on a card of few multiprocessors, on copies that begin ``offset`` items behind 64 bytes.
+
+    Around the copies, and behind the workspace, nothing may be written.
+    """
     kernel, rows, cols = call.kernel, call.rows, call.cols
     work = grids(kernel, rows, cols, processors)
-    code = library(source(kernel), tuple(grid.name for grid in work), folder)
-    space = np.full(workspace(kernel, rows, cols, processors) // 8 + 1, np.nan)
-    arrays = [placed(a) for a in (*call.inputs, *call.outputs)]
-    warps = work[0].warps
-    words = head(kernel, rows, cols, call.constants, arrays, space.ctypes.data, warps)
+    text = source(kernel)
+    if text not in _made:
+        prepare([kernel], folder)
+    nbytes = workspace(kernel, rows, cols, processors)
+    space = _Fenced(np.full(nbytes, 0xFF, np.uint8), 0)
+    fenced: dict[int, _Fenced] = {}
+    for array in (*call.inputs, *call.outputs):
+        fenced.setdefault(array.ctypes.data, _Fenced(array, offset))
+    arrays = [placed(fenced[a.ctypes.data].array) for a in (*call.inputs, *call.outputs)]
+    words = head(kernel, rows, cols, call.constants, arrays, space.array.ctypes.data, work[0].warps)
     for grid in work:
-        getattr(code, f"launch_{grid.name}")(ctypes.c_void_p(words.ctypes.data), ctypes.c_longlong(grid.warps))
+        launch = getattr(_made[text], f"k{_name(text)}_launch_{grid.name}")
+        failed = launch(ctypes.c_void_p(words.ctypes.data), ctypes.c_longlong(grid.warps))
+        assert not failed, f"lanes part in {grid.name}:\n{text}"
+    for held in (space, *fenced.values()):
+        assert held.whole, f"something is written beside an array:\n{text}"
+    for array in call.outputs:
+        array[...] = fenced[array.ctypes.data].array
+
+
+class _Fenced:
+    """A copy of an array, with the same strides, between bytes that must stay as they are."""
+
+    FENCE = 128
+
+    def __init__(self, array: np.ndarray, offset: int) -> None:
+        reach = [(n - 1) * s for n, s in zip(array.shape, array.strides, strict=True)]
+        before, after = -sum(r for r in reach if r < 0), sum(r for r in reach if r > 0) + array.itemsize
+        size = before + after if array.size else 0
+        self._memory = np.full(2 * self.FENCE + 64 + size, 0xA5, np.uint8)
+        self._start = self.FENCE + -(self._memory.ctypes.data + self.FENCE) % 64 + offset * array.itemsize
+        self._stop = self._start + size
+        self.array = np.ndarray(array.shape, array.dtype, self._memory.data, self._start + before, array.strides)
+        self.array[...] = array
+
+    @property
+    def whole(self) -> bool:
+        return bool((self._memory[: self._start] == 0xA5).all() and (self._memory[self._stop :] == 0xA5).all())
 
 
 def placed(array: np.ndarray) -> Placed:
     """An array of the host as a kernel is told of it."""
     row, column = (stride // array.itemsize for stride in array.strides)
     return Placed(array.ctypes.data, (row, column))
+
+
+def moved(kernel: Kernel, rows: int, cols: int, processors: int) -> int:
+    """The bytes that the kernels move between memory and lanes: arrays, once in each sweep, and the workspace twice."""
+    sizes = {"E": rows * cols, "R": cols, "C": rows, "S": 1}
+    read = [n for n, given in enumerate(kernel.inputs) if given.kind in "CS"]
+    for sweep in range(kernel.sweeps):
+        args = {a for v in kernel.evaluated(sweep) for a in kernel.operations[v - kernel.first].args}
+        read += [a for a in args if a < len(kernel.inputs) and kernel.inputs[a].kind in "ER"]
+    arrays = sum(sizes[kernel.kind(v)] * np.dtype(kernel.dtype(v)).itemsize for v in (*read, *kernel.outputs))
+    return arrays + 2 * workspace(kernel, rows, cols, processors)
 
 
 @cache
@@ -84,6 +211,16 @@ def nvrtc() -> ctypes.CDLL | None:
             if "builtins" not in path.name:
                 return ctypes.CDLL(str(path))
     return None
+
+
+def known(architecture: str) -> bool:
+    """Whether this nvrtc compiles for an architecture."""
+    lib = nvrtc()
+    count = ctypes.c_int()
+    if lib is None or lib.nvrtcGetNumSupportedArchs(ctypes.byref(count)):
+        return False
+    found = (ctypes.c_int * count.value)()
+    return lib.nvrtcGetSupportedArchs(found) == 0 and int(architecture.removeprefix("sm_")) in found
 
 
 def compile_for(text: str, architecture: str) -> bytes:
@@ -106,6 +243,41 @@ def compile_for(text: str, architecture: str) -> bytes:
         return ptx.raw
     finally:
         lib.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+def bundle(wanted: Sequence[Kernel]) -> str:
+    """The texts of many kernels in one, with ``_0``, ``_1`` and so on behind the names of their parts."""
+    parts: list[str] = []
+    for i, kernel in enumerate(wanted):
+        inner = re.sub(r"KERNEL (\w+)\(", rf"KERNEL \1_{i}(", source(kernel).removeprefix(PRELUDE))
+        parts.append(f"namespace k{i} {{\n{inner}\n}}\n")
+    return PRELUDE + "".join(parts)
+
+
+def entry(ptx: bytes, name: str) -> str:
+    """The PTX of one kernel."""
+    found = re.search(rf"\.entry {name}\(.*?\n}}", ptx.decode(errors="replace"), re.DOTALL)
+    assert found, f"there is no {name}"
+    return found.group()
+
+
+def have_ptxas() -> bool:
+    return shutil.which("nvcc") is not None and shutil.which("ptxas") is not None
+
+
+def resources(text: str, architecture: str, folder: Path) -> dict[str, tuple[int, int]]:
+    """For each kernel of a text the registers and the bytes spilled, as nvcc and ptxas have it."""
+    path = folder / f"{_name(text)}.cu"
+    path.write_text(text)
+    command = ["nvcc", "-cubin", f"-arch={architecture}", "--fmad=false", "-Xptxas=-v", "-o", str(path) + ".cubin"]
+    told = subprocess.run([*command, str(path)], check=True, capture_output=True, text=True).stderr
+    found: dict[str, tuple[int, int]] = {}
+    for part in told.split("Compiling entry function ")[1:]:
+        spilled = sum(int(n) for n in re.findall(r"(\d+) bytes spill", part))
+        registers = re.search(r"Used (\d+) registers", part)
+        assert registers
+        found[part.split("'")[1]] = int(registers.group(1)), spilled
+    return found
 
 
 def same(a: np.ndarray, b: np.ndarray) -> bool:

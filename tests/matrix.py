@@ -70,15 +70,19 @@ class On:
 
             return jax.jit(f)(*args, **kw)
         if self.executor:
-            from dlarray.planner import compile as plan
-
-            planned = plan(lambda state, batch: (state, f(*batch[0], **batch[1])), executor=self.executor)
-            return planned((), (args, kw))[1]
+            return self._planned(lambda state, batch: (state, f(*batch[0], **batch[1])))((), (args, kw))[1]
         result = f(*args, **kw)
         if self.read_only:  # what comes out is another function's argument
             for x in _arrays(result):
                 x.flags.writeable = False
         return result
+
+    def _planned(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        if self.executor == "card":
+            return self.target.backend.compile(step)
+        from dlarray.planner import compile as plan
+
+        return plan(step, executor=self.executor)
 
     def close(self, actual: Any, expected: Any, scale: float = 1.0) -> None:
         """Assert that two arrays agree to this device's rounding, relative to the larger of |expected| and scale."""
@@ -125,6 +129,16 @@ def _x64(enabled: bool) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _dpnp() -> Iterator[None]:
+    if find_spec("dpnp") is None:
+        raise ImportError("the package dpnp is not installed: pip install dpnp")
+    from tests.dpnp_backend import known
+
+    with known():
+        yield
+
+
 MATRIX = [
     On("numpy-float64", "cpu"),
     On("numpy-float32", "cpu", "float32"),
@@ -144,6 +158,14 @@ MATRIX = [
     On("jax-float32", "jax", "float32", jit=True, context=lambda: _x64(False)),
     On("cuda-float64", "cuda"),
     On("cuda-float32", "cuda", "float32"),
+    On("cuda-planned-float64", "cuda", executor="card"),
+    On("cuda-planned-float32", "cuda", "float32", executor="card"),
+    On("torch-cuda-float64", "torch:cuda:0"),
+    On("torch-cuda-float32", "torch:cuda:0", "float32"),
+    On("jax-cuda-x64", "jax:cuda:0", jit=True, context=lambda: _x64(True)),
+    On("jax-cuda-float32", "jax:cuda:0", "float32", jit=True, context=lambda: _x64(False)),
+    On("dpnp-float64", "dpnp", context=_dpnp),
+    On("dpnp-float32", "dpnp", "float32", context=_dpnp),
 ]
 
 

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from dlarray.planner.cuda.printer import grids, source
-from dlarray.planner.loops import Call
-from tests import cuda, kernels
+from dlarray.bench import CASES, Problem
+from dlarray.device import resolve
+from dlarray.losses import SparseCategoricalCrossEntropy
+from dlarray.optimizers import Adam
+from dlarray.planner.compiled import trace
+from dlarray.planner.cuda import spread
+from dlarray.planner.cuda.prelude import PRELUDE
+from dlarray.planner.cuda.printer import grids, source, workspace
+from dlarray.planner.lowering import Body
+from dlarray.planner.loops import Call, Input, Kernel, Operation
+from dlarray.planner.memory import make_plan
+from dlarray.planner.trees import flatten
+from dlarray.training import Step
+from tests import cuda, fuzz_planner, kernels
 
-ARCHITECTURES = ("sm_70", "sm_80", "sm_90")
+ARCHITECTURES = ("sm_70", "sm_80", "sm_90", "sm_100")
+SIZES = [*kernels.SIZES, (1, 130), (130, 1), (4097, 1), (5, 4097), (130, 10), (600, 3), (33, 16)]
+H100 = 132
+"""Multiprocessors."""
 
 on_host = pytest.mark.skipif(not cuda.have_compiler(), reason="there is no g++")
 by_nvrtc = pytest.mark.skipif(cuda.nvrtc() is None, reason="no nvrtc: pip install nvidia-cuda-nvrtc-cu12")
+by_ptxas = pytest.mark.skipif(not cuda.have_ptxas(), reason="there is no nvcc with ptxas")
 
 
 @pytest.fixture(scope="module")
@@ -26,75 +44,228 @@ def values(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
     return abs(np.random.default_rng(1).normal(size=shape).astype(dtype)) + np.asarray(0.5, dtype)
 
 
-HAND = [(dtype, name) for dtype in kernels.FLOATS for name in kernels.by_hand(dtype)]
+HAND = {(dtype, name): kernel for dtype in kernels.FLOATS for name, kernel in kernels.by_hand(dtype).items()}
+
+
+@pytest.fixture(scope="module")
+def library() -> dict[str, list[tuple[str, Call]]]:
+    """By dtype, the calls of every kernel of the library with the name of what it belongs to."""
+    found: dict[str, list[tuple[str, Call]]] = {}
+    for dtype in kernels.FLOATS:
+        calls = found[dtype] = []
+        for name, step in kernels.library(dtype).items():
+            kernels.through_planner(*step, keeping(lambda call, name=name: calls.append((name, call))))
+    return found
+
+
+def keeping(keep: Callable[[Call], Any]) -> kernels.Run:
+    """Runs by the interpreter, and keeps what was to be run."""
+
+    def run(call: Call) -> None:
+        keep(kernels.copied(call))
+        kernels.interpreter.run(call)
+
+    return run
+
+
+# On the host
 
 
 @on_host
-@pytest.mark.parametrize(("dtype", "name"), HAND)
-def test_every_kind_and_reduction(dtype: str, name: str, folder: Path):
-    kernel = kernels.by_hand(dtype)[name]
-    in_place = kernels.IN_PLACE.get(name, {})
-    for rows, cols in kernels.SIZES if kernel.sweeps else [(1, 1)]:
-        given = kernels.call(kernel, rows, cols, values, in_place)
-        kernels.check(given, lambda call: cuda.run_on_host(call, folder))
+@pytest.mark.parametrize("offset", [0, 1])
+def test_every_kind_and_reduction(offset: int, folder: Path):
+    cuda.prepare(HAND.values(), folder)
+    for (dtype, name), kernel in HAND.items():
+        for rows, cols in SIZES if kernel.sweeps else [(1, 1)]:
+            given = kernels.call(kernel, rows, cols, values, kernels.IN_PLACE.get(name, {}))
+            kernels.check(given, lambda call: cuda.run_on_host(call, folder, offset=offset))
 
 
 @on_host
 @pytest.mark.parametrize("processors", [1, 2, 100])
 def test_cards_of_any_size(processors: int, folder: Path):
-    kernel = kernels.by_hand("float64")["softmax"]
-    given = kernels.call(kernel, 65, 31, values, {})
-    kernels.check(given, lambda call: cuda.run_on_host(call, folder, processors))
+    cuda.prepare(HAND.values(), folder)
+    for (dtype, name), kernel in HAND.items():
+        if dtype == "float64":
+            given = kernels.call(kernel, 65, 31, values, kernels.IN_PLACE.get(name, {}))
+            kernels.check(given, lambda call: cuda.run_on_host(call, folder, processors))
 
 
 @on_host
 @pytest.mark.parametrize("dtype", [*kernels.FLOATS, "bool", *kernels.INTEGERS])
 def test_every_exact_operation_bit_for_bit(dtype: str, folder: Path):
+    cuda.prepare(kernels.exact(dtype), folder)
     kernels.check_exact(dtype, lambda call: cuda.run_on_host(call, folder))
 
 
 @on_host
 @pytest.mark.parametrize("dtype", kernels.FLOATS)
-def test_every_kernel_of_the_library(dtype: str, folder: Path):
-    def run(call: Call) -> None:
-        cuda.run_on_host(call, folder)
-
-    for name, (step, state, batch) in kernels.library(dtype).items():
+def test_every_kernel_of_the_library(dtype: str, folder: Path, library: dict[str, list[tuple[str, Call]]]):
+    cuda.prepare((call.kernel for _, call in library[dtype]), folder)
+    for name, call in library[dtype]:
         try:
-            kernels.through_planner(step, state, batch, run)
+            kernels.check(kernels.copied(call), lambda call: cuda.run_on_host(call, folder))
         except AssertionError as error:
             raise AssertionError(f"{name}: {error}") from error
 
 
-@by_nvrtc
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_nvrtc_compiles_every_operation(architecture: str):
-    for dtype in (*kernels.FLOATS, "bool", *kernels.INTEGERS):
-        for kernel in kernels.exact(dtype):
-            assert b"rows_kernel" in cuda.compile_for(source(kernel), architecture)
-    for dtype, name in HAND:
-        kernel = kernels.by_hand(dtype)[name]
-        ptx = cuda.compile_for(source(kernel), architecture)
-        assert all(f".entry {grid.name}(".encode() in ptx for grid in grids(kernel, 1, 1, 1))
+def fuzz(seeds: range, folder: Path) -> int:
+    """Check the kernels of random programs; how many there were."""
+    calls: list[tuple[int, Call]] = []
+    for seed in seeds:
+        program = fuzz_planner.generate(seed)
+        state, batches = program.start()
+        try:
+            with np.errstate(all="ignore"):
+                kernels.through_planner(
+                    program, state, batches[0], keeping(lambda call, seed=seed: calls.append((seed, call)))
+                )
+        except Exception:  # noqa: S112 - it cannot be traced, or is no program
+            continue
+    cuda.prepare((call.kernel for _, call in calls), folder)
+    for seed, call in calls:
+        try:
+            kernels.check(call, lambda call: cuda.run_on_host(call, folder, offset=seed % 3))
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}: {error}") from error
+    return len(calls)
+
+
+@on_host
+def test_random_kernels(folder: Path):
+    assert fuzz(range(20), folder) > 20
+
+
+@on_host
+def test_lanes_that_part_are_found(folder: Path):
+    text = PRELUDE + "struct Head {};\nKERNEL k(const Head head) { if (LANE < 16) across<int, plus<int>>(1, 1, 8); }"
+    assert cuda.library(text, ("k",), folder).launch_k(ctypes.c_void_p(0), ctypes.c_longlong(1)) == 1
+
+
+# How work is spread
+
+
+@on_host
+@pytest.mark.parametrize(("rows", "cols"), [(8192, 3), (5000, 40)])
+def test_sums_of_columns_are_as_exact_as_is_said(rows: int, cols: int, folder: Path):
+    square = Operation("square", (0,), "E", "float32", 0)
+    kernel = Kernel((Input("E", "float32"),), (), (square, Operation("sum", (1,), "R", "float32", 0, "column")), (2,))
+    x = np.random.default_rng(2).uniform(size=(rows, cols)).astype(np.float32)
+    call = Call(kernel, rows, cols, [], [x], [np.zeros((1, cols), np.float32)])
+    cuda.run_on_host(call, folder, H100)
+    exact = np.sum(np.square(x).astype(np.float64), axis=0)
+    lines = workspace(kernel, rows, cols, H100) / 8 / cols
+    assert lines < rows / 8
+    bound = (rows / lines + lines / 4 + 2) * np.finfo(np.float32).eps
+    assert np.all(abs(call.outputs[0][0] - exact) <= bound * exact)
+    assert bound < rows / 8 * np.finfo(np.float32).eps
+
+
+def test_equal_calls_share_no_memory_that_grows_with_rows():
+    """Where no row is reduced, columns need a line for each group of rows; elements need nothing."""
+    norm = HAND["float32", "norm by columns"]
+    tiles = Kernel((Input("E", "float32"),), (), (Operation("sum", (0,), "R", "float32", 0, "column"),), (1,))
+    assert workspace(HAND["float32", "relu of a sum"], 8192, 4096, H100) == 0
+    assert workspace(tiles, 8192, 4096, H100) < 8192 * 4096 * 8 / 50
+    assert workspace(norm, 8192, 4096, H100) < 8192 * 4096 * 8 / 7
+
+
+def test_small_problems_reach_every_multiprocessor():
+    for kernel in (HAND["float32", "relu of a sum"], HAND["float32", "norm by columns"]):
+        grid = grids(kernel, 128, 256, H100)[0]
+        assert grid.blocks >= 128
+        assert grids(kernel, 8192, 4096, H100)[0].threads == 256
+    assert grids(HAND["float32", "scalars"], 1, 1, H100)[0].warps == 1
+
+
+def bodies(case: str, **varied: Any) -> list[Body]:
+    """The kernels of a step of the benchmark."""
+    chosen = CASES[case].varied("", **varied)
+    device = resolve("cpu")
+    step = Step(chosen.model, SparseCategoricalCrossEntropy(), Adam(1e-3))
+    state = step.start(chosen.model.init(0, device, chosen.dtype), (), 0, device)
+    x, t = Problem.of(chosen, 1, weights=False).batches[0]
+    graph, inputs, _, outputs, moving = trace(step, state, (x, t, None))
+    leaves: list[Any] = []
+    flatten(state, leaves)
+    plan = make_plan(graph, outputs, {i: inputs[i] for i in range(moving) if outputs[i].shape == inputs[i].shape})
+    return [plan.bodies[unit] for unit in plan.units if unit.is_group]
+
+
+@pytest.mark.parametrize(
+    ("case", "launches", "kilobytes"), [("S", 7, 115), ("M", 10, 8_000), ("L", 10, 60_000)], ids=["S", "M", "L"]
+)
+def test_launches_and_traffic_of_a_step(case: str, launches: int, kilobytes: int):
+    found = bodies(case)
+    assert sum(len(grids(body.kernel, *body.domain, H100)) for body in found) == launches
+    moved = [cuda.moved(body.kernel, *body.domain, H100) for body in found]
+    theta = CASES[case].model.layout.size
+    assert moved[-1] == 7 * 4 * theta + 16, "θ, g, m and v are read once, θ, m and v written once, and two counters"
+    assert sum(moved) < 1000 * kilobytes
+
+
+# For a card
+
+
+def optimizer() -> Kernel:
+    return bodies("M")[-1].kernel
 
 
 @by_nvrtc
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+def test_the_optimizer_is_one_pass_of_16_byte_accesses(architecture: str):
+    entry = cuda.entry(cuda.compile_for(source(optimizer()), architecture), "rows_kernel")
+    assert entry.count("ld.global.v4.f32") == 4
+    assert entry.count("st.global.v4.f32") == 3
+    together = entry[entry.index("ld.global.v4.f32") : entry.rindex("ld.global.v4.f32")]
+    assert "bra" not in together, "the loads wait for something"
+    assert entry.rindex("ld.global.v4.f32") < entry.index("st.global"), "an output may be an input's memory"
+    assert "ld.local" not in entry
+
+
+@by_ptxas
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+def test_nothing_is_spilled(architecture: str, folder: Path):
+    """64 registers a thread let a multiprocessor hold half as many warps as it ever can."""
+    for text in (source(optimizer()), source(HAND["float32", "softmax"])):
+        for name, (registers, spilled) in cuda.resources(text, architecture, folder).items():
+            assert spilled == 0, name
+            assert registers <= 64, name
+
+
+@by_nvrtc
+def test_nvrtc_compiles_every_operation():
+    """What differs between architectures is the compiler's part, so each text meets one or two of them."""
+    wanted = [kernel for d in (*kernels.FLOATS, "bool", *kernels.INTEGERS) for kernel in kernels.exact(d)]
+    compiled_in_turns([*wanted, *HAND.values()])
+
+
+@by_nvrtc
 @pytest.mark.parametrize("dtype", kernels.FLOATS)
-def test_nvrtc_compiles_every_kernel_of_the_library(architecture: str, dtype: str):
-    texts: set[str] = set()
+def test_nvrtc_compiles_every_kernel_of_the_library(dtype: str, library: dict[str, list[tuple[str, Call]]]):
+    texts = {source(call.kernel): call.kernel for _, call in library[dtype]}
+    compiled_in_turns([texts[text] for text in sorted(texts)], kernels.FLOATS.index(dtype))
 
-    def keep(call: Call) -> None:
-        texts.add(source(call.kernel))
-        kernels.interpreter.run(call)
 
-    for step, state, batch in kernels.library(dtype).values():
-        kernels.through_planner(step, state, batch, keep)
-    for text in sorted(texts):
-        cuda.compile_for(text, architecture)
+def compiled_in_turns(wanted: list[Kernel], first: int = 0) -> None:
+    """Compile each kernel for one of the architectures that this nvrtc knows."""
+    known = [a for a in ARCHITECTURES if cuda.known(a)]
+    assert known
+    for i, architecture in enumerate(known):
+        mine = wanted[(i + first) % len(known) :: len(known)]
+        ptx = cuda.compile_for(cuda.bundle(mine), architecture)
+        for k, kernel in enumerate(mine):
+            for grid in grids(kernel, 1, 1, 1):
+                assert f".entry {grid.name}_{k}(".encode() in ptx
 
 
 @by_nvrtc
 def test_what_is_no_cuda_does_not_compile():
     with pytest.raises(AssertionError, match="error"):
-        cuda.compile_for("__global__ void k() { no such thing; }", "sm_70")
+        cuda.compile_for("__global__ void k() { no such thing; }", "sm_90")
+
+
+def test_the_ways_to_spread_work():
+    ways = {name: spread.way(kernel) for (_, name), kernel in HAND.items()}
+    assert ways["descent"] == ways["relu of a sum"] == ways["columns in"] == ways["index"] == "elements"
+    assert ways["softmax"] == ways["norm by columns"] == ways["strided"] == "rows"

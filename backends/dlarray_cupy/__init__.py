@@ -6,16 +6,20 @@ without a driver gets the error that says so, and what ``compile`` makes is righ
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from dlarray.array import Array
-from dlarray.backend import Backend
+from dlarray.backend import Backend, HostBatch
 from dlarray.description import Description, Names
+from dlarray.timing import Timings
 
 __all__ = ["CupyBackend", "backend"]
+
+_OUT_OF_MEMORY = ("cudaErrorMemoryAllocation", "CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What the runtime, the driver and cuBLAS say of memory that is not the pool's: pinned, of a graph, a workspace."""
 
 
 class CupyBackend(Backend):
@@ -54,6 +58,11 @@ class CupyBackend(Backend):
         with place:
             return cupy.array(host)
 
+    def upload(self, batches: Iterable[HostBatch], place: Any) -> Iterator[tuple[Array | None, ...]]:
+        from dlarray_cupy.upload import upload
+
+        return upload(batches, place)
+
     def to_numpy(self, x: Array) -> np.ndarray:
         return x.get()
 
@@ -80,6 +89,22 @@ class CupyBackend(Backend):
     def synchronize(self, place: Any) -> None:
         place.synchronize()
 
+    def memory(self, place: Any) -> tuple[int, int] | None:
+        import cupy
+
+        with place:
+            free, total = cupy.cuda.runtime.memGetInfo()
+            pool = cupy.get_default_memory_pool()
+            free += pool.free_bytes()  # CuPy keeps what it has had
+            if limit := pool.get_limit():
+                return min(free, limit - pool.used_bytes()), min(total, limit)
+            return free, total
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        if isinstance(error, MemoryError):  # CuPy's own OutOfMemoryError among them
+            return True
+        return isinstance(error, RuntimeError) and any(word in str(error) for word in _OUT_OF_MEMORY)
+
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
         from dlarray_cupy.planned import planned
 
@@ -89,6 +114,13 @@ class CupyBackend(Backend):
         from dlarray_cupy.planned import Planned, planned
 
         return (step if isinstance(step, Planned) else planned(step)).describe(state, batch, names)
+
+    def profile(
+        self, step: Callable[..., Any], state: Any, batch: Any, names: Names, bursts: int, seconds: float
+    ) -> Timings:
+        from dlarray_cupy.planned import planned
+
+        return planned(getattr(step, "step", step)).profile(state, batch, names)
 
     def repeat(self, step: Callable[..., Any], steps: int) -> Callable[..., tuple[Any, Array]]:
         from dlarray_cupy.planned import planned, repeated

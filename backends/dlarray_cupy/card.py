@@ -27,7 +27,7 @@ ROUNDS, AT_LEAST = 7, 1e-3
 """What is timed is repeated for this many seconds, so many times."""
 
 
-class CupyMemory:
+class _Memory:
     """Memory of CuPy's pool, given back when nothing holds this object."""
 
     def __init__(self, pointer: Any) -> None:
@@ -71,10 +71,10 @@ class CupyCard:
         """Where things are queued now."""
         return int(self._cupy.cuda.get_current_stream().ptr)
 
-    def reserve(self, nbytes: int) -> CupyMemory:
+    def reserve(self, nbytes: int) -> _Memory:
         pointer = self._cupy.cuda.alloc(nbytes)  # CuPy's OutOfMemoryError is a MemoryError
         pointer.memset_async(0, nbytes)
-        return CupyMemory(pointer)
+        return _Memory(pointer)
 
     def write(self, address: int, values: np.ndarray) -> None:
         values = np.ascontiguousarray(values)

@@ -13,10 +13,12 @@ from weakref import WeakValueDictionary
 
 from dlarray.description import Description, Names
 from dlarray.planner import plan as program
+from dlarray.planner.cuda.profiling import profile
 from dlarray.planner.cuda.program import Settings, stand_in
 from dlarray.planner.cuda.repeated import Repeated
 from dlarray.planner.cuda.step import OnCard, on_card
 from dlarray.planner.trees import flatten
+from dlarray.timing import Timings
 from dlarray_cupy.card import CupyCard
 
 __all__ = ["STAGES", "Planned", "planned", "repeated"]
@@ -46,7 +48,7 @@ class Planned:
 
     def __call__(self, state: Any, batch: Any) -> Any:
         """The next state and the loss. Consumes the state."""
-        number = _number(state)
+        number = _number((state, batch))
         return self.step(state, batch) if number is None else self.on(number)(state, batch)
 
     def on(self, number: int) -> OnCard:
@@ -60,6 +62,13 @@ class Planned:
         import cupy
 
         return program(self.step, *(stand_in(tree, (cupy.ndarray,)) for tree in (state, batch))).describe(names)
+
+    def profile(self, state: Any, batch: Any, names: Names) -> Timings:
+        """How long the step takes on copies of such arrays, and each part of it. Raises ValueError without a plan."""
+        number = _number(state)
+        if number is None:
+            raise ValueError("the state has no arrays of CuPy")
+        return profile(self.step, state, batch, names, _card(number), self.settings, f"cuda:{number}")
 
 
 def planned(step: _Step, settings: Settings = Settings()) -> Planned:  # noqa: B008 - it is frozen
@@ -82,12 +91,12 @@ def repeated(step: Planned, steps: int) -> Callable[..., tuple[Any, Any]]:
     return run
 
 
-def _number(state: Any) -> int | None:
-    """The number of the card where a state's first array lies."""
+def _number(tree: Any) -> int | None:
+    """The number of the card where a tree's first array lies."""
     import cupy
 
     leaves: list[Any] = []
-    flatten(state, leaves, (cupy.ndarray,))
+    flatten(tree, leaves, (cupy.ndarray,))
     return int(leaves[0].device.id) if leaves else None
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from dlarray.array import Array
-from dlarray.backend import Backend
+from dlarray.backend import Backend, host_memory
 
 __all__ = ["JaxBackend", "backend"]
 
@@ -60,6 +60,13 @@ class JaxBackend(Backend):
     def to_numpy(self, x: Array) -> np.ndarray:
         return np.asarray(x)
 
+    def gather(self, numbers: Sequence[Array]) -> np.ndarray:
+        # Stacked they would be a program with as many operands, compiled anew for every number of them.
+        if numbers[0].device.platform != "cpu":
+            for x in numbers:
+                x.copy_to_host_async()  # all are on their way before the first is waited for
+        return np.asarray([np.asarray(x)[()] for x in numbers])
+
     def device_of(self, x: Array) -> str:
         return f"{x.device.platform}:{x.device.id}" if x.device.platform != "cpu" else _cpu(x.device.id)
 
@@ -77,6 +84,21 @@ class JaxBackend(Backend):
         import jax
 
         jax.effects_barrier()
+
+    def memory(self, place: Any) -> tuple[int, int] | None:
+        if place.platform == "cpu":
+            return host_memory()
+        found = place.memory_stats()
+        if not found or "bytes_limit" not in found:
+            return None
+        return found["bytes_limit"] - found.get("bytes_in_use", 0), found["bytes_limit"]
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        import jax
+
+        if isinstance(error, jax.errors.JaxRuntimeError):
+            return "RESOURCE_EXHAUSTED" in str(error)
+        return isinstance(error, MemoryError)
 
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
         import jax

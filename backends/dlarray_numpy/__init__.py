@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.backend import Backend
+from dlarray.backend import Backend, host_memory
 from dlarray.description import Description, Names
+from dlarray.timing import Timings
 
 __all__ = ["NumPyBackend", "backend"]
 
@@ -41,6 +42,9 @@ class NumPyBackend(Backend):
     def to_numpy(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(x)  # a NumPy scalar is an array of no axes
 
+    def memory(self, place: Any) -> tuple[int, int] | None:
+        return host_memory()
+
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
         from dlarray.planner import compile as plan
 
@@ -58,6 +62,13 @@ class NumPyBackend(Backend):
         from dlarray.planner import plan
 
         return plan(step, state, batch).describe(names)
+
+    def profile(
+        self, step: Callable[..., Any], state: Any, batch: Any, names: Names, bursts: int, seconds: float
+    ) -> Timings:
+        from dlarray.planner import profile
+
+        return profile(step, state, batch, names, _executor(), bursts, seconds)
 
     def move(self, x: np.ndarray, place: Any) -> np.ndarray:
         return x

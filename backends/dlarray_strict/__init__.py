@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dlarray.array import Array
-from dlarray.backend import Backend
+from dlarray.backend import Backend, host_memory
 
 __all__ = ["StrictBackend", "backend"]
 
@@ -50,6 +50,9 @@ class StrictBackend(Backend):
 
     def device_of(self, x: Array) -> str:
         return next(name for name, place in self._places().items() if place == x.device)
+
+    def memory(self, place: Any) -> tuple[int, int] | None:
+        return host_memory()
 
     def view(self, x: Array, dtype: str) -> Array:
         return self.asarray(self.to_numpy(x).view(dtype), x.device)

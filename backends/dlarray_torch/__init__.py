@@ -9,17 +9,27 @@ to compile, and for who asks for ``compiled_by_torch``.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from dlarray.array import Array
-from dlarray.backend import Backend
+from dlarray.backend import Backend, HostBatch, host_memory
 from dlarray.description import Description, Names
+from dlarray.timing import Timings
 
 __all__ = ["TorchBackend", "backend", "compiled_by_torch"]
+
+_OUT_OF_MEMORY = (
+    "can't allocate memory",  # a CPU, on Linux
+    "not enough memory",  # and on Windows
+    "size calculation overflowed",  # 2⁶³ bytes and more
+    "out of memory",  # MPS, and CUDA where it is not torch's own allocator that asks
+    "ALLOC_FAILED",  # cuBLAS, of its workspace
+)
+"""What torch says in a plain RuntimeError where memory does not suffice."""
 
 
 class TorchBackend(Backend):
@@ -36,9 +46,9 @@ class TorchBackend(Backend):
         return place.type == "cpu"
 
     def namespace(self) -> Any:
-        import array_api_compat.torch as xp
+        from dlarray_torch.numbers import namespace
 
-        return xp
+        return namespace()
 
     def devices(self) -> list[str]:
         import torch
@@ -56,6 +66,15 @@ class TorchBackend(Backend):
         import torch
 
         return torch.tensor(host, device=place)
+
+    def upload(self, batches: Iterable[HostBatch], place: Any) -> Iterator[tuple[Array | None, ...]]:
+        if place.type != "cuda":
+            yield from super().upload(batches, place)
+            return
+        import torch
+
+        for batch in batches:  # from pinned memory, which torch keeps until the copy is done: the program goes on
+            yield tuple(None if x is None else torch.tensor(x).pin_memory().to(place, non_blocking=True) for x in batch)
 
     def to_numpy(self, x: Array) -> np.ndarray:
         return x.detach().cpu().numpy()
@@ -77,6 +96,24 @@ class TorchBackend(Backend):
         if place.type != "cpu":
             torch.accelerator.synchronize(place)
 
+    def memory(self, place: Any) -> tuple[int, int] | None:
+        if place.type == "cpu":
+            return host_memory()
+        if place.type != "cuda":
+            return None
+        import torch
+
+        free, total = torch.cuda.mem_get_info(place)
+        idle = torch.cuda.memory_reserved(place) - torch.cuda.memory_allocated(place)  # torch keeps what it has had
+        return free + idle, total
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        import torch
+
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+            return True
+        return isinstance(error, RuntimeError) and any(word in str(error) for word in _OUT_OF_MEMORY)
+
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
         from dlarray_torch.planned import Planned
 
@@ -87,6 +124,12 @@ class TorchBackend(Backend):
 
         planned: Any = step if isinstance(step, Planned) else self.compile(step)
         return planned.describe_for(state, batch, names)
+
+    def profile(
+        self, step: Callable[..., Any], state: Any, batch: Any, names: Names, bursts: int, seconds: float
+    ) -> Timings:
+        planned: Any = self.compile(getattr(step, "step", step))
+        return planned.profile_for(state, batch, names, bursts, seconds)
 
     def version(self) -> str:
         import torch

@@ -15,11 +15,12 @@ from typing import Any, cast
 import numpy as np
 
 from dlarray.description import Description, Names
-from dlarray.planner import PlannerWarning
+from dlarray.planner import PlannerWarning, profiled
 from dlarray.planner import compile as plan
 from dlarray.planner import plan as program
 from dlarray.planner.symbols import Symbol
 from dlarray.planner.trees import flatten, recogniser
+from dlarray.timing import Timings
 
 __all__ = ["Planned"]
 
@@ -74,11 +75,27 @@ class Planned:
 
     def describe_for(self, state: Any, batch: Any, names: Names) -> Description:
         """What the plan for such tensors does. Raises ValueError where there is none."""
+        return program(self._on_views, *self._looked_at(state, batch)).describe(names)
+
+    def profile_for(self, state: Any, batch: Any, names: Names, bursts: int, seconds: float) -> Timings:
+        """How long a step on copies of such tensors takes, and each work of it. Raises ValueError where it has no plan.
+
+        This step must not have run before.
+        """
+        self._looked_at(state, batch)
+        state, batch = (_mapped(tree, self._copied) for tree in (state, batch))
+        views = self._views(state), self._views(batch)
+        return profiled(self.planned, lambda: self(state, batch), *views, names, bursts, seconds)
+
+    def _looked_at(self, state: Any, batch: Any) -> tuple[Any, Any]:
+        """Views of such tensors. Raises ValueError where NumPy can have none."""
         try:
-            views = self._views(state), self._views(batch)
+            return self._views(state), self._views(batch)
         except (TypeError, RuntimeError) as error:
             raise ValueError(f"steps are planned for tensors on the CPU that NumPy can look at: {error}") from error
-        return program(self._on_views, *views).describe(names)
+
+    def _copied(self, leaf: Any) -> Any:
+        return leaf.clone() if type(leaf) is self._tensor else leaf
 
     def _look_at(self, state: Any) -> None:
         """Views of a state's tensors, kept for as long as the same tensors come."""

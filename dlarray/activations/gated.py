@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from dlarray.activations.rectifiers import sum_examples
 from dlarray.activations.squashing import HardSigmoid, Sigmoid
-from dlarray.array import Array, array_namespace
+from dlarray.array import Array, array_namespace, clip
 from dlarray.check import finite, one_of, plain_numbers
 from dlarray.initializers import Constant
 from dlarray.layer import Activation, Shape
@@ -57,7 +57,7 @@ class GELU(_Gated):
     def gate(self, z: Array) -> tuple[Array, Any]:
         if self.approximate == "none":
             return normal_cdf(z), None
-        z = array_namespace(z).clip(z, -30.0, 30.0)  # there σ(2u) is 0 and 1, and z³ cannot overflow
+        z = clip(z, -30.0, 30.0)  # there σ(2u) is 0 and 1, and z³ cannot overflow
         g, (_, rest) = Sigmoid().forward(2 * sqrt(2 / pi) * (z + 0.044715 * (z * z * z)))
         return g, (z, g * rest)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from dlarray.array import Array, array_namespace
+from dlarray.array import Array, array_namespace, clip
 from dlarray.check import finite, non_negative, plain_numbers, positive
 from dlarray.initializers import Constant
 from dlarray.layer import Activation, Shape
@@ -157,7 +157,7 @@ class CELU(_Rectifier):
 
     def forward(self, z: Array) -> tuple[Array, Array]:
         xp = array_namespace(z)
-        n = xp.clip(z, -750 * self.alpha, 0.0) / self.alpha  # exp(-750) = 0, and z / α cannot overflow
+        n = clip(z, -750 * self.alpha, 0.0) / self.alpha  # exp(-750) = 0, and z / α cannot overflow
         y = self.alpha * xp.expm1(n)
         y += xp.maximum(z, 0.0)
         return y, n

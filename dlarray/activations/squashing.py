@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlarray.array import Array, array_namespace
+from dlarray.array import Array, array_namespace, clip
 from dlarray.layer import Activation
 from dlarray.special import exp_ratio
 
@@ -67,7 +67,7 @@ class Softsign(Activation):
 
     def forward(self, z: Array) -> tuple[Array, Array]:
         xp = array_namespace(z)
-        far = xp.clip(z, -1e30, 1e30)  # as ±inf gives ±1, not inf / inf
+        far = clip(z, -1e30, 1e30)  # as ±inf gives ±1, not inf / inf
         return far / (1 + xp.abs(far)), z
 
     def backward(self, z: Array, dy: Array) -> Array:
@@ -82,7 +82,7 @@ class HardSigmoid(Activation):
     """y = min(max(z + 3, 0), 6) / 6,  dz = dy / 6 where |z| < 3, else 0: the sigmoid in straight lines."""
 
     def forward(self, z: Array) -> tuple[Array, Array]:
-        return array_namespace(z).clip(z + 3, 0.0, 6.0) / 6, z
+        return clip(z + 3, 0.0, 6.0) / 6, z
 
     def backward(self, z: Array, dy: Array) -> Array:
         xp = array_namespace(z)
@@ -94,7 +94,7 @@ class HardTanh(Activation):
     """y = min(max(z, -1), 1),  dz = dy where |z| < 1, else 0."""
 
     def forward(self, z: Array) -> tuple[Array, Array]:
-        y = array_namespace(z).clip(z, -1.0, 1.0)
+        y = clip(z, -1.0, 1.0)
         return y, y
 
     def backward(self, y: Array, dy: Array) -> Array:

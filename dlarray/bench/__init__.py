@@ -2,28 +2,37 @@
 
 Machines differ and the products do not depend on who wrote the step, so a ratio to them says more than a time. What is
 measured takes turns in short bursts, so that a slow moment of the machine falls on all alike; the 10th percentile of
-the bursts' means leaves out what other programs have disturbed. ``dlarray bench`` and ``benchmarks/cpu.py`` use it.
+the bursts' means leaves out what other programs have disturbed. ``dlarray bench`` and ``benchmarks/cpu.py`` use it;
+``profile`` says where in a step the time goes.
 """
 
 from dlarray.bench.cases import BATCHES, CASES, Case, Problem
 from dlarray.bench.machine import machine
-from dlarray.bench.measure import Runs, bench, interleave, low, plans, table, write
+from dlarray.bench.measure import Runs, bench, interleave, plans, table, write
 from dlarray.bench.players import Player, Products, Walk
+from dlarray.bench.profiling import Profile, profile, profiles
+from dlarray.bench.roofline import Limits, limits
+from dlarray.timing import low
 
 __all__ = [
     "BATCHES",
     "CASES",
     "Case",
+    "Limits",
     "Player",
     "Problem",
     "Products",
+    "Profile",
     "Runs",
     "Walk",
     "bench",
     "interleave",
+    "limits",
     "low",
     "machine",
     "plans",
+    "profile",
+    "profiles",
     "table",
     "write",
 ]

@@ -8,16 +8,15 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from dlarray.bench.cases import Case, Problem
 from dlarray.bench.machine import machine
 from dlarray.bench.players import Player, Products, Walk
 from dlarray.check import at_least_one
 from dlarray.device import resolve
 from dlarray.explanation import Explanation
+from dlarray.timing import low
 
-__all__ = ["Runs", "bench", "interleave", "low", "plans", "table", "write"]
+__all__ = ["Runs", "bench", "interleave", "plans", "table", "write"]
 
 LONGEST = 1000  # steps in a burst: weights that have learned all by heart have gradients too small to be computed fast
 
@@ -30,25 +29,26 @@ class Runs(Protocol):
         ...
 
 
-def interleave(players: Mapping[str, Runs], bursts: int = 30, seconds: float = 0.1) -> dict[str, list[float]]:
-    """The mean seconds of a step in each burst, by name. Each round begins with another player."""
+def interleave(
+    players: Mapping[str, Runs], bursts: int = 30, seconds: float = 0.1, least: int = 1
+) -> dict[str, list[float]]:
+    """The mean seconds of a step in each burst, by name. Each round begins with another player.
+
+    A burst has so many steps as last ``seconds``, but ``least`` of them at least and 1000, or ``least``, at most.
+    """
     at_least_one("bursts", bursts)
+    at_least_one("least", least)
     steps: dict[str, int] = {}
     for name, player in players.items():
         player.run(1)  # what is compiled or allocated once is not measured
         once = max(player.run(3) / 3, 1e-7)
-        steps[name] = min(max(1, round(seconds / once)), LONGEST)
+        steps[name] = max(least, min(round(seconds / once), LONGEST))
     means: dict[str, list[float]] = {name: [] for name in players}
     names = list(players)
     for i in range(bursts):
         for name in names[i % len(names) :] + names[: i % len(names)]:
             means[name].append(players[name].run(steps[name]) / steps[name])
     return means
-
-
-def low(means: Sequence[float]) -> float:
-    """The 10th percentile: near the fastest, and steadier."""
-    return float(np.quantile(means, 0.1))
 
 
 def bench(

@@ -16,6 +16,7 @@ from dlarray.explanation import Explanation, explain
 from dlarray.losses import SparseCategoricalCrossEntropy
 from dlarray.optimizers import Adam
 from dlarray.training import Step
+from dlarray.training.precision import precise
 
 __all__ = ["Player", "Products", "Walk"]
 
@@ -105,6 +106,7 @@ class Walk(Player):
     """dlarray: the step as ``fit`` takes it, compiled or, without ``compile``, plainly, one operation at a time.
 
     ``keep`` holds a copy of the initial weights to go back to; where memory is measured it would be in the way.
+    ``precision`` is that of the products, as ``fit`` takes it. Raises ValueError where the device has no such.
     """
 
     def __init__(
@@ -113,9 +115,10 @@ class Walk(Player):
         device: Device,
         compile: Callable[..., Any] | None = None,  # noqa: A002 - the field's word for it
         keep: bool = True,
+        precision: str | None = None,
     ) -> None:
         case = problem.case
-        step = Step(case.model, SparseCategoricalCrossEntropy(), Adam(1e-3))
+        step = precise(Step(case.model, SparseCategoricalCrossEntropy(), Adam(1e-3)), precision, device, case.dtype)
         self._device, self._plain = device, step
         self._step: Callable[..., Any] = compile(step) if compile else step
         theta = case.model.init(0, device, case.dtype)
@@ -135,6 +138,10 @@ class Walk(Player):
     def explain(self) -> Explanation:
         """What the step does."""
         return explain(self._step, self._state, self._batches[0])
+
+    def first(self) -> tuple[Step, Any, Any]:
+        """The plain step, with the state and the batch that it would be given next."""
+        return self._plain, self._state, self._batches[0]
 
     def wait(self, loss: Any) -> None:
         _finish(self._device, loss)

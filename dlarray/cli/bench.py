@@ -20,6 +20,8 @@ EXAMPLES = """Examples:
 
   dlarray bench --explain
 
+  dlarray bench --cases L --profile
+
   dlarray bench --json --output figures.json
 """
 
@@ -32,6 +34,9 @@ def measure(
     seconds: Annotated[float, typer.Option(help="How long each time.")] = 0.1,
     output: Annotated[Path | None, typer.Option(help="A file for the figures, JSON.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show the plans of the steps instead.")] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Show where the time of a planned step goes, product by product.")
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -39,7 +44,7 @@ def measure(
 
     Other libraries are measured by benchmarks/cpu.py, which lies beside dlarray's source.
     """
-    from dlarray.bench import Case, bench, plans, table, write
+    from dlarray.bench import Case, bench, machine, plans, profiles, table, write
 
     with telling(json, debug) as told:
         names = [name.strip() for name in cases.split(",")]
@@ -47,10 +52,20 @@ def measure(
             resolve(device)
             for name in names:
                 Case.named(name)
+            if explain and profile:
+                raise ValueError("--explain shows a plan and --profile its times too: give one of them")
         if explain:
             shown = {name: str(plan) for name, plan in plans(names, device).items()}
             told.words("\n\n".join(f"{name}: {plan}" for name, plan in shown.items()))
             told.result({"plans": shown})
+            return
+        if profile:
+            timed = profiles(names, device, bursts, seconds)
+            told.words("\n\n".join(f"{name}: {found}" for name, found in timed.items()))
+            report = {"machine": machine(), "profiles": {name: found.result() for name, found in timed.items()}}
+            if output:
+                write(report, output)
+            told.result(report)
             return
         report = bench(names, device, bursts, seconds)
         if output:

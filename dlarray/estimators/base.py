@@ -80,12 +80,13 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
         self._random_state = check_random_state(self.random_state)
         device = device_of(self.coefs_[0]) if not first else self._device_for(x)
         dtype = dtype_of(x, device) if first else str(self.coefs_[0].dtype).rpartition(".")[2]
-        self._prepare(outputs, first, device, dtype)
-        rows = self._rows(x, t, weight, device, dtype)
-        if self.solver == "lbfgs":
-            self._walk_at_once(rows, device, dtype, hooks)
-        else:
-            self._walk_by_steps(rows, t, device, dtype, hooks, incremental, seen)
+        with device.enough_memory("to train", "A smaller batch_size takes less"):
+            self._prepare(outputs, first, device, dtype)
+            rows = self._rows(x, t, weight, device, dtype)
+            if self.solver == "lbfgs":
+                self._walk_at_once(rows, device, dtype, hooks)
+            else:
+                self._walk_by_steps(rows, t, device, dtype, hooks, incremental, seen)
         if not all(np.isfinite(to_numpy(array)).all() for array in self._named().values()):
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
@@ -251,7 +252,8 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
         if not foreign and not self._from_host and home.backend.name != "numpy" and get_config()["array_api_dispatch"]:
             self._refuse(method, f"the model was fitted on arrays of {home}, X lies on the host")
         dtype = str(self.coefs_[0].dtype).rpartition(".")[2]
-        return self._outputs_on(at_home(inputs(self, X), home, dtype), self._named(), self._buffers)
+        with home.enough_memory("to answer", "Fewer examples at a time take less"):
+            return self._outputs_on(at_home(inputs(self, X), home, dtype), self._named(), self._buffers)
 
     def _refuse(self, method: str, why: str) -> None:
         raise ValueError(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import ClassVar
 
-from dlarray.array import Array, array_namespace
+from dlarray.array import Array, array_namespace, clip
 from dlarray.check import plain_numbers, positive
 from dlarray.layout import Layout
 from dlarray.optimizers.base import Optimizer, State
@@ -25,7 +25,7 @@ Gradients = tuple[Array, ...]
 def clip_by_value(gs: Gradients, limit: float) -> Gradients:
     """min(max(g, -limit), limit), number by number. torch's clip_grad_value_."""
     limit = positive("limit", limit)
-    return tuple(array_namespace(g).clip(g, -limit, limit) for g in gs)
+    return tuple(clip(g, -limit, limit) for g in gs)
 
 
 def clip_by_global_norm(gs: Gradients, limit: float) -> Gradients:

@@ -11,5 +11,16 @@ it, which loops defines; memory says where values lie; replay repeats the plan; 
 
 from dlarray.planner.accelerated import Accelerated, accelerate
 from dlarray.planner.compiled import Compiled, PlannerWarning, Program, compile, plan  # noqa: A004 - the field's word
+from dlarray.planner.profiling import profile, profiled
 
-__all__ = ["Accelerated", "Compiled", "PlannerWarning", "Program", "accelerate", "compile", "plan"]
+__all__ = [
+    "Accelerated",
+    "Compiled",
+    "PlannerWarning",
+    "Program",
+    "accelerate",
+    "compile",
+    "plan",
+    "profile",
+    "profiled",
+]

@@ -85,6 +85,13 @@ class Program:
             return state, self._build_loss(self._bound.outputs(self.moving))
         return self._build(self._bound.outputs())
 
+    def pieces(self, batch: Any) -> list[Callable[[], None]]:
+        """The step on the state that it has last been given, in pieces; see ``Replay.pieces``."""
+        leaves = self._leaves_of(batch)
+        if self._bound is None or leaves is None:
+            raise ValueError("a program is taken apart once it has run, on a batch like the one that it was given")
+        return self._bound.pieces(leaves)
+
     def describe(self, names: Names = NAMELESS) -> Description:
         """What the plan does."""
         return describe(self.plan, self.given, self.structure, names)
@@ -154,12 +161,16 @@ class Compiled:
 
     def describe(self, names: Names = NAMELESS) -> Description:
         """What the latest plan does. Raises ValueError where there is none."""
+        return self.latest().describe(names)
+
+    def latest(self) -> Program:
+        """The latest plan. Raises ValueError where there is none."""
         if not self.programs:
             raise ValueError("the compiled step has met no arrays yet: run it once, or give a state and a batch")
         planned = [program for program in self.programs.values() if program is not None]
         if not planned:
             raise ValueError("the step has no plan and runs eagerly; the PlannerWarning at its first call said why")
-        return planned[-1].describe(names)
+        return planned[-1]
 
     def _first(self, signature: Any, state: Any, batch: Any) -> tuple[Any, Any]:
         """Make a program and, unless told otherwise, hold its first step against the eager one."""

@@ -28,9 +28,8 @@ def describe(plan: Plan, given: tuple[Any, Any], returned: Any, names: Names) ->
     works = [_work(plan, unit, name) for unit in plan.units]
     in_place = sum(plan.written(i) for i in plan.donated)
     memories, values = _Lives(plan, name).found()
-    return Description(
-        works, values, memories, len(plan.buffers), plan.unshared + _wholes(plan), len(paths(given[0])), in_place
-    )
+    unshared, arrays = plan.unshared + _wholes(plan), len(paths(given[0]))
+    return Description(works, values, memories, len(plan.buffers), unshared, arrays, in_place, plan.graph.ledger.most)
 
 
 def flops(plan: Plan, unit: Unit) -> int:

@@ -16,6 +16,7 @@ from typing import Any, cast
 import numpy as np
 
 from dlarray.planner.calls import Call, converted, copied, joined, sample, spread
+from dlarray.planner.ledger import Ledger
 from dlarray.planner.loops import DTYPES
 from dlarray.planner.node import POINTWISE, VIEWS, Node, UntraceableError, form, layout
 
@@ -29,6 +30,8 @@ class Graph:
         self.nodes: list[Node] = []
         self.arrays: list[np.ndarray] = []
         """Arrays that the step closes over, by number. They are read where they lie, as the eager step would."""
+        self.ledger = Ledger()
+        """The memory that the traced step would take plainly."""
         self.namespace: Any = None
         """What symbols of this graph answer when they are asked for their namespace."""
         self._known: dict[Hashable, Node] = {}

@@ -107,13 +107,14 @@ def view_of(array: np.ndarray, node: Node) -> np.ndarray:
 
 
 def layout(node: Node) -> np.ndarray:
-    """An array of this node's shape and memory order, for its strides alone.
+    """An array of this node's shape and memory order, for its strides alone: all of it lies in one byte.
 
     Raises ValueError where there is no such view.
     """
     if node.op in VIEWS:
         return view_of(layout(node.args[0]), node)
-    return np.empty(node.shape, np.bool_)
+    strides = [math.prod(node.shape[i + 1 :]) for i in range(len(node.shape))]
+    return np.lib.stride_tricks.as_strided(np.empty(1, np.bool_), node.shape, strides, writeable=False)
 
 
 def is_dense(node: Node) -> bool:

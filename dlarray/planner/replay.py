@@ -8,6 +8,7 @@ place, unless the executor can be told too, and so is what is so small that a co
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -47,9 +48,12 @@ class Replay:
         self.steps: list[Step] = []
         """What is done at each step, but for copies of the batch."""
         self.results, last = self._bind_outputs(first)
+        self._bounds = [0]
         for unit in plan.units:
+            self._bounds.append(len(first) + len(self.steps))
             bind = {"group": self._bind_kernel, "concat": self._bind_concat}.get(unit.op, self._bind_library)
             bind(unit)
+        self._bounds.append(len(first) + len(self.steps))
         self.steps = [*first, *self.steps, *last]
         self._run = in_sequence(self.steps)
         self._told = [(i - moving, i, patches) for i, patches in self._patches.items()]
@@ -72,6 +76,17 @@ class Replay:
                 rows = _in_rows(array)
                 for patch in patches:
                     patch(rows)
+
+    def pieces(self, batch: Sequence[np.ndarray]) -> list[Callable[[], None]]:
+        """The step on these leaves of the batch in pieces, to be called in order.
+
+        What is copied first, then each unit of the plan, and what is copied last.
+        """
+        self.tell(batch)
+        ends = [*self._bounds, len(self.steps)]
+        first, *others = [self.steps[i:j] for i, j in pairwise(ends)]
+        copied: list[Step] = [(np.copyto, (copy, batch[i])) for i, copy in self._copied]
+        return [in_sequence(steps) for steps in ([*copied, *first], *others)]
 
     def outputs(self, start: int = 0) -> list[Any]:
         """The arrays and numbers of the outputs from one on: the caller's own, or new ones."""

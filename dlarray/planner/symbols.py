@@ -14,6 +14,7 @@ from typing import Any, Self, cast
 import numpy as np
 
 from dlarray.planner.graph import Graph
+from dlarray.planner.ledger import Ledger
 from dlarray.planner.node import Node, UntraceableError
 
 __all__ = ["Symbol", "fresh", "invert", "operand"]
@@ -22,12 +23,20 @@ __all__ = ["Symbol", "fresh", "invert", "operand"]
 class _Memory:
     """What an array and its views have in common; ``version`` counts the writes.
 
-    ``lent``: it is not the step's to write.
+    ``lent``: it is not the step's to write. What the step makes itself stands in a ledger for as long as it is there.
     """
 
-    def __init__(self, lent: bool = False) -> None:
+    def __init__(self, lent: bool = False, ledger: Ledger | None = None, nbytes: int = 0) -> None:
         self.version = 0
         self.lent = lent
+        self._ledger = ledger
+        self._nbytes = nbytes
+        if ledger is not None:
+            ledger.take(nbytes)
+
+    def __del__(self) -> None:
+        if self._ledger is not None:
+            self._ledger.give_back(self._nbytes)
 
 
 class Symbol:
@@ -190,7 +199,7 @@ class Symbol:
 
 def fresh(graph: Graph, node: Node) -> Symbol:
     """A symbol with memory of its own."""
-    return Symbol(graph, node)
+    return Symbol(graph, node, _Memory(ledger=graph.ledger, nbytes=node.nbytes))
 
 
 def _basic(key: Any) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dlarray.array import Array, array_namespace
 from dlarray.check import non_negative
-from dlarray.device import Device, to_numpy
+from dlarray.device import Device, to_numbers, to_numpy
 from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP
@@ -80,7 +80,6 @@ class Walk:
         self.formula: Step | None = None
         """The step, uncompiled."""
         self.batch: Batch | None = None
-        self._start = start
         self.good = start
         """The model after the last whole epoch, or where the walk began."""
         self.error: BaseException | None = None
@@ -113,7 +112,7 @@ class Walk:
     @property
     def latest_loss(self) -> float:
         """The loss of the latest step; reading it waits for the device."""
-        return _read(self.losses[-1]) if self.losses else self.history.steps[-1]
+        return to_numbers(_each(self.losses[-1:]))[0] if self.losses else self.history.steps[-1]
 
     def add_losses(self, losses: Array, count: int) -> None:
         """The losses of steps that were taken in one call."""
@@ -121,12 +120,8 @@ class Walk:
         self.steps += count
 
     def read_losses(self) -> list[float]:
-        """The losses of the epoch under way, as numbers; reading them waits for the device."""
-        vectors = {id(value.losses): value.losses for value in self.losses if isinstance(value, _Among)}
-        read = {name: to_numpy(losses).tolist() for name, losses in vectors.items()}
-        self.losses = [
-            read[id(value.losses)][value.i] if isinstance(value, _Among) else _read(value) for value in self.losses
-        ]
+        """The losses of the epoch under way, as numbers; reading them waits for the device, once for all of them."""
+        self.losses = to_numbers(_each(self.losses))
         return self.losses
 
     @property
@@ -232,7 +227,7 @@ class Walk:
         self._result = self._model(theta, self.state["buffers"] if buffers is None else buffers)
 
     def _model(self, theta: Theta, buffers: Theta) -> Trained:
-        return self._start.at(duplicate(theta), duplicate(buffers))  # the next step writes into the state
+        return self.good.at(duplicate(theta), duplicate(buffers))  # the next step writes into the state
 
 
 class _Among(NamedTuple):
@@ -242,10 +237,11 @@ class _Among(NamedTuple):
     i: int
 
 
-def _read(value: Any) -> float:
-    if isinstance(value, _Among):
-        return float(to_numpy(value.losses)[value.i])
-    return value if isinstance(value, float) else float(to_numpy(value))
+def _each(losses: list[Any]) -> list[Any]:
+    """The losses with numbers for those that came as vectors, each of which is read once."""
+    vectors = {id(value.losses): value.losses for value in losses if isinstance(value, _Among)}
+    read = {name: to_numpy(vector).tolist() for name, vector in vectors.items()}
+    return [read[id(value.losses)][value.i] if isinstance(value, _Among) else value for value in losses]
 
 
 def duplicate(vectors: Theta) -> Theta:

@@ -21,6 +21,8 @@ from dlarray.random import Bits
 
 __all__ = ["Examples", "check_home", "chosen_loss", "home", "inputs_on", "lies_ready", "surely_finite"]
 
+TOGETHER = 2**18
+"""So many numbers of the inputs are put in order at once: one call for many small batches, a megabyte beside."""
 _HOST_TYPES = {name: np.dtype(name) for name in ("float32", "float64")}
 """NumPy's types, of each of which there is one."""
 
@@ -124,15 +126,25 @@ class Examples:
 
     def batches(self, size: int, order: Array | None, start: int = 0) -> Iterator[tuple[Array, Array, Array | None]]:
         """Batches of this size, the last perhaps smaller, in the order given; the first ``start`` are left out."""
-        for i in range(start * size, len(self), size):
-            j = min(i + size, len(self))
-            if order is not None:
-                part = self.take(order[i:j])
-            elif size >= len(self):
-                part = self
-            else:
-                part = Examples(self.x[i:j, ...], self.t[i:j, ...], None if self.weight is None else self.weight[i:j])
-            yield part.x, part.t, part.weight
+        n = len(self)
+        if order is None:
+            yield from self._cut(size, start)
+            return
+        together = size
+        if of(self.x).writes_in_place:  # then slices are views, and cost next to nothing
+            together *= max(1, TOGETHER * n // max(size * math.prod(self.x.shape), 1))
+        for i in range(start * size, n, together):
+            yield from self.take(order[i : min(i + together, n)])._cut(size, 0)
+
+    def _cut(self, size: int, start: int) -> Iterator[tuple[Array, Array, Array | None]]:
+        """Batches of examples that lie one after the other."""
+        x, t, weight, n = self.x, self.t, self.weight, len(self)
+        if size >= n and start == 0:
+            yield x, t, weight
+            return
+        for i in range(start * size, n, size):
+            j = min(i + size, n)
+            yield x[i:j, ...], t[i:j, ...], None if weight is None else weight[i:j]
 
 
 def inputs_on(device: Device, model: MLP, x: Any, dtype: str) -> Array:

@@ -7,9 +7,11 @@ from numbers import Real
 from os import PathLike
 from typing import Any
 
+import numpy as np
+
 from dlarray.array import Array, is_array
 from dlarray.check import at_least_one, fraction, one_of
-from dlarray.device import Device
+from dlarray.device import Device, resolve
 from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP
@@ -18,7 +20,7 @@ from dlarray.training.callback import Callback, Walk, duplicate
 from dlarray.training.class_weight import weighted
 from dlarray.training.data import Examples, chosen_loss, home
 from dlarray.training.history import History
-from dlarray.training.loop import Loop
+from dlarray.training.loop import LESS_MEMORY, Loop
 from dlarray.training.options import (
     Compiler,
     Preparation,
@@ -31,8 +33,9 @@ from dlarray.training.options import (
     pair,
 )
 from dlarray.training.precision import precise
+from dlarray.training.residence import residence
 from dlarray.training.resume import described, read_walk
-from dlarray.training.source import Drawn, Source, Streamed, is_stream
+from dlarray.training.source import Drawn, Source, Streamed, Uploaded, is_stream
 from dlarray.training.step import Step
 from dlarray.training.trained import Metric, Trained, named_metrics
 
@@ -62,6 +65,7 @@ def fit(
     clip_value: float | None = None,
     callbacks: Sequence[str | Callback] = (),
     seed: int = 0,
+    data: str | None = None,
     theta: Theta | None = None,
     resume: str | PathLike[str] | None = None,
     device: str | Device | None = None,
@@ -78,7 +82,7 @@ def fit(
         What is trained. It is configuration and does not change; the result holds the weights.
     x, y
         Inputs (n, inputs) and targets as the loss wants them: class labels (n,) or numbers (n, outputs). Host arrays go
-        to the device once; arrays on a device stay there. Numbers are cast to ``dtype``.
+        to the device once, if they fit; arrays on a device stay there. Numbers are cast to ``dtype``.
     loss
         A loss or its name. By default the sparse categorical cross-entropy for whole numbers (binary where the model
         has one output) and the mean squared error for others.
@@ -117,6 +121,10 @@ def fit(
         What is called on the way, of ``dlarray.callbacks`` or of one's own, or their names, in this order.
     seed
         Weights, order and masks all come from it, the same on every device.
+    data
+        Where the examples lie: on the "device", or on the "host", from where each batch is brought to the device while
+        the step before is under way. By default on the device, as long as they fit there beside a step; where they do
+        not, on the host, with a warning. The numbers are the same. Arrays that lie on a device stay there.
     theta
         Where to begin; by default ``model.init(seed)``. It is copied.
     resume
@@ -150,6 +158,8 @@ def fit(
         When the loss or the weights become infinite or NaN; it holds the last good weights.
     Interrupted
         A KeyboardInterrupt that holds the model after the last whole epoch.
+    OutOfMemory
+        A MemoryError, where the device has not the memory; on the way it holds the model after the last whole epoch.
     CheckpointError
         For a file to resume from that is none.
 
@@ -186,51 +196,60 @@ def fit(
     called = chosen_callbacks(callbacks, max_time)
     target = home(x, device)
     step = precise(Step(model, loss, optimizer, accumulate), precision, target, dtype)
-    if stream is None:
-        if steps_per_epoch is not None:
-            raise ValueError("steps_per_epoch is for batches from an iterable; arrays are cut by batch_size")
-        measured = named_metrics(metrics, loss, model.outputs)
-        examples = Examples.on(target, model, loss, x, y, weight, dtype)
-        seen = examples
-        if isinstance(validation, Real):
-            examples, seen = examples.split(fraction("validation", validation), seed, target)
-        elif validation is not None:
-            seen = Examples.on(target, model, loss, *pair(validation), dtype=dtype)
-        if class_weight is not None:
-            examples = weighted(examples, class_weight, loss, model.outputs, dtype)
-        n = len(examples)
-        size = fitting_batch_size(n if batch_size is None else batch_size, n, accumulate, model.chain.least_examples)
-        source: Source = Drawn(examples, size, seed, shuffle, target)
-        settings = {"examples": n, "batch_size": size, "shuffle": bool(shuffle)}
-    else:
-        check_stream(stream, epochs, weight, class_weight, validation, metrics)
-        measured = named_metrics([] if validation is None else metrics, loss, model.outputs)
-        seen = None if validation is None else Examples.on(target, model, loss, *pair(validation), dtype=dtype)
-        stream.prepare = Preparation(target, model, loss, dtype, class_weight)
-        source, settings = stream, {"steps_per_epoch": steps_per_epoch}
-    loop = Loop(
-        step=compiled(step, target, compile, precision),
-        source=source,
-        seen=seen,
-        prefix="" if validation is None else "validation_",
-        metrics=measured,
-        callbacks=called,
-        max_steps=max_steps,
-        repeat=target.backend.repeat(step, steps_per_execution) if steps_per_execution > 1 else None,
-        at_once=steps_per_execution,
-    )
-    begin = model.init(seed, target, dtype) if theta is None else copied(model, theta, target, dtype)
-    start = Trained(model, begin, model.init_buffers(target, dtype), loss, target, dtype, History())
-    state = step.start(duplicate(begin), duplicate(start.buffers), seed, target)
-    walk = Walk(start, state, optimizer, epochs, seed, loop.names)
-    walk.formula = step
-    walk.settings = settings | {
-        "optimizer": described(optimizer),
-        "accumulate": accumulate,
-        "seed": seed,
-        "dtype": dtype,
-        "precision": precision,
-    }
-    if resume is not None:
-        read_walk(resume, walk)
-    return loop.run(walk, progress)
+    with target.enough_memory("to train", LESS_MEMORY):
+        if stream is None:
+            if steps_per_epoch is not None:
+                raise ValueError("steps_per_epoch is for batches from an iterable; arrays are cut by batch_size")
+            measured = named_metrics(metrics, loss, model.outputs)
+            apart = isinstance(validation, Real)
+            others = () if validation is None or apart else pair(validation)
+            lie = residence(data, target, step, (x, y, weight, *others), batch_size, dtype, 2 if apart else 1)
+            examples = Examples.on(lie, model, loss, x, y, weight, dtype)
+            seen = examples
+            if isinstance(validation, Real):
+                examples, seen = examples.split(fraction("validation", validation), seed, lie)
+            elif validation is not None:
+                seen = Examples.on(lie, model, loss, *pair(validation), dtype=dtype)
+            if class_weight is not None:
+                examples = weighted(examples, class_weight, loss, model.outputs, dtype)
+            n, least = len(examples), model.chain.least_examples
+            size = fitting_batch_size(n if batch_size is None else batch_size, n, accumulate, least)
+            drawn = Drawn(examples, size, seed, shuffle, lie)
+            source: Source = drawn if lie is target else Uploaded(drawn, target)
+            settings = {"examples": n, "batch_size": size, "shuffle": bool(shuffle)}
+        else:
+            check_stream(stream, epochs, weight, class_weight, validation, metrics)
+            measured = named_metrics([] if validation is None else metrics, loss, model.outputs)
+            seen = None if validation is None else Examples.on(target, model, loss, *pair(validation), dtype=dtype)
+            lie = resolve("cpu") if isinstance(x, np.ndarray) else target  # else each batch is where it comes from
+            stream.prepare = Preparation(lie, model, loss, dtype, class_weight)
+            source = stream if lie == target else Uploaded(stream, target)
+            settings = {"steps_per_epoch": steps_per_epoch}
+        loop = Loop(
+            step=compiled(step, target, compile, precision),
+            source=source,
+            seen=seen,
+            prefix="" if validation is None else "validation_",
+            metrics=measured,
+            callbacks=called,
+            max_steps=max_steps,
+            repeat=target.backend.repeat(step, steps_per_execution) if steps_per_execution > 1 else None,
+            at_once=steps_per_execution,
+        )
+        begin = model.init(seed, target, dtype) if theta is None else copied(model, theta, target, dtype)
+        buffers = model.init_buffers(target, dtype)
+        state = step.start(duplicate(begin), duplicate(buffers), seed, target)
+        start = Trained(model, begin, buffers, loss, target, dtype, History())
+        walk = Walk(start, state, optimizer, epochs, seed, loop.names)
+        del begin, buffers, start, state  # the walk holds them for as long as they are needed
+        walk.formula = step
+        walk.settings = settings | {
+            "optimizer": described(optimizer),
+            "accumulate": accumulate,
+            "seed": seed,
+            "dtype": dtype,
+            "precision": precision,
+        }
+        if resume is not None:
+            read_walk(resume, walk)
+        return loop.run(walk, progress)

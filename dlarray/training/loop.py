@@ -6,19 +6,26 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from traceback import clear_frames
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from dlarray.array import array_namespace
+from dlarray.device import OutOfMemory
 from dlarray.layout import Theta
 from dlarray.training.callback import Callback, Walk
 from dlarray.training.data import Examples
 from dlarray.training.source import Drawn, Source
 from dlarray.training.trained import Metric, Trained
 
-__all__ = ["Diverged", "Interrupted", "Loop", "all_finite"]
+__all__ = ["LESS_MEMORY", "Diverged", "Interrupted", "Loop", "all_finite"]
+
+LESS_MEMORY = (
+    "A smaller batch_size, a batch in parts (accumulate=) or batches from an iterable in place of x take less; "
+    "model.summary(device) says what goes where"
+)
 
 
 class Diverged(ArithmeticError):  # noqa: N818 - it says what the weights have done
@@ -69,7 +76,7 @@ class Loop:
         return "loss", *([f"{self.prefix}loss"] if self.prefix else []), *(f"{self.prefix}{m}" for m in self.metrics)
 
     def run(self, walk: Walk, progress: bool) -> Trained:
-        """Walk to the end, or until somebody stops. Raises Diverged and Interrupted, and what callbacks raise."""
+        """Walk to the end, or until somebody stops. Raises Diverged, Interrupted, OutOfMemory, and as callbacks do."""
         walk.source = self.source
         each = self.source.steps
         total = None if each is None else walk.epochs * each
@@ -79,7 +86,7 @@ class Loop:
             total=total, initial=walk.steps, unit="step", desc=walk.device.name, disable=None if progress else True
         )
         try:
-            with bar, np.errstate(over="ignore", invalid="ignore"):  # Diverged says it once, and in words
+            with walk.device.enough_memory("to train", LESS_MEMORY), bar, _quiet():
                 for callback in self.callbacks:
                     callback.on_start(walk)
                 while walk.epoch < walk.epochs and not self._over(walk):
@@ -90,6 +97,9 @@ class Loop:
             walk.error = Interrupted(walk.good)
             raise walk.error from error
         except BaseException as error:
+            if isinstance(error, OutOfMemory):
+                error.trained = walk.good
+                _let_go(error)
             walk.error = error
             raise
         finally:
@@ -183,6 +193,19 @@ class Loop:
             row |= {f"{self.prefix}{name}": value for name, value in figures.items()}
         walk.history.steps.extend(values)
         walk.history.epochs.append(row)
+
+
+def _quiet() -> Any:
+    """Diverged says it once, and in words."""
+    return np.errstate(over="ignore", invalid="ignore")
+
+
+def _let_go(error: BaseException) -> None:
+    """Clear the frames that an error has come through: their arrays fill the device for as long as the error lives."""
+    cause: BaseException | None = error
+    while cause is not None:
+        clear_frames(cause.__traceback__)
+        cause = cause.__cause__
 
 
 def all_finite(vectors: Theta) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 
 from dlarray.array import Array, is_array
 from dlarray.check import at_least_one, one_of, positive
-from dlarray.device import Device, to_numpy
+from dlarray.device import Device, to_numbers
 from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP
@@ -129,7 +129,7 @@ def find_learning_rate(
             state, value = run(state, batch)
             losses.append(value)
     rates = lowest * (highest / lowest) ** (np.arange(steps) / (steps - 1))
-    return RateSearch(rates, np.asarray([float(to_numpy(value)) for value in losses]), float(smoothing))
+    return RateSearch(rates, np.asarray(to_numbers(losses)), float(smoothing))
 
 
 def _forever(source: Drawn) -> Iterator[Batch]:

@@ -1,4 +1,7 @@
-"""Where batches come from: examples that are all there, or an iterable that brings them one batch at a time."""
+"""Where batches come from: examples that are all there, or an iterable that brings them one batch at a time.
+
+They come from the device on which the step is done, or are on their way to it while the step before is under way.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from dlarray.random import Bits
 from dlarray.training.data import Examples
 from dlarray.training.step import Batch
 
-__all__ = ["Drawn", "Source", "Streamed", "is_stream"]
+__all__ = ["Drawn", "Source", "Streamed", "Uploaded", "is_stream"]
 
 
 class Source(Protocol):
@@ -33,7 +36,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Drawn:
-    """Batches drawn from examples on the device, in an order that depends on seed and epoch alone."""
+    """Batches drawn from examples, on the device where these lie, in an order that depends on seed and epoch alone."""
 
     examples: Examples
     size: int
@@ -122,6 +125,27 @@ class Streamed:
 
     def _anew(self) -> Iterator[Any]:
         return iter(self._make())
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """The batches of a source of host arrays, brought to the device as its backend does it best."""
+
+    source: Drawn | Streamed
+    device: Device
+
+    @property
+    def steps(self) -> int | None:
+        return self.source.steps
+
+    @property
+    def only_once(self) -> bool:
+        """Whether the batches can be passed through only once."""
+        return isinstance(self.source, Streamed) and self.source.only_once
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        batches = self.device.backend.upload(self.source.batches(epoch, start), self.device.place)
+        return cast("Iterator[Batch]", batches)
 
 
 def is_stream(x: Any) -> bool:

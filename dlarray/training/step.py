@@ -13,6 +13,7 @@ from typing import NotRequired, TypedDict
 import numpy as np
 
 from dlarray.array import Array, array_namespace
+from dlarray.description import Names
 from dlarray.device import Device
 from dlarray.layout import Theta
 from dlarray.losses import Loss
@@ -70,6 +71,15 @@ class Step:
         steps = state["steps"]
         steps += 1
         return WalkState(theta=theta, optimizer=optimizer, buffers=buffers, steps=steps, key=state["key"]), value
+
+    @property
+    def names(self) -> Names:
+        """What its arrays are called: parameters and buffers by their layers, x and target as in the book."""
+        return Names(
+            arrays={"batch[0]": "x", "batch[1]": "target", "batch[2]": "weight"},
+            parts={"theta": self.model.layout, "buffers": self.model.buffer_layout},
+            parameters="theta",
+        )
 
     def gradient(self, state: WalkState, batch: Batch, scale: Array | None = None) -> tuple[Array, Theta, Theta]:
         """The batch's loss, its gradient, times ``scale`` where there is one, and the buffers after it."""

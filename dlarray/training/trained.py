@@ -13,7 +13,7 @@ import numpy as np
 from dlarray import metrics as _metrics
 from dlarray.array import Array, array_namespace
 from dlarray.check import at_least_one, did_you_mean
-from dlarray.device import Device, to_numpy
+from dlarray.device import Device, to_device, to_numpy
 from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP
@@ -41,7 +41,8 @@ class Trained:
 
     Host arrays come back as host arrays; arrays that lie on the model's device come back on it. Inputs are cast to
     the model's dtype. Raises ValueError for inputs that are not finite, have another number of features or lie on
-    another device; TypeError for what is no array and for arrays of another library.
+    another device; TypeError for what is no array and for arrays of another library; OutOfMemory, a MemoryError, where
+    the device has not the memory.
     """
 
     model: MLP
@@ -98,11 +99,12 @@ class Trained:
         return self.measure(examples, named_metrics(metrics, self.loss, self.model.outputs), batch_size=batch_size)
 
     def measure(self, examples: Examples, metrics: Mapping[str, Metric], *, batch_size: int = 4096) -> dict[str, float]:
-        """``evaluate`` for examples that are on the device already."""
-        xp = array_namespace(examples.x)
-        z = self._in_batches(examples.x, batch_size, self._answers.outputs)
-        figures = {"loss": self.loss.forward(z, examples.t, examples.weight)[0]}
-        t, y = flat(examples.t), flat(self.loss.link.predict(z))
+        """``evaluate`` for examples that are on the device already, or on the host: inputs go there part by part."""
+        t, weight = (x if x is None else to_device(x, self.device) for x in (examples.t, examples.weight))
+        z = self._in_batches(examples.x, batch_size, self._outputs_of)
+        xp = array_namespace(z)
+        figures = {"loss": self.loss.forward(z, t, weight)[0]}
+        t, y = flat(t), flat(self.loss.link.predict(z))
         if self.loss.boundary != 0.5:  # scores about another middle, and targets with them, as 0 and 1
             t, y = (xp.astype(a > self.loss.boundary, z.dtype) for a in (t, y))
         figures |= {name: metric(t, y) for name, metric in metrics.items()}
@@ -138,17 +140,25 @@ class Trained:
     def _answers(self) -> Answers:
         return Answers(self.model, self.loss, self.device.backend)
 
+    def _outputs_of(self, point: Point, x: Array) -> Array:
+        """The outputs for inputs on the device or on the host."""
+        return self._answers.outputs(point, to_device(x, self.device))
+
     @cached_property
     def _point(self) -> Point:
         return self.theta, self.buffers
 
     def _forward(self, x: Array, batch_size: int, answer: Answer) -> Array:
-        ready = type(batch_size) is int and batch_size > 0 and lies_ready(self.device, self.model, x)
-        if ready and (y := self._on_host(x, batch_size, answer)) is not None:
-            return y
-        check_home(x, self.device)
-        y = self._in_batches(inputs_on(self.device, self.model, x, self.dtype), batch_size, answer)
-        return self.device.backend.to_numpy(y) if isinstance(x, np.ndarray) else y
+        try:
+            ready = type(batch_size) is int and batch_size > 0 and lies_ready(self.device, self.model, x)
+            if ready and (y := self._on_host(x, batch_size, answer)) is not None:
+                return y
+            check_home(x, self.device)
+            y = self._in_batches(inputs_on(self.device, self.model, x, self.dtype), batch_size, answer)
+            return self.device.backend.to_numpy(y) if isinstance(x, np.ndarray) else y
+        except Exception as error:
+            self.device.refuse_for_memory(error, "to answer", "A smaller batch_size takes less")
+            raise
 
     def _on_host(self, x: np.ndarray, batch_size: int, answer: Answer) -> Array | None:
         """The answer part by part, so that what has been looked at is still in the cache; None for a closer look."""
@@ -169,7 +179,7 @@ class Trained:
         if (n := x.shape[0]) <= batch_size:
             return answer(self._point, x)
         parts = [answer(self._point, x[i : min(i + batch_size, n), ...]) for i in range(0, n, batch_size)]
-        return array_namespace(x).concat(parts)
+        return array_namespace(parts[0]).concat(parts)
 
 
 def load(path: str | PathLike[str], device: str | Device | None = None) -> Trained:

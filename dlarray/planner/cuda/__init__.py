@@ -3,3 +3,11 @@
 No GPU has run any of it. What a card must be able to do is said in card.py, so that all else is tested on a card of
 paper.
 """
+
+from dlarray.planner.cuda.card import Card
+from dlarray.planner.cuda.profiling import profile
+from dlarray.planner.cuda.program import Settings
+from dlarray.planner.cuda.repeated import Repeated
+from dlarray.planner.cuda.step import OnCard, on_card
+
+__all__ = ["Card", "OnCard", "Repeated", "Settings", "on_card", "profile"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dlarray.planner.loops import Operation
 
-__all__ = ["C_TYPES", "accumulate", "expression", "initial"]
+__all__ = ["COMBINE", "C_TYPES", "accumulate", "expression", "initial"]
 
 C_TYPES = {
     "bool": "bool",
@@ -21,6 +21,9 @@ C_TYPES = {
     "float32": "float",
     "float64": "double",
 }
+
+COMBINE = {"sum": "plus", "max": "larger", "min": "smaller"}
+"""What two totals of a reduction are made one by."""
 
 _COMPARISONS = {
     "less": "<",

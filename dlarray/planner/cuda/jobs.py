@@ -56,6 +56,7 @@ class Jobs:
         self.first: list[Step] = []
         self.last: list[Step] = []
         self.state: list[Any] = []
+        self._results: list[Callable[[], Any]] = []
         self._base = 0
 
     @property
@@ -208,23 +209,36 @@ class Jobs:
                 self.last.append((self.card.copy, (goal, self.part(self._saved[i]), node.nbytes)))
             else:
                 self.last.append(self.copied(node, goal))
+        self._results = [self._output(i, node) for i, node in enumerate(self.plan.outputs)]
 
     def outputs(self, start: int = 0) -> list[Any]:
         """The arrays of the outputs from one on: the caller's own, or new ones."""
-        return [self._output(i, node) for i, node in enumerate(self.plan.outputs[start:], start)]
+        return [made() for made in self._results[start:]]
 
-    def _output(self, i: int, node: Node) -> Any:
+    def _output(self, i: int, node: Node) -> Callable[[], Any]:
+        """What makes the array of an output: with all that can be known beforehand, for it is asked at every step."""
         target = self.plan.donated.get(i)
         if target is not None:
-            return self.state[int(target.attribute)]
-        made = self.card.empty(node.shape, node.dtype)
-        if i in self._saved:
-            self.card.copy(self.card.address_of(made), self.part(self._saved[i]), node.nbytes)
-        elif is_dense(node):
-            self.card.copy(self.card.address_of(made), self.address(node), node.nbytes)
-        else:
-            _assign(made, self.seen(node))
-        return made
+            own = self.state[int(target.attribute)]
+            return lambda: own
+        card, shape, dtype, nbytes = self.card, node.shape, node.dtype, node.nbytes
+        if i not in self._saved and not is_dense(node):
+            seen = self.seen(node)
+
+            def copied() -> Any:
+                made = card.empty(shape, dtype)
+                made[...] = seen
+                return made
+
+            return copied
+        source = self.part(self._saved[i]) if i in self._saved else self.address(node)
+
+        def moved() -> Any:
+            made = card.empty(shape, dtype)
+            card.copy(card.address_of(made), source, nbytes)
+            return made
+
+        return moved
 
 
 def _assign(target: Any, value: Any) -> None:

@@ -2,9 +2,10 @@
 
 All kernels of a call take one argument, by value, for that lies where every thread reads it without waiting:
 
-    struct Head { long long at[]; }:  rows, columns, the address of a workspace, the warps of rows_kernel,
+    struct Head:  rows, columns, the address of a workspace, the warps of the first grid,
     each constant (a double or an integer), and of each array, inputs first: its address, and, where it is not dense,
-    its strides along rows and columns, which count items.
+    its strides along rows and columns, which count items. Each takes a word of 8 bytes. Arrays are pointers there, so
+    that the compiler knows that they lie in global memory.
 
 The text of a kernel depends on nothing in it.
 """

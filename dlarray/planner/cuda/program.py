@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from dlarray.description import Description, Names
 from dlarray.planner.compiled import trace
 from dlarray.planner.cuda.card import Card, Memory
 from dlarray.planner.cuda.jobs import Job, Jobs
 from dlarray.planner.cuda.tuning import Tuning
+from dlarray.planner.describe import describe
 from dlarray.planner.memory import make_plan
 from dlarray.planner.sequence import in_sequence
 from dlarray.planner.trees import builder, flatten, unflatten
@@ -101,6 +103,10 @@ class CardProgram:
     def loss_address(self) -> int:
         """Where the loss lies after a step."""
         return self.jobs.address(self.plan.outputs[-1])
+
+    def describe(self, names: Names) -> Description:
+        """What the plan does."""
+        return describe(self.plan, self.given, self.structure, names)
 
     def stage(self, batch: Sequence[Any]) -> None:
         """Bring the leaves of a batch to their places."""

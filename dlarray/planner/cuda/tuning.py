@@ -60,6 +60,16 @@ class Tuning:
         """The jobs of the plan, in order, as they were chosen."""
         return self._made(self.jobs.plan.units, self._choices(self.taken))
 
+    def by_unit(self) -> dict[Unit, Job]:
+        """The job of each unit that has one."""
+        choices = self._choices(self.taken)
+        made = {unit: self._job(unit, choices.get(unit, unit)) for unit in self.jobs.plan.units}
+        return {unit: job for unit, job in made.items() if job is not None}
+
+    def chosen(self, unit: Unit) -> Unit | Fused | Body | None:
+        """How a unit is done: as it is, or otherwise, or not at all."""
+        return self._choices(self.taken).get(unit, unit)
+
     def _choices(self, taken: Iterable[Option]) -> dict[Unit, Fused | Body | None]:
         return {unit: choice for option in taken for unit, choice in option.instead.items()}
 

@@ -1,0 +1,261 @@
+"""What a training step takes of a device's memory: counted before anything is trained, and without taking any.
+
+    θ, its gradient, the optimizer's state, the buffers of the step, the last good weights, the batch
+
+Where the backend plans steps, the buffers are those of the plan. Elsewhere they are an upper bound, what there is at
+once while the step is run plainly, one operation after the other: what forward keeps for backward, what backward makes
+on its way, and then what the optimizer does. A compiler of the library's own needs less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Protocol, cast
+
+import numpy as np
+
+from dlarray import backend as backends
+from dlarray.array import Array
+from dlarray.backend import Backend
+from dlarray.check import at_least_one, one_of
+from dlarray.description import Description, Names, bytes_text
+from dlarray.device import Device
+from dlarray.layer import Layer, Shape
+from dlarray.layers import Chain
+from dlarray.layout import Layout, Theta
+from dlarray.losses import Loss, MeanSquaredError, SparseCategoricalCrossEntropy
+from dlarray.names import make
+from dlarray.optimizers import Optimizer, State
+from dlarray.random import fold
+
+__all__ = ["Footprint", "Network", "footprint"]
+
+_FEW = 64
+"""The length of a θ that is as good as any to learn what an optimizer remembers of each number."""
+
+_COPIES = 6
+"""Of state and batch, where a plan's first step is held against the plain one and against the noise of rounding."""
+
+
+class Network(Protocol):
+    """What is asked of a model, which is defined above this module."""
+
+    @property
+    def inputs(self) -> int: ...
+    @property
+    def layers(self) -> Sequence[Layer]: ...
+    @cached_property
+    def chain(self) -> Chain: ...
+    @cached_property
+    def layout(self) -> Layout: ...
+    @cached_property
+    def buffer_layout(self) -> Layout: ...
+    @property
+    def outputs(self) -> int: ...
+    def decays(self, name: str) -> bool: ...
+    def forward(self, theta: Theta, x: Array, key: Array | None = None) -> tuple[Array, Any]: ...
+    def backward(self, theta: Theta, saved: Any, dz: Array) -> Theta: ...
+    def refresh(self, saved: Any, buffers: Theta) -> Theta: ...
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """The bytes of a training step, by what they are for. ``print`` shows them beside what the device has.
+
+    ``theta`` holds the buffers of layers too. ``good`` are copies of it: the weights that ``fit`` hands out where a
+    later epoch goes wrong and, beside the buffers that a plan keeps, those that take their place. ``batch`` counts the
+    next one too. ``step`` is what the step needs besides all others, of its plan where it is ``planned``, else at most.
+    ``checked`` is what the first step may take on top: a plan is then run beside the plain step, and the two are
+    compared. ``memory`` is what the device has free and in all, or None.
+    """
+
+    device: Device
+    batch_size: int
+    theta: int
+    gradient: int
+    optimizer: int
+    step: int
+    good: int
+    batch: int
+    planned: bool
+    checked: int
+    memory: tuple[int, int] | None
+
+    @property
+    def total(self) -> int:
+        """The peak of every step but the first: the sum of all."""
+        return self.theta + self.gradient + self.optimizer + self.step + self.good + self.batch
+
+    @property
+    def fits(self) -> bool:
+        """Whether the device has as much free, the first step's check included; True where nobody knows."""
+        return self.memory is None or self.total + self.checked <= self.memory[0]
+
+    def __str__(self) -> str:
+        rows = {
+            "θ": self.theta,
+            "gradient": self.gradient,
+            "optimizer's state": self.optimizer,
+            "buffers of the step, " + ("of its plan" if self.planned else "at most"): self.step,
+            "last good weights": self.good,
+            f"batch of {self.batch_size}, and the next": self.batch,
+            "together": self.total,
+        }
+        if self.checked:
+            rows["at most in the first step, which is checked"] = self.total + self.checked
+        if self.memory is not None:
+            rows[f"free on {self.device}, of {bytes_text(self.memory[1])}"] = self.memory[0]
+        shown = {name: bytes_text(n) for name, n in rows.items()}
+        left, right = (max(map(len, column)) for column in (shown, shown.values()))
+        lines = [
+            f"memory of a training step on {self.device}",
+            *(f"{k:<{left}}  {v:>{right}}" for k, v in shown.items()),
+        ]
+        if not self.fits:
+            lines.append(
+                "It does not fit: a smaller batch_size, a batch in parts (accumulate=), Compact(optimizer) or a "
+                "smaller network takes less"
+            )
+        return "\n".join(lines)
+
+
+def footprint(
+    model: Network,
+    device: Device,
+    batch_size: int,
+    optimizer: str | Optimizer = "adam",
+    loss: str | Loss | None = None,
+    dtype: str = "float32",
+    accumulate: int = 1,
+) -> Footprint:
+    """The bytes that a training step of this model takes. Nothing is trained, and no memory is taken.
+
+    Raises ValueError for a batch size or a number of parts below 1, for an unknown dtype, optimizer or loss.
+    """
+    at_least_one("batch_size", batch_size)
+    at_least_one("accumulate", accumulate)
+    one_of("dtype", dtype, ("float32", "float64"))
+    loss = MeanSquaredError() if loss is None else make(Loss, loss)
+    step = _Step(model, loss, make(Optimizer, optimizer), accumulate)
+    state, batch = step.arguments(batch_size, dtype, not device.backend.writes_in_place)
+    theta, buffers, remembered = (_bytes(state[name]) for name in ("theta", "buffers", "optimizer"))
+    plan = _planned(step, device, state, batch)
+    plain = _plain(step, state, batch, theta) if plan is None else plan.plain
+    moving = theta + buffers + remembered + _bytes(batch)
+    return Footprint(
+        device=device,
+        batch_size=batch_size,
+        theta=theta + buffers,
+        gradient=theta,
+        optimizer=remembered,
+        step=max((plain if plan is None else plan.buffer_bytes) - theta, 0),
+        good=(theta + buffers) * (1 if plan is None else 2),
+        batch=2 * _bytes(batch),
+        planned=plan is not None,
+        checked=0 if plan is None else plain + _COPIES * moving,
+        memory=device.backend.memory(device.place),
+    )
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What the walk's step computes, for arrays that have a shape and no numbers. The walk stands above this module."""
+
+    model: Network
+    loss: Loss
+    optimizer: Optimizer
+    accumulate: int
+
+    def arguments(self, n: int, dtype: str, apart: bool) -> tuple[dict[str, Any], tuple[Array, Array, None]]:
+        """The state, θ perhaps in a vector for each parameter, and a batch of n: each in the memory of one number."""
+        model = self.model
+        layout, kept = (one.separated() if apart else one for one in (model.layout, model.buffer_layout))
+        short = tuple(np.ones(_FEW, dtype) for _ in layout.lengths)
+        state: dict[str, Any] = {
+            "theta": tuple(_blank((length,), dtype) for length in layout.lengths),
+            "optimizer": tuple(map(_like, self.optimizer.start(short, short), layout.lengths)),
+            "buffers": tuple(_blank((length,), dtype) for length in kept.lengths),
+            "steps": _blank((), "int32"),
+            "key": _blank((2,), "int32"),
+        }
+        sparse = isinstance(self.loss, SparseCategoricalCrossEntropy)
+        x = _blank((n, model.inputs), "int32" if model.layers[0].integers else dtype)
+        return state, (x, _blank((n,), "int32") if sparse else _blank((n, model.outputs), dtype), None)
+
+    def __call__(self, state: Any, batch: Any) -> tuple[Any, Array]:
+        g, value, buffers = self.gradient(state, batch)
+        theta, optimizer = self.optimizer.move(state["theta"], g, state["optimizer"])
+        steps = state["steps"]
+        steps += 1
+        return {"theta": theta, "optimizer": optimizer, "buffers": buffers, "steps": steps, "key": state["key"]}, value
+
+    def gradient(self, state: Any, batch: Any) -> tuple[Theta, Array, Theta]:
+        """The gradient, the loss, and the buffers: what else was needed is gone when the optimizer begins."""
+        x, t, _ = batch
+        key = fold(state["key"], state["steps"]) if self.model.chain.random else None
+        theta, buffers, n = state["theta"], state["buffers"], x.shape[0]
+        parts = min(self.accumulate, n)
+        bounds = [round(i * n / parts) for i in range(parts + 1)]
+        value: Any = None
+        g: Theta = ()
+        for i, (start, stop) in enumerate(pairwise(bounds)):
+            part = (x, t) if parts == 1 else (x[start:stop, ...], t[start:stop, ...])
+            z, saved = self.model.forward(theta, part[0], None if key is None else fold(key, i))
+            loss, terms = self.loss.forward(z, part[1])
+            dz = self.loss.backward(terms)
+            if parts > 1 and getattr(self.loss, "reduction", "mean") != "sum":
+                loss, dz = loss * ((stop - start) / n), dz * ((stop - start) / n)
+            buffers = self.model.refresh(saved, buffers)
+            value = loss if value is None else value + loss
+            own = self.model.backward(theta, saved, dz)
+            g = tuple(a + b for a, b in zip(g, own, strict=True)) if g else own
+        return g, value, buffers
+
+
+def _planned(step: _Step, device: Device, state: Any, batch: Any) -> Description | None:
+    """The plan that the device's backend makes of the step; None where it makes none."""
+    if not device.backend.compiles_on(device.place) or type(device.backend).describe is Backend.describe:
+        return None
+    xp = device.backend.namespace()
+
+    def there(tree: Any) -> Any:
+        if isinstance(tree, dict):
+            return {name: there(item) for name, item in cast("dict[str, Any]", tree).items()}
+        if isinstance(tree, tuple):
+            return tuple(map(there, cast("tuple[Any, ...]", tree)))
+        return None if tree is None else xp.broadcast_to(device.asarray(np.zeros((), tree.dtype)), tree.shape)
+
+    try:
+        return device.backend.describe(step, there(state), there(batch), Names())
+    except ValueError:  # the step cannot be planned
+        return None
+
+
+def _plain(step: _Step, state: Any, batch: Any, theta: int) -> int:
+    """The most that the step takes at once where it is run plainly, its gradient included."""
+    try:
+        return backends.get("numpy").describe(step, state, batch, Names()).plain
+    except ValueError:  # a layer that looks at numbers: a guess, of all outputs and what each was made of
+        outputs = sum(step.model.chain.widths(step.model.inputs)[1:])
+        return 2 * theta + 2 * batch[0].shape[0] * outputs * batch[1].dtype.itemsize
+
+
+def _like(state: State, length: int) -> State:
+    """An optimizer's state for a θ of this length, from that for a short one."""
+    return {name: _blank((length,) if x.ndim else (), x.dtype.name) for name, x in state.items()}
+
+
+def _blank(shape: Shape, dtype: str) -> Array:
+    """An array of this shape in the memory of one number: whoever asks for shapes and types alone may have it."""
+    return np.broadcast_to(np.zeros((), dtype), shape)
+
+
+def _bytes(tree: Any) -> int:
+    if isinstance(tree, dict):
+        return sum(map(_bytes, cast("dict[str, Any]", tree).values()))
+    if isinstance(tree, tuple):
+        return sum(map(_bytes, cast("tuple[Any, ...]", tree)))
+    return 0 if tree is None else tree.size * tree.dtype.itemsize

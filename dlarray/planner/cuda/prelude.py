@@ -1,0 +1,59 @@
+"""What every printed text begins with: the words that kernels are written in."""
+
+__all__ = ["PRELUDE"]
+
+PRELUDE = """
+#ifndef DLARRAY_HOST
+#define KERNEL extern "C" __global__ void __launch_bounds__(256)
+#define DEVICE static __device__ __forceinline__
+#define WARP ((long long)((blockIdx.x * (unsigned long long)blockDim.x + threadIdx.x) >> 5))
+#define WARPS ((long long)((gridDim.x * (unsigned long long)blockDim.x) >> 5))
+#define LANE ((int)(threadIdx.x & 31u))
+#define INF __longlong_as_double(0x7ff0000000000000LL)
+#define OTHER_LANE(x, distance) __shfl_xor_sync(0xffffffffu, x, distance)
+#endif
+#define LANES                      /* what follows is done by every lane */
+#define ONE_LANE if (LANE == 0)
+template <class T> DEVICE T plus(T a, T b) { return a + b; }
+template <class T> DEVICE T larger(T a, T b) { return (a >= b || a != a) ? a : b; }
+template <class T> DEVICE T smaller(T a, T b) { return (a <= b || a != a) ? a : b; }
+template <class U, class T> DEVICE U bits(T x) { union { T from; U to; } both = {x}; return both.to; }
+template <class T> DEVICE T whole_power(T x, T n) {
+    unsigned long long r = 1, y = (unsigned long long)x;
+    for (; n > 0; n = (T)(n / 2)) { if (n & 1) r *= y; y *= y; }
+    return (T)r;
+}
+// The lanes that share so many items: a power of two.
+DEVICE int lanes_for(long long items) {
+    int lanes = 1;
+    while (lanes < items && lanes < 32) lanes *= 2;
+    return lanes;
+}
+// What lanes hold together that are from (included) to (excluded) apart, the lower lane's first: all get the same bits.
+template <class T, T combine(T, T)> DEVICE T across(T x, int from, int to) {
+    for (int d = 1; d < 32; d *= 2)
+        if (from <= d && d < to) {
+            const T other = OTHER_LANE(x, d);
+            x = LANE & d ? combine(other, x) : combine(x, other);
+        }
+    return x;
+}
+// Neighbours that lie on a multiple of their size are one access.
+template <class T, int N> struct alignas(N * sizeof(T)) Whole { T part[N]; };
+template <int N, class T> DEVICE bool aligned(const T *p) { return (unsigned long long)p % (N * sizeof(T)) == 0; }
+template <class T, int N> DEVICE void load(T (&x)[N], const T *from) {
+    const Whole<T, N> all = *(const Whole<T, N> *)from;
+    for (int p = 0; p < N; ++p) x[p] = all.part[p];
+}
+template <class T, int N> DEVICE void store(T *to, const T (&x)[N]) {
+    Whole<T, N> all;
+    for (int p = 0; p < N; ++p) all.part[p] = x[p];
+    *(Whole<T, N> *)to = all;
+}
+template <class T, int N> DEVICE void load(T (&x)[N], const T *from, int parts) {
+    for (int p = 0; p < N; ++p) x[p] = p < parts ? from[p] : (T)0;
+}
+template <class T, int N> DEVICE void store(T *to, const T (&x)[N], int parts) {
+    for (int p = 0; p < N; ++p) if (p < parts) to[p] = x[p];
+}
+"""

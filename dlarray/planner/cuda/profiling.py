@@ -1,0 +1,78 @@
+"""How long a step on a card takes, and each unit of it, by the card's own clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from dlarray.description import Description, Names, Work
+from dlarray.planner.cuda.card import Card
+from dlarray.planner.cuda.epilogues import Fused
+from dlarray.planner.cuda.program import CardProgram, Settings
+from dlarray.planner.cuda.step import OnCard
+from dlarray.planner.memory import Plan
+from dlarray.planner.trees import flatten, unflatten
+from dlarray.timing import Timings
+
+__all__ = ["profile"]
+
+_Step = Callable[[Any, Any], Any]
+
+
+def profile(step: _Step, state: Any, batch: Any, names: Names, card: Card, settings: Settings, device: str) -> Timings:
+    """The times of a step on copies of these arrays of a card. Raises ValueError where the step has no plan.
+
+    Each unit is repeated by itself, so it may find in the card's cache what it would not find there in the step. What a
+    product's epilogue does has no time of its own.
+    """
+    compiled = OnCard(step, card, settings)
+    leaves: list[Any] = []
+    structure = flatten(state, leaves, card.arrays)
+    copies = [_copied(card, x) for x in leaves]
+    own = unflatten(structure, iter(copies))
+    compiled(own, batch)  # makes the plan, and proves it
+    program = compiled.program_of(own, batch)
+    if program is None:
+        raise ValueError("the step has no plan and runs eagerly; the PlannerWarning said why")
+    given: list[Any] = []
+    flatten(batch, given, card.arrays)
+    program.stage(given)
+    whole = card.seconds(program.run)
+    jobs = program.tuning.by_unit()
+    times = tuple(card.seconds(jobs[unit]) if unit in jobs and jobs[unit].steps else 0.0 for unit in program.plan.units)
+    return Timings(_as_done(program, names), times, whole, device)
+
+
+def _copied(card: Card, x: Any) -> Any:
+    made = card.empty(tuple(x.shape), x.dtype)
+    card.write(card.address_of(made), card.to_host(x))
+    return made
+
+
+def _as_done(program: CardProgram, names: Names) -> Description:
+    """The plan's description, where a product with an epilogue is one work with what it does of a kernel."""
+    plan = program.plan
+    found = program.describe(names)
+    works = list(found.works)
+    for i, unit in enumerate(plan.units):
+        choice = program.tuning.chosen(unit)
+        if isinstance(choice, Fused):
+            works[i] = _fused(plan, choice, works, i)
+    return replace(found, works=tuple(works))
+
+
+def _fused(plan: Plan, choice: Fused, works: Sequence[Work], i: int) -> Work:
+    product = works[plan.units.index(choice.unit)]
+    title = f"{product.title}, {choice.epilogue}"
+    if plan.units[i] is choice.unit:
+        return replace(product, title=title)
+    between = 2 * choice.unit.outputs[0].nbytes  # what is neither written nor read again
+    return Work(
+        "product",
+        title,
+        (*product.formulas, *works[i].formulas),
+        product.operations + works[i].operations,
+        product.flops + works[i].flops,
+        product.nbytes + works[i].nbytes - between,
+    )
