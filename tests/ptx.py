@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,11 @@ from dlarray.planner.cuda.launch import Grid, head
 from dlarray.planner.cuda.printer import grids, source, workspace
 from dlarray.planner.loops import Call
 from tests import cuda
-from tests.paper_card import PaperCard
+from tests.paper_card import PaperArray, PaperCard, PaperMemory
 from tests.ptx_machine import Program
 from tests.ptx_memory import Memory
 
-__all__ = ["PtxCard", "program", "run"]
+__all__ = ["PtxCard", "allow", "launch", "program", "run"]
 
 ARCHITECTURE = "sm_80"
 
@@ -32,27 +33,65 @@ def allow(memory: Memory, array: np.ndarray, writable: bool = True) -> None:
     memory.allow(low, high - low, writable=writable, owner=array)
 
 
-def run(call: Call, processors: int = 3) -> None:
-    """Run the kernels of a call on a card of few multiprocessors; they touch nothing but the call's arrays."""
+def launch(code: Program, memory: Memory, grid: Grid, words: np.ndarray) -> None:
+    """Launch a kernel whose threads do not race. Raises AssertionError where they do."""
+    code.launch(memory, grid.name, grid.blocks, grid.threads, words.tobytes())
+    races = memory.races(grid.threads)
+    memory.accesses.clear()
+    assert not races, f"{grid.name}: {races[0]}"
+
+
+def run(call: Call, processors: int = 3, offset: int = 0) -> None:
+    """Run the kernels of a call on a card of few multiprocessors, on copies that begin ``offset`` items behind 64 bytes.
+
+    They touch nothing but these and the workspace, and write no input that is not an output.
+    """
     kernel, rows, cols = call.kernel, call.rows, call.cols
     memory = Memory(watch=True)
     code = program(source(kernel))
-    space = np.full(workspace(kernel, rows, cols, processors) // 8 + 1, np.nan)
+    space = memory.allocate(workspace(kernel, rows, cols, processors), "global")
+    space[:64] = 0  # a count may stand there
+    copies = {_key(array): cuda._Fenced(array, offset).array for array in (*call.inputs, *call.outputs)}
     for array in call.inputs:
-        allow(memory, array, writable=False)
-    for array in (space, *call.outputs):
-        allow(memory, array)
+        allow(memory, copies[_key(array)], writable=False)
+    for array in call.outputs:
+        allow(memory, copies[_key(array)])
     work = grids(kernel, rows, cols, processors)
-    arrays = [cuda.placed(a) for a in (*call.inputs, *call.outputs)]
+    arrays = [cuda.placed(copies[_key(array)]) for array in (*call.inputs, *call.outputs)]
     words = head(kernel, rows, cols, call.constants, arrays, space.ctypes.data, work[0].warps)
     for grid in work:
-        code.launch(memory, grid.name, grid.blocks, grid.threads, words.tobytes())
-        assert not (found := memory.races(grid.threads)), f"{grid.name}: {found[0]}"
-        memory.accesses.clear()
+        launch(code, memory, grid, words)
+    for array in call.outputs:
+        array[...] = copies[_key(array)]
+
+
+def _key(array: np.ndarray) -> Any:
+    return array.ctypes.data, array.shape, tuple(s for n, s in zip(array.shape, array.strides, strict=True) if n > 1)
 
 
 class PtxCard(PaperCard):
-    """A card of paper whose kernels are those of nvrtc."""
+    """A card of paper whose kernels are those of nvrtc. They touch what the card was asked for and has been shown."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.memory = Memory(watch=True)
+
+    def reserve(self, nbytes: int) -> PaperMemory:
+        made = super().reserve(nbytes)
+        self.memory.allow(made.address, nbytes, owner=made)
+        return made
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> PaperArray:
+        made = super().empty(shape, dtype)
+        allow(self.memory, made)
+        return made
+
+    def address_of(self, array: np.ndarray) -> int:
+        allow(self.memory, array)
+        return super().address_of(array)
 
     def compile(self, text: str, names: Sequence[str]) -> list[Any]:
-        return [(program(text), name) for name in names]
+        return [program(text)] * len(names)
+
+    def launch(self, function: Any, grid: Grid, head: np.ndarray) -> None:
+        self._queue(grid.name, launch, function, self.memory, grid, head)

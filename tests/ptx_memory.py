@@ -64,7 +64,8 @@ class Memory:
     def allow(self, start: int, nbytes: int, space: str = "global", writable: bool = True, owner: Any = None) -> None:
         """Let kernels touch these bytes; ranges that overlap become one."""
         stop = start + nbytes
-        if not nbytes:
+        known = any(r.start <= start and stop <= r.stop and r.writable >= writable for r in self._ranges)
+        if not nbytes or known:
             return
         for other in [r for r in self._ranges if r.start < stop and start < r.stop]:
             self._ranges.remove(other)
