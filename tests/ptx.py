@@ -35,16 +35,17 @@ def allow(memory: Memory, array: np.ndarray, writable: bool = True) -> None:
 
 def launch(code: Program, memory: Memory, grid: Grid, words: np.ndarray) -> None:
     """Launch a kernel whose threads do not race. Raises AssertionError where they do."""
-    code.launch(memory, grid.name, grid.blocks, grid.threads, words.tobytes())
-    races = memory.races(grid.threads)
+    done = code.launch(memory, grid.name, grid.blocks, grid.threads, words.tobytes())
+    races = memory.races(done.published)
     memory.accesses.clear()
     assert not races, f"{grid.name}: {races[0]}"
 
 
 def run(call: Call, processors: int = 3, offset: int = 0) -> None:
-    """Run the kernels of a call on a card of few multiprocessors, on copies that begin ``offset`` items behind 64 bytes.
+    """Run the kernels of a call on a card of few multiprocessors.
 
-    They touch nothing but these and the workspace, and write no input that is not an output.
+    They work on copies that begin ``offset`` items behind a multiple of 64 bytes. They touch nothing but
+    these and the workspace, and write no input that is not an output.
     """
     kernel, rows, cols = call.kernel, call.rows, call.cols
     memory = Memory(watch=True)

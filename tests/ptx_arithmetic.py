@@ -94,6 +94,7 @@ def fma_double(a: Array, b: Array, c: Array) -> Array:
         return found
     plain = ~(np.isfinite(x) & np.isfinite(y) & np.isfinite(z)) | (x == 0) | (y == 0)
     found = np.where(plain, a * b + c, found)
+    found = np.where(np.isinf(c) & np.isfinite(x) & np.isfinite(y), c, found)  # whose product may be too large alone
     for i in np.flatnonzero(~safe & ~plain):
         exact = Fraction(float(a[i])) * Fraction(float(b[i])) + Fraction(float(c[i]))
         try:

@@ -25,7 +25,7 @@ _CACHING = "nc ca cg cs lu cv wb wt volatile weak relaxed acquire release cta gp
 _CACHING += " L1 no_allocate evict_first evict_last evict_unchanged evict_normal L2 64B 128B 256B"
 _JUMPS = ("bra", "brx", "ret", "exit", "trap", "bar", "barrier")
 _TOGETHER = ("shfl", "vote")
-_NOTHING = ("membar", "fence", "nanosleep")
+_FENCES = ("membar", "fence")
 
 
 def blocks(code: Code) -> list[Block]:
@@ -130,8 +130,8 @@ class _Compiler:
     def step(self, instruction: Instruction) -> Step:
         """Raises NotImplementedError by the instruction's text."""
         special = getattr(self, f"_{instruction.name}", None)
-        if instruction.name in _NOTHING:
-            return _nothing
+        if instruction.name in _FENCES:
+            return lambda frame, mask: frame.launch.fence(mask)
         made: Step = special(instruction) if special else self._plain(instruction)
         if instruction.guard is None:
             return made
@@ -221,7 +221,7 @@ class _Compiler:
         def load(frame: Frame, mask: Mask) -> None:
             at = _real(frame, space, address(frame), dtype.itemsize * count)
             everyone = mask is None or at.size == 1
-            memory, who = frame.launch.memory, frame.who(mask)
+            memory, who = frame.launch.memory, frame.launch.who(mask)
             found = memory.read(space, at if everyone else at[mask], dtype, count, who)
             for write, values in zip(writes, found, strict=True):
                 if not everyone:
@@ -248,7 +248,7 @@ class _Compiler:
             values = [np.broadcast_to(read(frame), frame.n) for read in reads]
             if mask is not None:
                 at, values = at[mask], [value[mask] for value in values]
-            frame.launch.memory.write(space, at, values, frame.who(mask))
+            frame.launch.memory.write(space, at, values, frame.launch.who(mask))
 
         return store
 
@@ -270,6 +270,7 @@ class _Compiler:
                 found[i] = memory.read(space, at[i : i + 1], DTYPES[kind], 1, None)[0, 0]
                 new = np.asarray(function(found[i], *(value[i] for value in values)), DTYPES[kind])
                 memory.write(space, at[i : i + 1], [new.reshape(1)], None)
+                frame.launch.publish(int(i))
             write(frame, mask, found)
 
         return change

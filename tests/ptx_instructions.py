@@ -159,9 +159,7 @@ def _extremum(opcode: Sequence[str], kinds: list[str]) -> Meaning:
         only(opcode)
         return Meaning(kinds[0], kinds * 2, np.minimum if least else np.maximum)
     found = only(opcode, "ftz NaN")
-    return Meaning(
-        kinds[0], kinds * 2, _finished(found, lambda a, b: arithmetic.extremum(a, b, least, "NaN" in found))
-    )
+    return Meaning(kinds[0], kinds * 2, _finished(found, lambda a, b: arithmetic.extremum(a, b, least, "NaN" in found)))
 
 
 def _copysign(opcode: Sequence[str], kinds: list[str]) -> Meaning:

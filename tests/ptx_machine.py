@@ -16,7 +16,7 @@ import numpy as np
 
 from tests.ptx_arithmetic import Array
 from tests.ptx_instructions import DTYPES
-from tests.ptx_memory import Memory
+from tests.ptx_memory import Memory, Who
 from tests.ptx_parser import Function, Instruction, Module, Variable, parse
 
 __all__ = ["Frame", "Launch", "Program"]
@@ -63,6 +63,30 @@ class Launch:
         self.ended = np.zeros(self.n, bool)
         self.epoch = np.zeros(self.n, np.int64)
         self.executed = 0
+        self.clock = 0
+        self.fenced = np.zeros(self.n, bool)
+        self.published: dict[int, list[int]] = {}
+        self.known = np.full(blocks, -1)
+        self.seen = np.full(self.n, -1)
+        """As ptx_memory.py has them."""
+
+    def who(self, mask: Mask) -> Who:
+        everyone = Who(self.thread, self.block, self.epoch.copy(), self.seen.copy(), self.clock)
+        return everyone if mask is None else everyone[mask]
+
+    def fence(self, mask: Mask) -> None:
+        here = slice(None) if mask is None else mask
+        self.fenced[here] = True
+        self.seen[here] = self.known[self.block[here]]
+
+    def publish(self, thread: int) -> None:
+        """An atomic operation of a thread: what its block has fenced off is known to those that come after it."""
+        self.clock += 1
+        block = int(self.block[thread])
+        mine = slice(block * self.threads, (block + 1) * self.threads)
+        self.known[block] = self.clock
+        if self.fenced[mine].all():
+            self.published.setdefault(block, []).append(self.clock)
 
     def release(self) -> bool:
         """Let go the blocks whose threads all wait, or have ended; whether there were any."""
@@ -84,10 +108,6 @@ class Frame:
         self.shared: Array | None = None
         """Where each thread finds what its block shares."""
         self.shared_bytes = 0
-
-    def who(self, mask: Mask) -> tuple[Array, Array]:
-        launch = self.launch
-        return (launch.thread, launch.epoch) if mask is None else (launch.thread[mask], launch.epoch[mask])
 
 
 def _unset(dtype: np.dtype[Any], n: int) -> Array:

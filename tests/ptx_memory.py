@@ -1,7 +1,8 @@
 """The memory that a kernel of PTX may touch: ranges of the host's own addresses, each access checked.
 
 With ``watch``, every access is remembered, so that after a launch ``races`` can say where what a thread reads or writes
-depends on whether another thread has been there before.
+depends on whether another thread has been there before. Accesses have an order where one thread does both, where a
+barrier of their block stands between them, or fences and an atomic operation of each block.
 """
 
 from __future__ import annotations
@@ -19,8 +20,21 @@ from tests.ptx_arithmetic import Array
 __all__ = ["Access", "Memory", "Range"]
 
 
-Who = tuple[Array, Array] | None
-"""Which threads, and how many barriers each one's block has passed; None: an access that is whole by itself."""
+@dataclass
+class Who:
+    """Which threads do something, and what they know of each other."""
+
+    threads: Array
+    blocks: Array
+    epochs: Array
+    """How many barriers each one's block has passed."""
+    seen: Array
+    """The last atomic operation of its block, by number, that each one knows of through a fence."""
+    clock: int
+    """The atomic operations so far."""
+
+    def __getitem__(self, here: Any) -> Who:
+        return Who(self.threads[here], self.blocks[here], self.epochs[here], self.seen[here], self.clock)
 
 
 @dataclass
@@ -50,8 +64,7 @@ class Access:
     addresses: Array
     size: int
     write: bool
-    threads: Array
-    epochs: Array
+    who: Who
 
 
 class Memory:
@@ -97,7 +110,9 @@ class Memory:
             found = self._ranges[max(bisect.bisect_right(self._starts, first) - 1, 0)] if self._ranges else None
             inside = found and (first >= found.start) and first + nbytes <= found.stop
             if not found or not inside or (write and not found.writable) or (space and space != found.space):
-                where = f"{'writing' if write else 'reading'} {nbytes} bytes at {first:#x} as {space or 'generic'} memory"
+                where = (
+                    f"{'writing' if write else 'reading'} {nbytes} bytes at {first:#x} as {space or 'generic'} memory"
+                )
                 near = found and f"; the nearest is {found.space} at {found.start:#x} to {found.stop:#x}"
                 raise IndexError(f"{where}, which is not allowed{near}")
             mine = addresses[rest] <= np.uint64(found.stop - nbytes)
@@ -107,7 +122,7 @@ class Memory:
             yield found, rest[mine]
             rest = rest[~mine]
 
-    def read(self, space: str, addresses: Array, dtype: np.dtype[Any], count: int, who: Who) -> Array:
+    def read(self, space: str, addresses: Array, dtype: np.dtype[Any], count: int, who: Who | None) -> Array:
         """``count`` items side by side at each address, as (count, addresses)."""
         made = np.empty((count, addresses.size), dtype)
         for found, here in self._pieces(addresses, dtype.itemsize * count, space, False):
@@ -118,7 +133,7 @@ class Memory:
             self._remember(found, addresses[here], dtype.itemsize * count, False, who, here)
         return made
 
-    def write(self, space: str, addresses: Array, values: Sequence[Array], who: Who) -> None:
+    def write(self, space: str, addresses: Array, values: Sequence[Array], who: Who | None) -> None:
         """Each of the values, side by side, at each address."""
         dtype, count = values[0].dtype, len(values)
         for found, here in self._pieces(addresses, dtype.itemsize * count, space, True):
@@ -128,46 +143,63 @@ class Memory:
                 items[places + i] = value[here]
             self._remember(found, addresses[here], dtype.itemsize * count, True, who, here)
 
-    def _remember(self, found: Range, addresses: Array, size: int, write: bool, who: Who, here: Any) -> None:
+    def _remember(self, found: Range, addresses: Array, size: int, write: bool, who: Who | None, here: Any) -> None:
         if self.watch and who is not None and found.writable and found.space in ("global", "shared"):
-            threads, epochs = who if addresses.size == 1 else (who[0][here], who[1][here])
-            everywhere = np.broadcast_to(addresses, threads.shape)
-            self.accesses.append(Access(found, everywhere, size, write, threads, epochs))
+            mine = who if addresses.size == 1 else who[here]
+            self.accesses.append(Access(found, np.broadcast_to(addresses, mine.threads.shape), size, write, mine))
 
-    def races(self, threads_of_a_block: int) -> list[str]:
-        """Bytes that one thread writes and another touches with no barrier of their block between them."""
+    def races(self, published: dict[int, list[int]]) -> list[str]:
+        """Bytes that one thread writes and another touches in no order, said in words.
+
+        ``published``: the atomic operations of each block by number, where all its threads had come to a fence before.
+        """
         found: list[str] = []
         for owner in {id(a.range): a.range for a in self.accesses}.values():
             mine = [a for a in self.accesses if a.range is owner]
             unit = int(np.gcd.reduce([a.size for a in mine]))
-            parts = {True: _units(mine, True, unit, owner), False: _units(mine, False, unit, owner)}
-            places, threads, epochs = parts[True]
-            writer = np.full((owner.stop - owner.base) // unit + 1, -1)
-            # of one block's writes of several epochs the last one counts
-            order = np.argsort(epochs, kind="stable")
-            writer[places[order]] = threads[order]
-            when = np.zeros(writer.size, np.int64)
-            when[places[order]] = epochs[order]
-            for write in (True, False):
-                places, threads, epochs = parts[write]
-                other = writer[places]
-                same_block = other // threads_of_a_block == threads // threads_of_a_block
-                wrong = (other >= 0) & (other != threads) & ~(same_block & (when[places] != epochs))
-                for i in np.flatnonzero(wrong)[:3]:
-                    what = "written" if write else "read"
-                    at = int(places[i]) * unit + owner.base
-                    found.append(f"{at:#x} is {what} by thread {threads[i]} and written by thread {other[i]}")
+            places, which, who = _units(mine, unit, owner, published)
+            writes = np.array([a.write for a in mine])[which]
+            last = np.full((owner.stop - owner.base) // unit + 1, -1)  # of a place's writes in order
+            last[places[writes]] = np.flatnonzero(writes)
+            other = last[places]
+            ordered = (other < 0) | (who.threads == who.threads[other])
+            ordered |= (who.blocks == who.blocks[other]) & (who.epochs != who.epochs[other])
+            ordered |= (who.told <= who.seen[other]) | (who.told[other] <= who.seen)
+            for i in np.flatnonzero(~ordered)[:3]:
+                what, at = "written" if writes[i] else "read", int(places[i]) * unit + owner.base
+                by = f"thread {who.threads[i]} and written by thread {who.threads[other[i]]}"
+                found.append(f"{at:#x} is {what} by {by}")
         return found
 
 
-def _units(accesses: Sequence[Access], write: bool, unit: int, owner: Range) -> tuple[Array, Array, Array]:
-    """The units that are read or written, by which thread, and when."""
-    made: list[tuple[Array, Array, Array]] = []
-    for a in accesses:
-        if a.write == write:
-            first = ((a.addresses - np.uint64(owner.base)) // np.uint64(unit)).astype(np.int64)
-            made += [(first + i, a.threads, a.epochs) for i in range(a.size // unit)]
-    if not made:
-        return (np.empty(0, np.int64),) * 3
-    places, threads, epochs = (np.concatenate([m[k] for m in made]) for k in range(3))
-    return places, threads, epochs
+@dataclass
+class _Known:
+    threads: Array
+    blocks: Array
+    epochs: Array
+    seen: Array
+    told: Array
+    """The first atomic operation that tells others of an access, by number."""
+
+
+def _units(
+    accesses: Sequence[Access], unit: int, owner: Range, published: dict[int, list[int]]
+) -> tuple[Array, Array, _Known]:
+    """The units that are touched, each with its access by number and with who did it."""
+    places, which = list[Array](), list[Array]()
+    parts = list[tuple[Array, ...]]()
+    for n, a in enumerate(accesses):
+        first = ((a.addresses - np.uint64(owner.base)) // np.uint64(unit)).astype(np.int64)
+        told = np.full(first.size, 2**62)
+        for block in set(a.who.blocks.tolist()) & published.keys():
+            later = [number for number in published[block] if number > a.who.clock]
+            told[a.who.blocks == block] = min(later, default=2**62)
+        for i in range(a.size // unit):
+            places.append(first + i)
+            which.append(np.full(first.size, n))
+            parts.append((a.who.threads, a.who.blocks, a.who.epochs, a.who.seen, told))
+    return (
+        np.concatenate(places),
+        np.concatenate(which),
+        _Known(*(np.concatenate([part[k] for part in parts]) for k in range(5))),
+    )

@@ -106,7 +106,7 @@ def parse(text: str) -> Module:
     """Raises NotImplementedError at what it does not know."""
     module = Module()
     text = _COMMENT.sub("", text).replace("\0", "")
-    text = re.sub(rf"^\s*\.(version|target|address_size)\b[^\n]*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^\s*\.(version|target|address_size)\b[^\n]*$", "", text, flags=re.MULTILINE)
     place = 0
     while found := re.compile(r"\s*(?=\S)").match(text, place):
         place = found.end()
