@@ -415,7 +415,7 @@ def test_every_exact_operation_bit_for_bit(dtype: str):
 @pytest.mark.parametrize("dtype", kernels.FLOATS)
 def test_kernels_of_the_library(dtype: str):
     """All of them in float32; of float64, whose functions are of many more instructions, every third."""
-    steps = list(kernels.library(dtype, every=dtype == "float32").items())
+    steps = list(kernels.library(dtype, every=False).items())
     for name, (step, state, batch) in steps[:: 1 if dtype == "float32" else 3]:
         try:
             kernels.through_planner(step, state, batch, ptx.run)
