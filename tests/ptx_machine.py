@@ -64,28 +64,32 @@ class Launch:
         self.epoch = np.zeros(self.n, np.int64)
         self.executed = 0
         self.clock = 0
-        self.fenced = np.zeros(self.n, bool)
+        self.fenced = np.full(self.n, -1)
+        """The barriers that each thread's block had passed at its last fence."""
         self.published: dict[int, list[int]] = {}
-        self.known = np.full(blocks, -1)
+        self.known = np.full((3, blocks), -1)
+        """Of each block's last atomic operation: its number, its thread, and the barriers passed."""
         self.seen = np.full(self.n, -1)
-        """As ptx_memory.py has them."""
 
     def who(self, mask: Mask) -> Who:
         everyone = Who(self.thread, self.block, self.epoch.copy(), self.seen.copy(), self.clock)
         return everyone if mask is None else everyone[mask]
 
     def fence(self, mask: Mask) -> None:
+        """What a thread sees behind it: its block's atomic operation, its own one or from before a barrier."""
         here = slice(None) if mask is None else mask
-        self.fenced[here] = True
-        self.seen[here] = self.known[self.block[here]]
+        number, thread, epoch = self.known[:, self.block]
+        told = np.where((thread == self.thread) | (epoch < self.epoch), number, self.seen)
+        self.fenced[here], self.seen[here] = self.epoch[here], told[here]
 
     def publish(self, thread: int) -> None:
-        """An atomic operation of a thread: what its block has fenced off is known to those that come after it."""
+        """An atomic operation: what its block has fenced off before a barrier is known to those that come after it."""
         self.clock += 1
         block = int(self.block[thread])
         mine = slice(block * self.threads, (block + 1) * self.threads)
-        self.known[block] = self.clock
-        if self.fenced[mine].all():
+        self.known[:, block] = self.clock, thread, self.epoch[thread]
+        apart = (self.thread[mine] == thread) | (self.fenced[mine] < self.epoch[thread])
+        if (apart & (self.fenced[mine] >= 0)).all():
             self.published.setdefault(block, []).append(self.clock)
 
     def release(self) -> bool:
