@@ -17,13 +17,13 @@ from dlarray.planner.cuda.program import Settings
 from dlarray.planner.cuda.step import OnCard
 from tests import cuda, kernels, ptx
 from tests.paper_card import on_paper
-from tests.ptx_machine import Program
-from tests.ptx_memory import Memory
+from tests.ptx.memory import Memory
+from tests.ptx.program import Program
 
 by_nvrtc = pytest.mark.skipif(cuda.nvrtc() is None, reason="no nvrtc: pip install nvidia-cuda-nvrtc-cu12")
 
 
-def executed(body: str, *inputs: np.ndarray, to: str = "u4", blocks: int = 1, tables: str = ""):
+def executed(body: str, *inputs: np.ndarray, to: str = "u4", blocks: int = 1, tables: str = "", changes: bool = False):
     """What 32 threads of PTX leave in %r9, %f9, %fd9 or %rd9, given a thread's item of each input in the first ones."""
     out = np.zeros(32 * blocks, to)
     register = {"f4": "f", "f8": "fd", "u4": "r", "i4": "r", "u8": "rd", "i8": "rd", "u2": "rs", "i2": "rs"}
@@ -50,7 +50,7 @@ def executed(body: str, *inputs: np.ndarray, to: str = "u4", blocks: int = 1, ta
     }}"""
     memory = Memory(watch=True)
     for x in (*inputs, out):
-        ptx.allow(memory, x, writable=x is out)
+        ptx.allow(memory, x, writable=changes or x is out)
     words = np.array([x.ctypes.data for x in (*inputs, out)], np.int64)
     done = Program(text).launch(memory, "k", blocks, 32, words.tobytes())
     assert not memory.races(done.published)
@@ -336,6 +336,39 @@ def test_blocks_share_memory_between_barriers():
         executed(body.replace("bar.sync 0;", "").format(""), blocks=2)
     with pytest.raises(IndexError, match="128"):
         executed(body.format("add.s32 %r5, %r5, 4; "))
+
+
+PUBLISHED = """
+    ld.param.u64 %rd1, [k_param_0]; mul.wide.u32 %rd2, %t, 4; add.s64 %rd2, %rd1, %rd2; st.global.u32 [%rd2+256], %t;
+    membar.gl; bar.sync 0;
+    .shared .align 4 .b8 last[4]; mov.u32 %r1, %tid.x; setp.eq.u32 %p1, %r1, 0; @!%p1 bra $wait;
+    atom.global.inc.u32 %r2, [%rd1+512], 1; st.shared.u32 [last], %r2;
+$wait:
+    bar.sync 0; membar.gl; mov.u32 %r9, 0; ld.shared.u32 %r2, [last]; setp.ne.u32 %p1, %r2, 1; @%p1 bra $end;
+    sub.s32 %r3, 63, %t; and.b32 %r3, %r3, 31; mul.wide.u32 %rd2, %r3, 4; add.s64 %rd2, %rd1, %rd2;
+    ld.global.u32 %r9, [%rd2+256];
+$end:
+"""
+
+
+def test_what_the_last_block_finds():
+    """Without a barrier, or a fence on either side, it is a race, though here it would go well."""
+    room = np.zeros(129, np.uint32)
+    assert executed(PUBLISHED, room, blocks=2, changes=True).tolist() == [0] * 32 + list(range(31, -1, -1))
+    assert room[128] == 0
+    for wrong in ("membar.gl; bar.sync 0;", "bar.sync 0; membar.gl;"):
+        for left in wrong.split(";")[:2]:
+            with pytest.raises(AssertionError):
+                executed(PUBLISHED.replace(wrong, f"{left};"), room, blocks=2, changes=True)
+
+
+def test_a_warp_that_waits_for_itself():
+    body = """
+        ld.param.u64 %rd1, [k_param_0]; mul.wide.u32 %rd2, %t, 4; add.s64 %rd2, %rd1, %rd2; st.global.u32 [%rd2], %t;
+        {} sub.s32 %r3, 31, %t; mul.wide.u32 %rd2, %r3, 4; add.s64 %rd2, %rd1, %rd2; ld.global.u32 %r9, [%rd2]; """
+    assert executed(body.format("bar.warp.sync -1;")).tolist() == list(range(31, -1, -1))
+    with pytest.raises(AssertionError):
+        executed(body.format(""))
 
 
 def test_tables_calls_and_jumps_through_tables():

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tests import ptx_arithmetic as arithmetic
-from tests.ptx_arithmetic import Array
+from tests.ptx import arithmetic
+from tests.ptx.arithmetic import Array
 
 __all__ = ["DTYPES", "Meaning", "kinds_of", "meaning", "only"]
 

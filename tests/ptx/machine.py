@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from tests.ptx_arithmetic import Array
-from tests.ptx_instructions import DTYPES
-from tests.ptx_memory import Memory, Who
-from tests.ptx_parser import Function, Instruction, Module, Variable, parse
+from tests.ptx.arithmetic import Array
+from tests.ptx.instructions import DTYPES
+from tests.ptx.memory import Memory, Who
+from tests.ptx.parser import Function, Instruction
 
-__all__ = ["Frame", "Launch", "Program"]
+__all__ = ["DONE", "Block", "Code", "Frame", "Launch", "Mask", "Step", "unknown"]
 
 DONE = 2**60
 MOST_BLOCKS = 10**6
@@ -62,6 +62,7 @@ class Launch:
         self.waiting = np.zeros(self.n, bool)
         self.ended = np.zeros(self.n, bool)
         self.epoch = np.zeros(self.n, np.int64)
+        self.turns = np.zeros(self.n, np.int64)
         self.executed = 0
         self.clock = 0
         self.fenced = np.full(self.n, -1)
@@ -72,7 +73,7 @@ class Launch:
         self.seen = np.full(self.n, -1)
 
     def who(self, mask: Mask) -> Who:
-        everyone = Who(self.thread, self.block, self.epoch.copy(), self.seen.copy(), self.clock)
+        everyone = Who(self.thread, self.block, self.epoch.copy(), self.turns.copy(), self.seen.copy(), self.clock)
         return everyone if mask is None else everyone[mask]
 
     def fence(self, mask: Mask) -> None:
@@ -123,20 +124,19 @@ class Code:
     """A function ready to be executed."""
 
     function: Function
-    program: Program
+    tables: dict[str, Array]
+    """The address of each variable of the module."""
+    blocks: list[Block] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        from tests.ptx_compiler import blocks
-
         names = self.function.registers
         self.slots = {name: i for i, name in enumerate(names)}
         self.dtypes = [DTYPES[kind] for kind in names.values()]
-        self.blocks: list[Block] = blocks(self)
 
     def run(self, launch: Launch, mask: Array, given: dict[str, Array]) -> None:
         """Execute it for some threads until they have all returned."""
         memory = launch.memory
-        frame = Frame(self, launch, {**self.program.addresses, **given})
+        frame = Frame(self, launch, {**self.tables, **given})
         mine: list[int] = []
         self._place(frame, memory, mine)
         frame.pc = np.where(mask, 0, DONE)
@@ -191,53 +191,6 @@ class Code:
         for step in block.steps:
             step(frame, given)
         return True
-
-
-class Program:
-    """A module of PTX, ready to be launched."""
-
-    def __init__(self, text: str) -> None:
-        self.module: Module = parse(text)
-        self._tables = Memory()
-        self.addresses: dict[str, Array] = {}
-        self._placed: list[tuple[Variable, Array]] = []
-        for v in self.module.variables:
-            values = self._tables.allocate(v.size, v.space)
-            values[:] = np.frombuffer(v.content or bytes(v.size), np.uint8)
-            self.addresses[v.name] = np.array([values.ctypes.data], np.uint64)
-            self._placed.append((v, values))
-        self.codes = {name: Code(function, self) for name, function in self.module.functions.items()}
-
-    def launch(self, memory: Memory, name: str, blocks: int, threads: int, argument: bytes) -> Launch:
-        """Execute a kernel; its parameters lie side by side in the argument, as in a struct of C.
-
-        Raises IndexError and ValueError at an access that is not allowed, RuntimeError where threads wait forever.
-        """
-        code = self.codes[name]
-        launch = Launch(memory, blocks, threads)
-        given, places = {}, _places(code.function.parameters)
-        total = max((place + v.size for v, place in zip(code.function.parameters, places, strict=True)), default=0)
-        if len(argument) != total:
-            raise ValueError(f"{name} takes {total} bytes of arguments, got {len(argument)}")
-        values = memory.allocate(total, "param", writable=False)
-        values[:] = np.frombuffer(argument, np.uint8)
-        for v, place in zip(code.function.parameters, places, strict=True):
-            given[v.name] = np.array([values.ctypes.data + place], np.uint64)
-        for v, table in self._placed:
-            memory.allow(table.ctypes.data, v.size, v.space, writable=v.space != "const", owner=table)
-        with np.errstate(all="ignore"):
-            code.run(launch, np.ones(launch.n, bool), given)
-        memory.forbid(values.ctypes.data)
-        return launch
-
-
-def _places(parameters: list[Variable]) -> list[int]:
-    made, place = [], 0
-    for v in parameters:
-        place = -(-place // v.align) * v.align
-        made.append(place)
-        place += v.size
-    return made
 
 
 def unknown(instruction: Instruction) -> NotImplementedError:

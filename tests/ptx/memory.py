@@ -2,7 +2,7 @@
 
 With ``watch``, every access is remembered, so that after a launch ``races`` can say where what a thread reads or writes
 depends on whether another thread has been there before. Accesses have an order where one thread does both, where a
-barrier of their block stands between them, or fences and an atomic operation of each block.
+barrier of their block or warp stands between them, or fences and an atomic operation of each block.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.ptx_arithmetic import Array
+from tests.ptx.arithmetic import Array
 
 __all__ = ["Access", "Memory", "Range"]
 
@@ -28,13 +28,16 @@ class Who:
     blocks: Array
     epochs: Array
     """How many barriers each one's block has passed."""
+    turns: Array
+    """How many barriers of its warp."""
     seen: Array
     """The last atomic operation of its block, by number, that each one knows of through a fence."""
     clock: int
     """The atomic operations so far."""
 
     def __getitem__(self, here: Any) -> Who:
-        return Who(self.threads[here], self.blocks[here], self.epochs[here], self.seen[here], self.clock)
+        arrays = (self.threads, self.blocks, self.epochs, self.turns, self.seen)
+        return Who(*(array[here] for array in arrays), self.clock)
 
 
 @dataclass
@@ -164,6 +167,7 @@ class Memory:
             other = last[places]
             ordered = (other < 0) | (who.threads == who.threads[other])
             ordered |= (who.blocks == who.blocks[other]) & (who.epochs != who.epochs[other])
+            ordered |= (who.threads // 32 == who.threads[other] // 32) & (who.turns != who.turns[other])
             ordered |= (who.told <= who.seen[other]) | (who.told[other] <= who.seen)
             for i in np.flatnonzero(~ordered)[:3]:
                 what, at = "written" if writes[i] else "read", int(places[i]) * unit + owner.base
@@ -177,6 +181,7 @@ class _Known:
     threads: Array
     blocks: Array
     epochs: Array
+    turns: Array
     seen: Array
     told: Array
     """The first atomic operation that tells others of an access, by number."""
@@ -197,9 +202,9 @@ def _units(
         for i in range(a.size // unit):
             places.append(first + i)
             which.append(np.full(first.size, n))
-            parts.append((a.who.threads, a.who.blocks, a.who.epochs, a.who.seen, told))
+            parts.append((a.who.threads, a.who.blocks, a.who.epochs, a.who.turns, a.who.seen, told))
     return (
         np.concatenate(places),
         np.concatenate(which),
-        _Known(*(np.concatenate([part[k] for part in parts]) for k in range(5))),
+        _Known(*(np.concatenate([part[k] for part in parts]) for k in range(6))),
     )

@@ -15,8 +15,8 @@ from dlarray.planner.cuda.spread import grids, workspace
 from dlarray.planner.loops import Call
 from tests import cuda
 from tests.paper_card import PaperArray, PaperCard, PaperMemory
-from tests.ptx_machine import Program
-from tests.ptx_memory import Memory
+from tests.ptx.memory import Memory
+from tests.ptx.program import Program
 
 __all__ = ["PtxCard", "allow", "launch", "program", "run"]
 
