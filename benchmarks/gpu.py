@@ -5,12 +5,12 @@
     python benchmarks/gpu.py --device cpu --cases S,M
     python benchmarks/gpu.py --device cpu --quick
 
-NO CARD HAS RUN THIS YET. With --device cpu all of it runs without one: dlarray on NumPy, PyTorch and JAX on the CPU; what
-needs a card is absent and says so. benchmarks/README.md says what to install.
+NO CARD HAS RUN THIS YET. With --device cpu all of it runs without one: dlarray on NumPy, PyTorch and JAX on the CPU;
+what needs a card is absent and says so. benchmarks/README.md says what to install.
 
-Every player has a process of its own, and they take turns on one card. Steps are pipelined, at least 200 to a round, and
-timed by the wall and by CUDA's events; the figure is the median of seven rounds. All have the same weights and batches,
-which lie on the device before anything is timed, and each library's precision is set by its own switch.
+Every player has a process of its own, and they take turns on one card. Steps are pipelined, at least 200 to a round,
+and timed by the wall and by CUDA's events; the figure is the median of seven rounds. All have the same weights and
+batches, which lie on the device before anything is timed, and each library's precision is set by its own switch.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def measure(options: argparse.Namespace, conditions: list[str]) -> dict[str, Any
 
     quick, on_cpu = options.quick, options.device == "cpu"
     cases = chosen_cases(options.cases or ("S" if quick else "S,M" if on_cpu else "S,M,L,XL,XL 8192"))
-    precisions = chosen_precisions(options.precisions or ("float32,bfloat16" if on_cpu else "float32,tf32,bfloat16"))
+    all_precisions = "float32" if quick and on_cpu else "float32,bfloat16" if on_cpu else "float32,tf32,bfloat16"
+    precisions = chosen_precisions(options.precisions or all_precisions)
     ours = players.chosen_ours(options.ours, players.OURS_ON_A_CARD)
     rivals = players.chosen_rivals(options.rivals, players.RIVALS_ON_A_CARD)
     settings = Settings(options.rounds, options.seconds, options.check, options.patience, options.least or 200)
@@ -103,7 +104,7 @@ def measure(options: argparse.Namespace, conditions: list[str]) -> dict[str, Any
     }
     for precision in precisions:
         now = replace(setting, precision=precision)
-        result["peaks"][precision] = found = peaks(now, settings, 1 if quick else 3, tell)
+        result["peaks"][precision] = found = peaks(now, settings, 1 if quick else 3, {"dlarray", *rivals}, tell)
         for case in cases:
             result["cases"][case.name][precision] = measure(case, now, ours, rivals, settings, found, tell)
             result["cards"].append({"after": f"{case.name} {precision}", "card": card()})  # clocks fall when it is hot
@@ -125,6 +126,8 @@ def main() -> None:
             tell(words)
         result = measure(options, conditions)
     print(gpu_report.text(result))
+    if not any(case["microseconds"] for precisions in result["cases"].values() for case in precisions.values()):
+        raise SystemExit("error: nothing could be measured, for the reasons above; --device cpu needs no card")
     if options.png:
         options.png.parent.mkdir(parents=True, exist_ok=True)
         gpu_report.draw(result, options.png)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -18,7 +18,10 @@ from setting import ROUNDING, Setting
 from dlarray.bench import Case, Problem, interleave
 
 FAR, NEAR = 64.0, 1 / 64
-"""A gradient's error in roundoffs of its precision that sums explain; what lies below was not computed in it."""
+"""A gradient's error in roundoffs of its precision that sums explain; what lies below was not computed in it.
+
+On a CPU dlarray's own is off by 2 to 5 roundoffs in float32 and 1.5 to 19 in bfloat16, S to XL.
+"""
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,8 @@ def against_float64(
     tell: Callable[[str], None],
 ) -> dict[str, Any]:
     """The relative error of each one's first gradient, in roundoffs of the precision too, and what that says."""
+    if not running:
+        return {}
     tell(f"{title}: comparing gradients")
     exact = path.with_name("gradient.npz")
     try:
@@ -151,13 +156,20 @@ def judged(error: float, precision: str) -> dict[str, Any]:
     return {"roundoffs": roundoffs, "is": word or "better than its precision: its products were not in it"}
 
 
-def peaks(setting: Setting, settings: Settings, rounds: int, tell: Callable[[str], None]) -> dict[str, Any]:
-    """The rate of a large product in operations a second, and the bandwidth of a copy in bytes a second: the best."""
+def peaks(
+    setting: Setting, settings: Settings, rounds: int, libraries: Collection[str], tell: Callable[[str], None]
+) -> dict[str, Any]:
+    """The rate of a large product in operations a second, and the bandwidth of a copy in bytes a second.
+
+    Of the libraries, "dlarray" (CuPy, or NumPy) and "PyTorch", the best.
+    """
     found: dict[str, Any] = {"of": {}, "absent": {}, "large": setting.large}
     with steps.written(Problem.of(Case("none", (1, 1), 1))) as path:
         for kind, places in players.ROOFLINE.items():
             amount = {"rate": 2 * setting.large**3, "bandwidth": 8 * setting.large**2}[kind]
             for name, place in places.items():
+                if name not in libraries:
+                    continue
                 tell(f"{setting.precision}: {kind} by {name}")
                 try:
                     remote = TimedRemote(place, path, setting, settings.patience)

@@ -171,7 +171,7 @@ class OnJax(Ours):
         super().__init__(problem, setting, set_precision(setting).backend.compile, "jax")
 
     def clock(self) -> Clock:
-        return HostClock() if self.setting.device == "cpu" else NoClock()
+        return NoClock()
 
     def about(self) -> dict[str, Any]:
         return {}
@@ -184,7 +184,7 @@ class RepeatedOnJax(Repeated):
         super().__init__(problem, setting, None, set_precision(setting).backend.repeat, "jax")
 
     def clock(self) -> Clock:
-        return HostClock() if self.setting.device == "cpu" else NoClock()
+        return NoClock()
 
     def about(self) -> dict[str, Any]:
         return {}

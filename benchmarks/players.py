@@ -90,5 +90,8 @@ def chosen_rivals(text: str, table: dict[str, dict[str, str]] = RIVALS) -> dict[
 def make(place: str, problem: Problem, setting: str | None = None) -> Player | Timed:
     """The player that is made there, as in "rivals_torch.eager"; timed by its device where there is a setting."""
     module, _, name = place.rpartition(".")
-    found = getattr(import_module(module), name)
-    return found(problem) if setting is None else Timed(found, problem, Setting.read(setting))
+    if setting is None:
+        return getattr(import_module(module), name)(problem)
+    asked = Setting.read(setting)
+    asked.check()
+    return Timed(getattr(import_module(module), name), problem, asked)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import rivals_jax
 from setting import JAX, Setting
-from timed import Clock, HostClock, Measured, NoClock
+from timed import Clock, Measured, NoClock
 from whole import Whole
 
 from dlarray.bench import Problem
@@ -29,11 +29,10 @@ class Jitted(rivals_jax.Optax, Measured):
 
     def __init__(self, problem: Problem, setting: Setting) -> None:
         jax.config.update("jax_default_matmul_precision", JAX[setting.precision])
-        self.setting = setting
         super().__init__(problem, dense_in_bfloat16 if setting.precision == "bfloat16" else rivals_jax.dense)
 
     def clock(self) -> Clock:
-        return HostClock() if self.setting.device == "cpu" else NoClock()
+        return NoClock()
 
     def gradient(self) -> list[np.ndarray]:
         self.restart()

@@ -6,7 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 
 ROUNDING = {"float32": 2.0**-24, "tf32": 2.0**-11, "bfloat16": 2.0**-9, "float64": 2.0**-53}
-"""The unit roundoff of what is multiplied; TF32 keeps 11 binary digits, bfloat16 8. Sums are float32 in all three."""
+"""The unit roundoff of what is multiplied; TF32 keeps 11 binary digits, bfloat16 8.
+
+Sums are float32 in all three, but that PyTorch by default may add the parts of a split product in bfloat16.
+"""
 PRECISIONS = ("float32", "tf32", "bfloat16")
 TORCH = {"float32": "highest", "tf32": "high", "bfloat16": "highest"}
 """torch.set_float32_matmul_precision: in bfloat16 what is left in float32 stays so."""

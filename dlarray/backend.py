@@ -101,9 +101,10 @@ class Backend:
         """
         raise TypeError(f"{self.name} has no sparse matrices here: use the device cpu or cuda, or x.toarray()")
 
-    def gather(self, numbers: Sequence[Array]) -> np.ndarray:
-        """Arrays without axes, all of one type on one device, as a vector on the host: one transfer and one wait."""
-        return self.to_numpy(self.namespace().stack(list(numbers)))
+    def gather(self, arrays: Sequence[Array]) -> np.ndarray:
+        """Numbers and vectors, all of one type on one device, as one vector on the host: one transfer and one wait."""
+        xp = self.namespace()
+        return self.to_numpy(xp.concat([xp.reshape(x, (-1,)) for x in arrays]))
 
     def move(self, x: Array, place: Any) -> Array:
         """An array of this backend on another of its devices; the same array where it lies there already."""

@@ -1,6 +1,6 @@
 """What a training step takes of a device's memory: counted before anything is trained, and without taking any.
 
-    θ, its gradient, the optimizer's state, the buffers of the step, the last good weights, the batch
+    θ, its gradient, the optimizer's state, the buffers of the step, the last good weights, the batch and the next
 
 Where the backend plans steps, the buffers are those of the plan. Elsewhere they are an upper bound, what there is at
 once while the step is run plainly, one operation after the other: what forward keeps for backward, what backward makes
@@ -65,11 +65,11 @@ class Network(Protocol):
 class Footprint:
     """The bytes of a training step, by what they are for. ``print`` shows them beside what the device has.
 
-    ``theta`` holds the buffers of layers too. ``good`` are copies of it: the weights that ``fit`` hands out where a
-    later epoch goes wrong and, beside the buffers that a plan keeps, those that take their place. ``batch`` counts the
-    next one too. ``step`` is what the step needs besides all others, of its plan where it is ``planned``, else at most.
-    ``checked`` is what the first step may take on top: a plan is then run beside the plain step, and the two are
-    compared. ``memory`` is what the device has free and in all, or None.
+    ``theta`` holds the buffers of layers too. ``good`` is a copy of it: the weights that ``fit`` hands out where a
+    later epoch goes wrong. ``following`` is what there is between two steps: the next batch or, beside the buffers that
+    a plan keeps, the next good weights. ``step`` is what the step needs besides all others, of its plan where it is
+    ``planned``, else at most. ``checked`` is what the first step may take on top: a plan is then run beside the plain
+    step, and the two are compared. ``memory`` is what the device has free and in all, or None.
     """
 
     device: Device
@@ -80,6 +80,7 @@ class Footprint:
     step: int
     good: int
     batch: int
+    following: int
     planned: bool
     checked: int
     memory: tuple[int, int] | None
@@ -87,7 +88,7 @@ class Footprint:
     @property
     def total(self) -> int:
         """The peak of every step but the first: the sum of all."""
-        return self.theta + self.gradient + self.optimizer + self.step + self.good + self.batch
+        return self.theta + self.gradient + self.optimizer + self.step + self.good + self.batch + self.following
 
     @property
     def fits(self) -> bool:
@@ -101,7 +102,8 @@ class Footprint:
             "optimizer's state": self.optimizer,
             "buffers of the step, " + ("of its plan" if self.planned else "at most"): self.step,
             "last good weights": self.good,
-            f"batch of {self.batch_size}, and the next": self.batch,
+            f"batch of {self.batch_size}": self.batch,
+            "the next batch, or weights": self.following,
             "together": self.total,
         }
         if self.checked:
@@ -152,8 +154,9 @@ def footprint(
         gradient=theta,
         optimizer=remembered,
         step=max((plain if plan is None else plan.buffer_bytes) - theta, 0),
-        good=(theta + buffers) * (1 if plan is None else 2),
-        batch=2 * _bytes(batch),
+        good=theta + buffers,
+        batch=_bytes(batch),
+        following=_bytes(batch) if plan is None else max(_bytes(batch), theta + buffers),
         planned=plan is not None,
         checked=0 if plan is None else plain + _COPIES * moving,
         memory=device.backend.memory(device.place),

@@ -61,7 +61,7 @@ matmul_heuristic_result_dtype = np.dtype(
         ("reserved", "<i4", (4,)),
     ]
 )
-_DESC = {3: np.int32, 4: np.int32, 7: np.uint32, 8: np.uint64, 11: np.uint64, 12: np.int64}
+_DESC = {3: np.int32, 4: np.int32, 7: np.uint32, 8: np.int64, 11: np.int64, 12: np.int64}
 _PREFERENCE = {1: np.uint64, 5: np.uint32, 6: np.uint32, 7: np.uint32, 8: np.uint32}
 _TYPES = {0: np.float32, 1: np.float64}
 
@@ -113,6 +113,8 @@ class PaperLt:
         del self.live[matmul_desc]
 
     def matrix_layout_create(self, type: int, rows: int, cols: int, ld: int) -> int:  # noqa: A002 - its name there
+        assert rows > 0, "no rows"
+        assert cols > 0, "no columns"
         assert ld >= rows, "the leading dimension is less than the rows"
         return self._new((_TYPES[type], rows, cols, ld))
 
@@ -183,9 +185,11 @@ class PaperLt:
         left, right = (left.T if desc[3] else left), (right.T if desc[4] else right)
         out = self._matrix(d, ddesc)
         assert out.shape == (left.shape[0], right.shape[1])
+        assert desc.get(8, 0) % 16 == 0, "a bias that is not aligned to 16 bytes"
         epilogue = Epilogue(desc[7])
         self.calls.append((epilogue, _number(algo, 8, np.uint64)))
-        value = left @ right
+        with np.errstate(all="ignore"):  # as a card does: what is measured are no numbers that anybody reads
+            value = left @ right
         if epilogue in (Epilogue.BIAS, Epilogue.RELU_BIAS, Epilogue.RELU_AUX_BIAS):
             value = value + _vector(desc[8], len(value), value.dtype)[:, None]
         if epilogue in (Epilogue.RELU_BIAS, Epilogue.RELU_AUX_BIAS):

@@ -99,3 +99,14 @@ def test_an_epoch_is_read_once_however_many_steps_it_has(
 
     again = dlarray.fit(MODEL, X, Y, device=device, callbacks=[Read()], **options)
     assert again.history.steps == trained.history.steps == one_by_one
+
+
+def test_losses_of_several_steps_are_read_together(spy: Any) -> None:
+    pytest.importorskip("jax")
+    device = dlarray.resolve("jax")
+    options: dict[str, Any] = {"batch_size": 8, "epochs": 2, "metrics": [], "progress": False, "device": device}
+    expected = dlarray.fit(MODEL, X, Y, **options).history.steps
+    calls = spy(device.backend)
+    found = dlarray.fit(MODEL, X, Y, steps_per_execution=5, **options).history.steps
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert calls.count("gather") == 2  # one for each epoch, of two vectors of five losses and one of two

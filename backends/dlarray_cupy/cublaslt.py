@@ -31,6 +31,8 @@ _EPILOGUES: dict[Epilogue, str] = {
     "bias gradient": "BGRADA",
     "relu gradient": "DRELU_BGRAD",
 }
+BIAS_ALIGNMENT = 16
+"""Bytes on a multiple of which what is added or summed up must start."""
 
 
 class CublasLt:
@@ -50,7 +52,8 @@ class CublasLt:
 
     def algorithms(self, product: Product, most: int) -> list[Callable[[], None]]:
         """Ways to compute a product, the likeliest first; none where cublasLt has none for it."""
-        if product.dtype not in _DATA:
+        empty = 0 in (product.m, product.n, product.k)  # it has no layout for what has no rows
+        if product.dtype not in _DATA or empty or product.bias % BIAS_ALIGNMENT:
             return []
         call = _Call(self._lt, product, self._compute(product.dtype))
         results = np.zeros(most, self._lt.matmul_heuristic_result_dtype)

@@ -60,12 +60,12 @@ class JaxBackend(Backend):
     def to_numpy(self, x: Array) -> np.ndarray:
         return np.asarray(x)
 
-    def gather(self, numbers: Sequence[Array]) -> np.ndarray:
-        # Stacked they would be a program with as many operands, compiled anew for every number of them.
-        if numbers[0].device.platform != "cpu":
-            for x in numbers:
+    def gather(self, arrays: Sequence[Array]) -> np.ndarray:
+        # Joined they would be a program with as many operands, compiled anew for every number of them.
+        if arrays[0].device.platform != "cpu":
+            for x in arrays:
                 x.copy_to_host_async()  # all are on their way before the first is waited for
-        return np.asarray([np.asarray(x)[()] for x in numbers])
+        return np.concatenate([np.asarray(x).reshape(-1) for x in arrays])
 
     def device_of(self, x: Array) -> str:
         return f"{x.device.platform}:{x.device.id}" if x.device.platform != "cpu" else _cpu(x.device.id)

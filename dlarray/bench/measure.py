@@ -46,7 +46,7 @@ def interleave(
     means: dict[str, list[float]] = {name: [] for name in players}
     names = list(players)
     for i in range(bursts):
-        for name in names[i % len(names) :] + names[: i % len(names)]:
+        for name in names[(k := i % max(len(names), 1)) :] + names[:k]:
             means[name].append(players[name].run(steps[name]) / steps[name])
     return means
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from time import perf_counter
 from typing import Any, ClassVar, NamedTuple, cast
 
@@ -112,7 +113,7 @@ class Walk:
     @property
     def latest_loss(self) -> float:
         """The loss of the latest step; reading it waits for the device."""
-        return to_numbers(_each(self.losses[-1:]))[0] if self.losses else self.history.steps[-1]
+        return to_numbers(self._each(self.losses[-1:]))[0] if self.losses else self.history.steps[-1]
 
     def add_losses(self, losses: Array, count: int) -> None:
         """The losses of steps that were taken in one call."""
@@ -121,8 +122,17 @@ class Walk:
 
     def read_losses(self) -> list[float]:
         """The losses of the epoch under way, as numbers; reading them waits for the device, once for all of them."""
-        self.losses = to_numbers(_each(self.losses))
+        self.losses = to_numbers(self._each(self.losses))
         return self.losses
+
+    def _each(self, losses: list[Any]) -> list[Any]:
+        """The losses with numbers for those that came as vectors, all of which are read together."""
+        vectors = {id(value.losses): value.losses for value in losses if isinstance(value, _Among)}
+        if not vectors:
+            return losses
+        read: list[float] = self.device.backend.gather(list(vectors.values())).tolist()
+        starts = dict(zip(vectors, accumulate((v.shape[0] for v in vectors.values()), initial=0), strict=False))
+        return [read[starts[id(x.losses)] + x.i] if isinstance(x, _Among) else x for x in losses]
 
     @property
     def trained(self) -> Trained:
@@ -235,13 +245,6 @@ class _Among(NamedTuple):
 
     losses: Array
     i: int
-
-
-def _each(losses: list[Any]) -> list[Any]:
-    """The losses with numbers for those that came as vectors, each of which is read once."""
-    vectors = {id(value.losses): value.losses for value in losses if isinstance(value, _Among)}
-    read = {name: to_numpy(vector).tolist() for name, vector in vectors.items()}
-    return [read[id(value.losses)][value.i] if isinstance(value, _Among) else value for value in losses]
 
 
 def duplicate(vectors: Theta) -> Theta:

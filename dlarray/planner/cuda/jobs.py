@@ -53,8 +53,8 @@ class Jobs:
         self._touch_all()
         scratch = [self._scratch(body) for body in plan.bodies.values()]
         self._workspace = self.arena.part(max(scratch, default=0))
-        self.first: list[Step] = []
-        self.last: list[Step] = []
+        self.first = Job("what is saved")
+        self.last = Job("what is moved")
         self.state: list[Any] = []
         self._results: list[Callable[[], Any]] = []
         self._base = 0
@@ -153,8 +153,7 @@ class Jobs:
             if part.op in ("full", "index"):
                 self.card.copy(target, self.address(part), part.nbytes)
             elif self.address(part) != target or not is_dense(part):
-                job.steps.append(self.copied(part, target))
-                job.recordable &= is_dense(part)
+                self._move(job, part, target)
             start += part.size
         return job
 
@@ -197,19 +196,23 @@ class Jobs:
             self.arena.place(node)
 
     def _frame(self) -> None:
-        self.first, self.last = [], []
+        self.first, self.last = Job("what is saved"), Job("what is moved")
         for i, offset in self._saved.items():
-            self.first.append(self.copied(self.plan.outputs[i], self.part(offset)))
+            self._move(self.first, self.plan.outputs[i], self.part(offset))
         for i, node in enumerate(self.plan.outputs):
             target = self.plan.donated.get(i)
             if target is None or self._is_own(i):
                 continue
             goal = self.card.address_of(self.state[int(target.attribute)])
             if i in self._saved:
-                self.last.append((self.card.copy, (goal, self.part(self._saved[i]), node.nbytes)))
+                self.last.steps.append((self.card.copy, (goal, self.part(self._saved[i]), node.nbytes)))
             else:
-                self.last.append(self.copied(node, goal))
+                self._move(self.last, node, goal)
         self._results = [self._output(i, node) for i, node in enumerate(self.plan.outputs)]
+
+    def _move(self, job: Job, node: Node, target: int) -> None:
+        job.steps.append(self.copied(node, target))
+        job.recordable &= is_dense(node)
 
     def outputs(self, start: int = 0) -> list[Any]:
         """The arrays of the outputs from one on: the caller's own, or new ones."""

@@ -15,6 +15,7 @@ from dlarray.planner.cuda.jobs import Job, Jobs
 from dlarray.planner.cuda.tuning import Tuning
 from dlarray.planner.describe import describe
 from dlarray.planner.memory import make_plan
+from dlarray.planner.node import root
 from dlarray.planner.sequence import in_sequence
 from dlarray.planner.trees import builder, flatten, unflatten
 
@@ -71,8 +72,7 @@ class CardProgram:
         """Bind to the arrays of a state, launch by launch."""
         self.jobs.place(self._memory.address, state)
         self.list = self.tuning.list()
-        steps = [step for job in self.list for step in job.steps]
-        self.run = self.launch = in_sequence([*self.jobs.first, *steps, *self.jobs.last])
+        self.run = self.launch = in_sequence([step for job in self._whole for step in job.steps])
         self.recorded = False
         self.bindings += 1
 
@@ -83,21 +83,29 @@ class CardProgram:
 
     def record(self) -> None:
         """From now on the step is one graph. What cannot be recorded stays as it is; raises what recording raises."""
-        if self.settings.graph and all(job.recordable for job in self.list):
+        if self.settings.graph and all(job.recordable for job in self._whole):
             self.run = self.card.record(self.launch)
             self.recorded = True
 
     @property
+    def _whole(self) -> list[Job]:
+        return [self.jobs.first, *self.list, self.jobs.last]
+
+    @property
     def unrecordable(self) -> str:
         """Which parts of the step no graph can hold; nothing where none was wanted."""
-        found = dict.fromkeys(job.title for job in self.list if not job.recordable)
+        found = dict.fromkeys(job.title for job in self._whole if not job.recordable)
         return f"no graph can hold what the library allocates: {', '.join(found)}" if self.settings.graph else ""
 
     @property
     def runs_alone(self) -> bool:
-        """Whether one step can follow another on the card alone: all but the loss stays in the state's arrays."""
+        """Whether one step can follow another on the card alone: all but the loss stays in the state's arrays.
+
+        A loss that is but a number of what the step is given lies where the next step writes.
+        """
         rest = set(range(len(self.plan.outputs))) - self.plan.donated.keys()
-        return self.recorded and rest == {len(self.plan.outputs) - 1} and len(self.staged) > 0
+        alone = rest == {len(self.plan.outputs) - 1} and root(self.plan.outputs[-1]).op != "input"
+        return self.recorded and alone and len(self.staged) > 0
 
     @property
     def loss_address(self) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from math import gcd
 from typing import Any
 
@@ -25,7 +27,10 @@ class Repeated:
     ``data`` is a tree like a batch with all examples in it. Step i takes the examples ``order[start + i · batch]`` and
     those that follow, or, where ``order`` is None, those at these places themselves. ``order`` is an int32 vector on
     the card. Consumes the state; the losses are one vector. Up to ``steps`` steps are one graph; the first such graph
-    is held against the same steps one by one, bit for bit, and dropped with a PlannerWarning where it differs.
+    of each length is held against the same steps one by one, bit for bit, and dropped with a PlannerWarning where it
+    differs. The very first step is done by itself, for it makes the program.
+
+    Raises ValueError where there are not so many examples, and TypeError for an order of another type.
     """
 
     def __init__(self, step: OnCard, steps: int) -> None:
@@ -33,83 +38,105 @@ class Repeated:
         self.steps = steps
         self.card = step.card
         self._cells: Memory = self.card.reserve(8 * 64)
+        self._programs: dict[Any, CardProgram | None] = {}
         self._gatherings: dict[Any, Gathering] = {}
         self._graphs: dict[int, Callable[[], None]] = {}
         self._graphs_of: tuple[Any, ...] = ()
-        self._launched: set[Gathering] = set()
-        self._refused: set[Any] = set()
+        self._refused: set[CardProgram] = set()
         self._proved: set[Any] = set()
 
     def __call__(self, state: Any, data: Any, order: Any, start: int, batch: int, count: int) -> tuple[Any, Any]:
-        card = self.card
         leaves: list[Any] = []
-        structure = flatten(data, leaves, card.arrays)
-        leaves = [card.in_rows(x) for x in leaves]
-        given = self._next_batch(leaves, structure, order, start, batch)
-        state, loss = self.step(state, given)  # makes the program, and proves it
-        losses = card.empty((count,), loss.dtype)
-        card.copy(card.address_of(losses), card.address_of(loss), loss.nbytes)
-        if count > 1:
-            self._set_cells(leaves, order, start + batch, 1, losses)
-            state = self._go_on(state, given, leaves, structure, order, start, batch, count, losses)
-        return state, losses
+        structure = flatten(data, leaves, self.card.arrays)
+        work = _Work(structure, [self.card.in_rows(x) for x in leaves], order, start, batch, count)
+        known = self._program(state, work)
+        if known is None:
+            state, work = self._one_by_one(state, work, 1)
+            known = self._made(state, work)
+        program = known[0]
+        if program is not None and self.step.takes(program, state, work.leaves):
+            self._together(program, state, work)
+        state, work = self._one_by_one(state, work, count)
+        return state, work.losses
 
-    def _go_on(
-        self,
-        state: Any,
-        given: Any,
-        leaves: list[Any],
-        structure: Any,
-        order: Any,
-        start: int,
-        batch: int,
-        count: int,
-        losses: Any,
-    ) -> Any:
-        """The steps after the first."""
-        program = self.step.program_of(state, given)
-        if program is None or not program.runs_alone or (program, self.steps) in self._refused:
-            return self._one_by_one(state, leaves, structure, order, start, batch, count, losses)
-        gathering = self._gathering(leaves, losses.dtype)
-        left = count - 1
-        while left:
-            n = min(self.steps, left)
-            if n == self.steps and (program, n) not in self._proved:
-                if not self._prove(program, gathering, state, batch, n):
-                    self._refused.add((program, self.steps))
-                    self._set_cells(leaves, order, start + (count - left) * batch, count - left, losses)
-                    return self._one_by_one(state, leaves, structure, order, start, batch, count, losses, count - left)
+    def _key(self, state: Any, work: _Work) -> Any:
+        """What a program is made for."""
+        arrays: list[Any] = []
+        structure = flatten(state, arrays, self.card.arrays)
+        shapes = tuple([(x.shape, x.dtype) for x in arrays]), tuple([(x.shape[1:], x.dtype) for x in work.leaves])
+        return structure, work.structure, shapes, work.batch
+
+    def _program(self, state: Any, work: _Work) -> tuple[CardProgram | None] | None:
+        """The program, or that there is none; None where that is not known yet."""
+        try:
+            return (self._programs[self._key(state, work)],)
+        except (KeyError, TypeError):  # not seen yet, or something in the trees cannot be hashed
+            return None
+
+    def _made(self, state: Any, work: _Work) -> tuple[CardProgram | None]:
+        """The program that the first step has made."""
+        program = self.step.program_of(state, self._next_batch(work, 0))
+        program = program if program is not None and program.runs_alone else None
+        with suppress(TypeError):
+            self._programs[self._key(state, work)] = program
+        return (program,)
+
+    def _together(self, program: CardProgram, state: Any, work: _Work) -> None:
+        """As many steps as graphs can do, until one is refused."""
+        loss = program.plan.outputs[-1].dtype
+        if work.losses is None:
+            work.losses = self.card.empty((work.count,), loss)
+        gathering = self._gathering(work.leaves, loss)
+        self._set_cells(work, work.start + work.done * work.batch, work.done, work.losses)
+        while work.done < work.count and program not in self._refused:
+            n = min(self.steps, work.count - work.done)
+            if why := self._run(program, gathering, state, work, n):
+                self._refused.add(program)
+                what = f"steps are queued one by one, because of a graph of {n}, {why}"
+                warnings.warn(what, PlannerWarning, stacklevel=5)
             else:
-                self._run(program, gathering, batch, n)
-            left -= n
-        return state
+                work.done += n
 
-    def _prove(self, program: CardProgram, gathering: Gathering, state: Any, batch: int, n: int) -> bool:
-        """Run n steps one by one, and again as a graph from the same state: whether the bits are the same."""
+    def _run(self, program: CardProgram, gathering: Gathering, state: Any, work: _Work, n: int) -> str:
+        """n steps as one graph; why they were not done."""
+        if (program, gathering, n) not in self._proved:
+            return self._prove(program, gathering, state, work, n)
+        try:
+            graph = self._graph(program, gathering, work.batch, n)
+        except Exception as error:
+            return f"it fails: {type(error).__name__}: {error}"
+        graph()
+        return ""
+
+    def _prove(self, program: CardProgram, gathering: Gathering, state: Any, work: _Work, n: int) -> str:
+        """Run n steps one by one, and again as a graph from the same state: why not, where the bits are not the same.
+
+        What the graph starts with has been launched then, for kernels are not to be loaded while recording.
+        """
         card = self.card
         arrays: list[Any] = []
         flatten(state, arrays, card.arrays)
         cells = card.view(self._cells.address, (64,), (8,), np.dtype(np.int64))
-        before = [card.to_host(x) for x in (*arrays, cells)]
+        arrays += [cells, work.losses]
+        before = [card.to_host(x) for x in arrays]
 
         def run(work: Callable[[], None]) -> list[np.ndarray]:
-            for x, numbers in zip((*arrays, cells), before, strict=True):
+            for x, numbers in zip(arrays, before, strict=True):
                 card.write(card.address_of(x), numbers)
             work()
-            return [card.to_host(x) for x in (*arrays, cells)]
+            return [card.to_host(x) for x in arrays]
 
-        alone = run(lambda: self._queue(program, gathering, batch, n))
+        alone = run(lambda: self._queue(program, gathering, work.batch, n))
         why = "it gives other numbers than the steps that it is made of"
         try:
-            together = run(self._graph(program, gathering, batch, n))
+            together = run(self._graph(program, gathering, work.batch, n))
         except Exception as error:
             together, why = [], f"it fails: {type(error).__name__}: {error}"
         if together and all(a.tobytes() == b.tobytes() for a, b in zip(alone, together, strict=True)):
-            self._proved.add((program, n))
-            return True
-        warnings.warn(f"steps are queued one by one, because of a graph of {n}, {why}", PlannerWarning, stacklevel=6)
+            self._proved.add((program, gathering, n))
+            return ""
         run(lambda: None)
-        return False
+        return why
 
     def _graph(self, program: CardProgram, gathering: Gathering, batch: int, n: int) -> Callable[[], None]:
         """The graph of n steps, recorded when it is first asked for after the program was bound."""
@@ -120,14 +147,6 @@ class Repeated:
             self._graphs[n] = self.card.record(lambda: self._queue(program, gathering, batch, n))
         return self._graphs[n]
 
-    def _run(self, program: CardProgram, gathering: Gathering, batch: int, n: int) -> None:
-        """n steps; at first launch by launch, for then kernels are loaded, which must not happen while recording."""
-        if gathering in self._launched:
-            self._graph(program, gathering, batch, n)()
-        else:
-            self._queue(program, gathering, batch, n)
-            self._launched.add(gathering)
-
     def _queue(self, program: CardProgram, gathering: Gathering, batch: int, n: int) -> None:
         targets = [program.jobs.part(offset) for _, offset, _ in program.staged]
         loss = program.loss_address
@@ -136,31 +155,24 @@ class Repeated:
             program.launch()
         gathering.advance(self._cells.address, loss, n, batch)
 
-    def _one_by_one(
-        self,
-        state: Any,
-        leaves: list[Any],
-        structure: Any,
-        order: Any,
-        start: int,
-        batch: int,
-        count: int,
-        losses: Any,
-        done: int = 1,
-    ) -> Any:
+    def _one_by_one(self, state: Any, work: _Work, until: int) -> tuple[Any, _Work]:
         card = self.card
-        for i in range(done, count):
-            state, loss = self.step(state, self._next_batch(leaves, structure, order, start + i * batch, batch))
-            card.copy(card.address_of(losses) + i * loss.nbytes, card.address_of(loss), loss.nbytes)
-        return state
+        for i in range(work.done, until):
+            state, loss = self.step(state, self._next_batch(work, i))
+            if work.losses is None:
+                work.losses = card.empty((work.count,), loss.dtype)
+            card.copy(card.address_of(work.losses) + i * loss.nbytes, card.address_of(loss), loss.nbytes)
+            work.done += 1
+        return state, work
 
-    def _next_batch(self, leaves: list[Any], structure: Any, order: Any, start: int, batch: int) -> Any:
-        """A batch in arrays of its own."""
-        made = [self.card.empty((batch, *x.shape[1:]), x.dtype) for x in leaves]
-        self._set_cells(leaves, order, start, 0, None)
+    def _next_batch(self, work: _Work, i: int) -> Any:
+        """The batch of a step in arrays of its own."""
+        made = [self.card.empty((work.batch, *x.shape[1:]), x.dtype) for x in work.leaves]
+        self._set_cells(work, work.start + i * work.batch, 0, None)
         targets = [self.card.address_of(x) for x in made]
-        self._gathering(leaves, np.dtype(np.float32)).fetch(self._cells.address, 0, 0, batch, targets)
-        return unflatten(structure, iter(made))
+        gathering = self._gathering(work.leaves, np.dtype(np.float32))
+        gathering.fetch(self._cells.address, 0, 0, work.batch, targets)
+        return unflatten(work.structure, iter(made))
 
     def _gathering(self, leaves: Sequence[Any], loss: np.dtype[Any]) -> Gathering:
         widths = tuple(x.nbytes // x.shape[0] for x in leaves)
@@ -170,8 +182,30 @@ class Repeated:
             self._gatherings[key] = Gathering(self.card, widths, aligned, loss)
         return self._gatherings[key]
 
-    def _set_cells(self, leaves: Sequence[Any], order: Any, position: int, written: int, losses: Any) -> None:
-        known = [0 if x is None else self.card.address_of(x) for x in (losses, order)]
-        cells = [position, written, *known, *map(self.card.address_of, leaves)]
-        assert len(cells) == CELLS + len(leaves)
+    def _set_cells(self, work: _Work, position: int, written: int, losses: Any) -> None:
+        known = [0 if x is None else self.card.address_of(x) for x in (losses, work.order)]
+        cells = [position, written, *known, *map(self.card.address_of, work.leaves)]
+        assert len(cells) == CELLS + len(work.leaves)
         self.card.write(self._cells.address, np.array(cells, np.int64))
+
+
+@dataclass
+class _Work:
+    """What is to be done, and how many steps of it are."""
+
+    structure: Any
+    leaves: list[Any]
+    order: Any
+    start: int
+    batch: int
+    count: int
+    done: int = 0
+    losses: Any = None
+
+    def __post_init__(self) -> None:
+        if self.order is not None and self.order.dtype != np.int32:
+            raise TypeError(f"order must be an int32 vector, got {self.order.dtype}")
+        there = {x.shape[0] for x in (self.leaves if self.order is None else [self.order])}
+        if len(there) != 1 or self.start < 0 or self.start + self.batch * self.count > min(there):
+            wanted = f"{self.count} batches of {self.batch} from {self.start} on"
+            raise ValueError(f"there are {sorted(there)} examples, not enough for {wanted}")

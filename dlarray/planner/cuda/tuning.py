@@ -30,6 +30,8 @@ class Tuning:
     report: list[tuple[str, float, float]] = field(default_factory=list[tuple[str, float, float]])
     _algorithms: dict[object, int] = field(default_factory=dict[object, int])
     _masks: dict[Node, int] = field(default_factory=dict[Node, int])
+    _here: list[Option] = field(default_factory=list[Option])
+    """Those of ``taken`` that are possible where the state lies."""
 
     def prepare(self) -> None:
         """Reserve what options may need, before the arena has an address."""
@@ -47,28 +49,28 @@ class Tuning:
             if not whole or self._writes_state(option):
                 continue
             others = [o for o in self.taken if o not in overlapped]
-            now = self._seconds(self._made(option.instead, self._choices(self.taken)))
-            fused = self._possible(option, others)
-            if fused is None:
+            if not self._is_possible(option):
                 continue
-            then = self._seconds(fused)
+            now = self._seconds(self._made(option.instead, self._choices(self.taken)))
+            then = self._seconds(self._made(option.instead, self._choices([*others, option])))
             self.report.append((option.name, then, now))
             if then <= BETTER * now:
                 self.taken = [*others, option]
 
     def list(self) -> list[Job]:
-        """The jobs of the plan, in order, as they were chosen."""
-        return self._made(self.jobs.plan.units, self._choices(self.taken))
+        """The jobs of the plan, in order, as they were chosen; without what is impossible where the state lies."""
+        self._here = [option for option in self.taken if self._is_possible(option)]
+        return self._made(self.jobs.plan.units, self._choices(self._here))
 
     def by_unit(self) -> dict[Unit, Job]:
         """The job of each unit that has one."""
-        choices = self._choices(self.taken)
+        choices = self._choices(self._here)
         made = {unit: self._job(unit, choices.get(unit, unit)) for unit in self.jobs.plan.units}
         return {unit: job for unit, job in made.items() if job is not None}
 
     def chosen(self, unit: Unit) -> Unit | Fused | Body | None:
         """How a unit is done: as it is, or otherwise, or not at all."""
-        return self._choices(self.taken).get(unit, unit)
+        return self._choices(self._here).get(unit, unit)
 
     def _choices(self, taken: Iterable[Option]) -> dict[Unit, Fused | Body | None]:
         return {unit: choice for option in taken for unit, choice in option.instead.items()}
@@ -92,14 +94,10 @@ class Tuning:
             product = self.jobs.product(unit) if unit.op == "matmul" else None
         return (product and self._fastest(unit, product)) or self.jobs.job(unit)
 
-    def _possible(self, option: Option, others: list[Option]) -> list[Job] | None:
-        """The jobs of an option; None where its products cannot be had."""
-        for fused in option.instead.values():
-            if isinstance(fused, Fused):
-                product = self._product(fused)
-                if product is None or not self.jobs.card.algorithms(product, 1):
-                    return None
-        return self._made(option.instead, self._choices([*others, option]))
+    def _is_possible(self, option: Option) -> bool:
+        """Whether its products can be had at the addresses that there are now."""
+        products = [self._product(fused) for fused in option.instead.values() if isinstance(fused, Fused)]
+        return all(product is not None and self.jobs.card.algorithms(product, 1) for product in products)
 
     def _product(self, fused: Fused) -> Product | None:
         plain = self.jobs.product(fused.unit)
