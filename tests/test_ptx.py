@@ -364,7 +364,8 @@ def test_what_the_last_block_finds():
 
 def test_a_warp_that_waits_for_itself():
     body = """
-        ld.param.u64 %rd1, [k_param_0]; mul.wide.u32 %rd2, %t, 4; add.s64 %rd2, %rd1, %rd2; st.global.u32 [%rd2+128], %t;
+        ld.param.u64 %rd1, [k_param_0]; mul.wide.u32 %rd2, %t, 4; add.s64 %rd2, %rd1, %rd2;
+        st.global.u32 [%rd2+128], %t;
         {} sub.s32 %r3, 31, %t; mul.wide.u32 %rd2, %r3, 4; add.s64 %rd2, %rd1, %rd2; ld.global.u32 %r9, [%rd2+128]; """
     room = np.zeros(64, np.uint32)
     assert executed(body.format("bar.warp.sync -1;"), room, changes=True).tolist() == list(range(31, -1, -1))
