@@ -22,7 +22,7 @@ from tests.ptx.parser import Function, Instruction
 __all__ = ["DONE", "Block", "Code", "Frame", "Launch", "Mask", "Step", "unknown"]
 
 DONE = 2**60
-MOST_BLOCKS = 10**6
+MOST_BLOCKS = 10**5
 """More pieces of code than a kernel of a test executes."""
 
 Mask = Array | None
