@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +56,12 @@ def on(request: pytest.FixtureRequest) -> Iterator[On]:
         pytest.skip(why)
     with case.context():
         yield case
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where kernels for CUDA are compiled as C++: one for all tests, for many have the same ones."""
+    return tmp_path_factory.mktemp("cuda")
 
 
 @pytest.fixture

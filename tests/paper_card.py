@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from dlarray_cupy.cublaslt import CublasLt
 
-from dlarray.planner.cuda.card import ALIGNMENT, Product
+from dlarray.planner.cuda.card import ALIGNMENT, Product, extent
 from dlarray.planner.cuda.launch import Grid
 from tests import cuda
 from tests.paper_cublaslt import ComputeType, PaperLt
@@ -106,9 +106,9 @@ class PaperCard:
         return np.full(shape, 77, dtype).view(PaperArray)
 
     def view(self, address: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-        span = sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + dtype.itemsize
-        buffer = (ctypes.c_char * span).from_address(address)
-        return np.ndarray(shape, dtype, buffer, strides=strides).view(PaperArray)
+        below, nbytes = extent(shape, strides, dtype.itemsize)
+        buffer = (ctypes.c_char * nbytes).from_address(address - below)
+        return np.ndarray(shape, dtype, buffer, below, strides).view(PaperArray)
 
     def address_of(self, array: np.ndarray) -> int:
         return array.ctypes.data

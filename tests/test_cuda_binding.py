@@ -27,11 +27,6 @@ X = RNG.normal(size=(24, 7))
 LABELS = RNG.integers(0, 4, 24)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cuda")
-
-
 def network() -> tuple[Any, Any, list[Any]]:
     model = dl.mlp(7, 16, 12, 4)
     made = [first_step(model, np.roll(X, i, 0), LABELS, batch_size=8, dtype="float64") for i in range(3)]

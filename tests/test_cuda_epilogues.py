@@ -28,11 +28,6 @@ BIAS, RELU = "bias in the product before it", "relu in the product before it"
 BOTH, SUM = "relu and its gradient in the products", "bias gradient in the product of the weights' gradient"
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cuda")
-
-
 def network(activation: str = "relu", **options: Any) -> tuple[Any, Any, Any]:
     model = options.pop("model", None) or dl.mlp(7, 16, 12, 4, activation=activation)
     return first_step(model, X, LABELS, **{"batch_size": 8, "dtype": "float64", **options})
@@ -245,7 +240,7 @@ def test_a_mask_of_one_and_a_product_of_another_layer(folder: Path):
 
 
 def test_an_operand_that_is_written_over_in_between(folder: Path):
-    """The product could only be done as late as the kernel if x, which the state's new value replaces, lived so long."""
+    """The product cannot be done as late as the kernel: the new value of the state has replaced x then."""
 
     def step(state: Any, batch: Any) -> Any:
         x, b = state["x"], state["b"]

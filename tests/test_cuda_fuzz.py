@@ -1,4 +1,4 @@
-"""Random programs on a card of paper, and the memory of their plans: a part of ``python -m tests.test_cuda_fuzz``."""
+"""Random programs on a card of paper, and the memory of plans: more by ``python -m tests.test_cuda_fuzz 0 300``."""
 
 from __future__ import annotations
 
@@ -26,16 +26,11 @@ from dlarray.planner.node import root
 from tests import cuda, families
 from tests.fuzz_planner import generate
 from tests.paper_card import PaperCard, on_paper
-from tests.paper_steps import leaves, papered, program, run
+from tests.paper_steps import leaves, papered, run
 
 pytestmark = pytest.mark.skipif(not cuda.have_compiler(), reason="there is no g++")
 PROGRAMS = 15
 REFUSED = "UntraceableError"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cuda")
 
 
 def failure(seed: int, folder: Path) -> str:
@@ -121,7 +116,7 @@ def test_values_never_overlap_while_both_live(folder: Path, monkeypatch: pytest.
 def _check_lives(name: str, made: Plan, jobs: Jobs) -> None:
     end = len(made.units)
     born = {node: i for i, unit in enumerate(made.units) for node in unit.outputs}
-    dies = {node: i for node, i in born.items()}
+    dies = dict(born)
     for i, unit in enumerate(made.units):
         for node in made.reads(unit):
             if node in born:

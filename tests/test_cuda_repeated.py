@@ -31,11 +31,6 @@ WEIGHT = RNG.uniform(0.5, 2, EXAMPLES)
 ORDER = RNG.permutation(EXAMPLES).astype(np.int32)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cuda")
-
-
 class Walk:
     """The same steps twice: together on one card, and one by one on another."""
 
@@ -243,11 +238,14 @@ def test_a_refused_graph(after: int, folder: Path):
 
     step, state, data = network()
     walk = Walk(step, state, Card(folder))
-    with pytest.warns(PlannerWarning, match="no more graphs"):
+
+    def three_times() -> None:
         for _ in range(3):
             walk.go(data, ORDER, 0, 10)
-            walk.state = on_paper(copy.deepcopy(state))
-            walk.apart = on_paper(copy.deepcopy(state))
+            walk.state, walk.apart = on_paper(copy.deepcopy(state)), on_paper(copy.deepcopy(state))
+
+    with pytest.warns(PlannerWarning, match="no more graphs"):
+        three_times()
 
 
 def test_steps_that_are_no_graph(folder: Path):

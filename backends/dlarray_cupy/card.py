@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.planner.cuda.card import Product
+from dlarray.planner.cuda.card import Product, extent
 from dlarray.planner.cuda.launch import Grid
 from dlarray_cupy.cublaslt import CublasLt
 
@@ -38,7 +38,7 @@ class _Memory:
 class CupyCard:
     """The card with this number, as ``Card`` wants it.
 
-    ``has_products`` says whether cublasLt was found: without it products are CuPy's own, and no step can be a graph.
+    ``no_products`` says why cublasLt cannot be used, if so: products are CuPy's own then, and no step can be a graph.
     """
 
     def __init__(self, number: int) -> None:
@@ -50,14 +50,18 @@ class CupyCard:
         self.processors = int(cupy.cuda.Device(number).attributes["MultiProcessorCount"])
         self._tf32 = os.environ.get("CUPY_TF32", "0") == "1"  # the variable that CuPy's own products follow
         self.coarseness = 2**13 if self._tf32 else 1
-        self._library = self._cublaslt()
-        self.has_products = self._library is not None
-
-    def _cublaslt(self) -> CublasLt | None:
+        self.no_products = ""
+        self._library: CublasLt | None = None
         try:
-            from nvmath.bindings import cublas, cublasLt
-        except ImportError:
-            return None
+            self._library = self._cublaslt()
+        except ImportError as error:
+            self.no_products = f'{error}; pip install "dlarray[cuda13]", or cuda12 by the driver\'s version, brings it'
+        except RuntimeError as error:  # nvmath does not find NVIDIA's library, or that does not work
+            self.no_products = f"{type(error).__name__}: {error}"
+
+    def _cublaslt(self) -> CublasLt:
+        from nvmath.bindings import cublas, cublasLt
+
         self._scratch = self.reserve(WORKSPACE)
         return CublasLt(
             cublasLt,
@@ -129,14 +133,16 @@ class CupyCard:
         return self._cupy.empty(shape, dtype)
 
     def view(self, address: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
-        nbytes = sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + dtype.itemsize
-        memory = self._cupy.cuda.UnownedMemory(address, nbytes, self, self.number)
-        return self._cupy.ndarray(shape, dtype, self._cupy.cuda.MemoryPointer(memory, 0), strides)
+        below, nbytes = extent(shape, strides, dtype.itemsize)
+        memory = self._cupy.cuda.UnownedMemory(address - below, nbytes, self, self.number)
+        return self._cupy.ndarray(shape, dtype, self._cupy.cuda.MemoryPointer(memory, below), strides)
 
     def address_of(self, array: Any) -> int:
         return int(array.data.ptr)
 
     def in_rows(self, array: Any) -> Any:
+        if array.data.ptr % array.itemsize:  # a view of bytes as another type
+            return array.copy()
         return array if array.flags.c_contiguous else self._cupy.ascontiguousarray(array)
 
     def to_host(self, array: Any) -> np.ndarray:

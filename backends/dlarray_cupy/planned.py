@@ -5,13 +5,16 @@ No GPU has run it, so nothing uses it unless it is asked for: ``fit(…, device=
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 from weakref import WeakValueDictionary
 
 from dlarray.description import Description, Names
+from dlarray.planner import PlannerWarning
 from dlarray.planner import plan as program
 from dlarray.planner.cuda.profiling import profile
 from dlarray.planner.cuda.program import Settings, stand_in
@@ -54,7 +57,12 @@ class Planned:
     def on(self, number: int) -> OnCard:
         """The step on a card."""
         if number not in self._on:
-            self._on[number] = on_card(self.step, _card(number), self.settings)
+            card = _card(number)
+            if card.no_products:
+                what = "products are CuPy's own and the step is no graph, for cublasLt is not there"
+                warnings.warn(f"{what}: {card.no_products}", PlannerWarning, stacklevel=3)
+            settings = replace(self.settings, graph=False) if card.no_products else self.settings
+            self._on[number] = on_card(self.step, card, settings)
         return self._on[number]
 
     def describe(self, state: Any, batch: Any, names: Names) -> Description:
