@@ -15,7 +15,7 @@ import dlarray as dl
 from dlarray.planner.cuda.gathering import Gathering
 from dlarray.planner.cuda.program import Settings
 from dlarray.planner.cuda.step import OnCard
-from tests import cuda, kernels, ptx
+from tests import cuda, fuzz_planner, kernels, ptx
 from tests.paper_card import on_paper
 from tests.ptx.memory import Memory
 from tests.ptx.program import Program
@@ -456,6 +456,15 @@ def test_kernels_of_the_library(dtype: str):
             kernels.through_planner(step, state, batch, ptx.run)
         except AssertionError as error:
             raise AssertionError(f"{name}: {error}") from error
+
+
+@by_nvrtc
+@pytest.mark.parametrize("seed", [116, 149, 200, 201])
+def test_random_kernels(seed: int):
+    """Where one lane writes a scalar that others read: the first two."""
+    program = fuzz_planner.generate(seed)
+    state, batches = program.start()
+    assert kernels.through_planner(program, state, batches[0], partial(ptx.run, offset=seed % 3))
 
 
 @by_nvrtc

@@ -18,7 +18,7 @@ so a CPU can check the arithmetic. To keep to the arithmetic that loops.py deman
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dlarray.planner.cuda import spread
 from dlarray.planner.cuda.expressions import accumulate, initial
@@ -51,7 +51,7 @@ def _rows(kernel: Kernel) -> Iterator[str]:
     yield from first_pass(kernel)
     if _has_scalars(kernel) and not spread.columns(kernel):
         yield "if (last_block((unsigned *)head.workspace)) {"
-        yield from indented(_finish(kernel))
+        yield from indented([*_totals(kernel), *_by_one(kernel, ())])
         yield "}"
 
 
@@ -76,21 +76,20 @@ def _columns(kernel: Kernel) -> Iterator[str]:
         yield "}"
     if _has_scalars(kernel):
         yield f"if (WARP == {len(reductions)} * warps) {{"
-        yield from indented([*names.scalars(), *_finish(kernel)])
+        yield from indented([*_totals(kernel), *_by_one(kernel, names.scalars())])
         yield "}"
 
 
 def _alone(kernel: Kernel) -> Iterator[str]:
-    yield from Names(kernel).scalars()
-    yield from _finish(kernel)
+    yield from _by_one(kernel, Names(kernel).scalars())
 
 
 def _has_scalars(kernel: Kernel) -> bool:
     return any(kernel.kind(v) == "S" for v in kernel.outputs)
 
 
-def _finish(kernel: Kernel) -> Iterator[str]:
-    """What is known when all rows are done, by one warp that knows the other scalars."""
+def _totals(kernel: Kernel) -> Iterator[str]:
+    """Full reductions of what warps have found, by one warp."""
     names = Names(kernel)
     for v in spread.totals(kernel):
         type_ = names.total_type(v)
@@ -99,7 +98,15 @@ def _finish(kernel: Kernel) -> Iterator[str]:
         yield "#pragma unroll 16"
         yield f"for (long long warp = LANE; warp < head.warps; warp += 32) all{v} = {step};"
         yield f"const {names.type(v)} v{v} = ({names.type(v)}){names.across(v, type_, f'all{v}', '1', '32')};"
-    yield from (names.defined(v) for v, op in names.numbered() if op.sweep == AFTER and not op.over)
+
+
+def _by_one(kernel: Kernel, scalars: Iterable[str]) -> Iterator[str]:
+    """The other scalars, read and written by one lane: an output may be the memory of an input."""
+    names = Names(kernel)
+    yield "if (LANE == 0) {"
+    yield from indented(scalars)
+    yield from (f"    {names.defined(v)}" for v, op in names.numbered() if op.sweep == AFTER and not op.over)
     for v in dict.fromkeys(kernel.outputs):
         if kernel.kind(v) == "S":
-            yield from (f"if (LANE == 0) {array}[0] = v{v};" for array in names.arrays(v))
+            yield from (f"    {array}[0] = v{v};" for array in names.arrays(v))
+    yield "}"
