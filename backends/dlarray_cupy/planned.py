@@ -52,7 +52,10 @@ class Planned:
     def __call__(self, state: Any, batch: Any) -> Any:
         """The next state and the loss. Consumes the state."""
         number = _number((state, batch))
-        return self.step(state, batch) if number is None else self.on(number)(state, batch)
+        if number is None:
+            return self.step(state, batch)
+        with _current(number):
+            return self.on(number)(state, batch)
 
     def on(self, number: int) -> OnCard:
         """The step on a card."""
@@ -76,7 +79,8 @@ class Planned:
         number = _number(state)
         if number is None:
             raise ValueError("the state has no arrays of CuPy")
-        return profile(self.step, state, batch, names, _card(number), self.settings, f"cuda:{number}")
+        with _current(number):
+            return profile(self.step, state, batch, names, _card(number), self.settings, f"cuda:{number}")
 
 
 def planned(step: _Step, settings: Settings = Settings()) -> Planned:  # noqa: B008 - it is frozen
@@ -92,11 +96,19 @@ def repeated(step: Planned, steps: int) -> Callable[..., tuple[Any, Any]]:
         number = _number(state)
         if number is None:
             raise ValueError("the state has no arrays of CuPy")
-        if number not in made:
-            made[number] = Repeated(step.on(number), steps)
-        return made[number](state, data, order, start, batch, count)
+        with _current(number):
+            if number not in made:
+                made[number] = Repeated(step.on(number), steps)
+            return made[number](state, data, order, start, batch, count)
 
     return run
+
+
+def _current(number: int) -> Any:
+    """The card on which CuPy allocates and launches, in a ``with`` block."""
+    import cupy
+
+    return cupy.cuda.Device(number)
 
 
 def _number(tree: Any) -> int | None:
