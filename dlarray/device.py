@@ -212,9 +212,7 @@ def to_numbers(values: Sequence[Any]) -> list[float]:
 
 def device_of(x: Array) -> Device:
     """The device on which an array lies."""
-    home = backends.of(x)
-    if home not in _equipped:  # an array of the user's own making, and nobody has asked for a device yet
-        _equip(home, x)
+    _equip(home := backends.of(x), x)  # nobody may have asked for a device yet
     return _device(home, home.device_of(x))
 
 
@@ -300,12 +298,12 @@ def _probe(backend: Backend, local: str) -> Device:
 
 def _equip(backend: Backend, x: Array) -> None:
     """Let formulas use what a backend names of its library's own, of which x is an array."""
-    use_namespace(x, backend.namespace())
-    erfc = backend.erfc()
-    for root in backend.arrays:
-        if erfc is not None:
-            use_erfc(root, erfc)
+    if backend not in _equipped:
+        use_namespace(x, backend.namespace())
+    for root in backend.arrays if backend not in _equipped else ():
         use_view(root, backend.view)
+        if erfc := backend.erfc():
+            use_erfc(root, erfc)
     _equipped.add(backend)
 
 
