@@ -189,9 +189,7 @@ def to_device(x: Array, device: str | Device | None = None) -> Array:
     if not is_array(x):
         raise TypeError(f"to_device moves arrays, got {type(x).__name__}; dlarray.asarray makes one from other values")
     home = backends.of(x)
-    if home is target.backend:
-        return home.move(x, target.place)
-    return target.asarray(home.to_numpy(x))
+    return home.move(x, target.place) if home is target.backend else target.asarray(home.to_numpy(x))
 
 
 def to_numpy(x: Array) -> np.ndarray:
@@ -298,13 +296,14 @@ def _probe(backend: Backend, local: str) -> Device:
 
 def _equip(backend: Backend, x: Array) -> None:
     """Let formulas use what a backend names of its library's own, of which x is an array."""
-    if backend not in _equipped:
-        use_namespace(x, backend.namespace())
-    for root in backend.arrays if backend not in _equipped else ():
+    if backend in _equipped:
+        return
+    _equipped.add(backend)
+    use_namespace(x, backend.namespace())
+    for root in backend.arrays:
         use_view(root, backend.view)
         if erfc := backend.erfc():
             use_erfc(root, erfc)
-    _equipped.add(backend)
 
 
 def _device(backend: Backend, local: str) -> Device:
