@@ -166,9 +166,7 @@ def to_device(x: Array, device: str | Device | None = None) -> Array:
     if not is_array(x):
         raise TypeError(f"to_device moves arrays, got {type(x).__name__}; dlarray.asarray makes one from other values")
     home = backends.of(x)
-    if home is target.backend:
-        return home.move(x, target.place)
-    return target.asarray(home.to_numpy(x))
+    return home.move(x, target.place) if home is target.backend else target.asarray(home.to_numpy(x))
 
 
 def to_numpy(x: Array) -> np.ndarray:
@@ -189,9 +187,7 @@ def to_numbers(values: Sequence[Any]) -> list[float]:
 
 def device_of(x: Array) -> Device:
     """The device on which an array lies."""
-    home = backends.of(x)
-    if home not in _equipped:  # an array of the user's own making, and nobody has asked for a device yet
-        _equip(home, x)
+    _equip(home := backends.of(x), x)  # nobody may have asked for a device yet
     return _device(home, home.device_of(x))
 
 
@@ -277,13 +273,14 @@ def _probe(backend: Backend, local: str) -> Device:
 
 def _equip(backend: Backend, x: Array) -> None:
     """Let formulas use what a backend names of its library's own, of which x is an array."""
-    use_namespace(x, backend.namespace())
-    erfc = backend.erfc()
-    for root in backend.arrays:
-        if erfc is not None:
-            use_erfc(root, erfc)
-        use_view(root, backend.view)
+    if backend in _equipped:
+        return
     _equipped.add(backend)
+    use_namespace(x, backend.namespace())
+    for root in backend.arrays:
+        use_view(root, backend.view)
+        if erfc := backend.erfc():
+            use_erfc(root, erfc)
 
 
 def _device(backend: Backend, local: str) -> Device:
