@@ -34,5 +34,6 @@ def namespace() -> ModuleType:
         return xp.minimum(x1, x2)
 
     own = ModuleType(xp.__name__, xp.__doc__)
-    own.__dict__.update(vars(xp), maximum=maximum, minimum=minimum)
+    names: dict[str, Any] = vars(xp)
+    own.__dict__.update({**names, "maximum": maximum, "minimum": minimum})
     return own
