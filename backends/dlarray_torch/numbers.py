@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["namespace"]
 
@@ -34,6 +34,5 @@ def namespace() -> ModuleType:
         return xp.minimum(x1, x2)
 
     own = ModuleType(xp.__name__, xp.__doc__)
-    names: dict[str, Any] = vars(xp)
-    own.__dict__.update({**names, "maximum": maximum, "minimum": minimum})
+    own.__dict__.update({**cast("dict[str, Any]", xp.__dict__), "maximum": maximum, "minimum": minimum})
     return own
