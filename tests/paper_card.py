@@ -30,6 +30,7 @@ class PaperCard:
     """``cost`` says what a piece of queued work takes, by what it is made of; ``capacity`` bounds the memory."""
 
     processors = 3
+    no_products = ""
     coarseness = 1
     arrays = (PaperArray,)
 

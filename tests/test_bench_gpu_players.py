@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Generator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,7 @@ def test_the_stages_on_paper(name: str, setting: Any, tmp_path: Path, monkeypatc
     card = PaperCard(tmp_path)
     monkeypatch.setattr(planned, "_card", lambda number: card)
     monkeypatch.setattr(planned, "_number", lambda state: 0)
+    monkeypatch.setattr(planned, "_current", lambda number: nullcontext())
     monkeypatch.setattr(type(cpu.backend), "arrays", (*cpu.backend.arrays, PaperArray.__module__.partition(".")[0]))
     monkeypatch.setattr(ours, "resolve", lambda name: PaperDevice(cpu.name, cpu.backend, cpu.place))
     monkeypatch.setattr(ours, "clock_of", lambda setting: script("timed").HostClock())
