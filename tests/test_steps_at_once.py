@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,3 +81,16 @@ def test_callbacks_see_each_step():
 def test_bad_input(value: Any, kind: type[Exception]):
     with pytest.raises(kind, match="steps_per_execution"):
         trained(On("cpu", "cpu"), steps_per_execution=value)
+
+
+def test_the_benchmark_of_it_has_its_form(tmp_path: Any):
+    script = Path(__file__).parent.parent / "benchmarks" / "at_once.py"
+    few = ["--case", "5-4-3x6", "--batches", "3", "--epochs", "1", "--rounds", "2", "--threads", "1"]
+    command = [sys.executable, str(script), "--device", "cpu", "--at-once", "1,2", *few, "--json", str(tmp_path / "f")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "f").read_text(encoding="utf-8"))
+    assert list(found["microseconds"]) == ["1", "2"]
+    assert all(of["least"] <= of["median"] <= of["most"] for of in found["microseconds"].values())
+    assert found["machine"]["cpu"]
+    assert done.stdout.startswith("5-4-3, batch 6, fit on cpu")
