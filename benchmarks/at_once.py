@@ -1,4 +1,4 @@
-"""What ``fit(steps_per_execution=…)`` saves: microseconds for each step of ``fit`` itself, with the fetching of batches.
+"""What ``fit(steps_per_execution=…)`` saves: microseconds for each step of ``fit``, with the fetching of batches.
 
     python benchmarks/at_once.py --device jax --at-once 1,8,32 --json at_once.json
 
