@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 import dlarray as dl
-from dlarray import names
 from dlarray.activations import Activation
 from dlarray.device import Device
 from dlarray.layer import Layer
@@ -22,6 +21,7 @@ from dlarray.schedules import Schedule
 from dlarray.training import Step
 from dlarray.training.precision import precise
 from tests.loss_cases import LOSSES, K, N, targets
+from tests.own import own
 
 __all__ = ["WHOLE", "batches", "halves", "start", "steps"]
 
@@ -43,17 +43,12 @@ NUMBERS = {"rate": 0.1, "peak": 0.1, "steps": 8, "every": 2, "factor": 0.5, "dec
 """For the fields of a schedule that have no default."""
 
 
-def _own(kind: type) -> dict[str, type]:
-    """The library's classes of a kind; other tests of the same process define classes too."""
-    return {name: cls for name, cls in names.classes(kind).items() if cls.__module__.startswith("dlarray.")}
-
-
 def steps() -> dict[str, Step]:
     """The steps by name; the first word says what is tried."""
     loss, plain = dl.MeanSquaredError(), dl.GradientDescent(0.1)
     found = {
         f"activation {name}": Step(dl.MLP(INPUTS, [dl.Dense(5), cls(), dl.Dense(K)]), loss, plain)
-        for name, cls in _own(Activation).items()
+        for name, cls in own(Activation).items()
     }
     found |= {f"layer {name}": Step(dl.MLP(INPUTS, layers), loss, plain) for name, layers in LAYERS.items()}
     small = dl.GradientDescent(0.1 / (N * K))
@@ -62,7 +57,7 @@ def steps() -> dict[str, Step]:
         for each in LOSSES
         if _is_number(each)
     }
-    optimizers = {name: cls() for name, cls in _own(Optimizer).items()}
+    optimizers = {name: cls() for name, cls in own(Optimizer).items()}
     optimizers |= {
         "clipped by global norm": dl.Clipped(dl.Adam(), dl.clip_by_global_norm, 0.1),
         "clipped by norm": dl.Clipped(dl.Adam(), _by_norm, 0.1),
@@ -72,7 +67,7 @@ def steps() -> dict[str, Step]:
     }
     found |= {f"optimizer {name}": Step(PLAIN, loss, optimizer) for name, optimizer in optimizers.items()}
     found |= {
-        f"schedule {name}": Step(PLAIN, loss, dl.GradientDescent(_made(cls))) for name, cls in _own(Schedule).items()
+        f"schedule {name}": Step(PLAIN, loss, dl.GradientDescent(_made(cls))) for name, cls in own(Schedule).items()
     }
     found["accumulate in 3 parts"] = Step(dl.MLP(INPUTS, LAYERS["Dropout"]), loss, dl.Adam(), accumulate=3)
     return found

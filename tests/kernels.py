@@ -11,6 +11,7 @@ from dlarray.planner import interpreter
 from dlarray.planner.compiled import Program
 from dlarray.planner.loops import AFTER, BEFORE, OPERATIONS, Bound, Call, Input, Kernel, Operation
 from dlarray.planner.trees import flatten
+from tests.own import own
 
 INEXACT = {"sum", "power"} | {f"arc{n}{h}" for n in ("sin", "cos", "tan") for h in ("", "h")}
 INEXACT |= {"exp", "expm1", "log", "log1p", "log2", "log10", "sin", "cos", "tan", "sinh", "cosh", "tanh"}
@@ -274,14 +275,6 @@ def _numbers(*shapes: tuple[int, ...], dtype: str, positive: bool = False) -> li
     return [np.abs(a) + 0.1 for a in made] if positive else made
 
 
-def _own(*kinds: type) -> list[tuple[str, type]]:
-    """The library's classes of these kinds by name; other tests of the same process define classes too."""
-    from dlarray.names import classes
-
-    found = {name: cls for kind in kinds for name, cls in classes(kind).items()}
-    return [(name, cls) for name, cls in found.items() if cls.__module__.startswith("dlarray.")]
-
-
 def library(dtype: str, every: bool = True) -> dict[str, tuple[Callable[[Any, Any], tuple[Any, Any]], Any, Any]]:
     """A step, its state and its batch for every activation, loss, optimizer and layer that needs no configuration.
 
@@ -294,7 +287,7 @@ def library(dtype: str, every: bool = True) -> dict[str, tuple[Callable[[Any, An
     from tests.loss_cases import LOSSES, outputs, targets
 
     steps: dict[str, tuple[Any, Any, Any]] = {}
-    for name, cls in _own(Activation, Layer):
+    for name, cls in own(Activation, Layer).items():
         try:
             f = cls()
         except TypeError:
@@ -326,7 +319,7 @@ def library(dtype: str, every: bool = True) -> dict[str, tuple[Callable[[Any, An
             return state, (value, loss.backward(saved))
 
         steps[repr(loss)] = there, (), (outputs(loss, rng).astype(dtype), t)
-    for name, cls in _own(Optimizer):
+    for name, cls in own(Optimizer).items():
         try:
             optimizer = cls()
         except TypeError:

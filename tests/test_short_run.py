@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import pytest
 
 import dlarray as dl
-from dlarray.names import classes
 from tests import short_run
 from tests.families import steps
+from tests.own import own
 
 
 @pytest.fixture
@@ -21,9 +21,8 @@ def no_numba(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_family_is_tried() -> None:
     names = " ".join(steps())
-    for kind in (dl.Activation, dl.Optimizer, dl.Schedule):
-        assert all(name in names for name in classes(kind))
-    assert all(cls.__name__ in names for cls in classes(dl.Loss).values())
+    assert all(name in names for name in own(dl.Activation, dl.Optimizer, dl.Schedule))
+    assert all(cls.__name__ in names for cls in own(dl.Loss).values())
     layers = {type(layer).__name__ for step in steps().values() for layer in step.model.layers}
     assert layers >= {"Dense", "Dropout", "BatchNorm", "LayerNorm", "RMSNorm", "Residual", "Embedding"}
 

@@ -1,0 +1,11 @@
+"""The library's own classes: other tests of the same process define more, and a walk over subclasses finds those too."""
+
+from __future__ import annotations
+
+from dlarray.names import classes
+
+
+def own(*kinds: type) -> dict[str, type]:
+    """The library's classes of these kinds by name."""
+    found = {name: cls for kind in kinds for name, cls in classes(kind).items()}
+    return {name: cls for name, cls in found.items() if cls.__module__.startswith("dlarray.")}
