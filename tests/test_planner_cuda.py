@@ -15,7 +15,6 @@ from dlarray.bench import CASES, Problem
 from dlarray.device import resolve
 from dlarray.losses import SparseCategoricalCrossEntropy
 from dlarray.optimizers import Adam
-from dlarray.planner.compiled import trace
 from dlarray.planner.cuda import spread
 from dlarray.planner.cuda.prelude import PRELUDE
 from dlarray.planner.cuda.printer import source
@@ -23,6 +22,7 @@ from dlarray.planner.cuda.spread import grids, workspace
 from dlarray.planner.loops import Bound, Call, Input, Kernel, Operation
 from dlarray.planner.lowering import Body
 from dlarray.planner.memory import make_plan
+from dlarray.planner.tracing import trace
 from dlarray.planner.trees import flatten
 from dlarray.training import Step
 from tests import cuda, fuzz_planner, kernels

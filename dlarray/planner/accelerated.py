@@ -17,12 +17,13 @@ import numpy as np
 
 from dlarray.check import one_of
 from dlarray.planner.agreement import difference
-from dlarray.planner.compiled import EXECUTORS, MANY, PlannerWarning, trace
+from dlarray.planner.compiled import EXECUTORS, MANY, PlannerWarning
 from dlarray.planner.loops import Executor
 from dlarray.planner.memory import Plan, make_plan
 from dlarray.planner.node import Node, root
 from dlarray.planner.replay import STAGED, Replay
 from dlarray.planner.sequence import LONGEST, in_sequence
+from dlarray.planner.tracing import trace
 from dlarray.planner.trees import builder, flatten
 
 __all__ = ["Accelerated", "accelerate"]

@@ -19,18 +19,14 @@ from dlarray.check import one_of
 from dlarray.description import Description, Names
 from dlarray.planner.agreement import copies, difference, rounding_noise
 from dlarray.planner.describe import describe
-from dlarray.planner.graph import Graph
 from dlarray.planner.loops import Executor
-from dlarray.planner.memory import Plan, make_plan
-from dlarray.planner.namespace import Namespace
-from dlarray.planner.node import Node
 from dlarray.planner.numba_executor import numba_loops
 from dlarray.planner.replay import Replay
-from dlarray.planner.symbols import Symbol
+from dlarray.planner.tracing import traced
 from dlarray.planner.trees import builder, flatten, reader, recogniser, unflatten
 from dlarray.planner.ufuncs import ufuncs
 
-__all__ = ["EXECUTORS", "Compiled", "PlannerWarning", "Program", "compile", "plan", "trace"]
+__all__ = ["EXECUTORS", "Compiled", "PlannerWarning", "Program", "compile", "plan"]
 
 EXECUTORS: dict[str, Executor] = {"ufuncs": ufuncs, "numba": numba_loops}
 """What can run kernels, by name. Numba is imported when the first kernel is bound."""
@@ -50,19 +46,11 @@ class Program:
 
     def __init__(self, step: _Step, state: Any, batch: Any, executor: Executor) -> None:
         self.executor = executor
-        self.given = (flatten(state, []), flatten(batch, []))
-        """The structures of what the step is given."""
-        self.graph, inputs, self.structure, outputs, self.moving = trace(step, state, batch)
+        found = traced(step, state, batch)
+        self.plan, self.moving, self.given, self.structure = found.plan, found.moving, found.given, found.structure
         self._build = builder(self.structure)
-        same_tree = _part(self.structure, 0) == self.given[0]
-        donated = {
-            i: inputs[i]
-            for i in range(self.moving if same_tree else 0)
-            if outputs[i].shape == inputs[i].shape and outputs[i].dtype == inputs[i].dtype
-        }
-        self.plan: Plan = make_plan(self.graph, outputs, donated)
-        self._in_place = same_tree and len(donated) == self.moving and all(map(self.plan.written, donated))
-        self._build_loss = builder(_part(self.structure, 1)) if self._in_place else self._build
+        self._in_place = found.keeps_state and all(map(self.plan.written, self.plan.donated))
+        self._build_loss = found.loss_builder() if self._in_place else self._build
         self._bound: Replay | None = None
         self._is_state: Callable[[Any], bool] = _nothing
         self._leaves_of: Callable[[Any], list[np.ndarray] | None] = _nothing
@@ -99,33 +87,6 @@ class Program:
 
 def _nothing(tree: Any) -> Any:
     return None
-
-
-def _part(structure: Any, i: int) -> Any:
-    """What a pair has in one of its places."""
-    if structure is None or structure[0] is not tuple or len(structure[2]) != 2:
-        return "none"
-    return structure[2][i]
-
-
-def trace(step: _Step, state: Any, batch: Any) -> tuple[Graph, list[Node], Any, list[Node], int]:
-    """Run a step on symbols.
-
-    Returns the graph, its inputs, the structure of what comes out, its leaves, and how many inputs are the state's.
-    """
-    graph = Graph()
-    Namespace(graph)
-    leaves: list[Any] = []
-    structures = [flatten(state, leaves)]
-    moving = len(leaves)
-    structures.append(flatten(batch, leaves))
-    inputs = [graph.input(i, a.shape, a.dtype) for i, a in enumerate(leaves)]
-    symbols = iter([Symbol(graph, n, lent=i >= moving) for i, n in enumerate(inputs)])
-    result = step(*(unflatten(s, symbols) for s in structures))
-    made: list[Any] = []
-    structure = flatten(result, made, (Symbol, np.ndarray, np.generic))
-    outputs = [m.node if isinstance(m, Symbol) else graph.lift(m) for m in made]
-    return graph, inputs, structure, outputs, moving
 
 
 class Compiled:

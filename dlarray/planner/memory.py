@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from dlarray.planner.graph import Graph
 from dlarray.planner.grouping import Unit, group, live, reaches, stored_values
 from dlarray.planner.lowering import Body, lower
@@ -48,6 +50,14 @@ class Plan:
     def reads(self, unit: Unit) -> set[Node]:
         """The arrays, as roots, that a unit reads."""
         return {root(n) for n in (self.bodies[unit].inputs if unit.is_group else unit.outputs[0].args)}
+
+    def constant(self, node: Node) -> np.ndarray:
+        """The numbers of a leaf that is no input."""
+        if node.op == "array":
+            return self.graph.arrays[int(node.attribute)]
+        if node.op == "index":
+            return np.arange(node.size).astype(node.dtype).reshape(node.shape)
+        return np.full(node.shape, node.attribute, node.dtype)
 
     def written(self, output: int) -> bool:
         """Whether a donated output is computed where it is to be left, or was there from the beginning."""

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["INFIX"]
+__all__ = ["COMPARISONS", "INFIX"]
+
+COMPARISONS = {
+    "less": "<",
+    "less_equal": "<=",
+    "greater": ">",
+    "greater_equal": ">=",
+    "equal": "==",
+    "not_equal": "!=",
+}
+"""In C as well."""
 
 INFIX = {
     "add": "+",
@@ -10,12 +20,7 @@ INFIX = {
     "multiply": "*",
     "divide": "/",
     "power": "**",
-    "less": "<",
-    "less_equal": "<=",
-    "greater": ">",
-    "greater_equal": ">=",
-    "equal": "==",
-    "not_equal": "!=",
+    **COMPARISONS,
     "bitwise_and": "&",
     "bitwise_or": "|",
     "bitwise_xor": "^",

@@ -108,7 +108,7 @@ class Replay:
                 return self.leaves[int(node.attribute)]
             return self._staged.setdefault(node.attribute, np.empty(node.shape, node.dtype))
         if node.op in LEAVES:
-            return self._constant(node)
+            return self.plan.constant(node)
         place = self.plan.places[node]
         if place.kind == "input":
             return self.leaves[place.number].reshape(node.shape)
@@ -116,13 +116,6 @@ class Replay:
             whole = self.array(self._wholes[place.number])
             return whole[place.start : place.start + node.size].reshape(node.shape)
         return self._buffers[place.number][: node.nbytes].view(node.dtype).reshape(node.shape)
-
-    def _constant(self, node: Node) -> np.ndarray:
-        if node.op == "array":
-            return self.plan.graph.arrays[int(node.attribute)]
-        if node.op == "index":
-            return np.arange(node.size).astype(node.dtype).reshape(node.shape)
-        return np.full(node.shape, node.attribute, node.dtype)
 
     def _is_moving(self, node: Node) -> bool:
         """Whether a value lies in a leaf of the batch that is read where it lies."""

@@ -93,12 +93,5 @@ class Arena:
     def _constant(self, node: Node) -> int:
         if node not in self._constants:
             self._constants[node] = self.part(node.nbytes)
-            self.uploads.append((self._constants[node], self._numbers(node)))
+            self.uploads.append((self._constants[node], self.plan.constant(node)))
         return self._constants[node]
-
-    def _numbers(self, node: Node) -> np.ndarray:
-        if node.op == "array":
-            return self.plan.graph.arrays[int(node.attribute)]
-        if node.op == "index":
-            return np.arange(node.size).astype(node.dtype).reshape(node.shape)
-        return np.full(node.shape, node.attribute, node.dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dlarray.planner.loops import Operation
+from dlarray.planner.notation import COMPARISONS
 
 __all__ = ["COMBINE", "C_TYPES", "accumulate", "expression", "initial"]
 
@@ -25,14 +26,6 @@ C_TYPES = {
 COMBINE = {"sum": "plus", "max": "larger", "min": "smaller"}
 """What two totals of a reduction are made one by."""
 
-_COMPARISONS = {
-    "less": "<",
-    "less_equal": "<=",
-    "greater": ">",
-    "greater_equal": ">=",
-    "equal": "==",
-    "not_equal": "!=",
-}
 _ARITHMETIC = {"add": "+", "subtract": "-", "multiply": "*", "left_shift": "<<"}
 _BITS = {"bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^", "right_shift": ">>"}
 _LOGICAL = {"logical_and": "({0} != 0) && ({1} != 0)", "logical_or": "({0} != 0) || ({1} != 0)"}
@@ -87,8 +80,8 @@ def expression(op: Operation, args: Sequence[str], dtypes: Sequence[str], place:
         text = f"bits<{C_TYPES[op.dtype]}>({args[0]})"
     elif given == "bool" and op.name in _BOOLEAN:
         text = _BOOLEAN[op.name].format(*args)
-    elif op.name in _COMPARISONS:
-        text = f"{args[0]} {_COMPARISONS[op.name]} {args[1]}"
+    elif op.name in COMPARISONS:
+        text = f"{args[0]} {COMPARISONS[op.name]} {args[1]}"
     elif op.name in _ARITHMETIC:
         kind = "" if floats else "(U)"
         text = f"{kind}{args[0]} {_ARITHMETIC[op.name]} {kind}{args[1]}"

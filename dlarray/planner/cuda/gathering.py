@@ -37,13 +37,13 @@ KERNEL gather(const Head head) {{
     const long long *cells = (const long long *)head.at[0];
     const long long batch = head.at[3], start = cells[{position}] + head.at[2] * batch;
     const int *order = (const int *)cells[{order}];
-    if (WARP == 0 && head.at[2] > 0)
-        ONE_LANE (({loss} *)cells[{losses}])[cells[{written}] + head.at[2] - 1] = *(const {loss} *)head.at[1];
+    if (WARP == 0 && LANE == 0 && head.at[2] > 0)
+        (({loss} *)cells[{losses}])[cells[{written}] + head.at[2] - 1] = *(const {loss} *)head.at[1];
 {copies}
 }}
 KERNEL count(const Head head) {{
     long long *cells = (long long *)head.at[0];
-    ONE_LANE {{
+    if (LANE == 0) {{
         (({loss} *)cells[{losses}])[cells[{written}] + head.at[2] - 1] = *(const {loss} *)head.at[1];
         cells[{written}] += head.at[2];
         cells[{position}] += head.at[2] * head.at[3];
@@ -53,7 +53,7 @@ KERNEL count(const Head head) {{
 
 _COPY = """\
     const Word{k} *from{k} = (const Word{k} *)cells[{cell}];
-    LANES for (long long i = WARP * 32 + LANE; i < batch * {width}; i += WARPS * 32) {{
+    for (long long i = WARP * 32 + LANE; i < batch * {width}; i += WARPS * 32) {{
         const long long row = start + i / {width};
         ((Word{k} *)head.at[{target}])[i] = from{k}[(order ? order[row] : row) * {width} + i % {width}];
     }}"""

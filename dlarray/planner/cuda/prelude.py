@@ -23,8 +23,6 @@ DEVICE bool last_block(unsigned *count) {
     return last && threadIdx.x < 32;
 }
 #endif
-#define LANES                      /* what follows is done by every lane */
-#define ONE_LANE if (LANE == 0)
 template <class T> DEVICE T plus(T a, T b) { return a + b; }
 template <class T> DEVICE T larger(T a, T b) { return (a >= b || a != a) ? a : b; }
 template <class T> DEVICE T smaller(T a, T b) { return (a <= b || a != a) ? a : b; }

@@ -10,7 +10,7 @@ from dlarray.description import Description, Names, Work
 from dlarray.planner.cuda.card import Card
 from dlarray.planner.cuda.epilogues import Fused
 from dlarray.planner.cuda.program import CardProgram, Settings
-from dlarray.planner.cuda.step import OnCard
+from dlarray.planner.cuda.step import OnCard, shapes_of
 from dlarray.planner.memory import Plan
 from dlarray.planner.trees import flatten, unflatten
 from dlarray.timing import Timings
@@ -32,11 +32,11 @@ def profile(step: _Step, state: Any, batch: Any, names: Names, card: Card, setti
     copies = [_copied(card, x) for x in leaves]
     own = unflatten(structure, iter(copies))
     compiled(own, batch)  # makes the plan, and proves it
-    program = compiled.program_of(own, batch)
-    if program is None:
-        raise ValueError("the step has no plan and runs eagerly; the PlannerWarning said why")
     given: list[Any] = []
-    flatten(batch, given, card.arrays)
+    batch_structure = flatten(batch, given, card.arrays)
+    program = compiled.program_for(own, batch_structure, shapes_of(given))
+    if program is None or not compiled.takes(program, own, given):
+        raise ValueError("the step has no plan and runs eagerly; the PlannerWarning said why")
     program.stage(given)
     whole = card.seconds(program.run)
     jobs = program.tuning.by_unit()

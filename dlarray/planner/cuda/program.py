@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from dlarray.description import Description, Names
-from dlarray.planner.compiled import trace
 from dlarray.planner.cuda.card import Card, Memory
 from dlarray.planner.cuda.jobs import Job, Jobs
 from dlarray.planner.cuda.tuning import Tuning
 from dlarray.planner.describe import describe
-from dlarray.planner.memory import make_plan
 from dlarray.planner.node import root
 from dlarray.planner.sequence import in_sequence
+from dlarray.planner.tracing import traced
 from dlarray.planner.trees import builder, flatten, unflatten
 
 __all__ = ["CardProgram", "Settings", "stand_in"]
@@ -39,20 +38,12 @@ class CardProgram:
     def __init__(self, step: Callable[..., Any], state: Any, batch: Any, card: Card, settings: Settings) -> None:
         self.card = card
         self.settings = settings
-        stand_ins = [stand_in(tree, card.arrays) for tree in (state, batch)]
-        self.given = (flatten(stand_ins[0], []), flatten(stand_ins[1], []))
-        graph, inputs, self.structure, outputs, self.moving = trace(step, *stand_ins)
-        same_tree = _part(self.structure, 0) == self.given[0]
-        donated = {
-            i: inputs[i]
-            for i in range(self.moving if same_tree else 0)
-            if outputs[i].shape == inputs[i].shape and outputs[i].dtype == inputs[i].dtype
-        }
-        self.plan = make_plan(graph, outputs, donated)
+        found = traced(step, *(stand_in(tree, card.arrays) for tree in (state, batch)))
+        self.plan, self.moving, self.given, self.structure = found.plan, found.moving, found.given, found.structure
         self.jobs = Jobs(self.plan, self.moving, card)
-        self.staged = [(i, self.jobs.arena.staged(n), n.nbytes) for i, n in enumerate(inputs[self.moving :])]
-        self._in_place = same_tree and len(donated) == self.moving
-        self._build = builder(_part(self.structure, 1)) if self._in_place else builder(self.structure)
+        self.staged = [(i, self.jobs.arena.staged(n), n.nbytes) for i, n in enumerate(found.inputs[self.moving :])]
+        self._in_place = found.keeps_state
+        self._build = found.loss_builder() if self._in_place else builder(self.structure)
         self.tuning = Tuning(self.jobs)
         if settings.epilogues:
             self.tuning.prepare()
@@ -137,13 +128,6 @@ def stand_in(tree: Any, arrays: tuple[type, ...]) -> Any:
     structure = flatten(tree, leaves, arrays)
     seen = [np.broadcast_to(np.empty((), a.dtype), a.shape) for a in leaves]
     return unflatten(structure, iter(seen))
-
-
-def _part(structure: Any, i: int) -> Any:
-    """What a pair has in one of its places."""
-    if structure is None or structure[0] is not tuple or len(structure[2]) != 2:
-        return "none"
-    return structure[2][i]
 
 
 def _nothing() -> None:

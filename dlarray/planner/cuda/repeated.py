@@ -38,7 +38,6 @@ class Repeated:
         self.steps = steps
         self.card = step.card
         self._cells: Memory = self.card.reserve(8 * 64)
-        self._programs: dict[Any, CardProgram | None] = {}
         self._gatherings: dict[Any, Gathering] = {}
         self._graphs: dict[int, Callable[[], None]] = {}
         self._graphs_of: tuple[Any, ...] = ()
@@ -49,37 +48,22 @@ class Repeated:
         leaves: list[Any] = []
         structure = flatten(data, leaves, self.card.arrays)
         work = _Work(structure, [self.card.in_rows(x) for x in leaves], order, start, batch, count)
-        known = self._program(state, work)
-        if known is None:
+        program: CardProgram | None = None
+        try:
+            program = self._program(state, work)
+        except KeyError:
             state, work = self._one_by_one(state, work, 1)
-            known = self._made(state, work)
-        program = known[0]
-        if program is not None and self.step.takes(program, state, work.leaves):
+            with suppress(KeyError):  # where that step has changed the state's tree
+                program = self._program(state, work)
+        if program is not None and self.step.takes(program, state, work.leaves) and program.runs_alone:
             self._together(program, state, work)
         state, work = self._one_by_one(state, work, count)
         return state, work.losses
 
-    def _key(self, state: Any, work: _Work) -> Any:
-        """What a program is made for."""
-        arrays: list[Any] = []
-        structure = flatten(state, arrays, self.card.arrays)
-        shapes = tuple([(x.shape, x.dtype) for x in arrays]), tuple([(x.shape[1:], x.dtype) for x in work.leaves])
-        return structure, work.structure, shapes, work.batch
-
-    def _program(self, state: Any, work: _Work) -> tuple[CardProgram | None] | None:
-        """The program, or that there is none; None where that is not known yet."""
-        try:
-            return (self._programs[self._key(state, work)],)
-        except (KeyError, TypeError):  # not seen yet, or something in the trees cannot be hashed
-            return None
-
-    def _made(self, state: Any, work: _Work) -> tuple[CardProgram | None]:
-        """The program that the first step has made."""
-        program = self.step.program_of(state, self._next_batch(work, 0))
-        program = program if program is not None and program.runs_alone else None
-        with suppress(TypeError):
-            self._programs[self._key(state, work)] = program
-        return (program,)
+    def _program(self, state: Any, work: _Work) -> CardProgram | None:
+        """The program of such steps; None where they run plainly. Raises KeyError where none was done yet."""
+        shapes = tuple([((work.batch, *x.shape[1:]), x.dtype) for x in work.leaves])
+        return self.step.program_for(state, work.structure, shapes)
 
     def _together(self, program: CardProgram, state: Any, work: _Work) -> None:
         """As many steps as graphs can do, until one is refused."""

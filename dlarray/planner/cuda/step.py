@@ -20,9 +20,10 @@ from dlarray.planner.cuda.card import Card
 from dlarray.planner.cuda.program import CardProgram, Settings
 from dlarray.planner.trees import flatten, reader, recogniser, unflatten
 
-__all__ = ["OnCard", "on_card"]
+__all__ = ["OnCard", "Shapes", "on_card", "shapes_of"]
 
 _Step = Callable[[Any, Any], tuple[Any, Any]]
+Shapes = tuple[tuple[tuple[int, ...], Any], ...]
 
 
 class OnCard:
@@ -41,30 +42,28 @@ class OnCard:
         """The next state and the loss. Consumes the state."""
         if self._bound is not None and self._is_state(state) and (leaves := self._leaves_of(batch)) is not None:
             return self._bound(state, leaves)
-        old: list[Any] = []
         new: list[Any] = []
-        signature = self._signature(state, batch, old, new)
+        structure = flatten(batch, new, self.card.arrays)
         try:
-            program = self.programs[signature]
-        except KeyError:
-            return self._first(signature, state, batch)
-        except TypeError:  # something in the trees cannot be hashed
+            program = self.program_for(state, structure, shapes_of(new))
+        except KeyError as unknown:
+            return self._first(unknown.args[0], state, batch)
+        if program is None or not self.takes(program, state, new):
             return self.step(state, batch)
-        if program is None or not self.can_be_bound(old, new):
-            return self.step(state, batch)
-        self.bind(program, state, old)
         self._leaves_of = reader(program.given[1], new, self.card.arrays[0])
         return program(state, new)
 
-    def program_of(self, state: Any, batch: Any) -> CardProgram | None:
-        """The program for such a batch, bound to this state; None where the step runs plainly or was not yet done."""
+    def program_for(self, state: Any, structure: Any, shapes: Shapes) -> CardProgram | None:
+        """The program for such a state, and a batch of this structure; None where the step runs plainly.
+
+        Raises KeyError, with the program's key, where no such step was done yet.
+        """
         old: list[Any] = []
-        new: list[Any] = []
+        key = (flatten(state, old, self.card.arrays), structure, shapes_of(old), shapes)
         try:
-            program = self.programs.get(self._signature(state, batch, old, new))
+            return self.programs[key]
         except TypeError:  # something in the trees cannot be hashed
             return None
-        return program if program is not None and self.takes(program, state, new) else None
 
     def takes(self, program: CardProgram, state: Any, batch: Sequence[Any]) -> bool:
         """Whether a program can be bound to a state, beside these arrays; it is then."""
@@ -74,11 +73,6 @@ class OnCard:
             return False
         self.bind(program, state, leaves)
         return True
-
-    def _signature(self, state: Any, batch: Any, old: list[Any], new: list[Any]) -> Any:
-        arrays = self.card.arrays
-        structure = (flatten(state, old, arrays), flatten(batch, new, arrays))
-        return (structure, *(tuple([(a.shape, a.dtype) for a in leaves]) for leaves in (old, new)))
 
     def bind(self, program: CardProgram, state: Any, leaves: Sequence[Any]) -> None:
         """Bind a program to a state's arrays, if it is not."""
@@ -106,7 +100,7 @@ class OnCard:
                 return False
         return True
 
-    def _first(self, signature: Any, state: Any, batch: Any) -> tuple[Any, Any]:
+    def _first(self, key: Any, state: Any, batch: Any) -> tuple[Any, Any]:
         """Make a program and hold it against the plain step."""
         program: CardProgram | None = None
         why = f"it has {MANY} programs: a Python number in the state or the batch changes from step to step"
@@ -123,9 +117,9 @@ class OnCard:
             why = proof.against(result)
         if proof is None or why:
             _warn(f"the step runs eagerly, uncompiled, because {why}")
-            self.programs[signature] = None
+            self.programs[key] = None
             return result
-        self.programs[signature] = program
+        self.programs[key] = program
         return self._taken_over(proof.result, result, state)
 
     def _taken_over(self, planned: Any, eager: Any, state: Any) -> Any:
@@ -253,6 +247,11 @@ class _Proof:
 def on_card(step: _Step, card: Card, settings: Settings = Settings()) -> OnCard:  # noqa: B008 - it is frozen
     """A faster ``step(state, batch) -> (state, loss)`` for the arrays of a card. Consumes the state."""
     return OnCard(step, card, settings)
+
+
+def shapes_of(leaves: Sequence[Any]) -> Shapes:
+    """The shape and dtype of each array."""
+    return tuple([(tuple(a.shape), a.dtype) for a in leaves])
 
 
 def _nothing(tree: Any) -> Any:
