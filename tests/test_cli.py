@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pytest
 
 import dlarray as dl
 from dlarray.names import classes
+from tests.command_line import CommandLine, in_folder
 from tests.process import ROOT, python
 
 pytest.importorskip("typer")
@@ -24,26 +24,14 @@ pytest.importorskip("sklearn")
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 
-from typer.testing import CliRunner, Result  # noqa: E402
+from typer.testing import CliRunner  # noqa: E402
 
 from dlarray import cli, datasets, plot  # noqa: E402
-
-CommandLine = Callable[..., Result]
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    """The command line in a folder of its own, in this process."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DLARRAY_DEVICE", raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*words: str, **environment: str) -> Result:
-        result = CliRunner().invoke(cli.app, list(words), env=environment, catch_exceptions=False)
-        plot.pyplot().close("all")
-        return result
-
-    return call
+    return in_folder(tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,29 +19,18 @@ datasets = pytest.importorskip("sklearn.datasets")
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 
-from typer.testing import CliRunner, Result  # noqa: E402
+from typer.testing import CliRunner  # noqa: E402
 
 import dlarray as dl  # noqa: E402
-from dlarray import cli, plot, tables  # noqa: E402
+from dlarray import cli, tables  # noqa: E402
+from tests.command_line import CommandLine, in_folder  # noqa: E402
 from tests.flights import every  # noqa: E402
 from tests.process import ROOT  # noqa: E402
-
-CommandLine = Callable[..., Result]
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    """The command line in a folder of its own, in this process."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DLARRAY_DEVICE", raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*words: str) -> Result:
-        result = CliRunner().invoke(cli.app, list(words), catch_exceptions=False)
-        plot.pyplot().close("all")
-        return result
-
-    return call
+    return in_folder(tmp_path, monkeypatch)
 
 
 def frame_of(name: str, *, names: bool = True) -> Any:
