@@ -5,8 +5,9 @@
     fast = accelerate(function)          function(fixed, x) -> y, which consumes nothing: inference
     print(fast.describe())               what a compiled step's plan does; dlarray.explain gives names and a picture
 
-symbols and namespace run the step without numbers; graph holds what it computes; grouping and lowering make kernels of
-it, which loops defines; memory says where values lie; replay repeats the plan; ufuncs runs kernels on NumPy.
+tracing runs the step on symbols, arrays without numbers (symbols, namespace); graph holds what it computes; grouping
+and lowering make kernels of it, which loops defines; memory says where values lie; replay repeats the plan; ufuncs runs
+kernels on NumPy. cuda takes the same plan to a card.
 """
 
 from dlarray.planner.accelerated import Accelerated, accelerate
