@@ -149,6 +149,10 @@ class Graph:
         axes = tuple(sorted(np.lib.array_utils.normalize_axis_tuple(wanted, len(x.shape))))
         kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
         shape = kept if keepdims else tuple(n for i, n in enumerate(x.shape) if i not in axes)
+        if x.op == "full" and x.size:  # no array stands behind it, whose elements a kernel could count
+            whole = np.full(x.shape, x.attribute, x.dtype)
+            value = getattr(np, name)(whole, axis=axes).flat[0]
+            return self.full(shape, value, value.dtype)
         over = (
             "all"
             if math.prod(shape) == 1
