@@ -179,6 +179,10 @@ class Backend:
         """The library's version."""
         return str(getattr(self.namespace(), "__version__", "unknown"))
 
+    def __reduce__(self) -> Any:
+        """Copied, and passed to another process, by its name."""
+        return get, (self.name,)
+
     def __repr__(self) -> str:
         return f"<backend {self.name}>"
 

@@ -79,6 +79,10 @@ class Device:
         """``dlarray.shortage``'s: raise OutOfMemory where this error of the library's means that."""
         refuse_for_memory(error, self.name, self.backend, self.place, purpose, remedy)
 
+    def __reduce__(self) -> Any:
+        """Copied, and passed to another process, by its name: the library's own object for it stays where it is."""
+        return _again, (self.name,)
+
     def __str__(self) -> str:
         return self.name
 
@@ -98,6 +102,7 @@ class DeviceStatus:
 _in_context: ContextVar[str | None] = ContextVar("dlarray_device", default=None)
 _in_process: str | None = None
 _working: dict[str, Device] = {}
+_made: dict[tuple[Backend, str], Device] = {}
 _equipped: set[Backend] = set()
 
 
@@ -284,7 +289,14 @@ def _equip(backend: Backend, x: Array) -> None:
 
 
 def _device(backend: Backend, local: str) -> Device:
-    return Device(_public_name(backend, local), backend, backend.place(local))
+    """The one Device of a backend's device, however it is asked for."""
+    if (backend, local) not in _made:
+        _made[backend, local] = Device(_public_name(backend, local), backend, backend.place(local))
+    return _made[backend, local]
+
+
+def _again(name: str) -> Device:
+    return _find(name, f"a copy of something on {name}")
 
 
 def _first_accelerator() -> Device:

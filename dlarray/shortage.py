@@ -7,11 +7,12 @@ from typing import Any
 
 from dlarray.backend import Backend
 from dlarray.description import bytes_text
+from dlarray.errors import Picklable
 
 __all__ = ["OutOfMemory", "refuse_for_memory"]
 
 
-class OutOfMemory(MemoryError):  # noqa: N818 - it says what the device is
+class OutOfMemory(Picklable, MemoryError):  # noqa: N818 - it says what the device is
     """A device has not the memory for what is asked of it; ``why`` is what its library says.
 
     Where ``fit`` raises it on its way, ``trained`` holds the model after the last whole epoch, or where the walk began;

@@ -26,6 +26,7 @@ FLOORS = {
         "check",
         "description",
         "device",
+        "errors",
         "layer",
         "layout",
         "names",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlarray.check import did_you_mean
+from dlarray.errors import Picklable
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,7 +25,7 @@ class TableWarning(UserWarning):
     """Something in a table was not as expected, and what was done about it."""
 
 
-class UnknownColumn(ValueError):  # noqa: N818 - it says what is wrong
+class UnknownColumn(Picklable, ValueError):  # noqa: N818 - it says what is wrong
     """A column was named that the table does not have; the message names the nearest."""
 
     def __init__(self, name: str, known: Iterable[str]) -> None:

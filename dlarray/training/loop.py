@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from dlarray.array import array_namespace
+from dlarray.errors import Picklable
 from dlarray.layout import Theta
 from dlarray.shortage import OutOfMemory
 from dlarray.training.callback import Callback, Walk
@@ -28,7 +29,7 @@ LESS_MEMORY = (
 )
 
 
-class Diverged(ArithmeticError):  # noqa: N818 - it says what the weights have done
+class Diverged(Picklable, ArithmeticError):  # noqa: N818 - it says what the weights have done
     """Loss or weights became infinite or NaN. ``step`` says when, ``trained`` holds the model before that epoch."""
 
     def __init__(self, what: str, step: int, trained: Trained) -> None:
@@ -40,7 +41,7 @@ class Diverged(ArithmeticError):  # noqa: N818 - it says what the weights have d
         self.trained = trained
 
 
-class Interrupted(KeyboardInterrupt):
+class Interrupted(Picklable, KeyboardInterrupt):
     """The user has interrupted ``fit``. ``trained`` holds the model after the last whole epoch, or where it began.
 
     Not after the last step: a step that was broken off may have written half of θ. A ``Checkpoint`` every so many steps

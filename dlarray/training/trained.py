@@ -132,9 +132,18 @@ class Trained:
         vars(moved)["_answers"] = self._answers
         return moved
 
+    def __copy__(self) -> Trained:
+        return replace(self)
+
     def __getstate__(self) -> dict[str, Any]:
-        """What is copied and pickled: the fields. What is compiled is compiled again where it is needed."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        """What is pickled: the fields, with host arrays. What is compiled is compiled again where it is needed."""
+        state = {f.name: getattr(self, f.name) for f in fields(self)}
+        return state | {name: tuple(map(to_numpy, state[name])) for name in ("theta", "buffers")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        home: Device = state["device"]
+        arrays = {name: tuple(to_device(x, home) for x in state[name]) for name in ("theta", "buffers")}
+        vars(self).update(state | arrays)
 
     @cached_property
     def _answers(self) -> Answers:
