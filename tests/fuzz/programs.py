@@ -143,6 +143,9 @@ class Program:
                 yield replace(self, setup=replace(self.setup, **{name: getattr(plain, name)}))
         for i in reversed(range(len(self.lines))):
             yield replace(self, lines=self.lines[:i] + self.lines[i + 1 :])
+            if made := re.match(r"(v\d+) = ", self.lines[i]):
+                rest = (re.sub(rf"\b{made[1]}\b", "x", line) for line in self.lines[i + 1 :])
+                yield replace(self, lines=(*self.lines[:i], *rest))
         for name in dict.fromkeys(re.findall(r"\bv\d+\b", self.result)):
             if self.result != f"({name},)":
                 yield replace(self, result=f"({name},)")
