@@ -26,7 +26,11 @@ FLOORS = {
         "check",
         "description",
         "device",
+<<<<<<< Updated upstream
         "errors",
+=======
+        "files",
+>>>>>>> Stashed changes
         "layer",
         "layout",
         "names",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any, Protocol
 
 from dlarray.bench.cases import Case, Problem
@@ -14,6 +13,7 @@ from dlarray.bench.players import Player, Products, Walk
 from dlarray.check import at_least_one
 from dlarray.device import resolve
 from dlarray.explanation import Explanation
+from dlarray.files import replacing
 from dlarray.timing import low
 
 __all__ = ["Runs", "bench", "interleave", "plans", "table", "write"]
@@ -99,4 +99,5 @@ def table(report: dict[str, Any]) -> str:
 
 def write(report: dict[str, Any], path: str | PathLike[str]) -> None:
     """The figures as a file of JSON."""
-    Path(path).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    with replacing(path) as file:
+        file.write(f"{json.dumps(report, indent=1)}\n".encode())

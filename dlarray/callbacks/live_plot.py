@@ -6,9 +6,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from dlarray.check import at_least_one, did_you_mean
+from dlarray.files import replacing
 from dlarray.training.callback import Callback, Walk
 
 __all__ = ["LivePlot"]
@@ -64,7 +66,8 @@ class LivePlot(Callback):
             ax.set(xlabel="epoch")
             ax.legend(frameon=False)
         if self.path is not None:
-            figure.savefig(self.path, dpi=110)
+            with replacing(self.path) as file:
+                figure.savefig(file, dpi=110, format=Path(self.path).suffix[1:] or "png")
         if (display := _notebook()) is not None:
             mine = walk.memory(self)
             if "_handle" in mine:

@@ -6,13 +6,14 @@ import csv
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from os import PathLike
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
+from dlarray.files import append, replacing
 from dlarray.training.callback import Callback, Walk
 
 __all__ = ["CSVLog", "JSONLinesLog"]
@@ -29,19 +30,19 @@ class _Log(Callback):
         os.fspath(self.path)  # TypeError for what is no path
 
     def on_start(self, walk: Walk) -> None:
-        """A new file; a run that is resumed keeps the lines of the epochs that are done."""
-        lines: list[str] = []
-        if walk.epoch and Path(self.path).exists():
-            text = Path(self.path).read_text(encoding="utf-8")
-            lines = [line for line in text.splitlines() if 1 <= self.epoch_of(line) <= walk.epoch]
-        Path(self.path).write_text("".join(f"{line}\n" for line in [*self.head(walk), *lines]), encoding="utf-8")
+        """A new file; in a run that is resumed, the lines of the epochs that are done."""
+        before = Path(self.path).read_bytes() if walk.epoch and Path(self.path).is_file() else None
+        lines = [*self.head(walk), *(self._kept(before, walk) if before else ())]
+        after = "".join(f"{line}\n" for line in lines).encode()
+        if after != before:
+            with replacing(self.path) as file:
+                file.write(after)
 
     def on_epoch(self, walk: Walk) -> None:
         row = {"epoch": walk.epoch, "step": walk.steps, "seconds": round(walk.seconds, 3), "rate": walk.rate}
-        with Path(self.path).open("a", encoding="utf-8") as file:
-            file.write(self.line(row | walk.figures) + "\n")
+        append(self.path, f"{self.line(row | walk.figures)}\n".encode())
 
-    def head(self, walk: Walk) -> Iterable[str]:
+    def head(self, walk: Walk) -> Sequence[str]:
         """What stands above the lines."""
         return ()
 
@@ -49,30 +50,53 @@ class _Log(Callback):
         """An epoch's figures as a line."""
         raise NotImplementedError
 
-    def epoch_of(self, line: str) -> int:
-        """The epoch of a line, 0 for what is none."""
+    def epoch_of(self, line: str, walk: Walk) -> int:
+        """The epoch of a line, 0 for what is none or is not whole."""
         raise NotImplementedError
+
+    def _kept(self, data: bytes, walk: Walk) -> list[str]:
+        """The whole lines of the epochs that are done. Raises ValueError where they are under another head."""
+        *whole, _ = data.decode(errors="replace").split("\n")  # a line without an end was cut off as it was written
+        head = list(self.head(walk))
+        if whole and whole[: len(head)] != head:
+            raise ValueError(
+                f"{os.fspath(self.path)} has the columns {whole[0][:200]}, and this run has {head[0]}: give the log "
+                f"another path, or the run the same metrics and validation"
+            )
+        kept: list[str] = []
+        latest = 0
+        for line in whole[len(head) :]:
+            if latest < (epoch := self.epoch_of(line, walk)) <= walk.epoch:
+                kept.append(line)
+                latest = epoch
+        return kept
 
 
 @dataclass(frozen=True)
 class CSVLog(_Log):
     """A table of the epochs in a file of comma-separated values: epoch, step, seconds, rate, and each figure by name.
 
-    The file is begun anew by each run, and continued by one that is resumed. It is written and closed at each epoch, so
-    that it can be read while the walk goes on. Raises OSError with the path where it cannot be written.
+    The file is begun anew by each run. One that is resumed adds to it; lines of epochs that its checkpoint does not
+    know, and lines that are not whole, are removed first, in a new file that takes the old one's place. Each line is
+    written at its epoch, whole or not at all, so that the file can be read meanwhile. Raises OSError with the path
+    where it cannot be written, and ValueError before the first step where a run is resumed with other figures than
+    those in the file.
     """
 
     abstract: ClassVar[bool] = True  # has no default path, so no name of its own
 
-    def head(self, walk: Walk) -> Iterable[str]:
+    def head(self, walk: Walk) -> Sequence[str]:
         return (_csv(["epoch", "step", "seconds", "rate", *walk.names]),)
 
     def line(self, row: dict[str, float]) -> str:
         return _csv(row.values())
 
-    def epoch_of(self, line: str) -> int:
-        first = line.partition(",")[0]
-        return int(first) if first.isdecimal() else 0
+    def epoch_of(self, line: str, walk: Walk) -> int:
+        try:
+            cells = [float(cell) for cell in line.split(",")]
+            return int(cells[0]) if len(cells) == 4 + len(walk.names) and cells[0].is_integer() else 0
+        except (ValueError, OverflowError):
+            return 0
 
 
 @dataclass(frozen=True)
@@ -87,11 +111,13 @@ class JSONLinesLog(_Log):
     def line(self, row: dict[str, float]) -> str:
         return json.dumps({name: value if math.isfinite(value) else None for name, value in row.items()})
 
-    def epoch_of(self, line: str) -> int:
+    def epoch_of(self, line: str, walk: Walk) -> int:
         try:
-            return int(json.loads(line)["epoch"])
-        except (ValueError, KeyError, TypeError):
+            row: Any = json.loads(line)
+        except (ValueError, RecursionError):
             return 0
+        epoch = cast("dict[str, Any]", row).get("epoch") if isinstance(row, dict) else None
+        return epoch if type(epoch) is int else 0
 
 
 def _csv(cells: Iterable[object]) -> str:

@@ -13,6 +13,7 @@ from dlarray import tables
 from dlarray.cli.app import app
 from dlarray.cli.options import Debug, DeviceName, Json, Model, listed
 from dlarray.cli.telling import UsageError, telling
+from dlarray.files import replacing
 
 __all__ = ["predict"]
 
@@ -67,15 +68,8 @@ def predict(
 
 
 def _write(answers: Any, output: Path) -> None:
-    """The whole file or none: beside it first, then in its place."""
-    temporary = output.with_name(f".{output.name}.part")
-    try:
+    with replacing(output) as file:
         if output.suffix == ".csv":
-            temporary.write_text(answers.write_csv(), encoding="utf-8")
+            file.write(answers.write_csv().encode())
         else:
-            answers.write_parquet(temporary)
-        temporary.replace(output)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), str(output)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+            answers.write_parquet(file)

@@ -1,8 +1,9 @@
 """Kernels as machine code: printed, compiled by Numba, kept on disk, and bound to their arrays.
 
 The printed text of a kernel is a file named by its hash, so Numba's own cache finds the machine code again in the next
-process. The folder is ``$DLARRAY_CACHE``, or dlarray in the user's cache folder; where it cannot be written a folder
-for this process alone takes its place. Files are made beside their place and moved there, so many processes may share.
+process. The folder is ``$DLARRAY_CACHE`` ("~" is the home folder), or dlarray in the user's cache folder; where it
+cannot be written a folder for this process alone takes its place. Files are made beside their place and moved there, so
+many processes may share.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import importlib.util
 import os
 import sys
 import tempfile
+from errno import ENOENT
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,14 +38,22 @@ def available() -> bool:
 def cache_folder() -> Path:
     """Where printed kernels and their machine code are kept."""
     if own := os.environ.get("DLARRAY_CACHE"):
-        return Path(own)
+        return _home_expanded(own)
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":
         base = Path.home() / "Library" / "Caches"
     else:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "dlarray"
+    return _home_expanded(base) / "dlarray"
+
+
+def _home_expanded(folder: str | Path) -> Path:
+    """With the home folder for a "~" at the beginning: nobody has expanded it in a variable set without a shell."""
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError as error:  # "~somebody" who has no home here
+        raise FileNotFoundError(ENOENT, str(error), str(folder)) from error
 
 
 @cache

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from os import PathLike
+from pathlib import Path
 from typing import Any
+
+from dlarray.files import replacing
 
 __all__ = ["PALETTE", "diverging", "new_axes", "pyplot", "save"]
 
@@ -39,6 +42,7 @@ def diverging() -> Any:
 
 
 def save(figure: Any, path: str | PathLike[str]) -> None:
-    """Write a figure to a file, by its ending, and let go of it."""
-    figure.savefig(path, dpi=120)
+    """Write a figure to a file, whole or not at all, by its ending (PNG where it has none), and let go of it."""
+    with replacing(path) as file:
+        figure.savefig(file, dpi=120, format=Path(path).suffix[1:] or "png")
     pyplot().close(figure)

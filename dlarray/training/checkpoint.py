@@ -9,16 +9,12 @@ in which other parts of dlarray keep what belongs to the model. Files without th
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import math
 import os
-import threading
-import time
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,6 +23,7 @@ import numpy as np
 import safetensors.numpy
 
 from dlarray.device import Device, resolve, to_numpy
+from dlarray.files import replacing
 from dlarray.layer import Shape
 from dlarray.layout import Theta
 from dlarray.losses import Loss
@@ -65,9 +62,8 @@ def write_model(
 ) -> None:
     """Write a trained model to a file, whole or not at all; with it a history and notes, an object of JSON.
 
-    The bytes go to a temporary file in the same folder, reach the disk, and then take the old file's place. Raises
-    OSError with the path where that fails, the old file untouched, TypeError for a model that holds a function, and
-    ValueError where the notes are larger than a header may be.
+    See ``dlarray.files.replacing``. Raises OSError with the path where that fails, the old file untouched, TypeError
+    for a model that holds a function, and ValueError where the notes are larger than a header may be.
     """
     about: dict[str, Any] = {}
     if history is not None and history.epochs:
@@ -93,7 +89,9 @@ def write_file(
     arrays = {names[name]: to_numpy(p) for name, p in numbers.items()} | dict(beside or {})
     config = json.dumps({"model": describe_model(model), "loss": describe(loss), "dtype": dtype, **about})
     metadata = {"format": "dlarray", "version": str(VERSION), "config": config, "sha256": _digest(config, arrays)}
-    _write(Path(path), _serialised(arrays, metadata))
+    data = _serialised(arrays, metadata)
+    with replacing(path) as file:
+        file.write(data)
 
 
 def read_model(
@@ -252,31 +250,3 @@ def _check_shapes(header: dict[str, Any], wanted: dict[str, tuple[list[int], str
     ]
     if differences:
         raise ValueError(f"its arrays are not those of its model: {'; '.join(differences)}")
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace a file by these bytes, or leave it as it is."""
-    mark = f".{path.name}.dlarray-"
-    for orphan in path.parent.glob(f"{glob.escape(mark)}*"):
-        with suppress(OSError):  # another process may sweep it too
-            if time.time() - orphan.stat().st_mtime > 3600:  # an hour old: nobody is writing it any more
-                orphan.unlink()
-    temporary = path.parent / f"{mark}{os.getpid()}-{threading.get_ident()}"
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink()
-        if isinstance(error, OSError):  # with the path that was asked for, not the temporary one
-            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
-        raise
-    if os.name == "posix":  # the new name itself must reach the disk too
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
