@@ -68,14 +68,16 @@ class Replay:
         self._run()
 
     def tell(self, batch: Sequence[np.ndarray]) -> None:
-        """Say where the large leaves of the batch lie; they live on until others are told of."""
+        """Say where the large leaves of the batch lie; they live on until others are told of.
+
+        A leaf whose rows do not lie one behind the other is copied at every step: it may hold other numbers by now.
+        """
         for i, leaf, patches in self._told:
-            array = batch[i]
+            array = _in_rows(batch[i])
             if self.leaves[leaf] is not array:
                 self.leaves[leaf] = array
-                rows = _in_rows(array)
                 for patch in patches:
-                    patch(rows)
+                    patch(array)
 
     def pieces(self, batch: Sequence[np.ndarray]) -> list[Callable[[], None]]:
         """The step on these leaves of the batch in pieces, to be called in order.
