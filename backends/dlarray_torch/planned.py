@@ -19,7 +19,7 @@ from dlarray.planner import PlannerWarning, profiled
 from dlarray.planner import compile as plan
 from dlarray.planner import plan as program
 from dlarray.planner.symbols import Symbol
-from dlarray.planner.trees import flatten, recogniser
+from dlarray.planner.trees import flatten, mapped, recogniser
 from dlarray.timing import Timings
 
 __all__ = ["Planned"]
@@ -66,8 +66,8 @@ class Planned:
                 if views is result:
                     return tensors
         if result[0] is self._state:  # the same tensors with other numbers in them
-            return state, _mapped(result[1], self._seen)
-        return _mapped(result, self._seen)
+            return state, mapped(result[1], self._seen)
+        return mapped(result, self._seen)
 
     def describe(self, names: Names) -> Description:
         """What the latest plan does. Raises ValueError where there is none."""
@@ -83,7 +83,7 @@ class Planned:
         This step must not have run before.
         """
         self._looked_at(state, batch)
-        state, batch = (_mapped(tree, self._copied) for tree in (state, batch))
+        state, batch = (mapped(tree, self._copied) for tree in (state, batch))
         views = self._views(state), self._views(batch)
         return profiled(self.planned, lambda: self(state, batch), *views, names, bursts, seconds)
 
@@ -120,8 +120,8 @@ class Planned:
         with self._fork_rng(devices=()) if symbols or self._plain else nullcontext():
             if symbols:
                 return self.step(state, batch)
-            result = self.step(_mapped(state, self._seen_anew), _mapped(batch, self._seen_anew))
-        self._plain.append((_mapped(result, self._view_or_itself), result))
+            result = self.step(mapped(state, self._seen_anew), mapped(batch, self._seen_anew))
+        self._plain.append((mapped(result, self._view_or_itself), result))
         return self._plain[-1][0]
 
     def _unplanned(self, state: Any, batch: Any, error: Exception) -> Any:
@@ -146,7 +146,7 @@ class Planned:
             return None
         if type(tree) is tuple:
             return tuple([self._views(item) for item in cast("tuple[Any, ...]", tree)])
-        return _mapped(tree, self._view)
+        return mapped(tree, self._view)
 
     def _view(self, leaf: Any) -> Any:
         """The array that looks at a tensor. TypeError or RuntimeError where there can be none."""
@@ -174,16 +174,3 @@ class Planned:
 
 def _never(state: Any) -> bool:
     return False
-
-
-def _mapped(tree: Any, change: Callable[[Any], Any]) -> Any:
-    """The tree with its leaves, all that is no dict, tuple or list, changed."""
-    kind = cast("Any", type(tree))
-    if kind is tuple:
-        return tuple([_mapped(item, change) for item in tree])
-    if kind is dict:
-        return {name: _mapped(item, change) for name, item in tree.items()}
-    if isinstance(tree, (tuple, list)):
-        items = [_mapped(item, change) for item in cast("list[Any]", tree)]
-        return kind(*items) if hasattr(kind, "_fields") else kind(items)
-    return change(tree)

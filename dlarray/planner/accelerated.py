@@ -23,6 +23,7 @@ from dlarray.planner.memory import Plan, make_plan
 from dlarray.planner.node import Node, root
 from dlarray.planner.replay import STAGED, Replay
 from dlarray.planner.sequence import LONGEST, in_sequence
+from dlarray.planner.signature import Key, only_tuples, signature
 from dlarray.planner.tracing import trace
 from dlarray.planner.trees import builder, flatten
 
@@ -43,24 +44,30 @@ class _Inference:
         self._executor = executor
         self._idle: list[_Binding] = []
 
-    def __call__(self, fixed: Any, x: np.ndarray) -> Any:
-        """The function's value in new arrays. Raises _Unfit where the fixed arrays cannot be bound."""
+    def __call__(self, fixed: Any, leaves: list[Any] | None, x: np.ndarray) -> Any:
+        """The function's value in new arrays, for a fixed tree with these leaves; None where it cannot change.
+
+        Raises _Unfit where the fixed arrays cannot be bound.
+        """
         binding = self._idle.pop() if self._idle else None
-        if binding is None or binding.fixed is not fixed:
-            binding = self._bound(binding, fixed)
+        if binding is None or binding.fixed is not fixed or leaves is not None:
+            binding = self._bound(binding, fixed, leaves)
         y = binding.run(x)
         self._idle.append(binding)
         return y
 
-    def _bound(self, old: _Binding | None, fixed: Any) -> _Binding:
+    def _bound(self, old: _Binding | None, fixed: Any, leaves: list[Any] | None) -> _Binding:
         """A binding to these arrays: the old one, where they are the same."""
-        leaves: list[Any] = []
-        lasting = _only_tuples(flatten(fixed, leaves))
-        if old is not None and not any(map(is_not, leaves, old.leaves)):
+        found: list[Any] = []
+        if leaves is None:
+            flatten(fixed, found)
+        else:
+            found, fixed = leaves, None
+        if old is not None and not any(map(is_not, found, old.leaves)):
             return old
-        if not all(map(_is_plain, leaves)):
+        if not all(map(_is_plain, found)):
             raise _Unfit
-        return _Binding(self, fixed if lasting else None, leaves, self._executor)
+        return _Binding(self, fixed, found, self._executor)
 
 
 class _Binding:
@@ -106,37 +113,56 @@ class _Unfit(Exception):  # noqa: N818 - it says what the arrays are
 
 
 class Accelerated:
-    """A function that is planned for the shapes it meets. ``programs`` holds the plans made so far.
+    """A function that is planned for what it meets: the structure, shapes and dtypes of what is fixed, and those of x.
 
-    The first call of each shape runs the function plainly as well. Where the two disagree, or where the function cannot
-    be traced, it stays plain for that shape, and a ``PlannerWarning`` says why. Beyond 64 shapes it stays plain without
+    The first call of each kind runs the function plainly as well. Where the two disagree, or where the function cannot
+    be traced, it stays plain for that kind, and a ``PlannerWarning`` says why. Beyond 64 kinds it stays plain without
     a word: a server's requests may be of any length.
     """
 
     def __init__(self, function: _Function, executor: Executor, check: bool) -> None:
         self.function = function
         self.programs: dict[Any, _Inference | None] = {}
-        """By shape and dtype of x; None where the function runs plainly."""
+        """By the signature of what is fixed and the shape and dtype of x; None where the function runs plainly."""
         self._executor = executor
         self._check = check
         self._lock = Lock()
+        self._told = False
+        self._known: tuple[Any, Any] = (self, None)
+        """What has last been fixed, where it cannot change but for numbers in its arrays, and its signature."""
 
     def __call__(self, fixed: Any, x: Any) -> Any:
         """The function's value."""
         if type(x) is not np.ndarray:
             return self.function(fixed, x)
+        known, key = self._known  # one look at both: other threads write them
+        leaves: list[Any] | None = None
+        if known is not fixed:
+            leaves = []
+            structure = flatten(fixed, leaves)
+            key = Key((structure, signature(leaves)))
+            if only_tuples(structure):
+                self._known = (fixed, key)
         try:
-            program = self.programs[x.shape, x.dtype]
+            program = self.programs[key, x.shape, x.dtype]
         except KeyError:
-            return self._first(fixed, x)
+            return self._first(key, fixed, x)
+        except TypeError as error:
+            return self._unhashable(fixed, x, error)
         if program is None:
             return self.function(fixed, x)
         try:
-            return program(fixed, x)
+            return program(fixed, leaves, x)
         except _Unfit:
             return self.function(fixed, x)
 
-    def _first(self, fixed: Any, x: np.ndarray) -> Any:
+    def _unhashable(self, fixed: Any, x: np.ndarray, error: TypeError) -> Any:
+        if not self._told:
+            self._told = True
+            warnings.warn(f"the function runs plainly, uncompiled, because {error}", PlannerWarning, stacklevel=3)
+        return self.function(fixed, x)
+
+    def _first(self, key: Any, fixed: Any, x: np.ndarray) -> Any:
         """Make a program and hold its value against the plain one; plain while another thread is at it."""
         leaves: list[Any] = []
         flatten(fixed, leaves)
@@ -145,16 +171,16 @@ class Accelerated:
         if not self._lock.acquire(blocking=False):
             return self.function(fixed, x)
         try:
-            return self._made(fixed, x)
+            return self._made(key, fixed, x)
         finally:
             self._lock.release()
 
-    def _made(self, fixed: Any, x: np.ndarray) -> Any:
+    def _made(self, key: Any, fixed: Any, x: np.ndarray) -> Any:
         y: Any = self.function(fixed, x) if self._check else None
         program, planned, why = None, None, ""
         try:
             program = _Inference(self.function, fixed, x, self._executor)
-            planned = program(fixed, x)
+            planned = program(fixed, None, x)
             why = difference(y, planned) if self._check else ""
         except Exception as error:
             what = "its plan fails" if program else "it cannot be traced"
@@ -162,7 +188,7 @@ class Accelerated:
         if why:
             warnings.warn(f"the function runs plainly, uncompiled, because {why}", PlannerWarning, stacklevel=5)
             program = None
-        self.programs[x.shape, x.dtype] = program
+        self.programs[key, x.shape, x.dtype] = program
         if self._check:
             return y
         return planned if program else self.function(fixed, x)
@@ -195,11 +221,3 @@ def _is_plain(array: Any) -> bool:
     if type(array) is not np.ndarray:
         return False
     return array.dtype.isnative and array.flags.c_contiguous and array.flags.aligned
-
-
-def _only_tuples(structure: Any) -> bool:
-    """Whether a tree cannot change but for the numbers in its arrays."""
-    if structure is None:
-        return True
-    kind, _, items = structure
-    return kind is tuple and all(map(_only_tuples, items))

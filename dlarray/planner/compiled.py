@@ -22,6 +22,7 @@ from dlarray.planner.describe import describe
 from dlarray.planner.loops import Executor
 from dlarray.planner.numba_executor import numba_loops
 from dlarray.planner.replay import Replay
+from dlarray.planner.signature import signature
 from dlarray.planner.tracing import traced
 from dlarray.planner.trees import builder, flatten, reader, recogniser, unflatten
 from dlarray.planner.ufuncs import ufuncs
@@ -99,6 +100,7 @@ class Compiled:
         self._executor = executor
         self._check = check
         self._latest: Program | None = None
+        self._told = False
 
     def __call__(self, state: Any, batch: Any) -> tuple[Any, Any]:
         """The next state and the loss. Consumes the state."""
@@ -107,12 +109,15 @@ class Compiled:
         old: list[Any] = []
         new: list[Any] = []
         structure = (flatten(state, old), flatten(batch, new))
-        signature = (structure, tuple([(a.shape, a.dtype) for a in old]), tuple([(a.shape, a.dtype) for a in new]))
+        key = (structure, signature(old), signature(new))
         try:
-            program = self.programs[signature]
+            program = self.programs[key]
         except KeyError:
-            return self._first(signature, state, batch)
-        except TypeError:  # something in the trees cannot be hashed
+            return self._first(key, state, batch)
+        except TypeError as error:  # something in the trees cannot be hashed
+            if not self._told:
+                self._told = True
+                warnings.warn(f"the step runs eagerly, uncompiled, because {error}", PlannerWarning, stacklevel=3)
             return self.step(state, batch)
         if program is None or not _can_be_bound(old, new):
             return self.step(state, batch)
@@ -133,7 +138,7 @@ class Compiled:
             raise ValueError("the step has no plan and runs eagerly; the PlannerWarning at its first call said why")
         return planned[-1]
 
-    def _first(self, signature: Any, state: Any, batch: Any) -> tuple[Any, Any]:
+    def _first(self, key: Any, state: Any, batch: Any) -> tuple[Any, Any]:
         """Make a program and, unless told otherwise, hold its first step against the eager one."""
         program: Program | None = None
         why = f"it has {MANY} programs: a Python number in the state or the batch changes from step to step"
@@ -143,7 +148,7 @@ class Compiled:
             except Exception as error:
                 why = f"it cannot be traced: {type(error).__name__}: {error}"
         if program is not None and not self._check:
-            self.programs[signature] = program
+            self.programs[key] = program
             return self(state, batch)
         before = (copies(state), copies(batch))
         result = self.step(state, batch)
@@ -161,7 +166,7 @@ class Compiled:
             program = None if why else program
         if program is None:
             warnings.warn(f"the step runs eagerly, uncompiled, because {why}", PlannerWarning, stacklevel=4)
-        self.programs[signature] = program
+        self.programs[key] = program
         return result
 
 

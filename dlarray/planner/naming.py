@@ -22,7 +22,7 @@ def paths(structure: Any, name: str = "") -> list[str]:
     kind, keys, items = structure
     if kind == "static":
         return []
-    if kind is dict:
+    if keys:
         steps = [f"{name}.{key}" if name else str(key) for key in keys]
     else:
         steps = [name] if len(items) == 1 else [f"{name}[{i}]" for i in range(len(items))]

@@ -1,32 +1,71 @@
-"""Trees: nests of dicts, tuples and lists whose leaves are arrays, taken apart and put together again."""
+"""Trees: nests whose leaves are arrays, taken apart and put together again.
+
+A nest is a dict or an OrderedDict, a tuple, a named tuple or a list, or a dataclass with nothing in it but its fields.
+What is no array stays in the tree's structure, which can be compared and hashed: two trees that differ in a Python
+number, in its type or in its sign, have different structures.
+"""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
+from types import ModuleType
 from typing import Any, cast
 
 import numpy as np
 
-__all__ = ["Tree", "builder", "flatten", "reader", "recogniser", "unflatten"]
+__all__ = ["Static", "Tree", "builder", "flatten", "mapped", "reader", "recogniser", "unflatten"]
 
 Tree = Any
+_ARRAYS: tuple[type, ...] = (np.ndarray, np.generic)
+_DICTS: tuple[Any, ...] = (dict, OrderedDict)
 
 
-def flatten(tree: Tree, leaves: list[Any], leaf: tuple[type, ...] = (np.ndarray, np.generic)) -> Any:
-    """Append the tree's arrays to ``leaves``; return what is left of it, which can be compared and hashed.
+class Static:
+    """What is no array in a tree, compared by type and value: 0.0 is not -0.0, 1 is neither 1.0 nor True.
 
-    What is no array stays in it as it is: two trees that differ in a Python number have different structures.
+    It can be hashed where two that are equal stay so: TypeError for what can be changed and is known by its identity
+    alone, and for arrays of other libraries.
     """
-    kind = cast("Any", type(tree))
+
+    __slots__ = ("key", "value")
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self.key: tuple[Any, Any] = (type(value), repr(value) if isinstance(value, (float, complex)) else value)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Static):
+            return False
+        if self.value is other.value:
+            return True
+        try:
+            return bool(self.key == other.key)
+        except (TypeError, ValueError, RuntimeError):  # arrays of other libraries compare number by number
+            return False
+
+    def __hash__(self) -> int:
+        kind = cast("Any", type(self.value))
+        has_attributes = hasattr(self.value, "__dict__") or hasattr(kind, "__slots__")
+        by_identity = kind.__hash__ is object.__hash__ and not callable(self.value)
+        if (has_attributes and by_identity and kind is not ModuleType) or hasattr(kind, "__dlpack__"):
+            raise TypeError(f"a {kind.__name__} is no array, and may change without being told from what it was")
+        return hash(self.key)
+
+
+def flatten(tree: Tree, leaves: list[Any], leaf: tuple[type, ...] = _ARRAYS) -> Any:
+    """Append the tree's arrays to ``leaves``; return what is left of it, its structure: None for an array.
+
+    A structure is hashed as ``Static`` allows.
+    """
     if isinstance(tree, leaf):
         leaves.append(tree)
         return None
-    if kind is dict:
-        return (dict, tuple(tree), tuple([flatten(item, leaves, leaf) for item in tree.values()]))
-    if isinstance(tree, (tuple, list)):
-        items = cast("Sequence[Any]", tree)
-        return (kind, (), tuple([flatten(item, leaves, leaf) for item in items]))
-    return ("static", kind, tree)
+    kind, keys, items = _parts(tree)
+    if kind == "static":
+        return (kind, keys, Static(items))
+    return (kind, keys, tuple([flatten(item, leaves, leaf) for item in items]))
 
 
 def unflatten(structure: Any, leaves: Iterator[Any]) -> Tree:
@@ -35,11 +74,48 @@ def unflatten(structure: Any, leaves: Iterator[Any]) -> Tree:
         return next(leaves)
     kind, keys, items = structure
     if kind == "static":
-        return items
-    made = [unflatten(item, leaves) for item in items]
-    if kind is dict:
-        return dict(zip(keys, made, strict=True))
-    return kind(*made) if hasattr(kind, "_fields") else kind(made)  # a named tuple takes its fields one by one
+        return items.value
+    return _made(kind, keys, [unflatten(item, leaves) for item in items])
+
+
+def mapped(tree: Tree, change: Callable[[Any], Any]) -> Tree:
+    """The tree with each leaf, all that is no nest, changed."""
+    kind, keys, items = _parts(tree)
+    return change(tree) if kind == "static" else _made(kind, keys, [mapped(item, change) for item in items])
+
+
+def _parts(tree: Tree) -> tuple[Any, tuple[Any, ...], Any]:
+    """A nest's type, the keys of its items, and the items; ("static", (), itself) for what is none."""
+    kind = cast("Any", type(tree))
+    if kind in _DICTS:
+        return kind, tuple(tree), list(tree.values())
+    if isinstance(tree, (tuple, list)):
+        return kind, (), cast("Sequence[Any]", tree)
+    own: dict[str, Any] | None = getattr(tree, "__dict__", None)
+    if (names := _fields(kind)) is not None and (own is None or own.keys() == set(names)):
+        return kind, names, [getattr(tree, name) for name in names]
+    return "static", (), tree
+
+
+def _fields(kind: Any) -> tuple[str, ...] | None:
+    """The fields of a dataclass whose objects can be made anew; None for any other type."""
+    if "__dataclass_fields__" not in kind.__dict__ or kind.__new__ is not object.__new__:
+        return None
+    return tuple([field.name for field in fields(kind)])
+
+
+def _made(kind: Any, keys: Sequence[Any], items: list[Any]) -> Tree:
+    """The nest of this type with these items."""
+    if kind is tuple:
+        return tuple(items)
+    if kind in _DICTS:
+        return kind(zip(keys, items, strict=True))
+    if keys or _fields(kind) is not None:
+        made = object.__new__(kind)
+        for name, item in zip(keys, items, strict=True):
+            object.__setattr__(made, name, item)  # a frozen one too, and without what it does when it is new
+        return made
+    return kind(*items) if hasattr(kind, "_fields") else kind(items)  # a named tuple takes its fields one by one
 
 
 def builder(structure: Any) -> Callable[[Sequence[Any]], Tree]:
@@ -56,16 +132,16 @@ def builder(structure: Any) -> Callable[[Sequence[Any]], Tree]:
             return f"leaves[{next(places)}]"
         kind, keys, items = part
         if kind == "static":
-            return kept(items)
+            return kept(items.value)
         made = [written(item) for item in items]
         if kind is dict:
             return "{" + ", ".join(f"{kept(key)}: {item}" for key, item in zip(keys, made, strict=True)) + "}"
         inside = "".join(f"{item}, " for item in made)
         if kind is tuple or kind is list:
             return f"({inside})" if kind is tuple else f"[{inside}]"
-        return f"{kept(kind)}({inside})" if hasattr(kind, "_fields") else f"{kept(kind)}(({inside}))"
+        return f"made({kept(kind)}, {kept(keys)}, [{inside}])"
 
-    return eval(f"lambda leaves: {written(structure)}", {"fixed": fixed})
+    return eval(f"lambda leaves: {written(structure)}", {"fixed": fixed, "made": _made})
 
 
 def recogniser(structure: Any, leaves: Sequence[Any]) -> Callable[[Tree], bool]:
@@ -89,13 +165,14 @@ def reader(structure: Any, like: Sequence[Any], array: type = np.ndarray) -> Cal
     return _defined([*lines, f"return [{', '.join(names)}]"], "None", fixed)
 
 
-def _descent(structure: Any, leaves: list[str], fixed: dict[str, Any]) -> list[str]:
+def _descent(structure: Any, leaves: list[str], known: dict[str, Any]) -> list[str]:
     """Statements that go down a tree and give its leaves names, or leave where it is another one."""
     lines: list[str] = []
+    known["Static"] = Static
 
     def kept(value: Any) -> str:
-        fixed[f"fixed{len(fixed)}"] = value
-        return f"fixed{len(fixed) - 1}"
+        known[f"fixed{len(known)}"] = value
+        return f"fixed{len(known) - 1}"
 
     def down(part: Any, place: str) -> None:
         if part is None:
@@ -103,16 +180,22 @@ def _descent(structure: Any, leaves: list[str], fixed: dict[str, Any]) -> list[s
             return
         kind, keys, items = part
         if kind == "static":
-            known = kept(items)
-            lines.append(
-                f"if {place} is not {known} and (type({place}) is not {kept(keys)} or {place} != {known}): fail"
-            )
+            lines.append(f"if {place} is not {kept(items.value)} and Static({place}) != {kept(items)}: fail")
             return
-        lines.append(f"if type({place}) is not {kept(kind)} or len({place}) != {len(items)}: fail")
-        for i, item in enumerate(items):
-            inside = f"tree{len(lines)}"
-            lines.append(f"{inside} = {place}[{kept(keys[i]) if kind is dict else i}]")
-            down(item, inside)
+        inside = [f"tree{len(known)}_{i}" for i in range(len(items))]
+        lines.append(f"if type({place}) is not {kept(kind)}: fail")
+        if kind in _DICTS:  # in this order, for a step may go through the values
+            lines.append(f"if [*{place}] != {kept([*keys])}: fail")
+            lines.append(f"[{', '.join(inside)}] = {place}.values()")
+        elif _fields(kind) is not None:
+            if kind.__dictoffset__:
+                lines.append(f"if len(vars({place})) != {len(items)}: fail")
+            lines.extend(f"{name} = {place}.{key}" for name, key in zip(inside, keys, strict=True))
+        else:
+            lines.append(f"if len({place}) != {len(items)}: fail")
+            lines.extend(f"{name} = {place}[{i}]" for i, name in enumerate(inside))
+        for item, name in zip(items, inside, strict=True):
+            down(item, name)
 
     down(structure, "tree")
     return lines
@@ -120,6 +203,6 @@ def _descent(structure: Any, leaves: list[str], fixed: dict[str, Any]) -> list[s
 
 def _defined(lines: Sequence[str], failure: str, fixed: dict[str, Any]) -> Callable[[Tree], Any]:
     body = "\n".join(f"        {line.replace(': fail', f': return {failure}')}" for line in lines)
-    text = f"def read(tree):\n    try:\n{body}\n    except KeyError:\n        return {failure}"
+    text = f"def read(tree):\n    try:\n{body}\n    except AttributeError:\n        return {failure}"
     exec(text, fixed)
     return fixed["read"]
