@@ -26,11 +26,8 @@ FLOORS = {
         "check",
         "description",
         "device",
-<<<<<<< Updated upstream
         "errors",
-=======
         "files",
->>>>>>> Stashed changes
         "layer",
         "layout",
         "names",
