@@ -193,10 +193,10 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
 def test_the_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DLARRAY_CACHE", "/somewhere")
     assert numba_executor.cache_folder() == Path("/somewhere")
-    monkeypatch.setenv("HOME", "/home/me")
-    monkeypatch.setenv("USERPROFILE", "/home/me")
+    monkeypatch.setenv("HOME", "/homes/me")
+    monkeypatch.setenv("USERPROFILE", "/homes/me")
     monkeypatch.setenv("DLARRAY_CACHE", "~/kernels")
-    assert numba_executor.cache_folder() == Path("/home/me/kernels")
+    assert numba_executor.cache_folder() == Path("/homes/me/kernels")
     monkeypatch.setenv("DLARRAY_CACHE", "~nobody-of-this-name/kernels")
     with pytest.raises(FileNotFoundError, match="nobody-of-this-name"):
         numba_executor.cache_folder()
@@ -205,7 +205,7 @@ def test_the_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
         assert numba_executor.cache_folder() == Path("/cache/dlarray")
         monkeypatch.setenv("XDG_CACHE_HOME", "~/cache")
-        assert numba_executor.cache_folder() == Path("/home/me/cache/dlarray")
+        assert numba_executor.cache_folder() == Path("/homes/me/cache/dlarray")
 
 
 def test_without_numba_the_hint_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
