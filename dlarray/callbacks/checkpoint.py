@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import ClassVar
 
 from dlarray.callbacks.monitor import better, check_monitor, direction
+from dlarray.callbacks.pattern import COUNTS, Pattern
 from dlarray.check import at_least_one, did_you_mean, plain_numbers
+from dlarray.files import sweep
 from dlarray.training.callback import Callback, Walk
 from dlarray.training.resume import write_walk
 
@@ -21,15 +21,20 @@ __all__ = ["Checkpoint"]
 class Checkpoint(Callback):
     """Write the walk to ``path`` every so many epochs or steps, and at its end; ``fit(…, resume=path)`` goes on there.
 
-    ``path`` may contain {epoch} and {step}, "run-{epoch}.safetensors"; ``keep`` is then how many files stay, the latest
-    ones. With ``best``, the name of a figure, only epochs are written that are better than all before (``mode`` says
+    The name may contain {epoch} and {step}, and the epoch's figures, with formats as ``str.format`` has them:
+    "run-{epoch:02d}-{validation_loss:.3f}.safetensors". ``keep`` is how many files stay, the latest ones. Only files
+    that this run has written are deleted, or the run that it resumes to the same path: where a run branches off to
+    another folder or name, the files of the one before stay.
+
+    With ``best``, the name of a figure, only epochs are written that are better than all before (``mode`` says
     what is better where the name does not tell). Each file replaces the one before whole or not at all, and
     ``dlarray.load`` reads it as a model. Without ``epochs`` and ``steps`` every epoch is written. Where a walk ends
     with an error, nothing more is.
 
     List it after the callbacks whose memory it is to hold as it is after the same step. Raises ValueError where
-    epochs, steps or keep is below 1, where keep is given for a path without a place for a number, and for best beside
-    steps; at the start of a walk for a figure that is not measured; FileNotFoundError there for a missing folder.
+    epochs, steps or keep is below 1, where keep is given for a path without {epoch} or {step}, and for
+    best or a figure's field beside steps; at the start of a walk for a figure that is not measured or whose format does
+    not fit; FileNotFoundError there for a missing folder.
     """
 
     abstract: ClassVar[bool] = True  # has no default path, so no name of its own
@@ -46,16 +51,21 @@ class Checkpoint(Callback):
             if (number := getattr(self, name)) is not None:
                 at_least_one(name, number)
         check_monitor(self.best, self.mode)
-        if self.keep is not None and self._at(1, 1) == self._at(2, 2):
+        names = self._names
+        if self.keep is not None and not set(names.fields) & set(COUNTS):
             raise ValueError(
                 f"keep={self.keep} needs files of different names: a path with {{epoch}} or {{step}} in it"
             )
         if self.best is not None and self.steps is not None:
             raise ValueError("best is a figure of the epochs: give epochs, or steps without best")
+        if self.steps is not None and names.figures:
+            raise ValueError(f"{{{names.figures[0]}}} is a figure of the epochs: give epochs, or a path without it")
 
     def on_start(self, walk: Walk) -> None:
-        if not (folder := self._at(1, 1).parent).is_dir():
+        if not (folder := self._names.folder).is_dir():
             raise FileNotFoundError(f"there is no folder {str(folder)!r} to write checkpoints to")
+        self._names.check(walk.names)
+        sweep(folder)
         if self.best is not None:
             if self.best not in walk.names:
                 hint = did_you_mean(self.best, walk.names)
@@ -81,15 +91,26 @@ class Checkpoint(Callback):
             self._write(walk)
 
     def _write(self, walk: Walk) -> None:
-        mine = walk.memory(self)
-        path = self._at(walk.epoch, walk.steps)
-        files: list[str] = [name for name in mine.get("files", []) if name != str(path)] + [str(path)]
-        old = files[: -self.keep] if self.keep else []
-        mine |= {"written": walk.steps, "files": files[len(old) :] if self.keep else []}
+        names, mine = self._names, walk.memory(self)
+        numbers = names.numbers(walk.epoch, walk.steps, walk.figures)
+        path = names.path(numbers)
+        mine["written"] = walk.steps
+        if self.keep is None:
+            write_walk(path, walk)
+            return
+        before = mine["files"] if mine.get("pattern") == names.digest else []
+        files = [earlier for earlier in before if names.path(earlier) != path] + [numbers]
+        mine |= {"pattern": names.digest, "files": files}  # those that go now too, should the program end before that
         write_walk(path, walk)
-        for name in old:
-            with suppress(FileNotFoundError):
-                os.unlink(name)
+        for earlier in files[: -self.keep]:
+            _remove(names.path(earlier))
+        mine["files"] = files[-self.keep :]
 
-    def _at(self, epoch: int, step: int) -> Path:
-        return Path(os.fspath(self.path).replace("{epoch}", f"{epoch}").replace("{step}", f"{step}"))
+    @property
+    def _names(self) -> Pattern:
+        return Pattern(self.path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_file() and not path.is_symlink():
+        path.unlink(missing_ok=True)

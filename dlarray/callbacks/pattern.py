@@ -1,0 +1,84 @@
+"""Names of files with places for numbers in them: "run-{epoch:02d}-{validation_loss:.3f}.safetensors"."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Iterable, Mapping
+from os import PathLike
+from pathlib import Path
+from string import Formatter
+
+from dlarray.check import did_you_mean
+
+__all__ = ["COUNTS", "Pattern"]
+
+COUNTS = ("epoch", "step")
+
+
+class Pattern:
+    """A path whose last part may hold fields, a name and a format as ``str.format`` has them; "{{" is a brace there.
+
+    The folder is taken as it is written. Raises ValueError for a field that is more than a name and a format, TypeError
+    for what is no path.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self._path = os.fspath(path)
+        folder, self._name = os.path.split(self._path)
+        self.folder = Path(folder)
+        try:
+            parts = [part for part in Formatter().parse(self._name) if part[1] is not None]
+        except ValueError as error:
+            raise ValueError(
+                f"the name {self._name!r} cannot be formatted: {error}; a brace is written {{{{"
+            ) from error
+        self.fields = tuple(str(field) for _, field, _, _ in parts)
+        """The names of the numbers, in the order of their places."""
+        for field, (_, _, form, conversion) in zip(self.fields, parts, strict=True):
+            if not field or conversion or any(c in field for c in ".[") or "{" in str(form):
+                raise ValueError(
+                    f"the name {self._name!r} has the field {{{field}}}: a field is a name and perhaps a format, such as "
+                    f"{{epoch}} or {{loss:.3f}}; a brace is written {{{{"
+                )
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """The fields that are neither the epoch nor the step."""
+        return tuple(field for field in self.fields if field not in COUNTS)
+
+    @property
+    def digest(self) -> str:
+        """By what a checkpoint knows this pattern again, folder included, without holding a path."""
+        return hashlib.sha256(os.fsencode(os.path.abspath(self._path))).hexdigest()[:32]
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raise ValueError where a field is none of these figures, or where its format is not one of its number."""
+        known = [*COUNTS, *names]
+        for field in self.fields:
+            if field not in known:
+                hint = did_you_mean(field, known)
+                raise ValueError(
+                    f"the name {self._name!r} has the field {{{field}}}{hint}; known are {', '.join(known)}"
+                )
+        self.at(1, 1, dict.fromkeys(self.figures, 0.5))
+
+    def numbers(self, epoch: int, step: int, figures: Mapping[str, float]) -> dict[str, float]:
+        """The number of each field."""
+        known = {**figures, "epoch": epoch, "step": step}
+        return {field: known.get(field, math.nan) for field in self.fields}
+
+    def at(self, epoch: int, step: int, figures: Mapping[str, float]) -> Path:
+        """The path with these numbers in it. Raises ValueError where a format is not one of its number."""
+        return self.path(self.numbers(epoch, step, figures))
+
+    def path(self, numbers: Mapping[str, float]) -> Path:
+        """The path with a number for each field: always a file of this pattern, in its folder."""
+        try:
+            name = self._name.format(**numbers)
+        except (ValueError, OverflowError) as error:
+            raise ValueError(f"the name {self._name!r} cannot be formatted: {error}") from error
+        if os.path.basename(name) != name:
+            raise ValueError(f"the name {self._name!r} would leave its folder: {name!r}")
+        return self.folder / name
