@@ -98,7 +98,7 @@ class Checkpoint(Callback):
         if self.keep is None:
             write_walk(path, walk)
             return
-        before = mine["files"] if mine.get("pattern") == names.digest else []
+        before: list[dict[str, float]] = mine["files"] if mine.get("pattern") == names.digest else []
         files = [earlier for earlier in before if names.path(earlier) != path] + [numbers]
         mine |= {"pattern": names.digest, "files": files}  # those that go now too, should the program end before that
         write_walk(path, walk)

@@ -39,8 +39,8 @@ class Pattern:
         for field, (_, _, form, conversion) in zip(self.fields, parts, strict=True):
             if not field or conversion or any(c in field for c in ".[") or "{" in str(form):
                 raise ValueError(
-                    f"the name {self._name!r} has the field {{{field}}}: a field is a name and perhaps a format, such as "
-                    f"{{epoch}} or {{loss:.3f}}; a brace is written {{{{"
+                    f"the name {self._name!r} has the field {{{field}}}: a field is a name and perhaps a format, such "
+                    f"as {{epoch}} or {{loss:.3f}}; a brace is written {{{{"
                 )
 
     @property
@@ -58,10 +58,8 @@ class Pattern:
         known = [*COUNTS, *names]
         for field in self.fields:
             if field not in known:
-                hint = did_you_mean(field, known)
-                raise ValueError(
-                    f"the name {self._name!r} has the field {{{field}}}{hint}; known are {', '.join(known)}"
-                )
+                hint = f"{did_you_mean(field, known)}; known are {', '.join(known)}"
+                raise ValueError(f"the name {self._name!r} has the field {{{field}}}{hint}")
         self.at(1, 1, dict.fromkeys(self.figures, 0.5))
 
     def numbers(self, epoch: int, step: int, figures: Mapping[str, float]) -> dict[str, float]:
