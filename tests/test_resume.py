@@ -236,6 +236,7 @@ def test_a_checkpoint_names_what_it_holds(run: Path) -> None:
     parameters = [name for name, _ in SMALL.layout.shapes]
     assert own == {
         "walk.losses",
+        "walk.weights",
         "walk.history",
         *(f"walk.optimizer.{kind}.{name}" for kind in ("m", "v", "mask") for name in parameters),
         *(f"walk.callback0.theta.{name}" for name in parameters),

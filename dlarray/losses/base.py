@@ -18,7 +18,7 @@ from dlarray.array import Array, array_namespace, device, is_array, is_floating,
 from dlarray.check import non_negative, one_of, plain_numbers
 from dlarray.layer import Activation, Shape
 
-__all__ = ["FromLogits", "Loss", "Reduction", "SumOfTerms", "held_log", "plain_weights"]
+__all__ = ["FromLogits", "Loss", "Reduction", "SumOfTerms", "held_log", "mean_weight", "plain_weights"]
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -50,6 +50,22 @@ class Loss:
     def backward(self, saved: Any, /) -> Array:
         """dL/dz, of the shape of z."""
         raise NotImplementedError
+
+    def example_weights(self, t: Array, weight: Array | None, dtype: Any) -> Array | None:
+        """What each example weighs in a batch's mean, (n,), the weight of its class included; None where all are 1.
+
+        ``dtype`` is that of weights which the loss has by class, and its name will do.
+        """
+        return weight
+
+    def together(self, values: Array, weights: Array) -> Array:
+        """The loss of several batches as one, from the loss and the Σ w of each: their mean, by which each counts.
+
+        0 where all weights are.
+        """
+        w = weights / _largest(weights)  # Σ w may overflow
+        total = array_namespace(w).sum(w)
+        return array_namespace(values).sum(values * w) / array_namespace(w).where(total == 0, 1.0, total)
 
     def check_targets(self, t: Array, outputs: int) -> None:
         """Reads the values of targets before they train a model with this many outputs.
@@ -121,10 +137,13 @@ class Loss:
         return xp.reshape(xp.astype(weight, z.dtype, copy=False), (n, *[1] * (z.ndim - 1)))
 
     def _shares(self, w: Array, terms: int) -> Array:
-        """w / Σ w over so many terms, for each of which, or for each row of which, w holds a number; 0 where Σ w is."""
-        xp = array_namespace(w)
-        total = xp.sum(w) * (terms // size(tuple(w.shape)))
-        return w / xp.where(total == 0, 1.0, total)
+        """w / Σ w over so many terms, for each of which, or for each row of which, w holds a number; 0 where Σ w is.
+
+        Divided by the largest first: the sum of a few large weights would overflow.
+        """
+        w = w / _largest(w)
+        mean = array_namespace(w).mean(w)
+        return w * (1 / terms) / array_namespace(w).where(mean == 0, 1.0, mean)
 
     @property
     def _name(self) -> str:
@@ -174,6 +193,18 @@ class SumOfTerms(Loss):
         saved, scale = saved
         return self.slopes(saved) * scale
 
+    def example_weights(self, t: Array, weight: Array | None, dtype: Any) -> Array | None:
+        xp = array_namespace(t)
+        dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
+        w = self._class_weights(xp.astype(t, dtype))
+        if w is None or self.reduction == "sum":
+            return weight
+        w = xp.mean(xp.reshape(w, (t.shape[0], -1)), axis=1)
+        return w if weight is None else w * weight
+
+    def together(self, values: Array, weights: Array) -> Array:
+        return array_namespace(values).sum(values) if self.reduction == "sum" else super().together(values, weights)
+
     def _scale(self, terms: Array, t: Array, weight: Array | None) -> Array | float:
         """What multiplies each term: w, and for the mean w / Σ w."""
         count = size(tuple(terms.shape))
@@ -192,6 +223,10 @@ class SumOfTerms(Loss):
     def _class_weights(self, t: Array) -> Array | None:
         """The weight of each term by the class of its target, as (n, 1) or of the shape of t; None where all are 1."""
         return None
+
+    def _ratios(self, weights: tuple[float, ...]) -> tuple[float, ...]:
+        """The weights of classes, for a mean relative to the largest: their products with others may overflow."""
+        return tuple(w / max(weights) for w in weights) if self.reduction == "mean" else weights
 
     def _unreduced(self, terms: Array) -> Array:
         return terms
@@ -231,6 +266,20 @@ class FromLogits(SumOfTerms):
 
     def slopes_of_predictions(self, saved: Any, /) -> Array:
         raise NotImplementedError
+
+
+def mean_weight(w: Array) -> Array:
+    """(1/n) Σ w over the last axis, which is in the range of the dtype wherever each w is; Σ w need not be."""
+    xp = array_namespace(w)
+    largest = _largest(w, axis=-1)
+    return xp.reshape(largest, w.shape[:-1]) * xp.mean(w / largest, axis=-1)
+
+
+def _largest(w: Array, axis: int | None = None) -> Array:
+    """The largest weight, and 1 where it is 0: what may be divided by."""
+    xp = array_namespace(w)
+    largest = xp.max(w, axis=axis, keepdims=True)
+    return xp.where(largest == 0, 1.0, largest)
 
 
 def held_log(y: Array) -> Array:

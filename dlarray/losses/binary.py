@@ -35,7 +35,7 @@ class _TwoClasses(SumOfTerms):
     def _class_weights(self, t: Array) -> Array | None:
         if self.class_weight is None:
             return None
-        no, yes = self.class_weight
+        no, yes = self._ratios(self.class_weight)
         t = array_namespace(t).maximum(t, 0.0)  # -1 is a no as well
         return no * (1 - t) + yes * t
 

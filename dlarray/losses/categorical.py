@@ -96,8 +96,12 @@ class CategoricalCrossEntropy(_Distribution):
     def _class_weights(self, t: Array) -> Array | None:
         if self.class_weight is None:
             return None
-        w = array_namespace(t).asarray(self.class_weight, dtype=t.dtype, device=device(t))
-        return array_namespace(t).sum(t * w, axis=-1, keepdims=True)
+        return array_namespace(t).sum(t * self._by_class(t, t.dtype), axis=-1, keepdims=True)
+
+    def _by_class(self, like: Array, dtype: Any) -> Array:
+        """The weights of the classes, (K,), beside an array."""
+        weights = self._ratios(self.class_weight or ())
+        return array_namespace(like).asarray(weights, dtype=dtype, device=device(like))
 
     def _check_outputs(self, shape: Shape) -> None:
         super()._check_outputs(shape)
@@ -127,6 +131,14 @@ class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
     def slopes_of_logits(self, saved: Any) -> Array:
         log_q, t = saved
         return array_namespace(log_q).exp(log_q) - t
+
+    def example_weights(self, t: Array, weight: Array | None, dtype: Any) -> Array | None:
+        if self.class_weight is None or self.reduction == "sum":
+            return weight
+        xp = array_namespace(t)
+        dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
+        w = xp.take(self._by_class(t, dtype), t, axis=0)
+        return w if weight is None else w * weight
 
     def _encode(self, z: Array, t: Array) -> Array:
         return one_hot(t, z.shape[1], z.dtype)

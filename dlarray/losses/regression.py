@@ -83,6 +83,13 @@ class RootMeanSquaredError(Loss):
         d, w, root = saved
         return d * w / array_namespace(d).where(root == 0, 1.0, root)
 
+    def together(self, values: Array, weights: Array) -> Array:
+        """The root of the batches' mean square."""
+        xp = array_namespace(values)
+        largest = xp.max(values)
+        scaled = values / xp.where(largest == 0, 1.0, largest)
+        return largest * xp.sqrt(super().together(scaled * scaled, weights))
+
 
 @dataclass(frozen=True)
 class Huber(SumOfTerms):

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
 from time import perf_counter
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
 from dlarray.array import Array, array_namespace
 from dlarray.check import non_negative
-from dlarray.device import Device, to_numbers, to_numpy
+from dlarray.device import Device, to_numpy
 from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
+from dlarray.training.epoch_losses import EpochLosses
 from dlarray.training.history import History
 from dlarray.training.source import Source
 from dlarray.training.step import Batch, Step, WalkState
@@ -75,8 +75,8 @@ class Walk:
         self.epoch = 0
         self.steps = 0
         self.state = state
-        self.losses: list[Any] = []
-        """The losses of the epoch under way, 0-d arrays on the device or numbers."""
+        self.losses = EpochLosses()
+        """The losses of the epoch under way."""
         self.source: Source | None = None
         self.formula: Step | None = None
         """The step, uncompiled."""
@@ -113,26 +113,7 @@ class Walk:
     @property
     def latest_loss(self) -> float:
         """The loss of the latest step; reading it waits for the device."""
-        return to_numbers(self._each(self.losses[-1:]))[0] if self.losses else self.history.steps[-1]
-
-    def add_losses(self, losses: Array, count: int) -> None:
-        """The losses of steps that were taken in one call."""
-        self.losses += [_Among(losses, i) for i in range(count)]
-        self.steps += count
-
-    def read_losses(self) -> list[float]:
-        """The losses of the epoch under way, as numbers; reading them waits for the device, once for all of them."""
-        self.losses = to_numbers(self._each(self.losses))
-        return self.losses
-
-    def _each(self, losses: list[Any]) -> list[Any]:
-        """The losses with numbers for those that came as vectors, all of which are read together."""
-        vectors = {id(value.losses): value.losses for value in losses if isinstance(value, _Among)}
-        if not vectors:
-            return losses
-        read: list[float] = self.device.backend.gather(list(vectors.values())).tolist()
-        starts = dict(zip(vectors, accumulate((v.shape[0] for v in vectors.values()), initial=0), strict=False))
-        return [read[starts[id(x.losses)] + x.i] if isinstance(x, _Among) else x for x in losses]
+        return self.losses.latest() if self.losses else self.history.steps[-1]
 
     @property
     def trained(self) -> Trained:
@@ -238,13 +219,6 @@ class Walk:
 
     def _model(self, theta: Theta, buffers: Theta) -> Trained:
         return self.good.at(duplicate(theta), duplicate(buffers))  # the next step writes into the state
-
-
-class _Among(NamedTuple):
-    """A loss among those of several steps."""
-
-    losses: Array
-    i: int
 
 
 def duplicate(vectors: Theta) -> Theta:

@@ -114,7 +114,9 @@ def fit(
         Functions of ``dlarray.metrics`` or their names, measured after each epoch on the validation examples, or
         without such on the training examples: accuracy for classes, R² for numbers. An empty list measures none.
     accumulate
-        Into how many parts a batch is cut, to save memory; the step is the same.
+        Into how many parts a batch is cut, to save memory. The step is the same, class weights included, but for what
+        looks at more than one example: BatchNorm's statistics and Dropout's masks are each part's own. ValueError for a
+        loss that is no sum over examples, such as RMSE.
     clip_norm, clip_value
         A limit for the norm of all gradients together, or for each number of them: ``Clipped(optimizer, …)``.
     callbacks

@@ -15,8 +15,9 @@ KEPT = 8192  # losses of steps in a file; of more, means of neighbours
 class History:
     """``steps`` holds the loss of each step; ``epochs`` a row per epoch: loss, validation_loss and metrics by name.
 
-    ``history["loss"]`` is a column of the epochs. ``stopped`` says why the walk ended before all of its epochs, in
-    words; it is empty where it did not. An epoch that was broken off has a row for the steps that it had.
+    ``history["loss"]`` is a column of the epochs: the loss of an epoch's examples together, each as it was at its step.
+    ``stopped`` says why the walk ended before all of its epochs, in words; it is empty where it did not. An epoch that
+    was broken off has a row for the steps that it had.
     """
 
     steps: list[float] = field(default_factory=list[float])

@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from dlarray.array import array_namespace
+from dlarray.array import Array, array_namespace
 from dlarray.errors import Picklable
 from dlarray.layout import Theta
+from dlarray.losses.base import mean_weight
 from dlarray.shortage import OutOfMemory
 from dlarray.training.callback import Callback, Walk
 from dlarray.training.data import Examples
+from dlarray.training.epoch_losses import EpochLosses
 from dlarray.training.source import Drawn, Source
+from dlarray.training.step import Batch
 from dlarray.training.trained import Metric, Trained
 
 __all__ = ["LESS_MEMORY", "Diverged", "Interrupted", "Loop", "all_finite"]
@@ -136,7 +139,7 @@ class Loop:
         if broken_off or not whole:
             return
         self._record(walk)
-        walk.losses = []
+        walk.losses = EpochLosses()
         walk.epoch += 1
         walk.good = walk.trained
         bar.set_postfix_str(", ".join(f"{name}={value:.4g}" for name, value in walk.figures.items()))
@@ -147,11 +150,14 @@ class Loop:
         """The whole batches of an epoch, several in one call. Returns how many of the ``left`` steps are left then."""
         examples, size = source.examples, source.size
         data, order = (examples.x, examples.t, examples.weight), source.order(walk.epoch)
+        weights = walk.loss.example_weights(examples.t, examples.weight, walk.dtype)
         whole = len(examples) // size
         last = whole if left is None else min(whole, walk.place + left)
         while (n := min(self.at_once, last - walk.place)) > 0:
-            walk.state, losses = repeat(walk.state, data, order, walk.place * size, size, n)
-            walk.add_losses(losses, n)
+            first = walk.place * size
+            walk.state, losses = repeat(walk.state, data, order, first, size, n)
+            walk.losses.add_several(losses, size, _each_mean(weights, order, first, size, n))
+            walk.steps += n
             bar.update(n)
             left = None if left is None else left - n
         return left
@@ -161,7 +167,7 @@ class Loop:
         step, state, losses = self.step, walk.state, walk.losses
         for batch in batches:
             state, value = step(state, batch)
-            losses.append(value)
+            losses.add(value, *_weighed(walk, batch))
             walk.steps += 1
             bar.update()
         walk.state = state
@@ -169,7 +175,7 @@ class Loop:
     def _watched(self, walk: Walk, batches: Any, watching: list[Callback], bar: Any) -> None:
         for batch in batches:
             walk.state, value = self.step(walk.state, batch)
-            walk.losses.append(value)
+            walk.losses.add(value, *_weighed(walk, batch))
             walk.batch = batch
             walk.steps += 1
             bar.update()
@@ -180,20 +186,36 @@ class Loop:
 
     def _record(self, walk: Walk) -> None:
         """Read the epoch's losses, once; stop where one of them or what they led to is not a number; and measure."""
-        values = walk.read_losses()
+        values, weights = walk.losses.read()
         for i, value in enumerate(values):
             if not math.isfinite(value):
                 raise Diverged(f"the loss became {value}", walk.steps - len(values) + i + 1, walk.good)
         if not all_finite(walk.state["theta"] + walk.state["buffers"]):
             raise Diverged("a weight became infinite or NaN", walk.steps, walk.good)
-        row = {"loss": math.fsum(values) / len(values)}
+        row = {"loss": float(walk.loss.together(np.asarray(values), np.asarray(weights)))}
         if self.seen is not None and (self.prefix or self.metrics):
             figures = walk.trained.measure(self.seen, self.metrics)
             if not self.prefix:
-                del figures["loss"]  # the mean over the epoch's steps stands there already
+                del figures["loss"]  # the loss of the epoch's batches together stands there already
             row |= {f"{self.prefix}{name}": value for name, value in figures.items()}
         walk.history.steps.extend(values)
         walk.history.epochs.append(row)
+
+
+def _weighed(walk: Walk, batch: Batch) -> tuple[int, Any]:
+    """The examples of a batch and their mean weight."""
+    x, t, weight = batch
+    weights = walk.loss.example_weights(t, weight, walk.dtype)
+    return x.shape[0], 1.0 if weights is None else mean_weight(weights)
+
+
+def _each_mean(weights: Array | None, order: Array | None, first: int, size: int, count: int) -> Array | None:
+    """The mean weight of each of ``count`` whole batches that follow each other, from the example ``first`` on."""
+    if weights is None:
+        return None
+    xp, places = array_namespace(weights), slice(first, first + size * count)
+    of_steps = weights[places] if order is None else xp.take(weights, order[places], axis=0)
+    return mean_weight(xp.reshape(of_steps, (count, size)))
 
 
 def _quiet() -> Any:

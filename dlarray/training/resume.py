@@ -34,7 +34,11 @@ def write_walk(path: str | PathLike[str], walk: Walk) -> None:
     for an optimizer whose state is not like θ, and for a callback that remembers what cannot be written.
     """
     theta, buffers = walk.state["theta"], walk.state["buffers"]
-    beside: _Arrays = {"walk.losses": np.asarray(walk.read_losses(), dtype=np.float64)}
+    losses, weights = walk.losses.read()
+    beside: _Arrays = {
+        "walk.losses": np.asarray(losses, dtype=np.float64),
+        "walk.weights": np.asarray(weights, dtype=np.float64),
+    }
     whole = walk.steps - walk.place  # where an epoch was broken off, its row is written anew when it has ended
     beside["walk.history"] = np.asarray(walk.history.steps[:whole], dtype=np.float64)
     data = {
@@ -86,7 +90,8 @@ def _restore(walk: Walk, data: dict[str, Any], arrays: _Arrays) -> None:
     if data["scaling"]:
         walk.alter(scaling={name: _scalar(number, device) for name, number in data["scaling"].items()})
     walk.epoch, walk.steps, walk.before = data["epoch"], data["steps"], data["seconds"]
-    walk.losses = arrays["walk.losses"].tolist()
+    for value, weight in zip(arrays["walk.losses"].tolist(), arrays["walk.weights"].tolist(), strict=True):
+        walk.losses.add(value, 1, weight)
     walk.history.steps.extend(arrays["walk.history"].tolist())
     walk.history.epochs.extend(data["figures"])
     walk.remembered = [(name, _unpacked_memory(i, m, walk, arrays)) for i, (name, m) in enumerate(data["callbacks"])]

@@ -6,9 +6,10 @@ what changes from step to step is an array in it: a Python number would be baked
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from dlarray.array import Array, array_namespace
 from dlarray.description import Names
 from dlarray.device import Device
 from dlarray.layout import Theta
-from dlarray.losses import Loss
+from dlarray.losses import Loss, SumOfTerms
+from dlarray.losses.base import mean_weight
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer, State
 from dlarray.random import fold, key_words
@@ -43,15 +45,25 @@ class WalkState(TypedDict):
 class Step:
     """θ ← optimizer(θ, dL/dθ) on one batch.
 
-    ``accumulate`` cuts the batch into that many parts, walks each forward and back in turn and adds up their
-    gradients: the same step with a fraction of the memory. Each part's mean counts by its examples, or by the sum of
-    their weights; for losses with class weights, and RMSE, that is near to the whole batch's but not equal to it.
+    ``accumulate`` cuts the batch into that many parts, takes each forward and back in turn and adds up their gradients:
+    the same step with a fraction of the memory. Each part's mean counts by its examples, or by the sum of their
+    weights, those of their classes included. What looks at the whole batch is then different: BatchNorm takes the
+    statistics of each part, and each part has dropout masks of its own. Raises ValueError for accumulate beside a loss
+    that is no sum of terms, such as RMSE, whose gradient is not a sum of the parts' own.
     """
 
     model: MLP
     loss: Loss
     optimizer: Optimizer
     accumulate: int = 1
+
+    def __post_init__(self) -> None:
+        if self.accumulate > 1 and not isinstance(self.loss, SumOfTerms):
+            raise ValueError(
+                f"accumulate={self.accumulate} adds up the gradients of a batch's parts, and "
+                f"{type(self.loss).__name__} is no sum over examples: give accumulate=1, or a loss derived from "
+                f"dlarray.losses.SumOfTerms, such as MeanSquaredError"
+            )
 
     def start(self, theta: Theta, buffers: Theta, seed: int, device: Device) -> WalkState:
         """The state before the first step. θ and the buffers in it will be consumed."""
@@ -88,7 +100,7 @@ class Step:
         key = fold(state["key"], steps) if self.model.chain.random else None
         value: Array | None = None
         g: Theta = ()
-        for i, (share, (x, t, weight)) in enumerate(self._parts(batch)):
+        for i, (share, (x, t, weight)) in enumerate(self._parts(batch, theta[0].dtype if theta else batch[0].dtype)):
             z, saved = self.model.forward(theta, x, None if key is None else fold(key, i))
             part, terms = self.loss.forward(z, t, weight)
             dz = self.loss.backward(terms)
@@ -102,24 +114,26 @@ class Step:
             g = tuple(a + b for a, b in zip(g, own, strict=True)) if g else own
         return value, g, buffers
 
-    def _parts(self, batch: Batch) -> list[tuple[Array | float | None, Batch]]:
+    def _parts(self, batch: Batch, dtype: Any) -> list[tuple[Array | float | None, Batch]]:
         """The batch in parts, each with its share of the whole; None where it counts as it is."""
         x, t, weight = batch
         n = x.shape[0]
         if (parts := min(self.accumulate, n)) == 1:
             return [(None, batch)]
+        share = self._shares(n, self.loss.example_weights(t, weight, dtype))
         bounds = [round(i * n / parts) for i in range(parts + 1)]
-        found: list[tuple[Array | float | None, Batch]] = []
-        for i, j in pairwise(bounds):
-            w = None if weight is None else weight[i:j]
-            found.append((self._share(i, j, n, weight), (x[i:j, ...], t[i:j, ...], w)))
-        return found
+        return [
+            (share(i, j), (x[i:j, ...], t[i:j, ...], None if weight is None else weight[i:j]))
+            for i, j in pairwise(bounds)
+        ]
 
-    def _share(self, i: int, j: int, n: int, weight: Array | None) -> Array | float | None:
+    def _shares(self, n: int, weights: Array | None) -> Callable[[int, int], Array | float | None]:
+        """The share of the examples from i up to j in the mean over all n."""
         if getattr(self.loss, "reduction", "mean") == "sum":
-            return None
-        if weight is None:
-            return (j - i) / n
-        xp = array_namespace(weight)
-        total = xp.sum(weight)
-        return xp.sum(weight[i:j]) / xp.where(total == 0, 1.0, total)  # a batch of weight 0 teaches nothing
+            return lambda i, j: None
+        if weights is None:
+            return lambda i, j: (j - i) / n
+        xp = array_namespace(weights)
+        mean = mean_weight(weights)
+        w = weights / xp.where(mean == 0, 1.0, mean)  # a batch of weight 0 teaches nothing
+        return lambda i, j: xp.sum(w[i:j]) * (1 / n)
