@@ -35,7 +35,7 @@ def diagnose(
     """Look at a network in one step of training: dead units, vanishing gradients, steps of the wrong size."""
     with telling(json, debug) as told:
         learnt = tables.load(model, device)
-        x, t = learnt.examples(tables.read(table).head(rows))
+        x, t = learnt.examples(tables.read_verbatim(table).head(rows))
         diagnosis = learnt.trained.diagnose(x, t)
         told.words(str(diagnosis))
         if output is not None:

@@ -26,25 +26,25 @@ BASELINE = {"classification": "always the most frequent class", "regression": "a
 def train_table(told: Told, plan: Training, path: str, target: str | None, **options: Any) -> None:
     """Read, train, save and tell. Raises UsageError where no target is given."""
     start = time.perf_counter()
-    frame = _read(path)
+    table = _read(path)
     if target is None:
-        names = ", ".join(frame.columns)
+        names = ", ".join(table.columns)
         raise UsageError(f"--target says which column is to be told from the others; {path} has {names}")
-    if target not in frame.columns:
-        raise tables.UnknownColumn(target, frame.columns)
+    if target not in table.columns:
+        raise tables.UnknownColumn(target, table.columns)
     file = model_file(plan.output, "model")
     _check_folder(file)
     seconds = time.perf_counter() - start
-    told.words(f"table:      {path}, {frame.height:,} rows, {frame.width} columns, read in {seconds:.1f} s")
+    told.words(f"table:      {path}, {len(table):,} rows, {len(table.columns)} columns, read in {seconds:.1f} s")
     start = time.perf_counter()
     model = tables.train(
-        frame,
+        table,
         target,
         hidden=plan.hidden,
         activation=plan.activation,
         optimizer=plan.optimizer,
         epochs=plan.epochs,
-        batch_size=frame.height if plan.batch_size == 0 else plan.batch_size,
+        batch_size=len(table) if plan.batch_size == 0 else plan.batch_size,
         seed=plan.seed,
         device=plan.where,
         **options,
@@ -92,10 +92,10 @@ def figures_line(figures: dict[str, Any]) -> str:
     )
 
 
-def _read(path: str) -> Any:
+def _read(path: str) -> tables.Table:
     if not Path(path).suffix and not Path(path).exists() and (hint := did_you_mean(path, ["digits"])):
         raise UsageError(f"there is no file or data set {path!r}{hint}")
-    return tables.read(path)
+    return tables.Table.of(path)
 
 
 def _check_folder(file: Path) -> None:

@@ -11,6 +11,7 @@ marked) is learnt on the training part alone and stays with the model, in its fi
 ``pip install "dlarray[table]"``.
 """
 
+from dlarray.tables.choice import *
 from dlarray.tables.columns import *
 from dlarray.tables.model import *
 from dlarray.tables.preprocessing import *
@@ -29,6 +30,7 @@ __all__ = [
     "Number",
     "Preprocessing",
     "Quantity",
+    "Table",
     "TableModel",
     "TableWarning",
     "Target",
@@ -36,6 +38,7 @@ __all__ = [
     "choose_target",
     "load",
     "read",
+    "read_verbatim",
     "split",
     "train",
 ]

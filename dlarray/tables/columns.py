@@ -10,7 +10,10 @@ import numpy as np
 
 from dlarray.check import finite, plain_numbers, positive
 from dlarray.names import classes, spelling
-from dlarray.tables.values import count, days, numbers, polars, tell, words
+from dlarray.tables.conversion import TEXT, TIMES, codes, days, hours, numbers, truths
+from dlarray.tables.numerals import mark
+from dlarray.tables.reading import Cells
+from dlarray.tables.values import count, tell, words
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,7 +43,10 @@ class Column(ABC):
 
     @abstractmethod
     def transform(self, values: pl.Series) -> np.ndarray:
-        """The column as float32, (rows, features). What was not met in training is said as a ``TableWarning``."""
+        """The column as float32, (rows, features): each value alone, by what was learnt.
+
+        What was not met in training is said as a ``TableWarning``. Raises ValueError for values of another kind.
+        """
 
     @abstractmethod
     def story(self) -> str:
@@ -74,34 +80,38 @@ class Column(ABC):
 class Number(Column):
     """x → (x - μ) / σ, where x is missing its median; μ and σ are those of the column so filled.
 
-    Infinite values count as missing. Beyond a million deviations a value counts as a million.
+    Infinite values count as missing. Beyond a million deviations a value counts as a million. ``decimal`` is the
+    decimal mark of numbers that are text, where training has shown it.
     Source: scikit-learn's SimpleImputer(strategy="median", add_indicator=True) and StandardScaler.
     """
 
     median: float
     mean: float
     scale: float
+    decimal: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         finite("median", self.median)
         finite("mean", self.mean)
         positive("scale", self.scale)
+        mark(self.decimal)
 
     @classmethod
-    def learn(cls, values: pl.Series) -> Number:
+    def learn(cls, cells: Cells) -> Number:
         """The column as the training part shows it; at least one value must be there."""
-        x = numbers(values)
+        x = numbers(cells.typed)
         missing = np.isnan(x)
         median = float(np.median(x[~missing]))
-        return cls(values.name, int(missing.sum()), median, *standard(np.where(missing, median, x)))
+        filled = np.where(missing, median, x)
+        return cls(cells.name, int(missing.sum()), median, *standard(filled), cells.decimal)
 
     @property
     def features(self) -> tuple[str, ...]:
         return self.marked(self.name)
 
     def transform(self, values: pl.Series) -> np.ndarray:
-        x = numbers(values)
+        x = numbers(values, self.decimal)
         missing = np.isnan(x)
         self.say_new(int(missing.sum()))
         return self.beside(_standardised(np.where(missing, self.median, x), self.mean, self.scale), missing)
@@ -122,28 +132,21 @@ class Boolean(Column):
     fill: bool
 
     @classmethod
-    def learn(cls, values: pl.Series) -> Boolean:
+    def learn(cls, cells: Cells) -> Boolean:
         """The column as the training part shows it; at least one value must be there."""
-        x = numbers(values)
+        x = truths(cells.typed)
         missing = np.isnan(x)
-        return cls(values.name, int(missing.sum()), bool(np.mean(x[~missing]) > 0.5))
+        return cls(cells.name, int(missing.sum()), bool(np.mean(x[~missing]) > 0.5))
 
     @property
     def features(self) -> tuple[str, ...]:
         return self.marked(self.name)
 
     def transform(self, values: pl.Series) -> np.ndarray:
-        pl = polars()
-        if values.dtype == pl.String:
-            truth = {"true": True, "false": False, "1": True, "0": False}
-            read = values.str.strip_chars().str.to_lowercase().replace_strict(truth, default=None)
-            if lost := read.null_count() - values.null_count():
-                tell(self.name, f"{count(lost)} neither true nor false, taken as missing")
-            values = read.alias(values.name)
-        x = numbers(values)
+        x = truths(values)
         missing = np.isnan(x)
         self.say_new(int(missing.sum()))
-        return self.beside(np.where(missing, self.fill, x != 0), missing)
+        return self.beside(np.where(missing, self.fill, x), missing)
 
     def story(self) -> str:
         return "0 and 1" + (f"; {self.missing:,} missing, taken as {self.fill} and marked" if self.missing else "")
@@ -153,27 +156,33 @@ class Boolean(Column):
 class Category(Column):
     """One-hot: a feature for each category, 1 where the value is it; all 0 for a category that training did not meet.
 
-    ``rest`` categories, the rarest, share the feature "other", and so do unknown ones where it is there. Source:
+    ``rest`` categories, the rarest, share the feature "other", and so do unknown ones where it is there. Categories
+    keep the text of the file; those ``of`` another kind than text, such as numbers that are names, are also known by
+    their value: 1 is 1.0. Source:
     scikit-learn's OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=…).
     """
 
     categories: tuple[str, ...]
     rest: int
+    of: str = TEXT
+    decimal: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        mark(self.decimal)
         object.__setattr__(self, "categories", tuple(self.categories))
         if not all(isinstance(c, str) for c in self.categories):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"categories are words, got {self.categories!r}")
 
     @classmethod
-    def learn(cls, values: pl.Series, most: int) -> Category:
+    def learn(cls, cells: Cells, most: int) -> Category:
         """The column as the training part shows it, with at most ``most`` features for its categories."""
-        text = words(values)
+        text = cells.words
         counts: dict[str, int] = dict(text.drop_nulls().value_counts(name="rows").iter_rows())
         frequent = sorted(counts, key=lambda c: (-counts[c], c))
         kept = frequent if len(frequent) <= most else frequent[: most - 1]
-        return cls(values.name, text.null_count(), tuple(sorted(kept)), len(frequent) - len(kept))
+        rest = len(frequent) - len(kept)
+        return cls(cells.name, text.null_count(), tuple(sorted(kept)), rest, cells.kind or TEXT, cells.decimal)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -181,23 +190,23 @@ class Category(Column):
         return self.marked(*named, *([f"{self.name} other"] if self.rest else []))
 
     def transform(self, values: pl.Series) -> np.ndarray:
-        pl = polars()
-        text = words(values)
-        place = {c: i for i, c in enumerate(self.categories)}
-        codes = text.replace_strict(place, default=len(place), return_dtype=pl.Int32).to_numpy()
-        missing = text.is_null().to_numpy()
-        unknown = (codes == len(place)) & ~missing
+        found = codes(values, self.categories, self.of, self.decimal)
+        missing = found.is_null().to_numpy()
+        places = found.fill_null(-1).to_numpy()
+        unknown = (places < 0) & ~missing
         if not self.rest and unknown.any():
-            met = text.filter(pl.Series(unknown)).unique().sort().to_list()
+            met = words(values).filter(unknown).unique().sort().to_list()
             more = f" and {len(met) - 3:,} more" if len(met) > 3 else ""
             known = f"{', '.join(map(repr, met[:3]))}{more}"
             tell(
                 self.name, f"{count(int(unknown.sum()))} unknown to training ({known}), taken as none of its categories"
             )
         self.say_new(int(missing.sum()))
-        x = np.zeros((len(text), len(place) + bool(self.rest)), dtype=np.float32)
-        hit = ~missing & (codes < x.shape[1])
-        x[np.flatnonzero(hit), codes[hit]] = 1
+        x = np.zeros((len(places), len(self.categories) + bool(self.rest)), dtype=np.float32)
+        hit = places >= 0
+        x[np.flatnonzero(hit), places[hit]] = 1
+        if self.rest:
+            x[unknown, -1] = 1
         return self.beside(x, missing)
 
     def story(self) -> str:
@@ -212,7 +221,8 @@ class Date(Column):
     """Days since 1970, scaled as a ``Number`` is, and sin and cos of 2π days / period for each of the cycles.
 
     The cycles are the year (365.2425 days), the week and, where the time of day varies, the day. What is missing has
-    the median day, and 0 for sin and cos.
+    the median day, and 0 for sin and cos. Moments with an offset are those of UTC. Times of day, which have no date and
+    no year, are parts of a day.
     """
 
     median: float
@@ -230,16 +240,17 @@ class Date(Column):
             raise ValueError(f"cycles are of {', '.join(CYCLES)}, got {self.cycles!r}")
 
     @classmethod
-    def learn(cls, values: pl.Series) -> Date:
+    def learn(cls, cells: Cells) -> Date:
         """The column as the training part shows it; at least one value must be there."""
-        x = days(values)
+        of_day = cells.kind == TIMES
+        x = (hours if of_day else days)(cells.typed)
         missing = np.isnan(x)
         known = x[~missing]
-        cycles = [] if values.dtype == polars().Time else ["year", "week"]
+        cycles = [] if of_day else ["year", "week"]
         cycles += ["day"] if np.any(known % 1 != known[0] % 1) else []
         median = float(np.median(known))
         filled = np.where(missing, median, x)
-        return cls(values.name, int(missing.sum()), median, *standard(filled), tuple(cycles))
+        return cls(cells.name, int(missing.sum()), median, *standard(filled), tuple(cycles))
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -247,7 +258,7 @@ class Date(Column):
         return self.marked(self.name, *waves)
 
     def transform(self, values: pl.Series) -> np.ndarray:
-        x = days(values)
+        x = (days if "year" in self.cycles else hours)(values)
         missing = np.isnan(x)
         self.say_new(int(missing.sum()))
         parts = [_standardised(np.where(missing, self.median, x), self.mean, self.scale)]

@@ -6,15 +6,15 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dlarray.device import Device
 from dlarray.tables.preprocessing import Preprocessing
-from dlarray.tables.reading import read
+from dlarray.tables.reading import Table, as_raw
 from dlarray.tables.targets import Target
-from dlarray.tables.values import TableWarning, UnknownColumn, polars
+from dlarray.tables.values import TableWarning, UnknownColumn
 from dlarray.training import CheckpointError, Trained, load_with_notes
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ class TableModel:
     """What ``train`` returns and ``load`` reads.
 
     ``facts`` say how it was trained, JSON-ready: rows, split, seed, figures on the validation part and those of the
-    baseline. Tables are polars frames, or the paths of files that ``read`` reads.
+    baseline. Tables are polars frames, or the paths of files. A new table is read by the kinds that training has
+    learnt, each value alone: a row's answer does not depend on the rows beside it.
     """
 
     trained: Trained
@@ -36,15 +37,16 @@ class TableModel:
     target: Target
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
-    def predict(self, table: pl.DataFrame | str | PathLike[str]) -> pl.DataFrame:
+    def predict(self, table: Table | pl.DataFrame | str | PathLike[str]) -> pl.DataFrame:
         """A row of predictions for each row: ``prediction``, and for classes the probability of each, ``p(label)``.
 
-        Raises ValueError that names every column that is missing. Unknown categories, values that cannot be read and
+        Raises ValueError that names every column that is missing, or one that holds another kind of values than in
+        training, such as numbers where dates were. Unknown categories, values that cannot be read and
         columns that training did not know are handled, and said as a ``TableWarning``.
         """
-        return self.target.answers(np.asarray(self.trained.predict(self.inputs(as_frame(table)))))
+        return self.target.answers(np.asarray(self.trained.predict(self.inputs(as_raw(table)))))
 
-    def evaluate(self, table: pl.DataFrame | str | PathLike[str]) -> dict[str, float]:
+    def evaluate(self, table: Table | pl.DataFrame | str | PathLike[str]) -> dict[str, float]:
         """Figures on other rows: accuracy, balanced accuracy and log loss, or R², and errors in the target's unit.
 
         Rows without a target are left out, with a ``TableWarning``. Raises ValueError as ``predict`` does, and where
@@ -62,12 +64,14 @@ class TableModel:
             warnings.warn(told, TableWarning, stacklevel=3)
         return self.preprocessing.transform(frame)
 
-    def examples(self, table: pl.DataFrame | str | PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
+    def examples(self, table: Table | pl.DataFrame | str | PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
         """The table and its targets as a network and its loss take them. Raises as ``evaluate`` does."""
-        frame = as_frame(table)
+        frame = as_raw(table)
         if self.target.name not in frame.columns:
             raise UnknownColumn(self.target.name, frame.columns)
-        frame = with_target(frame, self.target.name)
+        there = self.target.there(frame[self.target.name])
+        say_without_target(there, self.target.name)
+        frame = frame.filter(there)
         return self.inputs(frame), self.target.encode(frame[self.target.name])
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -101,26 +105,11 @@ def load(path: str | PathLike[str], device: str | Device | None = None) -> Table
         raise CheckpointError(f"{path} is not a dlarray model: {error}") from error
 
 
-def as_frame(table: Any) -> pl.DataFrame:
-    """The frame itself, or the one in a file. Raises as ``read`` does, and ValueError for a frame without rows."""
-    if isinstance(table, (str, PathLike)):
-        return read(cast("str | PathLike[str]", table))
-    pl = polars()
-    if not isinstance(table, pl.DataFrame):
-        raise TypeError(f"a table is a path or a polars DataFrame, got {type(table).__name__}")
-    frame = cast("pl.DataFrame", table)
-    if not frame.height:
-        raise ValueError("the table has no rows")
-    return frame
-
-
-def with_target(frame: pl.DataFrame, name: str) -> pl.DataFrame:
-    """The rows that have a target, a finite one; what is left out is said. Raises ValueError where none is left."""
-    values = frame[name]
-    there = values.is_not_null() & (values.is_finite() if values.dtype.is_float() else True)
-    if lost := frame.height - int(there.sum()):
-        told = f"{lost:,} of {frame.height:,} rows have no target {name!r} and are left out"
-        warnings.warn(told, TableWarning, stacklevel=3)
-    if lost == frame.height:
+def say_without_target(there: pl.Series, name: str) -> None:
+    """Say how many rows have no target and are left out. Raises ValueError where none is left."""
+    lost = len(there) - int(there.sum())
+    if lost == len(there):
         raise ValueError(f"the target {name!r} is missing in every row")
-    return frame.filter(there) if lost else frame
+    if lost:
+        told = f"{lost:,} of {len(there):,} rows have no target {name!r} and are left out"
+        warnings.warn(told, TableWarning, stacklevel=3)

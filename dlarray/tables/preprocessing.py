@@ -11,7 +11,9 @@ import numpy as np
 
 from dlarray.check import at_least_one
 from dlarray.tables.columns import Boolean, Category, Column, Date, Number, column
-from dlarray.tables.values import UnknownColumn, polars, words
+from dlarray.tables.conversion import MOMENTS, TEXT, TIMES, TRUTHS
+from dlarray.tables.reading import Cells, Table
+from dlarray.tables.values import UnknownColumn, polars
 
 if TYPE_CHECKING:
     import polars as pl
@@ -38,7 +40,7 @@ class Preprocessing:
     @classmethod
     def fit(
         cls,
-        frame: pl.DataFrame,
+        table: Table | pl.DataFrame,
         *,
         max_categories: int = 100,
         categorical: Sequence[str] = (),
@@ -54,7 +56,7 @@ class Preprocessing:
 
         Parameters
         ----------
-        frame
+        table
             The inputs alone, without the target.
         max_categories
             The most features that one column's categories have; the rarest categories share the last of them.
@@ -66,17 +68,19 @@ class Preprocessing:
             Columns to be kept though they look like identifiers.
         """
         at_least_one("max_categories", max_categories)
+        table = Table.of(table)
         for name in (*categorical, *drop, *keep):
-            if name not in frame.columns:
-                raise UnknownColumn(name, frame.columns)
+            if name not in table.columns:
+                raise UnknownColumn(name, table.columns)
         columns: list[Column] = []
         left_out: list[tuple[str, str]] = []
-        for values in frame:
-            reason = "as asked" if values.name in drop else _reason(values, values.name in keep)
+        for name in table.columns:
+            cells = table[name]
+            reason = "as asked" if name in drop else _reason(cells.typed, name in keep)
             if reason:
-                left_out.append((values.name, reason))
+                left_out.append((name, reason))
             else:
-                columns.append(_learn(values, values.name in categorical, max_categories))
+                columns.append(_learn(cells, name in categorical, max_categories))
         return cls(tuple(columns), tuple(left_out))
 
     @property
@@ -85,11 +89,11 @@ class Preprocessing:
         return tuple(name for c in self.columns for name in c.features)
 
     def transform(self, frame: pl.DataFrame) -> np.ndarray:
-        """The table as float32, (rows, features); the order of its columns does not matter.
+        """The table as float32, (rows, features); the order of its columns does not matter, nor do a row's neighbours.
 
         What was not met in training (other categories, values that cannot be read) is handled and said as a
         ``TableWarning``, and so are columns that the model does not know. Raises ValueError that names every column
-        that is not there.
+        that is not there, or a column that holds another kind of values than in training.
         """
         self.check(frame)
         x = np.empty((frame.height, len(self.features)), dtype=np.float32)
@@ -129,7 +133,6 @@ def _reason(values: pl.Series, kept: bool) -> str:
     if values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Object):
         return f"of type {values.dtype}, which is not read"
     if values.dtype.is_float():
-        values = values.fill_nan(None)
         values = values.set(values.is_infinite(), None)
     n = len(values)
     known = n - values.null_count()
@@ -140,7 +143,7 @@ def _reason(values: pl.Series, kept: bool) -> str:
         return f"constant: always {values[0]}"
     if kept or known < FEW:
         return ""
-    if values.dtype in (pl.String, pl.Categorical, pl.Enum) and different > known / 2:
+    if values.dtype == pl.String and different > known / 2:
         return f"looks like an identifier: {different:,} different values in {known:,} rows"
     if values.dtype.is_integer() and different == known:
         first, last = int(values.min()), int(values.max())  # pyright: ignore[reportArgumentType]
@@ -150,12 +153,11 @@ def _reason(values: pl.Series, kept: bool) -> str:
     return ""
 
 
-def _learn(values: pl.Series, categorical: bool, max_categories: int) -> Column:
-    pl = polars()
-    if categorical or values.dtype in (pl.String, pl.Categorical, pl.Enum):
-        return Category.learn(words(values), max_categories)
-    if values.dtype == pl.Boolean:
-        return Boolean.learn(values)
-    if values.dtype in (pl.Date, pl.Datetime, pl.Time):
-        return Date.learn(values)
-    return Number.learn(values)
+def _learn(cells: Cells, categorical: bool, max_categories: int) -> Column:
+    if categorical or cells.kind == TEXT:
+        return Category.learn(cells, max_categories)
+    if cells.kind == TRUTHS:
+        return Boolean.learn(cells)
+    if cells.kind in (MOMENTS, TIMES):
+        return Date.learn(cells)
+    return Number.learn(cells)

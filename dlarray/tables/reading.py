@@ -1,143 +1,143 @@
-"""Files to tables: CSV with whatever lies between its columns, and Parquet. Read by polars, checked first."""
+"""Tables to learn from, and files to them: each column by its kind, and beside it what the file holds."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-from collections import Counter
-from difflib import get_close_matches
-from errno import EISDIR, ENOENT
-from os import PathLike, strerror
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from os import PathLike
 from typing import TYPE_CHECKING, Any, cast
 
+from dlarray.tables.conversion import kind
+from dlarray.tables.files import opened
 from dlarray.tables.text import settled
-from dlarray.tables.values import polars
+from dlarray.tables.values import is_text, plain, polars, words
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
 
-__all__ = ["read"]
+__all__ = ["Table", "read", "read_verbatim"]
 
-CSV = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
-PARQUET = (".parquet", ".pq")
-BETWEEN = ",;\t|"
-START = 2**16  # bytes looked at before polars is asked
-UNNAMED = "(unnamed)"  # the index that pandas writes
-REMEDIES = {
-    ".xlsx": "a spreadsheet: save it as CSV there, or polars.read_excel(…).write_parquet('table.parquet')",
-    ".xls": "a spreadsheet: save it as CSV there, or polars.read_excel(…).write_parquet('table.parquet')",
-    ".ods": "a spreadsheet: save it as CSV there, or polars.read_ods(…).write_parquet('table.parquet')",
-    ".json": "JSON: polars.read_json(…).write_parquet('table.parquet') makes a table of it",
-    ".feather": "Arrow: polars.read_ipc(…).write_parquet('table.parquet')",
-    ".arrow": "Arrow: polars.read_ipc(…).write_parquet('table.parquet')",
-    ".pkl": "a pickle, which could run anything: write CSV or Parquet where it was made",
-    ".safetensors": "a model, not a table",
-}
+
+@dataclass(frozen=True)
+class Cells:
+    """One column: its values by their kind, the ``raw`` ones of the file, and the decimal mark of its numbers."""
+
+    typed: pl.Series
+    raw: pl.Series
+    decimal: str | None = None
+
+    @classmethod
+    def of(cls, values: pl.Series | Cells) -> Cells:
+        """A column that has its type, such as one of a frame."""
+        return values if isinstance(values, Cells) else cls(plain(values), values)
+
+    @property
+    def name(self) -> str:
+        """The column's name."""
+        return self.typed.name
+
+    @property
+    def kind(self) -> str:
+        """What the column holds, in words."""
+        return kind(self.typed)
+
+    @property
+    def words(self) -> pl.Series:
+        """Each value as the file's text; of several spellings of one value, 1.5 and 1.50, the most frequent."""
+        pl = polars()
+        value = words(self.typed)
+        if is_text(self.typed) or not is_text(self.raw):
+            return value
+        spelt = pl.DataFrame({"value": value, "text": plain(self.raw)}).drop_nulls().group_by("value", "text").len()
+        spelt = spelt.sort(["len", "text"], descending=[True, False]).unique("value", keep="first", maintain_order=True)
+        return value.replace_strict(spelt["value"], spelt["text"], default=None, return_dtype=pl.String)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table to learn from.
+
+    ``typed`` has each column by its kind. ``raw`` has what the file holds: text where it is CSV. ``decimals`` are the
+    decimal marks of those columns of numbers where the text shows them.
+    """
+
+    typed: pl.DataFrame
+    raw: pl.DataFrame
+    decimals: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @classmethod
+    def of(cls, table: Table | pl.DataFrame | str | PathLike[str]) -> Table:
+        """The table in a file or a polars frame. Raises as ``read`` does, and ValueError for a frame without rows."""
+        if isinstance(table, Table):
+            return table
+        if not isinstance(table, (str, PathLike)):
+            frame = as_raw(table)
+            return cls(frame.with_columns([plain(values) for values in frame]), frame)
+        frame, between = opened(table)
+        if not between:
+            return cls.of(frame)
+        typed, decimals = settled(frame, between)
+        return cls(typed, frame, decimals)
+
+    def __len__(self) -> int:
+        return self.typed.height
+
+    def __getitem__(self, name: str) -> Cells:
+        return Cells(self.typed[name], self.raw[name], self.decimals.get(name))
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns."""
+        return self.typed.columns
+
+    def rows(self, mask: pl.Series | np.ndarray) -> Table:
+        """The rows where the mask is true."""
+        return replace(self, typed=self.typed.filter(mask), raw=self.raw.filter(mask))
+
+    def drop(self, name: str) -> Table:
+        """The table without a column."""
+        return replace(self, typed=self.typed.drop(name), raw=self.raw.drop(name))
 
 
 def read(path: str | PathLike[str]) -> pl.DataFrame:
     """The table in a file: CSV (.csv, .tsv, .txt, also with .gz) or Parquet (.parquet, .pq), told apart by the ending.
 
     A CSV file is UTF-8 with a line of names; commas, semicolons, tabs or bars lie between its columns, found by that
-    line. Types come from all rows: numbers (with decimal commas where it is not commas that part the columns), true and
-    false, dates and times of ISO 8601, text; codes that begin with 0 stay text. Nothing, NA, N/A, NaN, NULL, None and ?
-    are missing values.
+    line. A blank line is skipped where there are two columns or more. Types come from all rows: numbers, true and
+    false, dates and times of ISO 8601 (those with an offset in UTC), text; codes that begin with 0 stay text. Nothing,
+    NA, N/A, NaN, NULL, None and ? are missing values.
+
+    Numbers may have a decimal comma where it is not commas that part the columns, and marks between thousands:
+    1,037.50, 1.037,50, 1 037,50 or 1'037.50. Where 1.234 could be either, the other columns of the file say which; what
+    is assumed, and the marks, are said as a ``TableWarning``.
+
+    A saved model does not read a new file by this function but by the kinds that it has learnt.
 
     Raises OSError with the path where the file cannot be read; ValueError where it is no such table, is empty, has no
     rows, a name twice or a column without one; ImportError where polars is not installed.
     """
-    file = Path(path)
-    name = file.name.lower()
-    polars()
-    _check_is_there(file)
-    if name.endswith(PARQUET):
-        frame = _parquet(file)
-    elif name.endswith(CSV):
-        frame = _csv(file)
-    else:
-        ending = file.suffix.lower()
-        what = f"is {REMEDIES[ending]}" if ending in REMEDIES else f"ends in {ending!r}" if ending else "has no ending"
-        raise ValueError(f"{path} {what}; tables are read from {', '.join(CSV[:3])} and {', '.join(PARQUET)} files")
-    if not frame.width:
-        raise ValueError(f"{path} has no columns")
+    return Table.of(path).typed
+
+
+def read_verbatim(path: str | PathLike[str]) -> pl.DataFrame:
+    """The table as the file holds it: columns of text where it is CSV, of their types where it is Parquet.
+
+    It is what a model's ``predict`` and ``evaluate`` read by their own kinds. Raises as ``read`` does.
+    """
+    return opened(path)[0]
+
+
+def as_raw(table: Any) -> pl.DataFrame:
+    """The frame itself, or what a file holds. Raises as ``read`` does, and ValueError for a frame without rows."""
+    if isinstance(table, (str, PathLike)):
+        return read_verbatim(cast("str | PathLike[str]", table))
+    if isinstance(table, Table):
+        return table.raw
+    pl = polars()
+    if not isinstance(table, pl.DataFrame):
+        raise TypeError(f"a table is a path or a polars DataFrame, got {type(table).__name__}")
+    frame = cast("pl.DataFrame", table)
     if not frame.height:
-        raise ValueError(f"{path} has names of columns and no rows")
+        raise ValueError("the table has no rows")
     return frame
-
-
-def _check_is_there(path: Path) -> None:
-    """Raise OSError with the path, and with the nearest name in its folder where it is not there."""
-    if path.is_dir():
-        raise IsADirectoryError(EISDIR, strerror(EISDIR), str(path))
-    if not path.exists():
-        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        near = get_close_matches(path.name, beside, n=1, cutoff=0.75)
-        hint = f", did you mean {near[0]!r}?" if near else ""
-        raise FileNotFoundError(ENOENT, f"{strerror(ENOENT)}{hint}", str(path))
-    with path.open("rb"):  # PermissionError with the path, before polars says it in its own words
-        pass
-
-
-def _parquet(path: Path) -> pl.DataFrame:
-    pl = polars()
-    try:
-        return cast("pl.DataFrame", pl.read_parquet(path, glob=False))
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise ValueError(f"{path} is not a whole Parquet file: {_first_line(error)}") from error
-
-
-def _csv(path: Path) -> pl.DataFrame:
-    pl = polars()
-    between = _checked_start(path)
-    try:
-        frame = pl.read_csv(
-            path,
-            separator=between,
-            infer_schema=False,
-            glob=False,
-        )
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise ValueError(f"{path} is not a table as CSV files hold them: {_told(error)}") from error
-    frame = frame.rename({name: name.strip() or UNNAMED for name in frame.columns})
-    return cast("pl.DataFrame", frame.with_columns([settled(s, decimal_comma=between != ",") for s in frame]))
-
-
-def _checked_start(path: Path) -> str:
-    """What lies between the columns. Raises ValueError for what is no text, empty, or has bad names."""
-    opened: Any = gzip.open if path.name.lower().endswith(".gz") else open
-    try:
-        with opened(path, "rb") as file:
-            start: bytes = file.read(START)
-    except (EOFError, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path} is not a whole gzip file: {error}") from error
-    if not start.strip():
-        raise ValueError(f"{path} is empty")
-    if start[:4] == b"PAR1":
-        raise ValueError(f"{path} is a Parquet file: give it the ending .parquet")
-    if start[:2] == b"PK":
-        raise ValueError(f"{path} is a spreadsheet or an archive, not CSV: save it as CSV")
-    if b"\0" in start:
-        raise ValueError(f"{path} is not UTF-8 text: save it as CSV in UTF-8")
-    text = start.decode("utf-8-sig", errors="replace")
-    rows = {c: next(csv.reader(text.splitlines(keepends=True), delimiter=c)) for c in BETWEEN}
-    between = max(BETWEEN, key=lambda c: len(rows[c]))
-    names = [name.strip() for name in rows[between]]
-    if empty := [str(i + 1) for i, name in enumerate(names) if not name and i > 0]:
-        raise ValueError(f"{path}: column {', '.join(empty)} has no name in the first line")
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise ValueError(f"{path}: the names {', '.join(map(repr, twice))} stand twice in the first line: rename one")
-    return between
-
-
-def _told(error: Exception) -> str:
-    text = _first_line(error)
-    if "more fields" in text:
-        return "a line has more fields than the first line has names; a comma inside a value needs quotes about it"
-    if "utf-8" in text.lower():
-        return "its text is not UTF-8; save it as CSV in UTF-8"
-    return text
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

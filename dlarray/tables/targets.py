@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -9,19 +10,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from dlarray import metrics
-from dlarray.check import did_you_mean, finite, one_of, plain_numbers, positive
+from dlarray.check import did_you_mean, finite, plain_numbers, positive
 from dlarray.losses import Loss, MeanSquaredError, SparseCategoricalCrossEntropy
 from dlarray.names import classes, spelling
 from dlarray.tables.columns import standard
-from dlarray.tables.values import numbers, polars, words
+from dlarray.tables.conversion import NUMBERS, TEXT, TRUTHS, codes, numbers
+from dlarray.tables.numerals import as_numbers, mark
+from dlarray.tables.reading import Cells
+from dlarray.tables.values import is_text, known, plain, polars, words
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Classes", "Quantity", "Target", "choose_target"]
+__all__ = ["Classes", "Quantity", "Target"]
 
-FEW = 20  # whole numbers with at most so many values are classes
 MOST = 1000  # classes, at the most
+WHOLE = r"-?[1-9]\d*|0"
 RARE = 0.1  # a class is rare where it has less than this share of the most frequent one's rows
 
 
@@ -45,13 +49,17 @@ class Target(ABC):
     def loss(self) -> Loss:
         """The loss that a model is trained with."""
 
+    def there(self, values: pl.Series) -> pl.Series:
+        """Which rows have a target."""
+        return known(values)
+
     @abstractmethod
-    def on(self, training: pl.Series) -> Target:
+    def on(self, training: Cells) -> Target:
         """The target with the numbers that the training part alone may teach."""
 
     @abstractmethod
     def encode(self, values: pl.Series) -> np.ndarray:
-        """The column as a loss wants it. Raises ValueError for values that it cannot be."""
+        """The column as a loss wants it, each value alone. Raises ValueError for values that it cannot be."""
 
     @abstractmethod
     def answers(self, y: np.ndarray) -> pl.DataFrame:
@@ -86,34 +94,41 @@ class Target(ABC):
 
 @dataclass(frozen=True)
 class Classes(Target):
-    """One of ``labels``, which are text, whole numbers or booleans and come back as they were."""
+    """One of ``labels``, which come back as they were: text of a file as it is written there, whole numbers, booleans.
+
+    Labels ``of`` another kind than text are also known by their value: 1.50 is 1.5.
+    """
 
     task: ClassVar[str] = "classification"
     best: ClassVar[str] = "accuracy"
 
     labels: tuple[str, ...] | tuple[int, ...]
+    of: str = TEXT
+    decimal: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(self.labels))
+        mark(self.decimal)
         if not (len({type(label) for label in self.labels}) == 1 and isinstance(self.labels[0], (str, int))):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"labels are words or whole numbers, got {self.labels!r}")
 
     @classmethod
-    def learn(cls, values: pl.Series) -> Classes:
+    def learn(cls, values: pl.Series | Cells) -> Classes:
         """The classes in a column. Raises ValueError where there are fewer than two of them, or too many."""
         pl = polars()
-        known = values.drop_nulls()
-        if not (known.dtype.is_integer() or known.dtype == pl.Boolean):
-            known = words(known)
-            if known.cast(pl.Int64, strict=False).null_count() == 0:  # 1.0 and 2.0 are classes 1 and 2
-                known = known.cast(pl.Int64)
-        labels = known.unique().sort().to_list()
+        cells = Cells.of(values)
+        found = pl.DataFrame({"value": cells.typed, "word": cells.words}).drop_nulls().unique("word").sort("value")
+        labels: list[Any] = found["word"].to_list()
+        if cells.kind == NUMBERS and all(re.fullmatch(WHOLE, label) for label in labels):
+            labels = [int(label) for label in labels]
+        elif cells.kind == TRUTHS and not is_text(cells.raw):
+            labels = found["value"].to_list()
         if len(labels) < 2:
             raise ValueError(f"the target {values.name!r} is {labels[0]!r} in every row: there is nothing to learn")
         if len(labels) > MOST:
             remedy = "it may be an identifier, or a number: --task regression, task='regression'"
             raise ValueError(f"the target {values.name!r} has {len(labels):,} different values: {remedy}")
-        return cls(values.name, tuple(labels))
+        return cls(values.name, tuple(labels), cells.kind, cells.decimal)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -128,18 +143,16 @@ class Classes(Target):
     def loss(self) -> Loss:
         return SparseCategoricalCrossEntropy()
 
-    def on(self, training: pl.Series) -> Classes:
+    def on(self, training: Cells) -> Classes:
         return self
 
     def encode(self, values: pl.Series) -> np.ndarray:
-        pl = polars()
-        text = words(values)
-        codes = text.replace_strict({w: i for i, w in enumerate(self.words)}, default=None, return_dtype=pl.Int32)
-        if codes.null_count():
-            strange = text.filter(codes.is_null())[0]
+        found = codes(values, self.words, self.of, self.decimal).fill_null(-1)
+        if len(strange := values.filter(found < 0)):
+            strange = words(strange)[0]
             hint = did_you_mean(strange, self.words)
             raise ValueError(f"the target {self.name!r} holds {strange!r}, which is no class of this model{hint}")
-        return codes.to_numpy()
+        return found.to_numpy()
 
     def answers(self, y: np.ndarray) -> pl.DataFrame:
         """``prediction`` is the most probable label; a column ``p(label)`` for each of them is its probability."""
@@ -179,30 +192,34 @@ class Classes(Target):
 
 @dataclass(frozen=True)
 class Quantity(Target):
-    """A number, trained as (t - μ) / σ and told as it is."""
+    """A number, trained as (t - μ) / σ and told as it is. ``decimal`` is the decimal mark of numbers that are text."""
 
     task: ClassVar[str] = "regression"
     best: ClassVar[str] = "r2"
 
     mean: float
     scale: float
+    decimal: str | None = None
 
     def __post_init__(self) -> None:
         plain_numbers(self)
+        mark(self.decimal)
         finite("mean", self.mean)
         positive("scale", self.scale)
 
     @classmethod
-    def learn(cls, values: pl.Series) -> Quantity:
+    def learn(cls, values: pl.Series | Cells) -> Quantity:
         """Mean and deviation of a column. Raises ValueError where it is no number, or always the same."""
         pl = polars()
+        cells = Cells.of(values)
+        values = cells.typed
         if not (values.dtype.is_numeric() or values.dtype in (pl.Boolean, pl.Duration)):
             raise ValueError(f"the target {values.name!r} is of type {values.dtype}: regression needs numbers")
         t = numbers(values)
         t = t[~np.isnan(t)]
         if t.min() == t.max():
             raise ValueError(f"the target {values.name!r} is {t[0]:g} in every row: there is nothing to learn")
-        return cls(values.name, *standard(t))
+        return cls(values.name, *standard(t), cells.decimal)
 
     @property
     def outputs(self) -> int:
@@ -212,11 +229,17 @@ class Quantity(Target):
     def loss(self) -> Loss:
         return MeanSquaredError()
 
-    def on(self, training: pl.Series) -> Quantity:
+    def there(self, values: pl.Series) -> pl.Series:
+        if not is_text(values):
+            return known(values)
+        text = plain(values)
+        return text.is_not_null() & ~as_numbers(text, self.decimal).is_infinite().fill_null(value=False)
+
+    def on(self, training: Cells) -> Quantity:
         return Quantity.learn(training)
 
     def encode(self, values: pl.Series) -> np.ndarray:
-        t = numbers(values)
+        t = numbers(values, self.decimal)
         if np.isnan(t).any():
             raise ValueError(f"the target {self.name!r} holds values that are no numbers")
         return ((t - self.mean) / self.scale).astype(np.float32)
@@ -242,37 +265,3 @@ class Quantity(Target):
 
     def _told(self, y: np.ndarray) -> np.ndarray:
         return self.mean + self.scale * np.asarray(y, dtype=np.float64).reshape(-1)
-
-
-def choose_target(values: pl.Series, task: str | None = None) -> tuple[Target, str]:
-    """Classification or regression, and why, in words: by ``task`` where it is given, else by the column.
-
-    Text, booleans, and whole numbers of at most 20 different values are classes; other numbers are a quantity. Raises
-    ValueError for another task, for a column that cannot be its target, that never changes or has no values.
-    """
-    pl = polars()
-    if task is not None:
-        one_of("task", task, ("classification", "regression"))
-    if values.dtype.is_float():
-        values = values.fill_nan(None)
-    known = values.drop_nulls()
-    if not len(known):
-        raise ValueError(f"the target {values.name!r} is missing in every row")
-    if values.dtype in (pl.Date, pl.Datetime, pl.Time) or values.dtype.is_nested() or values.dtype == pl.Binary:
-        raise ValueError(f"the target {values.name!r} is of type {values.dtype}: it must be numbers, text or booleans")
-    if task is not None:
-        return (Classes if task == "classification" else Quantity).learn(values), "as asked"
-    different = known.n_unique()
-    if known.dtype.is_numeric():
-        whole = known.dtype.is_integer() or bool((known == known.round()).all())
-        if whole and different <= FEW:
-            return Classes.learn(values), f"whole numbers of {different} different values"
-        return Quantity.learn(values), f"{'whole numbers' if whole else 'numbers'} of {different:,} different values"
-    if values.dtype == pl.Duration:
-        return Quantity.learn(values), "a length of time, in seconds"
-    if different > max(FEW, len(known) / 2):
-        raise ValueError(
-            f"the target {values.name!r} is text with {different:,} different values in {len(known):,} rows: it looks "
-            "like an identifier; --task classification (task='classification') learns it all the same"
-        )
-    return Classes.learn(values), "true and false" if values.dtype == pl.Boolean else "text"

@@ -13,11 +13,13 @@ from dlarray.device import Device, resolve
 from dlarray.model import mlp
 from dlarray.names import make
 from dlarray.optimizers import Optimizer
-from dlarray.tables.model import TableModel, as_frame, with_target
+from dlarray.tables.choice import choose_target
+from dlarray.tables.model import TableModel, say_without_target
 from dlarray.tables.preprocessing import Preprocessing
+from dlarray.tables.reading import Table
 from dlarray.tables.split import split
-from dlarray.tables.targets import Classes, choose_target
-from dlarray.tables.values import UnknownColumn
+from dlarray.tables.targets import Classes
+from dlarray.tables.values import UnknownColumn, known
 from dlarray.training import fit
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ __all__ = ["train"]
 
 
 def train(
-    table: pl.DataFrame | str | PathLike[str],
+    table: Table | pl.DataFrame | str | PathLike[str],
     target: str,
     *,
     task: str | None = None,
@@ -86,23 +88,24 @@ def train(
     where = resolve(device)
     make(Optimizer, optimizer)
     make(Activation, activation)
-    frame = as_frame(table)
-    if target not in frame.columns:
-        raise UnknownColumn(target, frame.columns)
-    if frame.width == 1:
+    table = Table.of(table)
+    if target not in table.columns:
+        raise UnknownColumn(target, table.columns)
+    if len(table.columns) == 1:
         raise ValueError(f"the table has the column {target!r} alone: there is nothing to tell it from")
-    frame = with_target(frame, target)
-    told, why = choose_target(frame[target], task)
-    inputs = frame.drop(target)
-    apart = split(told.encode(frame[target]), validation, seed)
-    training, rest = inputs.filter(~apart), inputs.filter(apart)
+    there = known(table.typed[target])
+    say_without_target(there, target)
+    table = table.rows(there)
+    told, why = choose_target(table[target], task)
+    apart = split(told.encode(table.raw[target]), validation, seed)
+    training, rest = table.rows(~apart), table.rows(apart)
     preprocessing = Preprocessing.fit(
-        training, max_categories=max_categories, categorical=categorical, drop=drop, keep=keep
+        training.drop(target), max_categories=max_categories, categorical=categorical, drop=drop, keep=keep
     )
-    told = told.on(frame[target].filter(~apart))
-    t = told.encode(frame[target])
-    x_train, t_train = preprocessing.transform(training), t[~apart]
-    x_rest, t_rest = (preprocessing.transform(rest), t[apart]) if len(rest) else (x_train, t_train)
+    told = told.on(training[target])
+    t = told.encode(table.raw[target])
+    x_train, t_train = preprocessing.transform(training.raw), t[~apart]
+    x_rest, t_rest = (preprocessing.transform(rest.raw), t[apart]) if len(rest) else (x_train, t_train)
     rows = len(t_train)
     size = min(rows, batch_size or int(np.clip(2 ** round(np.log2(max(1, rows / 256))), 32, 512)))
     trained = fit(

@@ -1,12 +1,10 @@
-"""The values of one column, read as numbers, words or moments: what cannot be read is missing, counted and said."""
+"""The values of a column as they come: what stands for a missing value, text without the spaces about it, words."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from dlarray.check import did_you_mean
 from dlarray.errors import Picklable
@@ -16,9 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TableWarning", "UnknownColumn"]
 
-SECONDS_A_DAY = 86400.0
-DAYS = "%Y-%m-%d"
-MOMENTS = ("%+", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M")
+MISSING = ("", "NA", "N/A", "#N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?")
+EXACT = 2.0**53  # whole numbers below it are exact in float64
 
 
 class TableWarning(UserWarning):
@@ -49,58 +46,55 @@ def tell(column: str, what: str) -> None:
     warnings.warn(f"column {column!r}: {what}", TableWarning, stacklevel=3)
 
 
-def numbers(values: pl.Series) -> np.ndarray:
-    """A column as float64, NaN where a value is missing or infinite; what is no number is said and missing."""
-    pl = polars()
-    if values.dtype == pl.Duration:
-        values = values.dt.total_microseconds() / 1e6
-    if values.dtype == pl.String or values.dtype in (pl.Categorical, pl.Enum):
-        values = values.cast(pl.String).str.strip_chars()
-    read = values.cast(pl.Float64, strict=False)
-    if lost := read.null_count() - values.null_count():
-        tell(values.name, f"{count(lost)} no number, taken as missing")
-    x = np.array(read.to_numpy(), dtype=np.float64)  # null is NaN; a copy, which may be written
-    infinite = np.isinf(x)
-    if infinite.any():
-        tell(values.name, f"{count(int(infinite.sum()))} infinite, taken as missing")
-        x[infinite] = np.nan
-    return x
-
-
-def words(values: pl.Series) -> pl.Series:
-    """A column as text; whole numbers have no decimal point, so that 1 and 1.0 are one category."""
-    pl = polars()
-    if values.dtype in (pl.Float32, pl.Float64):
-        values = values.fill_nan(None)
-        whole = values.drop_nulls()
-        if bool(((whole == whole.round()) & (whole.abs() < 2.0**53)).all()):
-            values = values.cast(pl.Int64)
-    return values.cast(pl.String)
-
-
-def days(values: pl.Series) -> np.ndarray:
-    """Dates and times as days since 1 January 1970, float64, by their own clock; NaN where missing.
-
-    A time without a date is a part of a day. Text is read as ISO 8601; what cannot be read is said and missing.
-    """
-    pl = polars()
-    missing = values.null_count()
-    if not values.dtype.is_temporal():
-        text = values.cast(pl.String).str.strip_chars()
-        values = pl.Series(values.name, [None] * len(text), dtype=pl.Datetime("us"))
-        for form in (*MOMENTS, DAYS):
-            read = text.str.to_datetime(form, strict=False, time_unit="us").dt.replace_time_zone(None)
-            values = values.zip_with(values.is_not_null(), read)
-        if lost := values.null_count() - missing:
-            tell(values.name, f"{count(lost)} no date, taken as missing")
-    if values.dtype == pl.Time:
-        return np.array((values.cast(pl.Int64) / (SECONDS_A_DAY * 1e9)).to_numpy(), dtype=np.float64)
-    if values.dtype == pl.Datetime:
-        values = values.dt.replace_time_zone(None)
-    seconds = values.cast(pl.Datetime("us")).dt.timestamp("us") / 1e6
-    return np.array((seconds / SECONDS_A_DAY).to_numpy(), dtype=np.float64)
-
-
 def count(n: int) -> str:
     """So many values, and the verb."""
     return "1 value is" if n == 1 else f"{n:,} values are"
+
+
+def is_text(values: pl.Series) -> bool:
+    """Whether a column is text, also where polars keeps each word once."""
+    pl = polars()
+    return values.dtype == pl.String or values.dtype in (pl.Categorical, pl.Enum)
+
+
+def plain(values: pl.Series) -> pl.Series:
+    """A column with null for what stands for a missing value; text without the spaces about it.
+
+    It is the same for each value wherever the column comes from: CSV, Parquet or a frame.
+    """
+    pl = polars()
+    if values.dtype.is_float():
+        return values.fill_nan(None)
+    if not is_text(values):
+        return values
+    text = values.cast(pl.String).str.strip_chars()
+    return text.set(text.is_in(list(MISSING)), None)
+
+
+def words(values: pl.Series) -> pl.Series:
+    """Each value as text, whatever its neighbours: 1 and 1.0 are "1"; moments with a zone are those of UTC."""
+    pl = polars()
+    values = plain(values)
+    if values.dtype.is_float():
+        text = values.cast(pl.String)
+        whole = ((values == values.round()) & (values.abs() < EXACT)).fill_null(value=False)
+        return values.set(~whole, None).cast(pl.Int64, strict=False).cast(pl.String).zip_with(whole, text)
+    if values.dtype == pl.Duration:
+        return words(values.dt.total_microseconds() / 1e6)
+    if values.dtype == pl.Datetime:
+        values = without_zone(values)
+    return values.cast(pl.String)
+
+
+def without_zone(moments: pl.Series) -> pl.Series:
+    """Moments by the clock of UTC; those without a zone as they are."""
+    if getattr(moments.dtype, "time_zone", None) is not None:
+        moments = moments.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    return moments
+
+
+def known(values: pl.Series) -> pl.Series:
+    """Where a value is there, and is no infinite number."""
+    values = plain(values)
+    there = values.is_not_null()
+    return there & values.is_finite().fill_null(value=False) if values.dtype.is_float() else there

@@ -1,0 +1,187 @@
+"""A column's values by the kind that training stored: as numbers, booleans, days, hours or places among categories.
+
+One rule for CSV, Parquet and frames, and each value is read alone, whatever its neighbours. A value of no kind, such as
+"soon" among dates, is missing, counted and said; one of another kind is an error, because then it is another column.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dlarray.tables.moments import as_moments, as_times
+from dlarray.tables.numerals import as_numbers, doubtful
+from dlarray.tables.text import as_truths
+from dlarray.tables.values import EXACT, count, is_text, plain, polars, tell, without_zone, words
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["codes", "days", "hours", "kind", "numbers", "truths"]
+
+NUMBERS, TRUTHS, MOMENTS, TIMES, LENGTHS, TEXT = (
+    "numbers",
+    "true and false",
+    "dates",
+    "times of day",
+    "lengths of time",
+    "text",
+)
+READERS: dict[str, Callable[[pl.Series], pl.Series]] = {
+    NUMBERS: as_numbers,
+    TRUTHS: as_truths,
+    MOMENTS: as_moments,
+    TIMES: as_times,
+}
+MICROSECONDS_A_DAY = 86400e6
+
+
+def kind(values: pl.Series) -> str:
+    """What a column holds, in words; "" where it holds nothing, its type where it is not read."""
+    pl = polars()
+    dtype = values.dtype
+    if dtype in (pl.Date, pl.Datetime):
+        return MOMENTS
+    found = {pl.Boolean: TRUTHS, pl.Time: TIMES, pl.Duration: LENGTHS, pl.Null: ""}
+    return NUMBERS if dtype.is_numeric() else TEXT if is_text(values) else found.get(dtype.base_type(), str(dtype))
+
+
+def numbers(values: pl.Series, decimal: str | None = None) -> np.ndarray:
+    """Float64, NaN where a value is missing or infinite. True and false are 1 and 0, lengths of time seconds.
+
+    ``decimal`` is the decimal mark of text. Raises ValueError where there are dates or times.
+    """
+    pl = polars()
+    if is_text(values):
+        text = plain(values)
+        if decimal is None and doubtful(text):
+            tell(values.name, "values such as 1.234 are read with a decimal point, not one between thousands")
+        read, lost = _read(text, lambda text: as_numbers(text, decimal), NUMBERS, refused=(MOMENTS, TIMES))
+        read = _filled(read, lost, as_truths(text.gather(lost)).cast(pl.Float64))
+        _say_lost(values.name, read, text, "no number")
+    else:
+        _check(values, NUMBERS, (NUMBERS, TRUTHS, LENGTHS))
+        read = values.dt.total_microseconds() / 1e6 if values.dtype == pl.Duration else values
+        read = read.cast(pl.Float64, strict=False)
+    x = np.array(read.to_numpy(), dtype=np.float64)  # null is NaN; a copy, which may be written
+    infinite = np.isinf(x)
+    if infinite.any():
+        tell(values.name, f"{count(int(infinite.sum()))} infinite, taken as missing")
+        x[infinite] = np.nan
+    return x
+
+
+def truths(values: pl.Series) -> np.ndarray:
+    """0 and 1, NaN where a value is missing or is neither. Raises ValueError where there are dates or times."""
+    pl = polars()
+    text = plain(values)
+    if is_text(values):
+        read, lost = _read(text, as_truths, TRUTHS, refused=(MOMENTS, TIMES))
+        read = _filled(read.cast(pl.Float64), lost, as_numbers(text.gather(lost)))
+    else:
+        _check(values, TRUTHS, (NUMBERS, TRUTHS))
+        read = text.cast(pl.Float64)
+    read = read.set(~read.is_in([0.0, 1.0]), None)
+    _say_lost(values.name, read, text, "neither true nor false")
+    return np.array(read.to_numpy(), dtype=np.float64)
+
+
+def days(values: pl.Series) -> np.ndarray:
+    """Dates and moments as days since 1 January 1970, float64, by the clock of UTC where they have an offset.
+
+    NaN where a value is missing. Raises ValueError where there are numbers, booleans or times of day.
+    """
+    pl = polars()
+    if is_text(values):
+        text = plain(values)
+        values, _ = _read(text, as_moments, MOMENTS, refused=(NUMBERS, TRUTHS, TIMES))
+        _say_lost(values.name, values, text, "no date")
+    else:
+        _check(values, MOMENTS, (MOMENTS,))
+    moments = without_zone(values).cast(pl.Datetime("us"))
+    return np.array((moments.dt.timestamp("us") / MICROSECONDS_A_DAY).to_numpy(), dtype=np.float64)
+
+
+def hours(values: pl.Series) -> np.ndarray:
+    """Times of day as parts of a day, float64, NaN where a value is missing.
+
+    Raises ValueError where there are numbers, booleans or dates.
+    """
+    pl = polars()
+    if is_text(values):
+        text = plain(values)
+        values, _ = _read(text, as_times, TIMES, refused=(NUMBERS, TRUTHS, MOMENTS))
+        _say_lost(values.name, values, text, "no time of day")
+    else:
+        _check(values, TIMES, (TIMES,))
+    return np.array((values.cast(pl.Time).cast(pl.Int64) / (MICROSECONDS_A_DAY * 1e3)).to_numpy(), dtype=np.float64)
+
+
+def codes(values: pl.Series, known: Sequence[str], of: str, decimal: str | None = None) -> pl.Series:
+    """The place of each value among known words, Int32: null where it is missing, -1 where it is none of them.
+
+    A word is known by its text. Where the words are ``of`` another kind than text, or the values are, it is also known
+    by its value: 1.50 is 1.5, TRUE is true, and 2020-01-01T10:00Z is 2020-01-01 12:00+02:00.
+    """
+    pl = polars()
+    _check(values, of, (TEXT, NUMBERS, TRUTHS, MOMENTS, TIMES, LENGTHS))
+    text = words(values)
+    place = {word: i for i, word in enumerate(known)}
+    found = text.replace_strict(place, default=None, return_dtype=pl.Int32)
+    lost = (found.is_null() & text.is_not_null()).arg_true()
+    if not len(lost):
+        return found
+    of = kind(values) if of == TEXT else of
+    other = [-1] * len(lost)
+    if of in READERS:
+        here = _by_value(text.gather(lost), of, decimal if is_text(values) else ".")
+        there = _by_value(pl.Series(known, dtype=pl.String), of, decimal).to_list()
+        often = Counter(there)
+        alike = {value: i for i, value in enumerate(there) if value is not None and often[value] == 1}
+        other = here.replace_strict(alike, default=-1, return_dtype=pl.Int32).fill_null(-1)
+    return found.scatter(lost, other)
+
+
+def _by_value(text: pl.Series, of: str, decimal: str | None) -> pl.Series:
+    """The value of each text as one and the same word; null where it is not of the kind."""
+    if of != NUMBERS:
+        return words(READERS[of](text))
+    read = as_numbers(text, decimal)
+    return words(read.set(read.abs() >= EXACT, None))  # of larger ones two may be one float
+
+
+def _read(
+    text: pl.Series, read: Callable[[pl.Series], pl.Series], learnt: str, refused: Sequence[str]
+) -> tuple[pl.Series, pl.Series]:
+    """The values read, and where that failed. Raises ValueError where one is of a refused kind."""
+    found = read(text)
+    lost = (found.is_null() & text.is_not_null()).arg_true()
+    if len(lost):
+        rest = text.gather(lost)
+        for other in refused:
+            if len(met := rest.filter(READERS[other](rest).is_not_null())):
+                _refuse(text.name, learnt, other, f", such as {met[0]!r}")
+    return found, lost
+
+
+def _filled(found: pl.Series, lost: pl.Series, other: pl.Series) -> pl.Series:
+    return found.scatter(lost, other) if len(lost) else found
+
+
+def _say_lost(name: str, read: pl.Series, text: pl.Series, what: str) -> None:
+    if lost := read.null_count() - text.null_count():
+        tell(name, f"{count(lost)} {what}, taken as missing")
+
+
+def _check(values: pl.Series, learnt: str, allowed: Sequence[str]) -> None:
+    if (found := kind(values)) and found not in allowed:
+        _refuse(values.name, learnt, found, f" ({values.dtype})")
+
+
+def _refuse(name: str, learnt: str, found: str, which: str) -> None:
+    raise ValueError(
+        f"column {name!r} held {learnt} in training and holds {found} here{which}: write it as it was written then"
+    )

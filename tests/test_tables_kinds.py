@@ -1,0 +1,371 @@
+"""A saved model reads a new table by its own kinds: a row alone gives what it gives among others, from any file."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pl = pytest.importorskip("polars")
+
+from dlarray import tables  # noqa: E402
+from dlarray.tables import Category, Classes, Date, Number, Preprocessing, Table, TableWarning  # noqa: E402
+
+N = 30
+SETTINGS: dict[str, Any] = {"hidden": (4,), "epochs": 1, "progress": False}
+
+
+def written(path: Path, columns: dict[str, list[str]], between: str = ",") -> Path:
+    """A CSV file, with quotes about each value, so that any text may stand in it."""
+    lines = [between.join(f'"{cell}"' for cell in row) for row in zip(*columns.values(), strict=True)]
+    path.write_text("\n".join([between.join(columns), *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def rows(columns: dict[str, list[str]], which: list[int]) -> dict[str, list[str]]:
+    return {name: [cells[i] for i in which] for name, cells in columns.items()}
+
+
+def said(call: Any) -> tuple[Any, list[str]]:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        result = call()
+    return result, [str(w.message) for w in told]
+
+
+# A row alone, and among others
+
+KINDS: dict[str, list[str]] = {
+    "text that is numbers but for one": ["1.50", "2.50", "nil"],
+    "text that is whole but for one": ["1", "2", "x"],
+    "text that is truth but for one": ["True", "False", "unknown"],
+    "text that is moments but for one": ["2020-01-01 10:00", "2020-02-01 11:30", "soon"],
+    "text that is dates but for one": ["2020-01-01", "2020-02-01", "soon"],
+    "text that is times but for one": ["10:00", "11:30", "noon"],
+    "text with exponents": ["1e3", "2e3", "many"],
+    "text with signs": ["+1", "-1", "none at all"],
+    "text with decimal commas": ["1,5", "2,5", "viel"],
+    "codes": ["001", "002", "010"],
+    "codes and numbers": ["001", "2", "10"],
+    "whole numbers": ["1", "2", "-30"],
+    "numbers": ["1.5", "2", "1e3"],
+    "numbers with gaps": ["1.5", "NA", "2.25"],
+    "numbers with decimal commas": ["1,5", "2,25", "17"],
+    "numbers with thousands": ["1,037.50", "12.25", "999.00"],
+    "booleans": ["true", "FALSE", ""],
+    "dates": ["2020-01-01", "2020-03-05", "?"],
+    "moments": ["2020-01-01 10:00", "2020-02-01 11:30", "2020-02-01 23:59"],
+    "moments with an offset": ["2020-01-01T10:00:00+02:00", "2020-02-01T11:30:00-05:00", "2020-02-01T23:59:00Z"],
+    "times": ["10:00", "11:30", "23:59:59"],
+    "large numbers": ["123456789012345678901234567890", "2", "3.5"],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_row_alone_gives_what_it_gives_among_others(kind: str, tmp_path: Path) -> None:
+    """Every subset of a column's values, from a file and as a frame: the network's same inputs, to the last bit."""
+    values = KINDS[kind]
+    columns = {
+        "c": list(itertools.islice(itertools.cycle(values), N)),
+        "a": [f"{v:.2f}" for v in np.random.default_rng(0).normal(size=N)],
+        "y": ["p", "q", "q"] * (N // 3),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TableWarning)
+        model = tables.train(written(tmp_path / "t.csv", columns, ";"), "y", **SETTINGS)
+        assert "c" in {c.name for c in model.preprocessing.columns}
+        frame = tables.read_verbatim(tmp_path / "t.csv")
+        full, answers = model.inputs(frame), model.predict(frame)["p(p)"]
+        for size in (1, 2):
+            for which in itertools.combinations(range(3), size):
+                part = written(tmp_path / "part.csv", rows(columns, list(which)), ";")
+                np.testing.assert_array_equal(model.inputs(tables.read_verbatim(part)), full[list(which)])
+                np.testing.assert_array_equal(model.inputs(frame[list(which)]), full[list(which)])
+                np.testing.assert_allclose(model.predict(part)["p(p)"], answers[list(which)], rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k.startswith(("text", "codes", "whole", "numbers", "booleans"))])
+def test_classes_keep_the_text_of_the_file(kind: str, tmp_path: Path) -> None:
+    values = [v for v in KINDS[kind] if v not in {"", "NA"}]
+    columns = {"a": [str(i) for i in range(N)], "y": list(itertools.islice(itertools.cycle(values), N))}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TableWarning)
+        path = written(tmp_path / "t.csv", columns, ";")
+        model = tables.train(path, "y", task="classification", keep=["a"], **SETTINGS)
+        model.save(tmp_path / "m")
+        model = tables.load(tmp_path / "m", "cpu")
+        target = model.target
+        assert isinstance(target, Classes)
+        assert set(target.words) == set(values)
+        assert set(model.predict(path)["prediction"].cast(pl.String)) <= set(values)
+        _, codes = model.examples(path)
+        for i in range(len(values)):
+            x, t = model.examples(written(tmp_path / "part.csv", rows(columns, [i]), ";"))
+            assert (len(x), target.words[t[0]]) == (1, columns["y"][i])
+            assert t[0] == codes[i]
+
+
+def test_whole_numbers_as_classes_are_numbers_and_in_their_order(tmp_path: Path) -> None:
+    columns = {"a": [str(i % 7) for i in range(N)], "y": ["2", "10", "-1"] * (N // 3)}
+    model = tables.train(written(tmp_path / "t.csv", columns), "y", **SETTINGS)
+    assert model.target.as_data()["labels"] == (-1, 2, 10)
+    assert model.predict(tmp_path / "t.csv")["prediction"].dtype == pl.Int64
+
+
+# Text, types and values
+
+
+def test_a_category_of_numbers_is_known_by_its_value_and_one_of_text_by_its_text() -> None:
+    def learnt(cells: list[str], decimal: str | None = None) -> Category:
+        table = Table.of(pl.DataFrame({"c": cells}))
+        numbers = pl.Series("c", [float(c.replace(",", ".")) if c[0].isdigit() else None for c in cells])
+        typed = table.typed if numbers.has_nulls() else pl.DataFrame({"c": numbers})
+        return Category.learn(Table(typed, table.raw, {"c": decimal} if decimal else {})["c"], 9)
+
+    codes = learnt(["1.0", "2.0", "2.0", "2"])
+    assert codes.categories == ("1.0", "2.0")  # the more frequent spelling
+    for values in (["1", "2"], ["1.0", "2.00"], [1, 2], [1.0, 2.0]):
+        assert codes.transform(pl.Series("c", values)).tolist() == [[1, 0], [0, 1]]
+    comma = learnt(["1,5", "2,5"], ",")
+    assert comma.categories == ("1,5", "2,5")
+    assert comma.transform(pl.Series("c", ["2,50", "1,5"])).tolist() == [[0, 1], [1, 0]]
+    assert comma.transform(pl.Series("c", [2.5, 1.5])).tolist() == [[0, 1], [1, 0]]
+    text = learnt(["1.50", "2.50", "nil"])
+    assert text.transform(pl.Series("c", [2.5, 1.5])).tolist() == [[0, 1, 0], [1, 0, 0]]  # a frame's floats
+    with pytest.warns(TableWarning, match="1 value is unknown to training"):
+        assert text.transform(pl.Series("c", ["1.5"])).tolist() == [[0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("categories", "values"),
+    [
+        (("False", "True", "unknown"), [True, False]),
+        (("2020-01-01", "soon"), [datetime.date(2020, 1, 1)]),
+        (("2020-01-01 10:00", "soon"), [datetime.datetime(2020, 1, 1, 10)]),
+        (("10:30", "noon"), [datetime.time(10, 30)]),
+    ],
+)
+def test_a_frame_s_types_are_known_among_categories_of_text(categories: tuple[str, ...], values: list[Any]) -> None:
+    category = Category("c", 0, categories, 0)
+    shown = [categories.index(str(v)[: len(categories[0])] if not isinstance(v, bool) else str(v)) for v in values]
+    assert category.transform(pl.Series("c", values)).argmax(axis=1).tolist() == shown
+
+
+def test_ids_beyond_what_floats_hold_are_not_confused() -> None:
+    category = Category("c", 0, ("9007199254740992", "1"), 0, "numbers")
+    with pytest.warns(TableWarning, match="1 value is unknown"):
+        assert category.transform(pl.Series("c", ["9007199254740993"])).tolist() == [[0, 0]]
+
+
+def test_nothing_and_na_are_missing_in_parquet_as_in_csv(tmp_path: Path) -> None:
+    cells = ["a", "", "NA", " b ", "None", "a"]
+    frame = pl.DataFrame({"c": cells * 5, "x": [0.5, 1.5] * 15, "y": ["u", "v", "N/A"] * 10})
+    frame.write_csv(tmp_path / "t.csv")
+    frame.write_parquet(tmp_path / "t.parquet")
+    models: list[tables.TableModel] = []
+    for name in ("t.csv", "t.parquet"):
+        with pytest.warns(TableWarning, match="10 of 30 rows have no target 'y'"):
+            models.append(tables.train(tmp_path / name, "y", **SETTINGS))
+    assert models[0].preprocessing.features == models[1].preprocessing.features
+    assert models[0].target == models[1].target
+    x = [m.inputs(tables.read_verbatim(tmp_path / n)) for m in models for n in ("t.csv", "t.parquet")]
+    for other in x[1:]:
+        np.testing.assert_array_equal(other, x[0])
+    category = models[0].preprocessing.columns[0]
+    assert isinstance(category, Category)
+    assert category.categories == ("a", "b")
+    evaluated, notes = said(lambda: models[0].evaluate(tmp_path / "t.parquet"))
+    assert notes == ["10 of 30 rows have no target 'y' and are left out"]
+    assert evaluated == said(lambda: models[0].evaluate(tmp_path / "t.csv"))[0]
+
+
+def test_a_time_with_an_offset_is_the_same_instant_in_csv_and_parquet(tmp_path: Path) -> None:
+    start = datetime.datetime(2024, 3, 30, 20, tzinfo=datetime.UTC)
+    instants = [start + datetime.timedelta(hours=7 * i) for i in range(20)]  # across a change of the clocks
+    frame = pl.DataFrame({"when": pl.Series(instants).dt.convert_time_zone("Europe/Berlin")})
+    frame.write_parquet(tmp_path / "t.parquet")
+    learnt = Preprocessing.fit(Table.of(tmp_path / "t.parquet"))
+    expected = learnt.transform(pl.DataFrame({"when": pl.Series(instants).dt.replace_time_zone(None)}))
+    np.testing.assert_array_equal(learnt.transform(frame), expected)
+    for form in ("%Y-%m-%dT%H:%M:%S%:z", "%Y-%m-%d %H:%M:%S%:z", "%Y-%m-%dT%H:%M%z", "%Y-%m-%d %H:%M:%S%.3f%z"):
+        written(tmp_path / "t.csv", {"when": frame["when"].dt.strftime(form).to_list()})
+        table = Table.of(tmp_path / "t.csv")
+        assert table.typed["when"].to_list() == instants
+        np.testing.assert_array_equal(learnt.transform(table.raw), expected)
+        assert Preprocessing.fit(table) == learnt
+
+
+# Another kind of column
+
+DATES = [datetime.date(2020, 1, 1 + i) for i in range(5)]
+TIMES = [datetime.time(i) for i in range(5)]
+LEARNT: dict[str, list[Any]] = {"dates": DATES, "times of day": TIMES, "numbers": [1.5, 2, 3, 4, 5]}
+
+
+@pytest.mark.parametrize(
+    ("learnt", "values", "found"),
+    [
+        ("dates", [5, 6], r"numbers here \(Int64\)"),
+        ("dates", ["2020-01-01", "5"], "numbers here, such as '5'"),
+        ("dates", [True, False], r"true and false here \(Boolean\)"),
+        ("dates", ["true"], "true and false here, such as 'true'"),
+        ("dates", [datetime.time(3)], r"times of day here \(Time\)"),
+        ("dates", ["03:00"], "times of day here, such as '03:00'"),
+        ("dates", [[1]], r"List\(Int64\) here"),
+        ("times of day", DATES, r"dates here \(Date\)"),
+        ("times of day", ["2020-01-01"], "dates here, such as '2020-01-01'"),
+        ("numbers", DATES, r"dates here \(Date\)"),
+        ("numbers", ["2020-01-01"], "dates here, such as '2020-01-01'"),
+        ("numbers", TIMES, r"times of day here \(Time\)"),
+        ("numbers", [b"x"], "Binary here"),
+        ("true and false", DATES, r"dates here \(Date\)"),
+        ("text", [[1]], r"List\(Int64\) here"),
+    ],
+)
+def test_another_kind_of_column_is_an_error_that_names_both(learnt: str, values: list[Any], found: str) -> None:
+    made = {**LEARNT, "true and false": [True, False] * 2, "text": ["a", "b"] * 2}[learnt]
+    p = Preprocessing.fit(pl.DataFrame({"c": made}))
+    with pytest.raises(ValueError, match=f"column 'c' held {learnt} in training and holds {found}"):
+        p.transform(pl.DataFrame({"c": values}))
+
+
+@pytest.mark.parametrize(
+    ("made", "values", "expected"),
+    [
+        ([0.0, 1.0], [True, False], [[1], [-1]]),
+        ([0.0, 1.0], ["True", "0"], [[1], [-1]]),
+        ([0.0, 1.0], [None, None], [[0], [0]]),
+        ([True, False, True], ["TRUE", "0", "1.0"], [[1], [0], [1]]),
+        ([True, False, True], [1, 0, 7], [[1], [0], [1]]),
+    ],
+)
+def test_numbers_and_booleans_stand_for_each_other(made: list[Any], values: list[Any], expected: Any) -> None:
+    p = Preprocessing.fit(pl.DataFrame({"c": made}))
+    x, notes = said(lambda: p.transform(pl.DataFrame({"c": values})))
+    assert x.tolist() == expected
+    assert ("column 'c': 1 value is neither true nor false, taken as missing" in notes) == (7 in values)
+
+
+# Thousands
+
+
+@pytest.mark.parametrize(
+    ("text", "between", "expected", "note"),
+    [
+        (["1,037.50", "12.25", "-1,000,000.5"], ",", [1037.5, 12.25, -1000000.5], "'1,037.50' is read as 1037.5"),
+        (["1,037", "999"], ",", [1037, 999], "'1,037' is read as 1037, with marks between thousands"),
+        (["1.037,50", "12,25"], ";", [1037.5, 12.25], "'1.037,50' is read as 1037.5"),
+        (["1 037,50", "12,25"], ";", [1037.5, 12.25], "is read as 1037.5"),
+        (["1\u00a0037", "12"], ";", [1037, 12], "is read as 1037"),
+        (["1'037.50", "12"], ",", [1037.5, 12], "is read as 1037.5"),
+        (["999", "1.234", "2.500"], ";1,5", [999, 1234, 2500], "'1.234' is read as 1234, with marks"),
+        (["1.234", "2.345"], ";1,5", [1234, 2345], "'1.234' is read as 1234, with marks"),
+        (["1,234", "2,345"], ";1.5", [1234, 2345], "'1,234' is read as 1234, with marks"),
+        (["998", "999", "1.000"], ";", [998, 999, 1000], "'1.000' is read as 1000, with marks"),
+        (["998", "999", "1.000"], ",", [998, 999, 1], "'1.000' is read as 1, with a decimal point"),
+        (["999", "1.234"], ";", [999, 1.234], "'1.234' is read as 1.234, with a decimal point"),
+        (["1.234", "2.345"], ";", [1.234, 2.345], "'1.234' is read as 1.234, with a decimal point"),
+        (["1,234", "2,345"], ";", [1.234, 2.345], "'1,234' is read as 1.234, with a decimal comma"),
+        (["1.234", "2.345"], ",", [1.234, 2.345], None),
+        (["1.234", "2.345"], ";1.5", [1.234, 2.345], None),
+        (["1.234", "0.5", "7"], ";", [1.234, 0.5, 7], None),
+        (["1,5", "2"], ";", [1.5, 2], None),
+        (["1.5", "2,5"], ";", ["1.5", "2,5"], None),
+        (["1,23,456", "1"], ";", ["1,23,456", "1"], None),
+        (["1234,567.5"], ",", ["1234,567.5"], None),
+        (["079 123 456", "1"], ";", ["079 123 456", "1"], None),
+    ],
+)
+def test_thousands_are_recognised_or_a_note_says_what_was_assumed(
+    text: list[str], between: str, expected: list[Any], note: str | None, tmp_path: Path
+) -> None:
+    """The character between the columns may be followed by a number that another column holds."""
+    columns = {"v": text, "b": [between[1:] or "word"] * len(text)}
+    frame, notes = said(lambda: tables.read(written(tmp_path / "t.csv", columns, between[0])))
+    assert frame["v"].to_list() == expected
+    assert len(notes) == (note is not None)
+    assert not note or f"column 'v': {note}" in notes[0] or note in notes[0]
+
+
+def test_numbers_are_read_by_the_decimal_mark_of_training(tmp_path: Path) -> None:
+    columns = {"v": ["999", "1.234", "2.500"] * 10, "b": ["1,5", "2,5", "3,5"] * 10, "y": ["p", "q", "q"] * 10}
+    with pytest.warns(TableWarning, match="'1.234' is read as 1234"):
+        model = tables.train(written(tmp_path / "t.csv", columns, ";"), "y", **SETTINGS)
+    model.save(tmp_path / "m")
+    model = tables.load(tmp_path / "m", "cpu")
+    v, b = model.preprocessing.columns
+    assert isinstance(v, Number)
+    assert (v.decimal, v.median) == (",", 1234)
+    new = pl.DataFrame({"v": ["1.234", "1234", "1234,0", "1 234"], "b": ["1,5"] * 4})
+    x = model.inputs(new)
+    np.testing.assert_allclose(x[:, 0], (1234 - v.mean) / v.scale, rtol=1e-6)
+    _, notes = said(lambda: b.transform(pl.Series("b", ["1.5", "1,5"])))
+    assert "column 'b': 1 value is no number, taken as missing" in notes
+
+
+def test_without_a_decimal_mark_in_training_each_value_tells_its_own() -> None:
+    number = Number("v", 0, 0.0, 0.0, 1.0)
+    values = ["1.5", "1,5", "1.037,5", "1,037.5", "1.234", "1234,5678"]
+    assert number.transform(pl.Series("v", values)).ravel().tolist() == pytest.approx(
+        [1.5, 1.5, 1037.5, 1037.5, 1.234, 1234.5678]
+    )
+    _, notes = said(lambda: number.transform(pl.Series("v", ["1,234"])))  # a comma alone could be either
+    assert "column 'v': 1 value is no number, taken as missing" in notes
+    with pytest.warns(TableWarning, match="read with a decimal point"):
+        assert number.transform(pl.Series("v", ["999", "1.000"])).ravel().tolist() == [999, 1]
+
+
+# Lines
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_blank_line_is_skipped_where_there_are_two_columns(end: str, tmp_path: Path) -> None:
+    lines = ["a,b", "1,x", "", "  ", ",", '2,"y', "", 'z"', "", ""]
+    (tmp_path / "t.csv").write_bytes(end.join(lines).encode())
+    frame = tables.read(tmp_path / "t.csv")
+    assert frame["a"].to_list() == [1, None, 2]
+    assert frame["b"].to_list() == ["x", None, f"y{end}{end}z"]
+    (tmp_path / "t.csv").write_bytes(end.join(["a", "1", "", "2", ""]).encode())
+    assert tables.read(tmp_path / "t.csv")["a"].to_list() == [1, None, 2]
+
+
+@pytest.mark.parametrize("between", [",", "\t"])
+def test_a_line_of_names_may_be_of_any_length(between: str, tmp_path: Path) -> None:
+    names = [f"a column with a long name {i:05}" for i in range(8000)]
+    path = tmp_path / "t.csv"
+    path.write_text(between.join(names) + "\n" + between.join(["1"] * len(names)) + "\n", encoding="utf-8")
+    assert tables.read(path).columns == names
+    path.write_text(between.join([*names, names[7000]]) + "\n" + between.join(["1"] * 8001) + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="the names 'a column with a long name 07000' stand twice"):
+        tables.read(path)
+
+
+def test_a_name_in_quotes_may_hold_the_end_of_a_line(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('"a\nb",c\n1,2\n', encoding="utf-8")
+    assert tables.read(tmp_path / "t.csv").columns == ["a\nb", "c"]
+
+
+def test_models_saved_without_kinds_are_read(tmp_path: Path) -> None:
+    columns = {"v": ["1.5", "2.5", "3"] * 10, "c": ["a", "b", "b"] * 10, "y": ["p", "q", "q"] * 10}
+    model = tables.train(written(tmp_path / "t.csv", columns), "y", **SETTINGS)
+    data = json.loads(json.dumps({"preprocessing": model.preprocessing.as_data(), "target": model.target.as_data()}))
+    for entry in (*data["preprocessing"]["columns"], data["target"]):
+        for name in ("of", "decimal"):
+            entry.pop(name, None)
+    model.trained.save(tmp_path / "m", notes={"table": {**data, "facts": {}}})
+    assert tables.load(tmp_path / "m", "cpu").predict(tmp_path / "t.csv").equals(model.predict(tmp_path / "t.csv"))
+
+
+def test_a_time_of_day_is_a_part_of_a_day() -> None:
+    p = Preprocessing.fit(pl.DataFrame({"c": TIMES}))
+    (date,) = p.columns
+    assert isinstance(date, Date)
+    np.testing.assert_array_equal(
+        p.transform(pl.DataFrame({"c": ["00:00", "01:00:00"]})), p.transform(pl.DataFrame({"c": TIMES[:2]}))
+    )
