@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dlarray.planner import numba_executor
-from dlarray.planner.loops import Call
+from dlarray.planner.loops import Call, Input, Kernel, Operation
 from tests import fuzz_planner, kernels, numba_text
 from tests.process import ROOT
 
@@ -88,6 +88,30 @@ def test_no_rows(name: str):
 @pytest.mark.parametrize("dtype", [*kernels.FLOATS, "bool", *kernels.INTEGERS])
 def test_every_exact_operation_bit_for_bit(dtype: str):
     kernels.check_exact(dtype, run)
+
+
+@compiled
+@pytest.mark.parametrize("dtype", kernels.FLOATS)
+def test_a_quotient_by_the_largest_is_a_quotient(dtype: str):
+    """The largest number divided by itself is 1, and 127 of it is 127, whatever it is."""
+    divided = Operation("divide", (0, 1), "E", dtype, 0)
+    kernel = Kernel((Input("E", dtype), Input("S", dtype)), (), (divided,), (2,))
+    for largest in range(2, 1000, 7):
+        x = np.arange(1, largest + 1, dtype=dtype).reshape(1, -1)
+        call = Call(kernel, 1, largest, [], [x, np.full((1, 1), largest, dtype)], [np.empty_like(x)])
+        run(call)
+        np.testing.assert_array_equal(call.outputs[0], x / x.dtype.type(largest))
+
+
+@compiled
+@pytest.mark.parametrize("dtype", kernels.FLOATS)
+def test_numbers_below_0_wrap_to_unsigned_ones(dtype: str):
+    x = np.array([[-1, -2.5, -104, 3.7, 200, -0.5, 0, 254.99]] * 3, dtype)
+    for to in ("uint8", "uint16", "uint32", "uint64"):
+        call = Call(kernels.together([("astype", to)], dtype), 3, 8, [], [x, x, x > 0], [np.empty(x.shape, to)])
+        run(call)
+        whole = [int(v) % 2 ** (8 * np.dtype(to).itemsize) for v in x.ravel()]
+        np.testing.assert_array_equal(call.outputs[0].ravel(), np.array(whole, to))
 
 
 @pytest.mark.parametrize("by", [pytest.param("numba", marks=compiled), *LAYOUTS])

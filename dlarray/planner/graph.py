@@ -17,7 +17,7 @@ import numpy as np
 
 from dlarray.planner.calls import Call, converted, copied, joined, sample, spread
 from dlarray.planner.ledger import Ledger
-from dlarray.planner.loops import DTYPES
+from dlarray.planner.loops import DTYPES, FLOATS
 from dlarray.planner.node import POINTWISE, VIEWS, Node, UntraceableError, form, layout
 
 __all__ = ["Graph"]
@@ -95,6 +95,7 @@ class Graph:
             if (
                 name not in POINTWISE
                 or not {np.dtype(d).name for d in (*loop, dtype)} <= DTYPES
+                or (name in FLOATS and dtype.kind != "f")
                 or math.prod(shape) == 0
             ):
                 raise UntraceableError(name)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.planner.loops import AFTER, BEFORE, DTYPES, OPERATIONS, REDUCTIONS, Call, Kernel, Operation
+from dlarray.planner.loops import AFTER, BEFORE, DTYPES, FLOATS, OPERATIONS, REDUCTIONS, Call, Kernel, Operation
 
 __all__ = ["run", "run_by_rows", "validate"]
 
@@ -142,6 +142,7 @@ def validate(kernel: Kernel) -> None:
     for number, op in enumerate(kernel.operations, kernel.first):
         assert op.dtype in DTYPES, op
         assert len(op.args) == OPERATIONS[op.name], op
+        assert op.name not in FLOATS or op.dtype.startswith("float"), op
         assert all(a < number for a in op.args), op
         kinds = [kernel.kind(a) for a in op.args]
         assert (op.name in REDUCTIONS) == bool(op.over), op

@@ -69,6 +69,7 @@ __all__ = [
     "BEFORE",
     "CHEAP",
     "DTYPES",
+    "FLOATS",
     "OPERATIONS",
     "REDUCTIONS",
     "Bound",
@@ -104,7 +105,8 @@ OPERATIONS: dict[str, int] = {
     # Truth: T, T -> bool, where T need not be bool and anything but 0 is true (NaN too).
     **dict.fromkeys(("logical_and", "logical_or", "logical_xor"), 2),
     "logical_not": 1,
-    # Bits of integers, or of bools: T, T -> T. Shifts are by 0 to the width less 1, and arithmetic on signed integers.
+    # Bits of integers, or of bools: T, T -> T. Shifts are arithmetic on signed integers; by the width or more, or by a
+    # negative count, they leave 0, or -1 of a negative number shifted to the right.
     **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor"), 2),
     "invert": 1,  # ~ of integers, not of bools
     **dict.fromkeys(("left_shift", "right_shift"), 2),  # of integers alone
@@ -121,6 +123,9 @@ All names but where, astype, bits, index and the reductions are ufuncs of NumPy.
 """
 
 REDUCTIONS = frozenset({"sum", "max", "min"})
+
+FLOATS = frozenset({"reciprocal", "power"})
+"""Operations of floats alone: of whole numbers NumPy's may raise an error, or mean nothing (1 / 0)."""
 
 # fmt: off
 CHEAP = frozenset([

@@ -87,6 +87,9 @@ def _truth(value: str, dtype: str) -> str:
 def _converted(value: str, given: str, wanted: str) -> str:
     if wanted == "bool":
         return _truth(value, given)
+    if given.startswith("float") and wanted.startswith("uint"):  # below 0 LLVM's own conversion means nothing
+        wrapped = f"np.{wanted}(np.int64({value}))"
+        return f"np.uint64({value}) if {value} >= {2.0**63!r} else {wrapped}" if wanted == "uint64" else wrapped
     return f"np.{wanted}({value})"
 
 

@@ -67,10 +67,14 @@ def bits(_typing, value, dtype):
 
 @intrinsic
 def left_shift(_typing, value, count):
-    """A whole number shifted by fewer places than it is wide, in its own width: Numba's << makes 64 bits of it."""
+    """A whole number shifted to the left in its own width: Numba's << makes 64 bits of it.
+
+    By its width or more, or a negative count, it is 0, as in NumPy; of LLVM's instruction that would be undefined.
+    """
 
     def generate(_context, builder, _signature, args):
-        return builder.shl(args[0], args[1])
+        within, zero = _within(builder, args[1]), ir.Constant(args[0].type, 0)
+        return builder.select(within, builder.shl(args[0], builder.select(within, args[1], zero)), zero)
 
     return value(value, value), generate
 
@@ -80,9 +84,18 @@ def right_shift(_typing, value, count):
     """The same to the right, with the sign moving in where there is one."""
 
     def generate(_context, builder, _signature, args):
-        return builder.ashr(args[0], args[1]) if value.signed else builder.lshr(args[0], args[1])
+        within, zero = _within(builder, args[1]), ir.Constant(args[0].type, 0)
+        if value.signed:
+            most = ir.Constant(args[0].type, args[0].type.width - 1)
+            return builder.ashr(args[0], builder.select(within, args[1], most))
+        return builder.select(within, builder.lshr(args[0], builder.select(within, args[1], zero)), zero)
 
     return value(value, value), generate
+
+
+def _within(builder, count):
+    """Whether a count of places, read as an unsigned number, is below the width."""
+    return builder.icmp_unsigned("<", count, ir.Constant(count.type, count.type.width))
 
 
 @intrinsic

@@ -26,8 +26,8 @@ C_TYPES = {
 COMBINE = {"sum": "plus", "max": "larger", "min": "smaller"}
 """What two totals of a reduction are made one by."""
 
-_ARITHMETIC = {"add": "+", "subtract": "-", "multiply": "*", "left_shift": "<<"}
-_BITS = {"bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^", "right_shift": ">>"}
+_ARITHMETIC = {"add": "+", "subtract": "-", "multiply": "*"}
+_BITS = {"bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^"}
 _LOGICAL = {"logical_and": "({0} != 0) && ({1} != 0)", "logical_or": "({0} != 0) || ({1} != 0)"}
 _BOOLEAN = {"add": "{0} || {1}", "maximum": "{0} || {1}", "multiply": "{0} && {1}", "minimum": "{0} && {1}"}
 _FORMS = {
@@ -54,7 +54,8 @@ _INTEGERS = {
     "negative": "(U)0 - (U){0}",
     "square": "(U){0} * (U){0}",
     "absolute": "{0} < 0 ? (T)((U)0 - (U){0}) : {0}",
-    "power": "whole_power({0}, {1})",
+    "left_shift": "shifted_left({0}, {1})",
+    "right_shift": "shifted_right({0}, {1})",
     "isnan": "{0} != {0}",
     "isinf": "{0} != {0}",
     "isfinite": "{0} == {0}",

@@ -27,11 +27,15 @@ template <class T> DEVICE T plus(T a, T b) { return a + b; }
 template <class T> DEVICE T larger(T a, T b) { return (a >= b || a != a) ? a : b; }
 template <class T> DEVICE T smaller(T a, T b) { return (a <= b || a != a) ? a : b; }
 template <class U, class T> DEVICE U bits(T x) { union { T from; U to; } both = {x}; return both.to; }
-template <class T> DEVICE T whole_power(T x, T n) {
-    unsigned long long r = 1, y = (unsigned long long)x;
-    for (; n > 0; n = (T)(n / 2)) { if (n & 1) r *= y; y *= y; }
-    return (T)r;
+// By the width or more, or a negative count, a shift leaves nothing but the sign: of C's operators it has no meaning.
+template <class T> DEVICE bool within(T n) {
+    return sizeof(T) > 4 ? (unsigned long long)n < 8 * sizeof(T) : (unsigned int)n < 8 * sizeof(T);
 }
+template <class T> DEVICE T shifted_left(T x, T n) {
+    if (!within(n)) return (T)0;
+    return sizeof(T) > 4 ? (T)((unsigned long long)x << n) : (T)((unsigned int)x << n);
+}
+template <class T> DEVICE T shifted_right(T x, T n) { return within(n) ? (T)(x >> n) : x < 0 ? (T)-1 : (T)0; }
 // The lanes that share so many items: a power of two.
 DEVICE int lanes_for(long long items) {
     int lanes = 1;
