@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +108,7 @@ def test_a_newcomer_comes_from_a_table_to_predictions_in_two_commands(tmp_path: 
     assert predictions["flight"].to_list() == flown["flight"].to_list()
     there = flown["arr_delay"].is_not_null()
     errors = (predictions["prediction"] - flown["arr_delay"]).filter(there)
-    assert errors.std() < 0.6 * flown["arr_delay"].filter(there).std()
+    assert np.std(errors.to_numpy()) < 0.6 * np.std(flown["arr_delay"].filter(there).to_numpy())
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "flights.csv",
         "model.safetensors",
@@ -190,6 +192,69 @@ def test_predictions_that_cannot_be_made_leave_nothing(
     assert told in plain(result.stderr)
     assert "Traceback" not in result.stderr
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.fixture
+def shop(run: CommandLine) -> Any:
+    """A table whose text is more than its values, and a model of it."""
+    lines = ["ticket,price,prediction,y"]
+    lines += [f'{10**24 + i},{i % 7}.50,"a ""b"", {i}",{"TRUE" if i % 2 else "False"}' for i in range(30)]
+    Path("shop.csv").write_text("\n".join(lines) + "\n\n", encoding="utf-8")
+    result = run("train", "shop.csv", "--target", "y", "--hidden", "4", "--epochs", "1", "--drop", "ticket,prediction")
+    assert result.exit_code == 0, result.output
+    return lines
+
+
+def test_columns_beside_the_predictions_keep_the_file_s_text(shop: Any, run: CommandLine) -> None:
+    words = ["predict", "model.safetensors", "shop.csv", "--with", "price", "--with", "ticket", "--with", "price,y"]
+    result = run(*words)
+    assert (result.exit_code, result.stderr) == (0, "")
+    names, *lines = result.stdout.splitlines()
+    assert names == "price,ticket,y,prediction,p(False),p(TRUE)"
+    assert len(lines) == 30  # the blank line is none
+    expected = [[line.split(",")[i] for i in (1, 0, -1)] for line in shop[1:]]
+    assert [line.split(",")[:3] for line in lines] == expected
+    assert {line.split(",")[3] for line in lines} <= {"False", "TRUE"}
+    found = json.loads(run(*words, "--json").stdout)["predictions"]
+    assert [[row["price"], row["ticket"], row["y"]] for row in found] == expected
+    assert run(*words, "--output", "p.parquet").exit_code == 0
+    assert pl.read_parquet("p.parquet")["ticket"].to_list() == [ticket for _, ticket, _ in expected]
+
+
+@pytest.mark.parametrize("more", [(), ("--json",), ("--output", "p.csv")])
+def test_a_column_of_the_predictions_name_is_refused_beside_them(
+    more: tuple[str, ...], shop: Any, run: CommandLine
+) -> None:
+    result = run("predict", "model.safetensors", "shop.csv", "--with", "prediction", *more)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "the predictions have a column 'prediction' of their own; rename the table's" in plain(result.stderr)
+
+
+def test_columns_of_every_type_stand_beside_the_predictions(shop: Any, run: CommandLine) -> None:
+    moment = datetime(2024, 1, 1, 12, tzinfo=UTC)
+    columns: dict[str, tuple[Any, str]] = {
+        "list": ([1.5, None, float("nan")], '"[1.5, null, null]"'),
+        "struct": ({"a": moment.date(), "b": b"\xff"}, '"{""a"": ""2024-01-01"", ""b"": ""ff""}"'),
+        "bytes": (b"\x01\xff", '"""01ff"""'),
+        "length": (timedelta(minutes=1), "60.0"),
+        "date": (moment.date(), "2024-01-01"),
+        "time": (moment.time(), "12:00:00.000000000"),
+        "decimal": (Decimal("1.50"), "1.50"),
+    }
+    table = pl.DataFrame({"price": [1.5, 2.5], **{name: [cell, cell] for name, (cell, _) in columns.items()}})
+    table.with_columns(empty=pl.Series([[1], None])).write_parquet("new.parquet")
+    words = ["predict", "model.safetensors", "new.parquet"]
+    for name, (_, text) in columns.items():
+        result = run(*words, "--with", name)
+        assert result.exit_code == 0, result.output
+        assert result.stdout.splitlines()[1].startswith(f"{text},")
+    everything = [*words, "--with", ",".join([*columns, "empty"])]
+    found = json.loads(run(*everything, "--json").stdout)["predictions"]
+    shown = [[1.5, None, None], {"a": "2024-01-01", "b": "ff"}, "01ff", 60, "2024-01-01", "12:00:00", "1.50", [1]]
+    assert list(found[0].values())[:8] == shown
+    assert found[1]["empty"] is None
+    assert run(*everything, "--output", "p.parquet").exit_code == 0
+    assert pl.read_parquet("p.parquet")["list"].dtype == pl.List(pl.Float64)
 
 
 # The other commands

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date, time, timedelta
 from typing import Any, cast
 
 import typer
@@ -22,7 +23,7 @@ from dlarray.device import DeviceError
 from dlarray.tables import TableWarning, UnknownColumn
 from dlarray.training import CheckpointError, Diverged
 
-__all__ = ["Told", "UsageError", "telling", "usage"]
+__all__ = ["Told", "UsageError", "json_text", "telling", "usage"]
 
 FAILURES = (ValueError, TypeError, ImportError, OSError, MemoryError, DeviceError, CheckpointError, Diverged)
 WIDE = 500
@@ -60,7 +61,12 @@ class Told:
     def result(self, what: dict[str, Any]) -> None:
         """What the command has found, as one object of JSON on stdout where that is asked for."""
         if self.json:
-            sys.stdout.write(_json.dumps(_finite({**what, "notes": self.notes}), indent=1) + "\n")
+            sys.stdout.write(json_text({**what, "notes": self.notes}, indent=1) + "\n")
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """A value as JSON: dates as ISO 8601, lengths of time in seconds, bytes in hexadecimal."""
+    return _json.dumps(_finite(value), indent=indent, default=_plain)
 
 
 @contextmanager
@@ -105,6 +111,14 @@ def _words(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return str(error) or "there is not enough memory"
     return str(error)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, bytes):
+        return value.hex()
+    return value.isoformat() if isinstance(value, (date, time)) else str(value)
 
 
 def _finite(value: Any) -> Any:
