@@ -58,6 +58,13 @@ class Layer:
         """The buffers after a training pass; ``predict`` is given them beside the parameters."""
         return buffers
 
+    def statistics(self, saved: Any, /) -> dict[str, Array]:
+        """The buffers as this training pass alone would have them, where they are averages over batches.
+
+        The callbacks that average θ measure them anew, as means over one pass through the examples.
+        """
+        return {}
+
     def initializers(self) -> dict[str, Any]:
         """An initializer for every parameter and buffer by name; None: the choice of the activation that follows."""
         return {}

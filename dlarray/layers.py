@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -258,10 +258,10 @@ class Chain(Layer):
         return x
 
     def refresh(self, saved: Any, /, **buffers: Array) -> dict[str, Array]:
-        fresh: dict[str, Array] = {}
-        for i, (f, b) in enumerate(self._each(buffers)):
-            fresh |= _prefixed(i, f.refresh(saved[i][0], **b))
-        return fresh
+        return _joined(f.refresh(saved[i][0], **b) for i, (f, b) in enumerate(self._each(buffers)))
+
+    def statistics(self, saved: Any, /) -> dict[str, Array]:
+        return _joined(f.statistics(kept) for f, (kept, _) in zip(self.layers, saved, strict=True))
 
     def _each(self, named: dict[str, Array]) -> Iterator[tuple[Layer, dict[str, Array]]]:
         """Each layer with its own arrays under its own names."""
@@ -299,3 +299,8 @@ class Residual(Chain):
 
 def _prefixed(i: int, named: dict[str, Array]) -> dict[str, Array]:
     return {f"{i}.{name}": array for name, array in named.items()}
+
+
+def _joined(each: Iterable[dict[str, Array]]) -> dict[str, Array]:
+    """Arrays by the number of their layer and their name."""
+    return {name: array for i, named in enumerate(each) for name, array in _prefixed(i, named).items()}

@@ -78,13 +78,14 @@ class BatchNorm(Layer):
     def predict(self, x: Array, gamma: Array, beta: Array, mean: Array, variance: Array) -> Array:
         return gamma * (x - mean) / array_namespace(x).sqrt(variance + self.eps) + beta
 
-    def refresh(self, saved: Any, /, **buffers: Array) -> dict[str, Array]:
+    def statistics(self, saved: Any, /) -> dict[str, Array]:
         x_hat, _, mean, variance = saved
         n = size(tuple(x_hat.shape[:-1]))
-        return {
-            "mean": buffers["mean"] + self.momentum * (mean - buffers["mean"]),
-            "variance": buffers["variance"] + self.momentum * (variance * (n / (n - 1)) - buffers["variance"]),
-        }
+        return {"mean": mean, "variance": variance * (n / (n - 1))}
+
+    def refresh(self, saved: Any, /, **buffers: Array) -> dict[str, Array]:
+        found = self.statistics(saved)
+        return {name: old + self.momentum * (found[name] - old) for name, old in buffers.items()}
 
 
 @dataclass(frozen=True)

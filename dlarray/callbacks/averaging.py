@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from dlarray.array import Array
 from dlarray.check import at_least_one, fraction, plain_numbers
 from dlarray.layout import Theta
 from dlarray.optimizers.base import average
@@ -18,9 +19,10 @@ __all__ = ["EMA", "SWA"]
 class EMA(Callback):
     """θ̄ = β θ̄ + (1 - β) θ after every step, from θ̄ = θ at the start: the exponential moving average.
 
-    ``fit`` returns θ̄; the walk itself, and the figures that are measured on its way, are θ's. The running statistics
-    of BatchNorm are averaged alike. β = ``decay``. Raises ValueError where decay is outside [0, 1). Source: Polyak and
-    Juditsky 1992; torch's get_ema_multi_avg_fn.
+    ``fit`` returns θ̄; the training itself, and the figures that are measured on its way, are θ's. The running
+    statistics of BatchNorm are measured for θ̄ at the end, as in SWA. β = ``decay``. Raises ValueError where decay is
+    outside [0, 1), and for BatchNorm where the batches can be had only once. Source: Polyak and Juditsky 1992; torch's
+    get_ema_multi_avg_fn and update_bn.
     """
 
     decay: float = 0.999
@@ -30,19 +32,19 @@ class EMA(Callback):
         fraction("decay", self.decay)
 
     def on_start(self, walk: Walk) -> None:
+        _check_second_pass(self, walk)
         mine = walk.memory(self)
         if "theta" not in mine:
-            mine |= {"theta": duplicate(walk.state["theta"]), "buffers": duplicate(walk.state["buffers"])}
+            mine["theta"] = duplicate(walk.state["theta"])
 
     def on_step(self, walk: Walk) -> None:
-        mine = walk.memory(self)
-        for name, now in {"theta": walk.state["theta"], "buffers": walk.state["buffers"]}.items():
-            mine[name] = tuple(average(m, self.decay, x) for m, x in zip(mine[name], now, strict=True))
+        mine, now = walk.memory(self), walk.state["theta"]
+        mine["theta"] = tuple(average(m, self.decay, x) for m, x in zip(mine["theta"], now, strict=True))
 
     def on_end(self, walk: Walk) -> None:
-        mine = walk.memory(self)
-        if walk.error is None and "theta" in mine:
-            walk.hand_back(mine["theta"], mine["buffers"])
+        theta: Theta | None = walk.memory(self).get("theta")
+        if walk.error is None and theta is not None:
+            walk.hand_back(theta, _measured(walk, theta))
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class SWA(Callback):
 
     ``start`` is a share of the epochs; from there on every ``every``-th is averaged. It works best with a learning rate
     that stays large. ``fit`` returns θ̄. The running statistics of BatchNorm belong to no average of weights: they are
-    measured again at the end, in one more pass through the training batches. Raises ValueError where start is outside
+    measured anew at the end, as means over the batches of one more pass, each counted by its examples; nothing of the
+    run's own is in them. Raises ValueError where start is outside
     [0, 1) or every is below 1, and for such a pass where the batches can be had only once. Source: Izmailov et al.
     2018, "Averaging Weights Leads to Wider Optima and Better Generalization"; torch's AveragedModel and update_bn.
     """
@@ -65,11 +68,7 @@ class SWA(Callback):
         at_least_one("every", self.every)
 
     def on_start(self, walk: Walk) -> None:
-        if walk.state["buffers"] and getattr(walk.source, "only_once", False):
-            raise ValueError(
-                "SWA passes through the batches once more for BatchNorm's statistics, and an iterator has one pass "
-                "alone: give a function that makes a new one"
-            )
+        _check_second_pass(self, walk)
 
     def on_epoch(self, walk: Walk) -> None:
         first = math.floor(self.start * walk.epochs) + 1
@@ -85,14 +84,33 @@ class SWA(Callback):
     def on_end(self, walk: Walk) -> None:
         theta: Theta | None = walk.memory(self).get("theta")
         if walk.error is None and theta is not None:
-            walk.hand_back(theta, self._statistics(walk, theta))
+            walk.hand_back(theta, _measured(walk, theta))
 
-    def _statistics(self, walk: Walk, theta: Theta) -> Theta:
-        """BatchNorm's running means and variances of the averaged model."""
-        buffers = walk.state["buffers"]
-        if not buffers or walk.source is None:
-            return buffers
-        for i, (x, _, _) in enumerate(walk.source.batches(walk.epoch)):
-            key = fold(fold(walk.state["key"], walk.steps), i) if walk.model.chain.random else None
-            buffers = walk.model.refresh(walk.model.forward(theta, x, key)[1], buffers)
+
+def _check_second_pass(callback: Callback, walk: Walk) -> None:
+    if walk.state["buffers"] and getattr(walk.source, "only_once", False):
+        raise ValueError(
+            f"{type(callback).__name__} passes through the batches once more for BatchNorm's statistics, and an "
+            f"iterator has one pass alone: give a function that makes a new one"
+        )
+
+
+def _measured(walk: Walk, theta: Theta) -> Theta:
+    """The buffers of the model at θ: BatchNorm's are means over the batches of one pass, counted by their examples.
+
+    Of what a layer keeps beside such statistics, what the pass makes of the run's own.
+    """
+    model, buffers = walk.model, walk.state["buffers"]
+    if not buffers or walk.source is None:
         return buffers
+    found: dict[str, Array] = {}
+    seen = 0
+    for i, (x, _, _) in enumerate(walk.source.batches(walk.epoch)):
+        key = fold(fold(walk.state["key"], walk.steps), i) if model.chain.random else None
+        _, saved = model.forward(theta, x, key)
+        buffers = model.refresh(saved, buffers)
+        seen += (n := x.shape[0])
+        for name, own in model.chain.statistics(saved).items():
+            found[name] = found[name] + (own - found[name]) * (n / seen) if name in found else own
+    layout = model.buffer_layout if walk.device.backend.writes_in_place else model.buffer_layout.separated()
+    return layout.join(model.kept(buffers) | found)

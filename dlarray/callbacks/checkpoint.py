@@ -77,18 +77,24 @@ class Checkpoint(Callback):
             self._write(walk)
 
     def on_epoch(self, walk: Walk) -> None:
-        if self.steps is None and walk.epoch % (self.epochs or 1) == 0:
-            mine = walk.memory(self)
-            if self.best is not None:
-                value = walk.figures[self.best]
-                if not better(value, mine.get("best"), direction(self.best, self.mode)):
-                    return
-                mine["best"] = value
+        if self.steps is None and walk.epoch % (self.epochs or 1) == 0 and self._due(walk):
             self._write(walk)
 
     def on_end(self, walk: Walk) -> None:
-        if walk.error is None and self.best is None and walk.memory(self).get("written") != walk.steps:
+        if walk.error is not None:
+            return
+        if (self.best is None or walk.broken_off) and self._due(walk):
             self._write(walk)
+
+    def _due(self, walk: Walk) -> bool:
+        """Whether this point is not written yet; with ``best``, whether its figure is better than all before."""
+        mine = walk.memory(self)
+        if self.best is None:
+            return mine.get("written") != walk.steps
+        value = walk.figures[self.best]
+        if found := better(value, mine.get("best"), direction(self.best, self.mode)):
+            mine["best"] = value
+        return found
 
     def _write(self, walk: Walk) -> None:
         names, mine = self._names, walk.memory(self)

@@ -15,7 +15,8 @@ __all__ = ["EarlyStopping"]
 class EarlyStopping(Monitored):
     """Stop after ``patience`` epochs in a row in which the monitored figure has not become better.
 
-    ``fit`` returns the weights, and the buffers, of the best epoch; with ``restore=False`` those of the last. See
+    ``fit`` returns the weights, and the buffers, of the best epoch; with ``restore=False`` those of the last. An epoch
+    that ``max_steps`` or ``max_time`` breaks off is one of them: where its figure is the best, its weights stay. See
     ``Monitored`` for monitor, mode and min_delta. Raises ValueError where patience is below 1. Source: Prechelt 1998,
     "Early Stopping - But When?"; Keras's EarlyStopping.
     """
@@ -35,9 +36,8 @@ class EarlyStopping(Monitored):
 
     def on_epoch(self, walk: Walk) -> None:
         mine = walk.memory(self)
-        value = walk.figures[self.watched(walk)]
-        if better(value, mine.get("best"), self.sign(walk), self.min_delta):
-            now = walk.trained
+        if self._better(walk, mine):
+            now, value = walk.trained, walk.figures[self.watched(walk)]
             mine |= {"best": value, "epoch": walk.epoch, "waited": 0, "theta": now.theta, "buffers": now.buffers}
             return
         mine["waited"] = mine.get("waited", 0) + 1
@@ -46,8 +46,15 @@ class EarlyStopping(Monitored):
 
     def on_end(self, walk: Walk) -> None:
         mine = walk.memory(self)
-        if self.restore and "best" in mine:
+        if not self.restore:
+            return
+        if walk.error is None and walk.broken_off and self._better(walk, mine):  # a checkpoint does not know of it
+            walk.hand_back(walk.trained.theta, walk.trained.buffers)
+        elif "best" in mine:
             walk.hand_back(mine["theta"], mine["buffers"])
+
+    def _better(self, walk: Walk, mine: Memory) -> bool:
+        return better(walk.figures[self.watched(walk)], mine.get("best"), self.sign(walk), self.min_delta)
 
     def _stop(self, walk: Walk, mine: Memory) -> None:
         best = f"{mine['best']:.6g} in epoch {mine['epoch']}" if "best" in mine else "never a number"

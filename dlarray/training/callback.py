@@ -169,6 +169,11 @@ class Walk:
         return [(type(owner).__name__, memory) for owner, memory in self._memories] + self.remembered
 
     @property
+    def broken_off(self) -> bool:
+        """Whether the latest figures are those of an epoch that ended before its last step: ``on_epoch`` saw none."""
+        return len(self.history.epochs) > self.epoch
+
+    @property
     def rate_scale(self) -> float:
         """What multiplies the optimizer's learning rate: 1 until somebody sets it."""
         scale = next((s["scale"] for s in self.state["optimizer"] if "scale" in s), None)
