@@ -14,6 +14,7 @@ from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
+from dlarray.training.comparison import known_as
 from dlarray.training.epoch_losses import EpochLosses
 from dlarray.training.history import History
 from dlarray.training.source import Source
@@ -155,7 +156,7 @@ class Walk:
         for owner, memory in self._memories:
             if owner is callback:
                 return memory
-        name = type(callback).__name__
+        name = known_as(type(callback))
         found = next((item for item in self.remembered if item[0] == name), None)
         if found is not None:
             self.remembered.remove(found)
@@ -166,7 +167,7 @@ class Walk:
     @property
     def memories(self) -> list[tuple[str, Memory]]:
         """Every callback's memory by its class's name, those that nobody has asked for again included."""
-        return [(type(owner).__name__, memory) for owner, memory in self._memories] + self.remembered
+        return [(known_as(type(owner)), memory) for owner, memory in self._memories] + self.remembered
 
     @property
     def broken_off(self) -> bool:

@@ -1,7 +1,7 @@
 """Configuration as data: layers, losses and initializers as JSON, and back through a closed set of names.
 
-A file names classes by their spelled names alone, and only classes that exist in the program can be named: no import
-path, no callable, nothing to execute.
+A file names a class by its spelled name and the module that it is from, "dlarray" for all of the library's, and only
+classes that the program has already can be named: nothing is imported, and nothing executed.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from dlarray.initializers import Initializer
 from dlarray.layer import Layer
 from dlarray.losses import Loss
 from dlarray.model import MLP
-from dlarray.names import classes, spelling
+from dlarray.names import LIBRARY, full_name, origin, same_name, spelling
 
 __all__ = ["describe", "describe_model", "restore", "restore_model"]
 
 KINDS: dict[str, type[Any]] = {"layer": Layer, "loss": Loss, "initializer": Initializer}
+PROGRAM = ("__main__", "__mp_main__")
+"""The modules of a script and of a notebook, where a class has no module of its own."""
 _known_by_being_imported = (_activations, _normalization)
 
 
@@ -33,17 +35,18 @@ def describe(value: Any) -> Any:
     for kind, base in KINDS.items():
         if isinstance(value, base) and is_dataclass(value) and _found_by_name(base, type(value)):
             own = {f.name: describe(getattr(value, f.name)) for f in fields(value) if f.init}
-            return {"kind": kind, "name": spelling(type(value)), "fields": own}
+            cls = type(value)
+            return {"kind": kind, "name": spelling(cls), "module": origin(cls), "fields": own}
     raise TypeError(f"a file holds data and names of public classes only: {value!r} cannot be written")
 
 
 def _found_by_name(kind: type[Any], cls: type[Any]) -> bool:
-    """Whether ``restore`` will find this class by its name: it is public, and no other is spelled the same.
+    """Whether ``restore`` will find this class: it is public, and no other of its module is spelled the same.
 
     A class that was defined again, as in a notebook's cell, counts as the same.
     """
-    found = classes(kind).get(spelling(cls))
-    return found is not None and (found.__module__, found.__qualname__) == (cls.__module__, cls.__qualname__)
+    found = [c for c in same_name(kind, spelling(cls)) if origin(c) == origin(cls)]
+    return [full_name(c) for c in found] == [full_name(cls)]
 
 
 def restore(data: Any) -> Any:
@@ -52,15 +55,34 @@ def restore(data: Any) -> Any:
         return data
     if isinstance(data, list):
         return tuple(restore(item) for item in cast("list[Any]", data))
-    entry = _entries(data, {"kind", "name", "fields"})
-    kind, name = entry["kind"], entry["name"]
-    own = _entries(entry["fields"])
-    if kind not in KINDS:
-        raise ValueError(f"not a configuration: {str(entry)[:200]}")
-    known = classes(KINDS[kind])
-    if name not in known:
-        raise ValueError(f"unknown {kind} {name!r}; a class of one's own must be defined before the file is read")
-    return known[name](**{key: restore(item) for key, item in own.items()})
+    entry: dict[str, Any] = {"module": None} | _entries(data)  # files that know no module are older
+    if entry.keys() != {"kind", "name", "module", "fields"} or entry["kind"] not in KINDS:
+        raise ValueError(f"not a configuration: {str(data)[:200]}")
+    cls = _class(entry["kind"], entry["name"], entry["module"])
+    return cls(**{key: restore(item) for key, item in _entries(entry["fields"]).items()})
+
+
+def _class(kind: str, name: Any, module: Any) -> type[Any]:
+    """The one class that a file means. Raises ValueError where there is none, or more than one that it could mean."""
+    known = same_name(KINDS[kind], name)
+    if module is None:
+        found = known
+    else:
+        found = [c for c in known if origin(c) == module]
+        if not found and module in PROGRAM:  # a script's class has moved to a module since
+            found = [c for c in known if origin(c) != LIBRARY]
+        elif not found and module != LIBRARY:
+            found = [c for c in known if origin(c) in PROGRAM]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(f"the {kind} {name!r} could be any of {', '.join(map(full_name, found))}")
+    where = "" if module in (None, LIBRARY) else f" of the module {module!r}"
+    others = ", ".join(map(full_name, known))
+    hint = f"; there is {others}: where that is the same class, set its __module__ to {module!r}" if others else ""
+    raise ValueError(
+        f"unknown {kind} {name!r}{where}; a class of one's own must be defined before the file is read{hint}"
+    )
 
 
 def describe_model(model: MLP) -> dict[str, Any]:

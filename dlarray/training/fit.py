@@ -18,6 +18,7 @@ from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
 from dlarray.training.callback import Callback, Walk, duplicate
 from dlarray.training.class_weight import weighted
+from dlarray.training.comparison import described
 from dlarray.training.data import Examples, chosen_loss, home
 from dlarray.training.history import History
 from dlarray.training.loop import LESS_MEMORY, Loop
@@ -34,7 +35,7 @@ from dlarray.training.options import (
 )
 from dlarray.training.precision import precise
 from dlarray.training.residence import residence
-from dlarray.training.resume import described, read_walk
+from dlarray.training.resume import read_walk
 from dlarray.training.source import Drawn, Source, Streamed, Uploaded, is_stream
 from dlarray.training.step import Step
 from dlarray.training.trained import Metric, Trained, named_metrics

@@ -7,8 +7,7 @@ history, and what the callbacks remember. Nothing random has a state: orders and
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any, cast
 
@@ -20,9 +19,10 @@ from dlarray.layout import Layout, Theta
 from dlarray.model import on_device
 from dlarray.training.callback import Memory, Walk
 from dlarray.training.checkpoint import CheckpointError, read_file, write_file
+from dlarray.training.comparison import difference
 from dlarray.training.configuration import describe, describe_model
 
-__all__ = ["described", "read_walk", "write_walk"]
+__all__ = ["read_walk", "write_walk"]
 
 _Arrays = dict[str, np.ndarray]
 
@@ -71,7 +71,7 @@ def read_walk(path: str | PathLike[str], walk: Walk) -> None:
     then |= {"model": json.loads(json.dumps(describe_model(model))), "loss": describe(loss), "dtype": dtype}
     other = [name for name in sorted(now.keys() | then.keys()) if now.get(name) != then.get(name)]
     if other:
-        what = "; ".join(f"{name} was {str(then.get(name))[:80]}, is {str(now.get(name))[:80]}" for name in other)
+        what = "; ".join(f"{name} {difference(then.get(name), now.get(name))}" for name in other)
         raise ValueError(f"{path} is of another run, and going on from it would give neither: {what}")
     try:
         _restore(walk, data, arrays)
@@ -96,17 +96,6 @@ def _restore(walk: Walk, data: dict[str, Any], arrays: _Arrays) -> None:
     walk.history.epochs.extend(data["figures"])
     walk.remembered = [(name, _unpacked_memory(i, m, walk, arrays)) for i, (name, m) in enumerate(data["callbacks"])]
     walk.good = walk.trained
-
-
-def described(value: Any) -> Any:
-    """A configuration as data that can be compared: class and fields, a function by its name."""
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, (tuple, list)):
-        return [described(item) for item in cast("Sequence[Any]", value)]
-    if is_dataclass(value):
-        return {type(value).__name__: {f.name: described(getattr(value, f.name)) for f in fields(value)}}
-    return str(getattr(value, "__qualname__", type(value).__qualname__))
 
 
 def _packed_optimizer(walk: Walk, beside: _Arrays) -> dict[str, Any]:
