@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from dlarray.check import one_of
-from dlarray.planner.agreement import difference
+from dlarray.planner.agreement import copies, disagreement
 from dlarray.planner.compiled import EXECUTORS, MANY, PlannerWarning
 from dlarray.planner.loops import Executor
 from dlarray.planner.memory import Plan, make_plan
@@ -181,7 +181,7 @@ class Accelerated:
         try:
             program = _Inference(self.function, fixed, x, self._executor)
             planned = program(fixed, None, x)
-            why = difference(y, planned) if self._check else ""
+            why = disagreement(program.plan, y, planned, copies(fixed), copies(x)) if self._check else ""
         except Exception as error:
             what = "its plan fails" if program else "it cannot be traced"
             why = f"{what}: {type(error).__name__}: {error}"

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from dlarray.planner.trees import flatten, unflatten
+from dlarray.planner.memory import Plan
+from dlarray.planner.rounding import Rounding
+from dlarray.planner.trees import flatten
 
-__all__ = ["copies", "difference", "rounding_noise"]
+__all__ = ["copies", "difference", "disagreement"]
 
-CHANGE = {"float32": 1e-3, "float64": 1e-9}
-"""What may differ of the largest change of an array: sums are added up in other orders."""
+CHANGE = {"float32": 1e-4, "float64": 1e-9}
+"""What may differ of the changes of the numbers around one: sums are added up in other orders."""
+AROUND = 64
+"""So many numbers, one after the other, are around each other: one vector holds layers of very different gradients."""
 ULPS = 16
-"""And of its largest number."""
+"""And of the number itself."""
 NOISE = 4
 """How much further off than the step itself under rounding a plan may be."""
+TRIES = 12
+"""How often a step is rounded anew to learn how far rounding moves a number that is off."""
+PART = 2**20
+"""The numbers that are held against each other at once."""
 COARSE = 256
-"""How many times as hard numbers are shaken to learn which whole numbers hang on rounding: few do, and by chance."""
+"""How many times as hard for whole numbers and truths: few hang on rounding, and by chance."""
 
 
 def difference(
-    eager: Any, planned: Any, before: Sequence[np.ndarray] = (), noise: Sequence[float] | None = None
+    eager: Any, planned: Any, before: Sequence[np.ndarray] = (), noise: Sequence[np.ndarray] | None = None
 ) -> str:
     """What differs first between the results of two steps, in words; nothing where they agree.
 
-    Each array must be equal within 16 ulp of its largest number, plus 1e-9 (float64) or 1e-3 (float32) of its largest
-    change in the step, plus 4 times its ``noise``. Of whole numbers and truths, 4 times as many may differ as ``noise``
-    says.
+    Each number must be equal within 16 ulp, plus 1e-9 (float64) or 1e-4 (float32) of what the step has changed the 64
+    numbers around it by, in the root of their mean square, plus 4 times its ``noise``. Whole numbers and truths must be
+    equal, but for those that have ``noise``.
     """
     a: list[Any] = []
     b: list[Any] = []
@@ -37,41 +45,39 @@ def difference(
     for i, (x, y) in enumerate(zip(a, b, strict=True)):
         if x.shape != y.shape or x.dtype != y.dtype:
             return f"output {i} is {y.dtype}{list(y.shape)} in the plan, and {x.dtype}{list(x.shape)} without it"
-        old = before[i] if i < len(before) and before[i].shape == x.shape else np.zeros_like(x)
+        old = before[i] if i < len(before) and before[i].shape == x.shape else None
         with np.errstate(all="ignore"):
-            off = _off(np.asarray(x), np.asarray(y), old, NOISE * noise[i] if noise else 0.0)
+            off = _off(np.asarray(x), np.asarray(y), old, noise[i] if noise else None)
         if off:
             return f"output {i} of {len(a)}, {x.dtype}{list(x.shape)}, differs from the plan's: {off}"
     return ""
 
 
-def rounding_noise(
-    step: Callable[[Any, Any], Any],
-    given: tuple[Any, Any],
-    before: tuple[list[Any], list[Any]],
-    result: Any,
-    times: int = 1,
-) -> list[float] | None:
-    """How far each output moves when every number that the step is given is rounded anew, or how many numbers of it.
+def disagreement(
+    plan: Plan, eager: Any, planned: Any, state: Sequence[np.ndarray], batch: Sequence[np.ndarray], products: int = 1
+) -> str:
+    """``difference``, with what rounding makes of the step on these arrays where they differ by more than a little.
 
-    ``times`` as hard, where products are computed in a type that rounds so many times as hard.
-
-    How many is said of whole numbers and truths, such as what a number that is rounded at random is coded as, and of a
-    rounding 256 times as coarse.
-    None for a step that is no function of what it is given: two calls with the same numbers differ. Adam divides a
-    gradient by its own size, so in its first steps the rounding of a gradient of 1e-7 is as large as the step: no fixed
-    tolerance could tell that from a mistake.
+    ``products`` is how many epsilons the operands of matrix products are rounded by. Adam divides a gradient by its own
+    size, so in its first steps the rounding of a gradient of 1e-7 is as large as the step: no fixed tolerance could
+    tell that from a mistake.
     """
-    again, moved, far = (_outputs(step, given, before, shaken) for shaken in (0, times, times * COARSE))
-    expected: list[Any] = []
-    flatten(result, expected)
-    if not all(np.array_equal(x, y, equal_nan=x.dtype.kind in "fc") for x, y in zip(expected, again, strict=True)):
-        return None
-    with np.errstate(all="ignore"):
-        return [
-            float(np.max(np.abs(x - y), initial=0)) if x.dtype.kind == "f" else float(np.sum(x != z))
-            for x, y, z in zip(again, moved, far, strict=True)
-        ]
+    why = difference(eager, planned, state)
+    if not why:
+        return why
+    step = Rounding(plan, [*state, *batch], products)
+    exact = step.outputs(0)
+    noise: list[np.ndarray] = [np.zeros(x.shape, np.float32) for x in exact]
+    coarse = any(x.dtype.kind != "f" for x in exact)
+    for seed in range(TRIES):
+        moved, far = step.outputs(1, seed), step.outputs(COARSE, seed) if coarse else exact
+        with np.errstate(all="ignore"):
+            for x, y, z, most in zip(exact, moved, far, noise, strict=True):
+                np.maximum(most, _moved(x, y) if x.dtype.kind == "f" else ~_equal(x, z), out=most, casting="same_kind")
+        why = difference(eager, planned, state, noise)
+        if not why:
+            break
+    return why
 
 
 def copies(arrays: Any) -> list[np.ndarray]:
@@ -81,34 +87,55 @@ def copies(arrays: Any) -> list[np.ndarray]:
     return [np.array(a, order="C") for a in leaves]
 
 
-def _outputs(step: Any, given: tuple[Any, Any], before: tuple[list[Any], list[Any]], shaken: int) -> list[Any]:
-    r = np.random.default_rng(0)
-    state, batch = (
-        unflatten(structure, iter([_shaken(a, shaken, r) for a in arrays]))
-        for structure, arrays in zip(given, before, strict=True)
-    )
-    leaves: list[Any] = []
-    flatten(step(state, batch), leaves)
-    return [np.asarray(a) for a in leaves]
+def _equal(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Where two arrays hold the same numbers; NaN is NaN."""
+    return (x == y) | ((x != x) & (y != y)) if x.dtype.kind in "fc" else x == y
 
 
-def _shaken(x: np.ndarray, times: int, r: np.random.Generator) -> np.ndarray:
-    """A copy, every number times 1, or 1 plus or minus so many times its type's epsilon."""
-    if x.dtype.kind != "f" or not times:
-        return x.copy()
-    return (x * (1 + times * np.finfo(x.dtype).eps * r.integers(-1, 2, x.shape).astype(x.dtype))).astype(x.dtype)
+def _moved(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """How far each number has moved: infinitely, where it has become NaN or infinite, or is so no more."""
+    return np.where(np.isfinite(x) & np.isfinite(y), np.abs(x - y), np.where(_equal(x, y), 0, np.inf).astype(x.dtype))
 
 
-def _off(x: np.ndarray, y: np.ndarray, old: np.ndarray, noise: float) -> str:
+def _off(x: np.ndarray, y: np.ndarray, old: np.ndarray | None, noise: np.ndarray | None) -> str:
     """By how much two arrays differ more than they may, in words."""
-    if x.size == 0 or np.array_equal(x, y, equal_nan=x.dtype.kind in "fc"):
+    wrong = ~_equal(x, y)
+    if not np.any(wrong):
         return ""
     if x.dtype.name not in CHANGE:
-        return f"{count} of {x.size} numbers" if (count := int(np.sum(x != y))) > noise else ""
-    known = np.isfinite(x)
-    if not np.array_equal(x[~known], y[~known], equal_nan=True):
+        if noise is not None:
+            wrong &= noise == 0
+        return f"{count} of {x.size} numbers" if (count := int(np.sum(wrong))) else ""
+    flat = [a if a is None else np.reshape(a, (-1,)) for a in (x, y, old, noise)]
+    for i in range(0, x.size, PART):  # large arrays in parts, for what is computed of them is larger still
+        if off := _part_off(i, *(a if a is None else a[i : i + PART] for a in flat)):
+            return off
+    return ""
+
+
+def _part_off(start: int, x: Any, y: Any, old: np.ndarray | None, noise: np.ndarray | None) -> str:
+    kind, x, y = x.dtype, x.astype(np.float64), y.astype(np.float64)
+    known = np.isfinite(x) & np.isfinite(y)
+    allowed = ULPS * np.finfo(kind).eps * np.abs(x)
+    if old is not None:
+        allowed += CHANGE[kind.name] * _around(x - old)
+    if noise is not None:
+        allowed += NOISE * noise
+    off = np.where(known | _equal(x, y), np.where(known, np.abs(x - y), 0.0), np.inf)
+    allowed = np.where(known | (allowed == np.inf), allowed, 0.0)
+    over = (off > allowed) & (allowed < np.inf)
+    if not np.any(over):
+        return ""
+    if np.any(over & ~known):
         return "infinities or NaN at other places"
-    change = np.max(np.abs(x[known] - old[known])) if np.all(np.isfinite(old)) else np.max(np.abs(x[known]))
-    allowed = ULPS * np.finfo(x.dtype).eps * np.max(np.abs(x[known])) + CHANGE[x.dtype.name] * change + noise
-    worst = np.max(np.abs(x[known] - y[known]))
-    return "" if worst <= allowed else f"by {worst:.3g}, allowed {allowed:.3g}"
+    worst = int(np.argmax(np.where(over, off - allowed, 0.0)))
+    return f"number {start + worst} by {off[worst]:.3g}, allowed {allowed[worst]:.3g}"
+
+
+def _around(change: np.ndarray) -> np.ndarray:
+    """The root of the mean square of the changes around each number; what is not finite counts as no change."""
+    squares = np.square(np.where(np.isfinite(change), change, 0.0))
+    starts = np.arange(0, change.size, AROUND)
+    counts = np.minimum(AROUND, change.size - starts)
+    means = np.sqrt(np.add.reduceat(squares, starts) / counts)
+    return np.repeat(means, counts)

@@ -17,7 +17,7 @@ import numpy as np
 
 from dlarray.check import one_of
 from dlarray.description import Description, Names
-from dlarray.planner.agreement import copies, difference, rounding_noise
+from dlarray.planner.agreement import copies, disagreement
 from dlarray.planner.describe import describe
 from dlarray.planner.loops import Executor
 from dlarray.planner.numba_executor import numba_loops
@@ -155,10 +155,7 @@ class Compiled:
         if program is not None:
             try:
                 planned = program.run(*map(copies, before))
-                why = difference(result, planned, before[0])
-                if why:
-                    noise = rounding_noise(self.step, program.given, before, result)
-                    why = difference(result, planned, before[0], noise)
+                why = disagreement(program.plan, result, planned, *before)
             except Exception as error:
                 why = f"its plan fails: {type(error).__name__}: {error}"
             else:

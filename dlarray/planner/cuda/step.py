@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.planner.agreement import difference, rounding_noise
+from dlarray.planner.agreement import disagreement
 from dlarray.planner.compiled import MANY, PlannerWarning
 from dlarray.planner.cuda.card import Card
 from dlarray.planner.cuda.program import CardProgram, Settings
@@ -223,17 +223,7 @@ class _Proof:
         return flatten(tree, [], self._card.arrays)
 
     def _differs(self, expected: Any, found: Any) -> str:
-        why = difference(expected, found, self.before[0])
-        if why:
-            why = difference(expected, found, self.before[0], self._noise())
-        return why
-
-    def _noise(self) -> list[float] | None:
-        """What rounding makes of the step, as the host computes it."""
-        step, given = self._owner.step, self._program.given
-        copies = [[x.copy() for x in leaves] for leaves in self.before]
-        on_host = step(*(unflatten(s, iter(leaves)) for s, leaves in zip(given, copies, strict=True)))
-        return rounding_noise(step, given, self.before, on_host, self._card.coarseness)
+        return disagreement(self._program.plan, expected, found, *self.before, self._card.coarseness)
 
     def _unequal(self, a: Any, b: Any) -> str:
         """Whether a graph gave other bits than the launches that it is made of."""
