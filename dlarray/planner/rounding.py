@@ -90,6 +90,6 @@ def _rounded(x: np.ndarray, steps: np.ndarray, inexact: bool, start: int) -> np.
     """The floats of an array, each rounded anew; whole numbers as they are, unless they are ``inexact`` too."""
     if x.dtype.kind not in "fc" or x.size == 0:
         return x
-    pattern = np.resize(np.roll(steps, start), x.size).reshape(x.shape).astype(x.real.dtype)
+    pattern = np.resize(np.roll(steps, start), x.size).reshape(x.shape).astype(np.finfo(x.dtype).dtype)
     moved = x * (1 + np.finfo(x.dtype).eps * pattern)
     return moved.astype(x.dtype) if inexact else np.where(x == np.rint(x), x, moved).astype(x.dtype)
