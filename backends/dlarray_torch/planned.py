@@ -19,6 +19,7 @@ from dlarray.planner import PlannerWarning, profiled
 from dlarray.planner import compile as plan
 from dlarray.planner import plan as program
 from dlarray.planner.symbols import Symbol
+from dlarray.planner.tracing import without_numbers
 from dlarray.planner.trees import flatten, mapped, recogniser
 from dlarray.timing import Timings
 
@@ -119,7 +120,7 @@ class Planned:
         flatten((state, batch), symbols, (Symbol,))
         with self._fork_rng(devices=()) if symbols or self._plain else nullcontext():
             if symbols:
-                return self.step(state, batch)
+                return without_numbers(self.step)(state, batch)
             result = self.step(mapped(state, self._seen_anew), mapped(batch, self._seen_anew))
         self._plain.append((mapped(result, self._view_or_itself), result))
         return self._plain[-1][0]

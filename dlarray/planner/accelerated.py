@@ -36,7 +36,7 @@ class _Inference:
     """A plan for one shape and dtype of x, and the bindings of it that are idle."""
 
     def __init__(self, function: _Function, fixed: Any, x: np.ndarray, executor: Executor) -> None:
-        graph, inputs, self.structure, outputs, _ = trace(function, fixed, x)
+        graph, inputs, self.structure, outputs, _ = trace(lambda _, given: function(*given), (), (fixed, x))
         self.plan = make_plan(graph, outputs, {})
         self.x = inputs[-1]
         self.only_multiplied = _is_only_multiplied(self.plan, self.x)

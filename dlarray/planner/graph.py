@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Sequence
-from functools import partial
 from typing import Any, cast
 
 import numpy as np
 
-from dlarray.planner.calls import Call, converted, copied, joined, sample, spread
+from dlarray.planner.calls import Call, converted, copied, holes, joined, native, sample, sampled, spread
+from dlarray.planner.captured import Captured
 from dlarray.planner.ledger import Ledger
 from dlarray.planner.loops import DTYPES, FLOATS
-from dlarray.planner.node import POINTWISE, VIEWS, Node, UntraceableError, form, layout
+from dlarray.planner.node import LEAVES, POINTWISE, VIEWS, Node, UntraceableError, attribute_key, form, layout
 
 __all__ = ["Graph"]
 
@@ -26,10 +26,12 @@ __all__ = ["Graph"]
 class Graph:
     """The nodes of one trace, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: Sequence[Any] = ()) -> None:
         self.nodes: list[Node] = []
-        self.arrays: list[np.ndarray] = []
+        self.captured = Captured(state)
         """Arrays that the step closes over, by number. They are read where they lie, as the eager step would."""
+        self.numbers = True
+        """Whether what is computed and has no axes is a number, as NumPy has it, or an array, as other libraries do."""
         self.ledger = Ledger()
         """The memory that the traced step would take plainly."""
         self.namespace: Any = None
@@ -39,7 +41,7 @@ class Graph:
     def node(self, op: str, args: Sequence[Node], attribute: Any, shape: tuple[int, ...], dtype: Any) -> Node:
         """The node with these properties, the old one where it is known."""
         dtype = np.dtype(dtype)
-        key = (op, tuple(a.number for a in args), _hashable(attribute), shape, dtype)
+        key = (op, tuple(a.number for a in args), attribute_key(attribute), shape, dtype)
         if key not in self._known:
             self._known[key] = Node(op, tuple(args), attribute, shape, dtype, len(self.nodes))
             self.nodes.append(self._known[key])
@@ -63,14 +65,10 @@ class Graph:
         """An array that is no argument of the step."""
         if array.ndim == 0 and array.dtype.name in DTYPES and not array.flags.writeable:
             return self.full((), array.item(), array.dtype)
-        if not (array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative):
-            native = array.dtype.newbyteorder("=")
-            return self.call(partial(np.array, array, native, order="C"), [])  # a copy, made at every step
-        for number, known in enumerate(self.arrays):
-            if known is array:
-                return self.node("array", (), number, array.shape, array.dtype)
-        self.arrays.append(array)
-        return self.node("array", (), len(self.arrays) - 1, array.shape, array.dtype)
+        leaf = self.node("array", (), self.captured.number(array), array.shape, array.dtype)
+        if array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative:
+            return leaf
+        return self.call(native, [leaf])  # a copy, made at every step
 
     def lift(self, value: Any) -> Node:
         """A node for a node, an array or a scalar on its own."""
@@ -79,9 +77,17 @@ class Graph:
         if isinstance(value, np.ndarray):
             return self.array(cast("np.ndarray", value))
         array = np.asarray(value)  # that of another library may look at memory that its owner writes
-        if isinstance(value, (bool, int, float, np.generic)):
+        if isinstance(value, (bool, int, float, complex, np.generic)):
             array.flags.writeable = False
         return self.array(array)
+
+    def constant(self, node: Node) -> np.ndarray:
+        """The numbers of a leaf that is no input."""
+        if node.op == "array":
+            return self.captured.arrays[int(node.attribute)]
+        if node.op == "index":
+            return np.arange(node.size).astype(node.dtype).reshape(node.shape)
+        return np.full(node.shape, node.attribute, node.dtype)
 
     # Pointwise operations and reductions
 
@@ -237,30 +243,43 @@ class Graph:
         return self.node("concat", parts, None, (sum(p.size for p in parts),), parts[0].dtype)
 
     def call(self, function: Callable[..., Any], args: Sequence[Any], **options: Any) -> Node:
-        """An eager call inside the plan. A sample call, on numbers that mean nothing, says what comes out."""
-        pattern = tuple(None if isinstance(a, Node) else a for a in args)
-        nodes = [a for a in args if isinstance(a, Node)]
-        made = Call(function, pattern, tuple(options.items()))
-        with np.errstate(all="ignore"):
-            given = [sample(n) for n in nodes]
-            result: Any = made(*given)
-        if not _is_numeric(result):
-            raise UntraceableError(f"{getattr(function, '__name__', function)} does not give one array")
-        made.view_of = next((i for i, a in enumerate(given) if np.may_share_memory(a, result)), None)
-        return self.node("call", nodes, made, result.shape, result.dtype)
+        """An eager call inside the plan, of nodes and whatever else the function takes."""
+        nodes: list[Node] = []
+        return self.called(Call(function, holes((tuple(args), options), nodes, (Node,))), nodes)
+
+    def called(self, call: Call, nodes: Sequence[Node]) -> Node:
+        """An eager call of nodes. Samples, calls on numbers that mean nothing, say what comes out.
+
+        Raises UntraceableError where that is not one array, or is another for other whole numbers.
+        """
+        given = [self._sample(n, 0) for n in nodes]
+        result = sampled(call, given)
+        if any(n.dtype.kind in "iub" and not _is_constant(n) for n in nodes):
+            call.is_the_same(result, [self._sample(n, 1) for n in nodes])
+        call.view_of = next((i for i, a in enumerate(given) if np.may_share_memory(a, result)), None)
+        call.is_number = isinstance(result, np.generic)
+        return self.stated(call, nodes, result.shape, result.dtype)
+
+    def stated(self, call: Call, nodes: Sequence[Node], shape: tuple[int, ...], dtype: Any) -> Node:
+        """An eager call of which it is known what comes out."""
+        return self.node("call", nodes, call, shape, dtype)
+
+    def _sample(self, node: Node, whole: int) -> np.ndarray:
+        """An array like a node's, with numbers that mean nothing; the array itself where it is there."""
+        return self.constant(node) if _is_constant(node) else sample(node, whole)
+
+
+def _is_constant(node: Node) -> bool:
+    return node.op in LEAVES and node.op != "input"
 
 
 def _types(operands: list[Any]) -> tuple[Any, ...]:
     return tuple([cast("Any", type(a)) if _weak(a) else a.dtype for a in operands])
 
 
-def _is_numeric(result: Any) -> bool:
-    return isinstance(result, (np.ndarray, np.generic)) and not cast("Any", result).dtype.hasobject
-
-
 def _weak(value: Any) -> bool:
     """Whether a value is a Python number, whose type gives way to an array's (a bool does so anyway)."""
-    return isinstance(value, (int, float)) and not isinstance(value, (bool, np.generic))
+    return isinstance(value, (int, float, complex)) and not isinstance(value, (bool, np.generic))
 
 
 def _loop(name: str, types: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
@@ -276,12 +295,3 @@ def _loop(name: str, types: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
     except TypeError as error:
         raise UntraceableError(str(error)) from None
     return tuple(loop), dtype
-
-
-def _hashable(attribute: Any) -> Hashable:
-    """An attribute as a dictionary's key: -0.0 is not 0.0, True is not 1, slices are their numbers."""
-    if isinstance(attribute, Call):
-        return attribute.key
-    if isinstance(attribute, tuple):
-        return tuple(_hashable(a) for a in cast("tuple[Any, ...]", attribute))
-    return (type(attribute).__name__, repr(attribute))

@@ -8,7 +8,7 @@ from typing import Any
 
 from dlarray.planner.grouping import Unit, kind_of
 from dlarray.planner.loops import AFTER, BEFORE, REDUCTIONS, Input, Kernel, Operation
-from dlarray.planner.node import Form, Node, is_dense, root, through
+from dlarray.planner.node import Form, Node, attribute_key, is_dense, root, through
 
 __all__ = ["Body", "lower"]
 
@@ -96,4 +96,4 @@ def _ordered(nodes: Iterable[Node]) -> list[Node]:
 
 def _identity(node: Node) -> Any:
     """What makes two values one: for constants the number and its type, in whatever shape."""
-    return (type(node.attribute), repr(node.attribute), node.dtype) if node.op == "full" else node
+    return (attribute_key(node.attribute), node.dtype) if node.op == "full" else node

@@ -53,11 +53,7 @@ class Plan:
 
     def constant(self, node: Node) -> np.ndarray:
         """The numbers of a leaf that is no input."""
-        if node.op == "array":
-            return self.graph.arrays[int(node.attribute)]
-        if node.op == "index":
-            return np.arange(node.size).astype(node.dtype).reshape(node.shape)
-        return np.full(node.shape, node.attribute, node.dtype)
+        return self.graph.constant(node)
 
     def written(self, output: int) -> bool:
         """Whether a donated output is computed where it is to be left, or was there from the beginning."""

@@ -1,40 +1,31 @@
 """The array-API namespace of symbols: what ``xp`` is while a step is traced.
 
-It mirrors NumPy's namespace, with NumPy's dtypes and NumPy's rules. A name that is not defined here is NumPy's function
-as an eager call inside the plan, so nothing is missing.
+It mirrors NumPy's namespace, with NumPy's dtypes and NumPy's rules, and answers NumPy's own functions too, which are
+known as objects. What is not defined here is NumPy's function as an eager call inside the plan, where no number decides
+what shape and type comes out; what is left cannot be traced.
 """
 
 from __future__ import annotations
 
-import math
+import inspect
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from dlarray.array import array_namespace
-from dlarray.planner.calls import Applied, holes
-from dlarray.planner.creation import Creation
+from dlarray.planner.calls import Call, holes
+from dlarray.planner.functions import METHODS, NUMPY, OUT_OF_ORDER, is_safe, named, writes
 from dlarray.planner.graph import Graph
-from dlarray.planner.node import POINTWISE, Node, UntraceableError, root
-from dlarray.planner.symbols import Symbol, fresh, invert, operand
+from dlarray.planner.node import POINTWISE, UntraceableError
+from dlarray.planner.operators import operand
+from dlarray.planner.reductions import Reductions
+from dlarray.planner.symbols import Symbol, fresh
 
 __all__ = ["Namespace"]
 
-_NUMPY: Any = array_namespace(np.empty(0))
-_UNKNOWN_SHAPES = (
-    "nonzero",
-    "argwhere",
-    "flatnonzero",
-    "unique",
-    "extract",
-    "compress",
-    "trim_zeros",
-    "setdiff1d",
-    "union1d",
-)
+_SPECIAL = frozenset({"where", "astype", "bits", "invert", "positive"})
 _UFUNC = {
     "abs": "absolute",
     "acos": "arccos",
@@ -48,13 +39,20 @@ _UFUNC = {
     "bitwise_right_shift": "right_shift",
     "true_divide": "divide",
 }
-_METHODS = {
-    "sum", "mean", "max", "min", "astype", "copy", "prod", "any", "all", "argmax", "argmin", "var", "std", "clip",
-    "dot",
-}  # fmt: skip
+# fmt: off
+_OWN = named(
+    "where", "round", "astype", "sum", "mean", "max", "min", "reshape", "ravel", "expand_dims", "squeeze",
+    "permute_dims", "matrix_transpose", "swapaxes", "moveaxis", "flip", "broadcast_to", "broadcast_arrays", "real",
+    "split", "array_split", "unstack", "meshgrid", "concat", "stack", "matmul", "dot", "zeros_like", "ones_like",
+    "full_like", "empty_like", "shape", "ndim", "size", "iscomplexobj", "isrealobj", "result_type", "positive",
+    "invert", "copy", "clip",
+) | {np.amax: "max", np.amin: "min", np.transpose: "permute_dims", np.around: "round", np.clip: "promoting_clip"}
+# fmt: on
+"""NumPy's functions that are defined here, each with its name here."""
+_POINTWISE: dict[Any, str] = {getattr(np, name): name for name in POINTWISE - _SPECIAL}
 
 
-class Namespace(Creation):
+class Namespace(Reductions):
     """Functions on symbols, and NumPy's constants and types."""
 
     __name__ = "dlarray.planner.namespace"
@@ -66,9 +64,9 @@ class Namespace(Creation):
     def __getattr__(self, name: str) -> Any:
         """Pointwise functions by their name; else what NumPy has under it."""
         ufunc = _UFUNC.get(name, name)
-        if ufunc in POINTWISE and ufunc not in ("where", "astype", "bits", "invert", "positive"):
-            return partial(self._pointwise, ufunc)
-        found = getattr(_NUMPY, name)
+        if ufunc in POINTWISE and ufunc not in _SPECIAL:
+            return partial(self.call_numpy, getattr(np, ufunc))
+        found = getattr(NUMPY, name)
         if isinstance(found, ModuleType):
             return _Module(self, found)
         if not callable(found) or isinstance(found, type):
@@ -79,196 +77,103 @@ class Namespace(Creation):
         """``numpy`` with its arguments written out."""
         return self.numpy(function, args, options)
 
-    def _pointwise(self, ufunc: str, /, *args: Any) -> Symbol:
-        return self._new(self.graph.pointwise(ufunc, *map(operand, args)))
-
-    def _new(self, node: Node) -> Symbol:
-        return fresh(self.graph, node)
-
-    def _node(self, x: Any) -> Node:
-        return self.graph.lift(operand(x))
-
-    def _view(self, x: Any, node: Node) -> Symbol:
-        """A view of x where NumPy would give one, else memory of its own."""
-        if not isinstance(x, Symbol) or node.op == "full" or root(node) is not root(x.node):
-            return self._new(node)
-        return x.beside(node)
-
-    # NumPy itself
-
     def numpy(self, function: Callable[..., Any], args: Sequence[Any], options: dict[str, Any]) -> Any:
         """A function of NumPy called with symbols: the one defined here where there is one, else an eager call."""
-        name = getattr(function, "__name__", "")
-        own = _own(_API.get(name, name))
-        known = _UFUNC.get(name, name) in POINTWISE
-        if not options.get("out") and (own or (known and not options)) and not name.startswith("_"):
-            try:
-                return getattr(self, _API.get(name, name))(*args, **options)
-            except (AttributeError, TypeError) as error:
-                if isinstance(error, UntraceableError):
-                    raise
-        if any(name.startswith(word) for word in _UNKNOWN_SHAPES) or "out" in options:
-            raise UntraceableError(f"what comes out of {name} depends on values, or is written into an argument")
-        return self._eager(function, args, options)
+        if writes(function, args, options):
+            raise UntraceableError(f"{_name(function)} writes into an argument")
+        if (ufunc := _POINTWISE.get(function)) is not None and not options:
+            return self._new(self.graph.pointwise(ufunc, *map(operand, args)))
+        own = _OWN.get(function)
+        if own is not None and _takes(own, args, options):
+            return getattr(self, own)(*args, **options)
+        return self.eager(function, args, options)
 
-    def _eager(self, function: Callable[..., Any], args: Sequence[Any], options: dict[str, Any]) -> Any:
-        """An eager call. Symbols may stand alone or in lists and tuples, as an argument or as an option."""
+    def eager(self, function: Callable[..., Any], args: Sequence[Any], options: dict[str, Any]) -> Any:
+        """An eager call. Symbols may stand alone or in lists and tuples, as an argument or as an option.
+
+        Of nothing that is traced it is called now.
+        """
         leaves: list[Any] = []
-        applied = Applied(function, holes((tuple(args), options), leaves, (Symbol, np.ndarray)))
-        if leaves:
-            node = self.graph.call(applied, [self._node(x) for x in leaves])
-            base = None if node.attribute.view_of is None else leaves[node.attribute.view_of]
-            return base.beside(node) if isinstance(base, Symbol) else self._new(node)
-        made = applied()  # of nothing that is traced: linspace, isdtype
-        return self._new(self.graph.array(cast("np.ndarray", made))) if isinstance(made, np.ndarray) else made
+        call = Call(function, holes((tuple(args), options), leaves, (Symbol, np.ndarray)))
+        safe = is_safe(function)
+        if not any(isinstance(x, Symbol) for x in leaves) and not (leaves and safe):
+            made: Any = call(*leaves)
+            return self._new(self.graph.array(made)) if type(made) is np.ndarray and not leaves else made
+        if not safe:
+            raise UntraceableError(
+                f"{call.name} is called, which is not among the functions whose results have a shape and type that no "
+                "number decides"
+            )
+        node = self.graph.called(call, [self._node(x) for x in leaves])
+        shared = 0 if function in OUT_OF_ORDER else call.view_of
+        if shared is not None:
+            return self._view(leaves[shared], node)
+        return self._new(node) if call.is_number else fresh(self.graph, node)
+
+    # Methods
 
     def method(self, x: Symbol, name: str) -> Callable[..., Any]:
-        """``x.name(…)``."""
-        if name == "reshape":
-            return lambda *shape, **o: self.reshape(x, shape[0] if len(shape) == 1 else shape)
-        if name == "transpose":
-            return lambda *axes: self.permute_dims(
-                x, axes[0] if len(axes) == 1 else axes or tuple(reversed(range(x.ndim)))
-            )
-        if name in ("ravel", "flatten"):
-            return lambda: self.reshape(x, (-1,)) if name == "ravel" else self.copy(self.reshape(x, (-1,)))
-        if name not in _METHODS:
-            raise UntraceableError(f"the method {name} of an array is called: use the namespace's functions")
-        if _own(name):
-            return lambda *args, **options: getattr(self, name)(x, *args, **options)
-        return lambda *args, **options: self.numpy(getattr(np.ndarray, name), (x, *args), options)
+        """``x.name(…)``, with the arguments of NumPy's method."""
+        if (own := _METHODS.get(name)) is not None:
+            return partial(own, self, x)
+        if name not in METHODS:
+            raise UntraceableError(f"the method {name} of an array is called, which cannot be traced")
+        return partial(self.call_numpy, getattr(np, name), x)
 
     def result_type(self, *args: Any) -> Any:
         """The type that a result would have."""
         return np.result_type(*(a.dtype if isinstance(a, Symbol) else a for a in args))
 
-    # Pointwise
 
-    def where(self, condition: Any, x: Any, y: Any) -> Symbol:
-        """x where the condition holds, else y."""
-        return self._new(
-            self.graph.pointwise("where", self.graph.cast(self._node(condition), bool), operand(x), operand(y))
-        )
-
-    def clip(self, x: Any, min: Any = None, max: Any = None) -> Symbol:  # noqa: A002 - the standard's names
-        """x held between two bounds, in x's type."""
-        node = self._node(x)
-        for name, bound in (("maximum", min), ("minimum", max)):
-            if bound is not None:
-                limit = operand(bound)
-                limit = limit if isinstance(limit, (int, float)) else self.graph.cast(self._node(limit), node.dtype)
-                node = self.graph.cast(self.graph.pointwise(name, node, limit), node.dtype)
-        return self._new(node)
-
-    def positive(self, x: Any) -> Symbol:
-        """A copy."""
-        return self._new(self._node(x))
-
-    copy = positive
-
-    def bitwise_invert(self, x: Any) -> Symbol:
-        """Each bit turned round."""
-        return self._new(invert(self.graph, self._node(x)))
-
-    invert = bitwise_not = bitwise_invert
-
-    def round(self, x: Any, decimals: int = 0) -> Symbol:
-        """The nearest whole number, halves to even."""
-        node = self._node(x)
-        if decimals or node.dtype.kind != "f":
-            return self._eager(np.round, (x, decimals), {})
-        return self._new(self.graph.pointwise("rint", node))
-
-    def astype(self, x: Any, dtype: Any, *, copy: bool = True, device: Any = None) -> Symbol:
-        """The same numbers in another type."""
-        if isinstance(x, Symbol) and not copy and x.dtype == np.dtype(dtype):
-            return x
-        return self._new(self.graph.cast(self._node(x), dtype))
-
-    # Reductions
-
-    def sum(self, x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Symbol:
-        """The sum over axes."""
-        node = self._node(x)
-        if dtype is not None and np.dtype(dtype) != node.dtype:
-            return self._eager(np.sum, (x,), {"axis": axis, "dtype": dtype, "keepdims": keepdims})
-        return self._new(self.graph.reduce("sum", node, axis, keepdims))
-
-    def max(self, x: Any, axis: Any = None, keepdims: bool = False) -> Symbol:
-        """The largest number over axes."""
-        return self._new(self.graph.reduce("max", self._node(x), axis, keepdims))
-
-    def min(self, x: Any, axis: Any = None, keepdims: bool = False) -> Symbol:
-        """The smallest number over axes."""
-        return self._new(self.graph.reduce("min", self._node(x), axis, keepdims))
-
-    def mean(self, x: Any, axis: Any = None, keepdims: bool = False) -> Symbol:
-        """The sum over axes divided by their lengths, as NumPy computes it."""
-        node = self._node(x)
-        if node.dtype.kind != "f" or node.size == 0:
-            return self._eager(np.mean, (x,), {"axis": axis, "keepdims": keepdims})
-        total = self.graph.reduce("sum", node, axis, keepdims)
-        return self._new(self.graph.pointwise("divide", total, node.size // total.size))
-
-    # Shapes
-
-    def reshape(self, x: Any, shape: int | Sequence[int], *, copy: bool | None = None) -> Symbol:
-        """The same elements in another shape."""
-        node, wanted = self._node(x), (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
-        if -1 in wanted:
-            others = -math.prod(wanted)
-            if others == 0 or node.size % others:
-                raise ValueError(f"cannot reshape an array of shape {node.shape} into {wanted}")
-            wanted = tuple(node.size // others if n == -1 else n for n in wanted)
-        if math.prod(wanted) != node.size:
-            raise ValueError(f"cannot reshape an array of shape {node.shape} into {wanted}")
-        shaped = self.graph.reshape(node, wanted)
-        return self._new(shaped) if copy else self._view(x, shaped)
-
-    def expand_dims(self, x: Any, axis: int = 0) -> Symbol:
-        """A new axis of length 1."""
-        shape = self._node(x).shape
-        place = axis % (len(shape) + 1)
-        return self.reshape(x, (*shape[:place], 1, *shape[place:]))
-
-    def squeeze(self, x: Any, axis: int | tuple[int, ...]) -> Symbol:
-        """Without axes of length 1."""
-        shape = self._node(x).shape
-        gone = {a % len(shape) for a in (axis if isinstance(axis, tuple) else (axis,))}
-        if any(shape[a] != 1 for a in gone):
-            raise ValueError(f"axes {axis} of an array of shape {shape} are not of length 1")
-        return self.reshape(x, tuple(n for i, n in enumerate(shape) if i not in gone))
-
-    def permute_dims(self, x: Any, axes: Sequence[int]) -> Symbol:
-        """The axes in another order."""
-        node = self._node(x)
-        return self._view(x, self.graph.permute(node, tuple(a % len(node.shape) for a in axes)))
-
-    def matrix_transpose(self, x: Any) -> Symbol:
-        """The last two axes exchanged."""
-        n = len(self._node(x).shape)
-        return self.permute_dims(x, (*range(n - 2), n - 1, n - 2))
-
-    def concat(self, arrays: Sequence[Any], *, axis: int | None = 0) -> Symbol:
-        """Arrays one after the other."""
-        nodes = [self._node(a) for a in arrays]
-        if axis is None:
-            nodes, axis = [self.graph.reshape(n, (n.size,)) for n in nodes], 0
-        return self._new(self.graph.concat(nodes, axis))
-
-    def stack(self, arrays: Sequence[Any], *, axis: int = 0) -> Symbol:
-        """Arrays side by side along a new axis."""
-        place = axis % (len(self._node(arrays[0]).shape) + 1)
-        return self.concat([self.expand_dims(a, place) for a in arrays], axis=place)
-
-    # Products
-
-    def matmul(self, a: Any, b: Any) -> Symbol:
-        """The matrix product."""
-        return self._new(self.graph.matmul(self._node(a), self._node(b)))
+def _reshaped(xp: Namespace, x: Symbol, *shape: Any, order: str = "C", copy: bool | None = None) -> Any:
+    sizes = shape[0] if len(shape) == 1 else shape
+    return xp.call_numpy(np.reshape, x, sizes, **({} if order == "C" else {"order": order}), copy=copy)
 
 
-_API = {"concatenate": "concat", "transpose": "permute_dims", "absolute": "abs", "amax": "max", "amin": "min"}
+def _transposed(xp: Namespace, x: Symbol, *axes: Any) -> Symbol:
+    return xp.permute_dims(x, axes[0] if len(axes) == 1 else axes or None)
+
+
+def _flattened(xp: Namespace, x: Symbol, order: str = "C") -> Any:
+    row = xp.ravel(x) if order == "C" else xp.call_numpy(np.ravel, x, order=order)
+    return fresh(xp.graph, row.node)
+
+
+def _copied(xp: Namespace, x: Symbol, order: str = "C") -> Symbol:
+    return x.alike(x.node)
+
+
+def _converted(
+    xp: Namespace,
+    x: Symbol,
+    dtype: Any,
+    order: str = "K",
+    casting: Any = "unsafe",
+    subok: bool = True,
+    copy: bool = True,
+) -> Symbol:
+    if not np.can_cast(x.dtype, dtype, casting):
+        raise TypeError(f"numbers of type {x.dtype} cannot be cast to {np.dtype(dtype)} by the rule {casting!r}")
+    return xp.astype(x, dtype, copy=copy)
+
+
+def _filled(xp: Namespace, x: Symbol, value: Any) -> None:
+    x[...] = value
+
+
+def _sorted(xp: Namespace, x: Symbol, axis: int = -1, **options: Any) -> None:
+    x.write(xp.call_numpy(np.sort, x, axis, **options).node)
+
+
+_METHODS: dict[str, Callable[..., Any]] = {
+    "reshape": _reshaped,
+    "transpose": _transposed,
+    "flatten": _flattened,
+    "copy": _copied,
+    "astype": _converted,
+    "fill": _filled,
+    "sort": _sorted,
+}
 
 
 class _Module:
@@ -283,6 +188,19 @@ class _Module:
         return partial(self._namespace.call_numpy, found) if callable(found) else found
 
 
-def _own(name: str) -> bool:
-    """Whether the namespace of symbols defines this function itself."""
-    return callable(getattr(Namespace, name, None)) and not name.startswith("_")
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", str(function))
+
+
+def _takes(own: str, args: Sequence[Any], options: dict[str, Any]) -> bool:
+    """Whether the function defined here has these arguments; NumPy's own has more."""
+    try:
+        _signature(own).bind(None, *args, **options)
+    except TypeError:
+        return False
+    return True
+
+
+@cache
+def _signature(own: str) -> inspect.Signature:
+    return inspect.signature(getattr(Namespace, own))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,6 +18,7 @@ __all__ = [
     "Form",
     "Node",
     "UntraceableError",
+    "attribute_key",
     "form",
     "is_dense",
     "layout",
@@ -94,6 +96,16 @@ def root(node: Node) -> Node:
     while node.op in VIEWS:
         node = node.args[0]
     return node
+
+
+def attribute_key(attribute: Any) -> Hashable:
+    """An attribute as a dictionary's key, told apart by type and bits: -0.0 is not 0.0, True is not 1."""
+    if isinstance(attribute, tuple):
+        return tuple(attribute_key(a) for a in cast("tuple[Any, ...]", attribute))
+    if isinstance(attribute, (float, complex)):
+        return (type(attribute), np.asarray(attribute).tobytes())
+    own: Hashable = getattr(attribute, "key", None)
+    return own if own is not None else (cast("Any", type(attribute)), repr(attribute))
 
 
 def view_of(array: np.ndarray, node: Node) -> np.ndarray:

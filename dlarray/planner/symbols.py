@@ -2,8 +2,10 @@
 
 A symbol is a box around an immutable node, so ``y += b`` puts another node into the box and means what it means in
 NumPy, as long as nobody else looks at the same memory. Who shares memory with whom is known by ``_Memory``: after one
-of several views has been written, the others are stale and refuse to be read. What cannot be traced raises
-``UntraceableError``; then the step runs eagerly, which is always right.
+of several views has been written, the others are stale and refuse to be read. Where NumPy gives a view or a copy as
+memory order has it, a symbol counts as a view. What has no axes is a number or an array, as in NumPy: ``y += b``
+rebinds y to another number, and writes into an array. What cannot be traced raises ``UntraceableError``; then the step
+runs eagerly, which is always right.
 """
 
 from __future__ import annotations
@@ -14,10 +16,18 @@ from typing import Any, Self, cast
 import numpy as np
 
 from dlarray.planner.graph import Graph
+from dlarray.planner.indexing import assigned, is_basic, is_view, item
 from dlarray.planner.ledger import Ledger
 from dlarray.planner.node import Node, UntraceableError
+from dlarray.planner.operators import Operators, operand
 
-__all__ = ["Symbol", "fresh", "invert", "operand"]
+__all__ = ["Symbol", "computed", "fresh"]
+
+_ALIASED = "an array is read after another view of its memory was written: write it without aliasing"
+_REBOUND = (
+    "an array of the state without axes is read under another name after it was changed in place, which NumPy does for "
+    "an array and not for a number: write x = x + y for x += y"
+)
 
 
 class _Memory:
@@ -39,37 +49,76 @@ class _Memory:
             self._ledger.give_back(self._nbytes)
 
 
-class Symbol:
+class Symbol(Operators):
     """An array of known shape and dtype and unknown numbers."""
 
     __hash__ = None  # type: ignore[assignment]  # as NumPy's arrays
     device = "cpu"
 
-    def __init__(self, graph: Graph, node: Node, memory: _Memory | None = None, lent: bool = False) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        node: Node,
+        memory: _Memory | None = None,
+        lent: bool = False,
+        number: bool | None = False,
+    ) -> None:
         self.graph = graph
+        self._number = number
         self._node = node
         self._memory = memory or _Memory(lent)
         self._version = self._memory.version
+        self._stale = _ALIASED
 
     @property
-    def node(self) -> Node:
+    def node(self) -> Node:  # type: ignore[override]  # read alone
         """The value as it is now."""
         if self._version != self._memory.version:
-            raise UntraceableError(
-                "an array is read after another view of its memory was written: write it without aliasing"
-            )
+            raise UntraceableError(self._stale)
         return self._node
 
+    @property
+    def number(self) -> bool | None:
+        """Whether NumPy has a number here, which cannot be written; None where it may be one or an array."""
+        return self._number if self.graph.numbers else False
+
     def beside(self, node: Node) -> Symbol:
-        """A symbol that looks at this one's memory."""
-        return Symbol(self.graph, node, self._memory)
+        """What NumPy gives where it takes a view of an array, if it can, and of a number makes another."""
+        if self.number:
+            return computed(self.graph, node)
+        return Symbol(self.graph, node, self._memory, number=False if node.shape else self.number)
+
+    def alike(self, node: Node) -> Symbol:
+        """New memory: a number's where this is one, else an array's."""
+        return Symbol(self.graph, node, _owned(self.graph, node), number=False if node.shape else self.number)
 
     def view(self, dtype: Any) -> Symbol:
         """NumPy's method: the same memory, read as another type."""
         return self.beside(self.graph.bits(self.node, dtype))
 
+    def computed(self, node: Node) -> Symbol:
+        """The result of an operator."""
+        return computed(self.graph, node)
+
+    def updated(self, node: Node) -> Symbol:
+        """What augmented assignment binds the name to: a number is another one, an array is written."""
+        if self.number:
+            return computed(self.graph, node)
+        if self.number is None and (node.shape or node.dtype != self.dtype):
+            raise UntraceableError(
+                f"an array of the state without axes, of type {self.dtype}, is changed in place to {node.dtype}"
+                f"{list(node.shape)}, which NumPy does for a number and not for an array"
+            )
+        self.write(node)
+        if self.number is False:
+            return self
+        self._version, self._stale = -1, _REBOUND
+        return self.beside(self._node)
+
     def write(self, node: Node) -> Self:
-        """Augmented assignment: the memory holds another value from now on."""
+        """The memory holds another value from now on."""
+        if self.number:
+            raise TypeError("a number without axes cannot be written: NumPy gives no array here")
         if node.shape != self.shape:
             raise ValueError(f"a result of shape {node.shape} cannot be written into an array of shape {self.shape}")
         if not np.can_cast(node.dtype, self.dtype, "same_kind"):
@@ -119,30 +168,25 @@ class Symbol:
 
     def __getitem__(self, key: Any) -> Symbol:
         keys = cast("tuple[Any, ...]", key) if isinstance(key, tuple) else (key,)
-        if not all(map(_basic, keys)):
-            return fresh(self.graph, self.graph.call(_item, [self.node, *(operand(k) for k in keys)]))
-        node = self.graph.slice(self.node, keys)
-        if not node.shape and Ellipsis not in keys:
-            return fresh(self.graph, node)  # in NumPy a number of its own, no view
+        basic = all(map(is_basic, keys))
+        node = self.graph.slice(self.node, keys) if basic else item(self.graph, self.node, keys)
+        if not node.shape and self.graph.numbers and not any(k is Ellipsis for k in keys):
+            return computed(self.graph, node)
+        if self.number or not (basic or is_view(self.graph, keys)):
+            return fresh(self.graph, node)
         return self.beside(node)
 
     def __iter__(self) -> Any:
         return (self[i] for i in range(len(self)))
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        everything = key is Ellipsis or key == () or key == slice(None)
-        if not everything:
-            raise UntraceableError("part of an array is assigned: use where or concat")
-        graph, new = self.graph, operand(value)
-        spread = graph.pointwise(
-            "where", graph.full(self.shape, True, bool), new, graph.full(self.shape, 0, self.dtype)
-        )
-        self.write(graph.cast(spread, self.dtype))
+        self.write(assigned(self.graph, self.node, key, operand(value)))
 
     def _no_value(self, *_: Any) -> Any:
         raise UntraceableError("the step decides by an array's value: use where")
 
-    __bool__ = __float__ = __int__ = __index__ = __complex__ = item = tolist = _no_value
+    __bool__ = __float__ = __int__ = __index__ = __complex__ = item = tolist = tobytes = _no_value
+    __round__ = __trunc__ = __floor__ = __ceil__ = _no_value
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise UntraceableError("the step asks for an array's numbers while it is traced")
@@ -153,8 +197,11 @@ class Symbol:
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **options: Any) -> Any:
         """NumPy's own functions, called on a symbol: ``np.exp(x)``."""
-        if "out" in options or method in ("at", "accumulate", "reduceat"):
-            raise UntraceableError(f"np.{ufunc.__name__} is called in a form that cannot be traced")
+        if "out" in options:
+            raise UntraceableError(
+                f"{ufunc.__name__} writes into an array (out=, or += on an array of NumPy's own): "
+                "begin with zeros_like(x), and write y = y + x"
+            )
         return self.__array_namespace__().numpy(
             ufunc if method == "__call__" else getattr(ufunc, method), args, options
         )
@@ -169,106 +216,16 @@ class Symbol:
             raise AttributeError(f"an array has no attribute {name!r} that could be traced")
         return self.__array_namespace__().method(self, name)
 
-    def __matmul__(self, other: Any) -> Symbol:
-        return self.__array_namespace__().matmul(self, other)
-
-    def __rmatmul__(self, other: Any) -> Symbol:
-        return self.__array_namespace__().matmul(other, self)
-
-    def __pow__(self, other: Any) -> Symbol:
-        return fresh(self.graph, _power(self.graph, self.node, operand(other)))
-
-    def __ipow__(self, other: Any) -> Self:
-        return self.write(_power(self.graph, self.node, operand(other)))
-
-    def __rpow__(self, other: Any) -> Symbol:
-        return fresh(self.graph, self.graph.pointwise("power", operand(other), self.node))
-
-    def __neg__(self) -> Symbol:
-        return fresh(self.graph, self.graph.pointwise("negative", self.node))
-
-    def __pos__(self) -> Symbol:
-        return fresh(self.graph, self.node)
-
-    def __abs__(self) -> Symbol:
-        return fresh(self.graph, self.graph.pointwise("absolute", self.node))
-
-    def __invert__(self) -> Symbol:
-        return fresh(self.graph, invert(self.graph, self.node))
-
 
 def fresh(graph: Graph, node: Node) -> Symbol:
-    """A symbol with memory of its own."""
-    return Symbol(graph, node, _Memory(ledger=graph.ledger, nbytes=node.nbytes))
+    """A new array, with memory of its own."""
+    return Symbol(graph, node, _owned(graph, node))
 
 
-def _basic(key: Any) -> bool:
-    """Whether this part of an index gives a view: an integer, a slice, None or an ellipsis."""
-    return key is None or key is Ellipsis or (isinstance(key, (int, slice, np.integer)) and not isinstance(key, bool))
+def computed(graph: Graph, node: Node) -> Symbol:
+    """What a ufunc, a reduction or a product gives: a new array, and a number where there are no axes."""
+    return Symbol(graph, node, _owned(graph, node), number=not node.shape)
 
 
-def operand(value: Any) -> Any:
-    """The node of a symbol; any other value as it is."""
-    return value.node if isinstance(value, Symbol) else value
-
-
-def invert(graph: Graph, x: Node) -> Node:
-    """~x: "not" for bools, as NumPy's invert has it."""
-    return graph.pointwise("logical_not" if x.dtype == bool else "invert", x)
-
-
-def _power(graph: Graph, x: Node, exponent: Any) -> Node:
-    """x ** exponent with the short ways that NumPy's operator takes for plain numbers."""
-    short = {2.0: "square", 1.0: "positive", 0.5: "sqrt", -1.0: "reciprocal"}
-    if type(exponent) in (int, float) and x.dtype.kind == "f" and x.shape and exponent in short:
-        return graph.pointwise(short[exponent], x)
-    return graph.pointwise("power", x, exponent)
-
-
-def _item(x: np.ndarray, *key: Any) -> np.ndarray:
-    return np.array(x[key])
-
-
-_OPERATORS = {
-    "add": "add",
-    "sub": "subtract",
-    "mul": "multiply",
-    "truediv": "divide",
-    "floordiv": "floor_divide",
-    "mod": "remainder",
-    "and": "bitwise_and",
-    "or": "bitwise_or",
-    "xor": "bitwise_xor",
-    "lshift": "left_shift",
-    "rshift": "right_shift",
-}
-_COMPARISONS = {
-    "lt": "less",
-    "le": "less_equal",
-    "gt": "greater",
-    "ge": "greater_equal",
-    "eq": "equal",
-    "ne": "not_equal",
-}
-
-
-def _define(name: str, ufunc: str) -> None:
-    def forward(self: Symbol, other: Any) -> Any:
-        if other is None or isinstance(other, str):
-            return NotImplemented
-        return fresh(self.graph, self.graph.pointwise(ufunc, self.node, operand(other)))
-
-    def reflected(self: Symbol, other: Any) -> Any:
-        return fresh(self.graph, self.graph.pointwise(ufunc, operand(other), self.node))
-
-    def in_place(self: Symbol, other: Any) -> Symbol:
-        return self.write(self.graph.pointwise(ufunc, self.node, operand(other)))
-
-    setattr(Symbol, f"__{name}__", forward)
-    if name in _OPERATORS:
-        setattr(Symbol, f"__r{name}__", reflected)
-        setattr(Symbol, f"__i{name}__", in_place)
-
-
-for _name, _ufunc in (_OPERATORS | _COMPARISONS).items():
-    _define(_name, _ufunc)
+def _owned(graph: Graph, node: Node) -> _Memory:
+    return _Memory(ledger=graph.ledger, nbytes=node.nbytes)

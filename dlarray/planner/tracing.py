@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from dlarray.planner.captured import is_plain
 from dlarray.planner.graph import Graph
 from dlarray.planner.memory import Plan, make_plan
 from dlarray.planner.namespace import Namespace
-from dlarray.planner.node import Node
+from dlarray.planner.node import Node, UntraceableError
 from dlarray.planner.symbols import Symbol
 from dlarray.planner.trees import Tree, builder, flatten, unflatten
 
-__all__ = ["Traced", "trace", "traced"]
+__all__ = ["Traced", "trace", "traced", "without_numbers"]
 
 _Step = Callable[[Any, Any], Any]
 
@@ -63,19 +64,42 @@ def trace(step: _Step, state: Any, batch: Any) -> tuple[Graph, list[Node], Any, 
 
     Returns the graph, its inputs, the structure of what comes out, its leaves, and how many inputs are the state's.
     """
-    graph = Graph()
-    Namespace(graph)
     leaves: list[Any] = []
     structures = [flatten(state, leaves)]
     moving = len(leaves)
     structures.append(flatten(batch, leaves))
+    for kind in {cast("Any", type(leaf)) for leaf in leaves}:
+        if not (is_plain(kind) or issubclass(kind, np.generic)):
+            raise UntraceableError(f"the step is given a {kind.__name__}: a plan is one of plain arrays")
+    graph = Graph(leaves[:moving])
+    Namespace(graph)
     inputs = [graph.input(i, a.shape, a.dtype) for i, a in enumerate(leaves)]
-    symbols = iter([Symbol(graph, n, lent=i >= moving) for i, n in enumerate(inputs)])
+    symbols = iter([_symbol(graph, n, a, i >= moving) for i, (n, a) in enumerate(zip(inputs, leaves, strict=True))])
     result = step(*(unflatten(s, symbols) for s in structures))
     made: list[Any] = []
     structure = flatten(result, made, (Symbol, np.ndarray, np.generic))
     outputs = [m.node if isinstance(m, Symbol) else graph.lift(m) for m in made]
+    del result, made  # whoever holds an array now is none of the step's
+    graph.captured.settle()
     return graph, inputs, structure, outputs, moving
+
+
+def _symbol(graph: Graph, node: Node, leaf: Any, lent: bool) -> Symbol:
+    """A symbol for an argument. The state's numbers and arrays without axes have one plan, so they are either."""
+    return Symbol(graph, node, lent=lent, number=None if not (lent or node.shape) else isinstance(leaf, np.generic))
+
+
+def without_numbers(step: _Step) -> _Step:
+    """The step of a library whose arrays stay arrays where they have no axes, as CuPy's and torch's do."""
+
+    def run(state: Any, batch: Any) -> Any:
+        symbols: list[Any] = []
+        flatten((state, batch), symbols, (Symbol,))
+        for symbol in symbols:
+            symbol.graph.numbers = False
+        return step(state, batch)
+
+    return run
 
 
 def _part(structure: Any, i: int) -> Any:

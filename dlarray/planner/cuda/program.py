@@ -15,7 +15,7 @@ from dlarray.planner.cuda.tuning import Tuning
 from dlarray.planner.describe import describe
 from dlarray.planner.node import root
 from dlarray.planner.sequence import in_sequence
-from dlarray.planner.tracing import traced
+from dlarray.planner.tracing import traced, without_numbers
 from dlarray.planner.trees import builder, flatten, unflatten
 
 __all__ = ["CardProgram", "Settings", "stand_in"]
@@ -38,7 +38,7 @@ class CardProgram:
     def __init__(self, step: Callable[..., Any], state: Any, batch: Any, card: Card, settings: Settings) -> None:
         self.card = card
         self.settings = settings
-        found = traced(step, *(stand_in(tree, card.arrays) for tree in (state, batch)))
+        found = traced(without_numbers(step), *(stand_in(tree, card.arrays) for tree in (state, batch)))
         self.plan, self.moving, self.given, self.structure = found.plan, found.moving, found.given, found.structure
         self.jobs = Jobs(self.plan, self.moving, card)
         self.staged = [(i, self.jobs.arena.staged(n), n.nbytes) for i, n in enumerate(found.inputs[self.moving :])]

@@ -1,0 +1,90 @@
+"""Indices of symbols: what is read, what is assigned, and whether a view comes out.
+
+An index of integers, slices, None and an ellipsis is a view of the graph's own. Another, by arrays, lists or symbols,
+is an eager call, whose shape NumPy says for indices that mean nothing: so none of them may be a mask that is computed.
+"""
+
+from __future__ import annotations
+
+from operator import index
+from typing import Any, cast
+
+import numpy as np
+
+from dlarray.planner.graph import Graph
+from dlarray.planner.node import Node, UntraceableError
+
+__all__ = ["assigned", "is_basic", "is_view", "item"]
+
+
+def is_basic(key: Any) -> bool:
+    """Whether this part of an index gives a view: an integer, a slice, None or an ellipsis."""
+    return key is None or key is Ellipsis or (isinstance(key, (int, slice, np.integer)) and not isinstance(key, bool))
+
+
+def is_view(graph: Graph, keys: tuple[Any, ...]) -> bool:
+    """Whether an index that is not basic may give a view all the same.
+
+    NumPy takes a view where computed indices are numbers, and a copy where they are arrays, even without axes.
+    """
+    others = [key for key in keys if not is_basic(key)]
+    return all(
+        not isinstance(key, (bool, np.bool_, np.ndarray, list, tuple))
+        and not key.shape
+        and (key.number is not False or not graph.numbers)
+        for key in others
+    )
+
+
+def item(graph: Graph, x: Node, keys: tuple[Any, ...]) -> Node:
+    """x[keys] by arrays, lists, truths or symbols."""
+    nodes = _lifted(graph, keys)
+    if any(n.dtype == bool and n.op not in ("array", "full") for n in nodes if isinstance(n, Node)):
+        raise UntraceableError("an array is indexed by a mask, and what comes out depends on its numbers: use where")
+    return graph.call(_item, [x, *nodes])
+
+
+def assigned(graph: Graph, x: Node, key: Any, value: Any) -> Node:
+    """x with a value in the places of an index, in x's type and shape."""
+    keys = cast("tuple[Any, ...]", key) if isinstance(key, tuple) else (key,)
+    if not _is_everything(keys):
+        return graph.call(_assigned, [x, graph.lift(value), *_lifted(graph, keys)])
+    new = graph.cast(graph.lift(value), x.dtype) if not isinstance(value, (int, float)) else value
+    if isinstance(new, Node) and len(new.shape) > len(x.shape):  # NumPy drops axes of length 1 in front
+        extra = len(new.shape) - len(x.shape)
+        if any(n != 1 for n in new.shape[:extra]):
+            raise ValueError(f"an array of shape {new.shape} cannot be assigned to one of shape {x.shape}")
+        new = graph.reshape(new, new.shape[extra:])
+    if not isinstance(new, Node):
+        return graph.full(x.shape, new, x.dtype)
+    return graph.pointwise("where", graph.full(x.shape, True, bool), new, graph.full(x.shape, 0, x.dtype))
+
+
+def _is_everything(keys: tuple[Any, ...]) -> bool:
+    if len(keys) == 1 and isinstance(keys[0], slice):
+        return cast("Any", keys[0]) == slice(None)
+    return not keys or (len(keys) == 1 and keys[0] is Ellipsis)
+
+
+def _lifted(graph: Graph, keys: tuple[Any, ...]) -> list[Any]:
+    """The parts of an index, arrays and symbols as nodes. A list of symbols is stacked."""
+    return [_lifted_one(graph, key) for key in keys]
+
+
+def _lifted_one(graph: Graph, key: Any) -> Any:
+    if isinstance(key, slice):
+        part = cast("slice[Any, Any, Any]", key)
+        return slice(*(None if end is None else index(end) for end in (part.start, part.stop, part.step)))
+    if is_basic(key):
+        return key
+    return graph.lift(graph.namespace.asarray(key).node)
+
+
+def _item(x: Any, *key: Any) -> Any:
+    return x[key]
+
+
+def _assigned(x: Any, value: Any, *key: Any) -> Any:
+    y = x.copy()
+    y[key] = value
+    return y
