@@ -25,6 +25,9 @@ class Along:
     apart, ``validation_loss`` and ``validation_score``; ``trained`` is the model as it is now.
     """
 
+    broken_off = False
+    """An estimator's epochs are all whole."""
+
     def __init__(self, callbacks: list[Any], descent: Descent, rate: Rate, device: Device, dtype: str) -> None:
         self.model, self.loss, self.optimizer = descent.gradient.model, descent.gradient.loss, descent.optimizer
         self.device, self.dtype, self.seed = device, dtype, 0

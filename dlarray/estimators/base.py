@@ -26,7 +26,7 @@ from dlarray.estimators.solvers import Rate, optimizer_of
 from dlarray.estimators.storage import Stored
 from dlarray.estimators.training import Training, compiler
 from dlarray.estimators.validation import Validation
-from dlarray.estimators.walk import Walk
+from dlarray.estimators.walk import NOT_FINITE, Walk
 from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import on_device
@@ -88,10 +88,7 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
             else:
                 self._walk_by_steps(rows, t, device, dtype, hooks, incremental, seen)
         if not all(np.isfinite(to_numpy(array)).all() for array in self._named().values()):
-            raise ValueError(
-                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
-                "preprocessed: standardise them, or give a smaller learning rate."
-            )
+            raise ValueError(NOT_FINITE)
         hooks.end()
         return self
 

@@ -16,6 +16,7 @@ from dlarray.losses import (
     MeanSquaredError,
     Poisson,
 )
+from dlarray.losses.base import shares
 from dlarray.names import make, spelling
 
 __all__ = ["PerExample", "PoissonDeviance", "SquaredError", "classifiers_loss", "output_activation", "regressors_loss"]
@@ -35,9 +36,12 @@ class PerExample(Loss):
         return self.summed.link
 
     def forward(self, z: Array, t: Array, weight: Array | None = None) -> tuple[Array, Any]:
-        value, saved = self.summed.forward(z, t, weight)
-        n = total_weight(z, weight)
-        return value / n, (saved, n)
+        n = z.shape[0]
+        if weight is None:
+            value, saved = self.summed.forward(z, t)
+            return value / n, (saved, n)
+        value, saved = self.summed.forward(z, t, shares(weight, n))
+        return value, (saved, 1)
 
     def backward(self, saved: Any, /) -> Array:
         saved, n = saved
@@ -78,7 +82,7 @@ class PoissonDeviance(PerExample):
         xp = array_namespace(z, t)
         least = xp.where(t > 0, t * xp.log(xp.where(t > 0, t, 1.0)), 0.0) - t  # what no model can change
         if weight is not None:
-            least = least * xp.reshape(weight, (-1, 1))
+            least = least * xp.reshape(shares(weight, z.shape[0]), (-1, 1))
         return value + xp.sum(least) / saved[1], saved
 
 

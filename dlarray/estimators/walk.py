@@ -18,7 +18,13 @@ from dlarray.estimators.inputs import Rows
 from dlarray.estimators.solvers import Rate
 from dlarray.layout import Theta
 
-__all__ = ["Walk", "copied"]
+__all__ = ["NOT_FINITE", "Walk", "copied"]
+
+NOT_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+    "preprocessed: standardise them, or give a smaller learning rate."
+)
+"""What an estimator says whose training has diverged; the first sentences are scikit-learn's."""
 
 
 def copied(vectors: Theta) -> Theta:
@@ -76,6 +82,12 @@ class Walk:
                     )
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=6)
+        if best and estimator.validation_scores_ and not np.isfinite(estimator.best_validation_score_):
+            raise ValueError(
+                f"the validation score was a number after none of {len(estimator.validation_scores_)} epochs: the "
+                f"outputs for the examples set apart are infinite or NaN. Standardised inputs or a smaller learning "
+                f"rate help"
+            )
         state = {**state, "theta": best[0], "buffers": best[1]} if best else state
         return self.along.ends(state) if self.along else state
 
@@ -94,7 +106,10 @@ class Walk:
         return (copied(state["theta"]), copied(state["buffers"])) if self.estimator.early_stopping else None
 
     def _epoch(self, state: Any) -> Any:
-        """Every example once, and the mean of the steps' losses, each counted by its examples."""
+        """Every example once, and the loss of all of them together, each batch's counted by its examples.
+
+        Raises ValueError where that is NaN: then the weights are too, and no further epoch mends them.
+        """
         estimator, n = self.estimator, len(self.rows)
         order = None
         if estimator.shuffle:
@@ -110,11 +125,13 @@ class Walk:
                 self.along.step_done(state, value)
             sizes.append(len(batch))
         self._losses = to_numpy(array_namespace(losses[0]).stack(losses)).astype(np.float64)
-        estimator.loss_ = float(np.dot(self._losses, sizes)) / n
+        estimator.loss_ = float(estimator._loss.together(self._losses, np.asarray(sizes, dtype=np.float64)))
         estimator.n_iter_ += 1
         estimator.t_ += n
         estimator.loss_curve_.append(estimator.loss_)
         self._say(f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
+        if np.isnan(estimator.loss_):
+            raise ValueError(NOT_FINITE)
         return state
 
     def __post_init__(self) -> None:
@@ -125,7 +142,7 @@ class Walk:
         """Note the score, and keep the weights where it is the best so far."""
         estimator = self.estimator
         self._see(score := self.validate(state) if self.validate else np.nan)
-        self._count(score < estimator.best_validation_score_ + estimator.tol)
+        self._count(not score >= estimator.best_validation_score_ + estimator.tol or not np.isfinite(score))
         if score > estimator.best_validation_score_:
             estimator.best_validation_score_ = score
             return self._best(state)
@@ -140,7 +157,7 @@ class Walk:
         estimator = self.estimator
         if self.validate:
             self._see(self.validate(state))
-        self._count(estimator.loss_ > estimator.best_loss_ - estimator.tol)
+        self._count(estimator.loss_ > estimator.best_loss_ - estimator.tol or not np.isfinite(estimator.loss_))
         estimator.best_loss_ = min(estimator.best_loss_, estimator.loss_)
 
     def _count(self, worse: bool) -> None:

@@ -18,7 +18,7 @@ from dlarray.array import Array, array_namespace, device, is_array, is_floating,
 from dlarray.check import non_negative, one_of, plain_numbers
 from dlarray.layer import Activation, Shape
 
-__all__ = ["FromLogits", "Loss", "Reduction", "SumOfTerms", "held_log", "mean_weight", "plain_weights"]
+__all__ = ["FromLogits", "Loss", "Reduction", "SumOfTerms", "held_log", "mean_weight", "plain_weights", "shares"]
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -136,15 +136,6 @@ class Loss:
             )
         return xp.reshape(xp.astype(weight, z.dtype, copy=False), (n, *[1] * (z.ndim - 1)))
 
-    def _shares(self, w: Array, terms: int) -> Array:
-        """w / Σ w over so many terms, for each of which, or for each row of which, w holds a number; 0 where Σ w is.
-
-        Divided by the largest first: the sum of a few large weights would overflow.
-        """
-        w = w / _largest(w)
-        mean = array_namespace(w).mean(w)
-        return w * (1 / terms) / array_namespace(w).where(mean == 0, 1.0, mean)
-
     @property
     def _name(self) -> str:
         return type(self).__name__
@@ -217,7 +208,7 @@ class SumOfTerms(Loss):
         if w is None:
             return 1 / count if self.reduction == "mean" else 1.0
         if self.reduction == "mean":
-            return self._shares(w, count)
+            return shares(w, count)
         return w
 
     def _class_weights(self, t: Array) -> Array | None:
@@ -266,6 +257,16 @@ class FromLogits(SumOfTerms):
 
     def slopes_of_predictions(self, saved: Any, /) -> Array:
         raise NotImplementedError
+
+
+def shares(w: Array, terms: int) -> Array:
+    """w / Σ w over so many terms, for each of which, or for each row of which, w holds a number; 0 where Σ w is.
+
+    Divided by the largest first: the sum of a few large weights would overflow.
+    """
+    w = w / _largest(w)
+    mean = array_namespace(w).mean(w)
+    return w * (1 / terms) / array_namespace(w).where(mean == 0, 1.0, mean)
 
 
 def mean_weight(w: Array) -> Array:

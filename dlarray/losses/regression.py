@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from dlarray.array import Array, array_namespace, size
 from dlarray.check import positive
 from dlarray.layer import Activation
-from dlarray.losses.base import FromLogits, Loss, SumOfTerms
+from dlarray.losses.base import FromLogits, Loss, SumOfTerms, shares
 
 __all__ = ["Huber", "LogCosh", "MeanAbsoluteError", "MeanSquaredError", "Poisson", "RootMeanSquaredError"]
 
@@ -71,7 +71,7 @@ class RootMeanSquaredError(Loss):
         t = self._prepare(z, t)
         self._refuse_empty(z)
         xp, count = array_namespace(z), size(tuple(z.shape))
-        w = 1 / count if weight is None else self._shares(self._column(z, weight), count)
+        w = 1 / count if weight is None else shares(self._column(z, weight), count)
         d = z - t
         largest = xp.max(xp.abs(d))
         largest = xp.where((largest > 0) & (largest < float("inf")), largest, 1.0)
