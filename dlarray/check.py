@@ -7,16 +7,36 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from numbers import Integral, Real
 
-__all__ = ["at_least_one", "did_you_mean", "finite", "fraction", "non_negative", "one_of", "plain_numbers", "positive"]
+__all__ = [
+    "at_least_one",
+    "did_you_mean",
+    "finite",
+    "fraction",
+    "non_negative",
+    "one_of",
+    "plain_numbers",
+    "positive",
+    "real",
+    "whole",
+]
+
+
+def real(name: str, value: object) -> float:
+    """``value`` as a float, infinities and NaN included; TypeError where it is not a real number."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a real number, got {value!r}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must be a number that a float holds, got {value!r}") from None
 
 
 def finite(name: str, value: object) -> float:
     """``value`` as a float; TypeError where it is not a real number, ValueError where it is infinite or NaN."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be a real number, got {value!r}")
-    if not math.isfinite(value):
+    number = real(name, value)
+    if not math.isfinite(number):
         raise ValueError(f"{name} must be finite, got {value!r}")
-    return float(value)
+    return number
 
 
 def positive(name: str, value: object) -> float:
@@ -42,11 +62,18 @@ def fraction(name: str, value: object) -> float:
 
 def at_least_one(name: str, value: object) -> int:
     """``value``, where it is a whole number of at least 1."""
+    return whole(name, value, 1)
+
+
+def whole(name: str, value: object, least: int = 0, most: int | None = None) -> int:
+    """``value``, where it is a whole number of at least ``least`` and at most ``most``."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value!r}")
-    return int(value)
+    if (number := int(value)) < least:
+        raise ValueError(f"{name} must be at least {least}, got {value!r}")
+    if most is not None and number > most:
+        raise ValueError(f"{name} must be at most {most}, got {value!r}")
+    return number
 
 
 def one_of(name: str, value: object, choices: Iterable[str]) -> str:

@@ -24,14 +24,16 @@ def learning_curves(history: History, ax: Axes | None = None) -> Axes:
     """
     _check(history)
     axes: Any = ax or new_axes()
-    steps = np.arange(1, len(history.steps) + 1)
-    per_epoch = len(steps) / max(1, len(history.epochs))
+    each, losses = history.thinned()
+    steps = np.minimum(each * np.arange(len(losses)) + (each + 1) / 2, len(history.steps))
+    per_epoch = len(history.steps) / max(1, len(history.epochs))
     ends = per_epoch * np.arange(1, len(history.epochs) + 1)
-    axes.plot(steps, history.steps, color=BLUE, alpha=0.25, linewidth=0.6, label="training, each step")
+    label = "training, each step" if each == 1 else f"training, mean of {each} steps"
+    axes.plot(steps, losses, color=BLUE, alpha=0.25, linewidth=0.6, label=label)
     axes.plot(ends, history["loss"], color=BLUE, linewidth=2, label="training, mean of an epoch")
     if "validation_loss" in history.names:
         axes.plot(ends, history["validation_loss"], color=ORANGE, linewidth=2, linestyle="--", label="validation")
-    if all(value > 0 for name in history.names if name.endswith("loss") for value in history.steps + history[name]):
+    if all(value > 0 for name in history.names if name.endswith("loss") for value in losses + history[name]):
         axes.set_yscale("log")
     axes.set(xlabel="step", ylabel="loss", title="Learning curves")
     axes.legend(frameon=False)

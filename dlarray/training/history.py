@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import chain, islice, repeat
+from typing import Any, cast, overload
+
+import numpy as np
+
+from dlarray.check import real, whole
+from dlarray.training.plain import entries, items
 
 __all__ = ["History"]
 
 KEPT = 8192  # losses of steps in a file; of more, means of neighbours
+MOST = 2**62
 
 
 @dataclass
@@ -34,21 +42,66 @@ class History:
         """The names of the epochs' figures."""
         return list(self.epochs[0]) if self.epochs else []
 
-    def as_data(self) -> dict[str, Any]:
-        """The history as JSON-ready data. Of more than 8,192 steps the means of 2, 4, 8, … neighbours are kept."""
+    def thinned(self) -> tuple[int, list[float]]:
+        """The losses of at most 8,192 steps, or of more the means of 2, 4, 8, … neighbours; first, of how many."""
+        if isinstance(self.steps, _Means):
+            return self.steps.each, self.steps.means
         each = 1  # a power of 2, so that equal numbers have a mean without rounding
         while each * KEPT < len(self.steps):
             each *= 2
         parts = [self.steps[i : i + each] for i in range(0, len(self.steps), each)]
-        means = [math.fsum(part) / len(part) for part in parts]
+        return each, [math.fsum(part) / len(part) for part in parts]
+
+    def as_data(self) -> dict[str, Any]:
+        """The history as JSON-ready data, ``thinned``."""
+        each, means = self.thinned()
         return {"count": len(self.steps), "each": each, "steps": means, "epochs": [dict(row) for row in self.epochs]}
 
     @classmethod
-    def from_data(cls, data: dict[str, Any]) -> History:
+    def from_data(cls, data: Any) -> History:
         """What ``as_data`` wrote; a mean stands in the place of each step it is of. Raises ValueError or TypeError."""
-        count, each = int(data["count"]), int(data["each"])
-        means = [float(value) for value in data["steps"]]
-        if each < 1 or len(means) != -(-count // each):
+        found = entries("its history", data, "count", "each", "steps", "epochs")
+        count, each = whole("its count of steps", found["count"], most=MOST), whole("each", found["each"], 1, MOST)
+        means = [real("a loss", value) for value in items("its steps", found["steps"])]
+        if len(means) != -(-count // each):
             raise ValueError("its history has not as many steps as it says")
-        epochs = [{str(name): float(value) for name, value in row.items()} for row in data["epochs"]]
-        return cls([means[i // each] for i in range(count)], epochs)
+        epochs = [
+            {name: real(name, value) for name, value in entries("an epoch", row).items()}
+            for row in items("its epochs", found["epochs"])
+        ]
+        return cls(means if each == 1 else cast("list[float]", _Means(count, each, means)), epochs)
+
+
+class _Means(Sequence[float]):
+    """The losses of steps of which only means of neighbours are known: each in the place of every step it is of.
+
+    A list of them all would take memory by their number, which a file may name as it likes.
+    """
+
+    def __init__(self, length: int, each: int, means: list[float]) -> None:
+        self.length, self.each, self.means = length, each, means
+
+    def __len__(self) -> int:
+        return self.length
+
+    @overload
+    def __getitem__(self, i: int) -> float: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[float]: ...
+    def __getitem__(self, i: int | slice) -> float | list[float]:
+        if isinstance(i, slice):
+            return [self.means[j // self.each] for j in range(*i.indices(self.length))]
+        return self.means[range(self.length)[i] // self.each]
+
+    def __iter__(self) -> Iterator[float]:
+        return islice(chain.from_iterable(repeat(mean, self.each) for mean in self.means), self.length)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.repeat(np.asarray(self.means, dtype=dtype), self.each)[: self.length]
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, _Means):
+            return vars(self) == vars(other)
+        return isinstance(other, list) and list(self) == other
+
+    __hash__ = None  # type: ignore[assignment]
