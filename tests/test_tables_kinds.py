@@ -85,6 +85,7 @@ def test_a_row_alone_gives_what_it_gives_among_others(kind: str, tmp_path: Path)
         for size in (1, 2):
             for which in itertools.combinations(range(3), size):
                 part = written(tmp_path / "part.csv", rows(columns, list(which)), ";")
+                np.testing.assert_array_equal(model.inputs(tables.read(part)), full[list(which)])  # typed anew
                 np.testing.assert_array_equal(model.inputs(tables.read_verbatim(part)), full[list(which)])
                 np.testing.assert_array_equal(model.inputs(frame[list(which)]), full[list(which)])
                 np.testing.assert_allclose(model.predict(part)["p(p)"], answers[list(which)], rtol=1e-5)
@@ -109,6 +110,16 @@ def test_classes_keep_the_text_of_the_file(kind: str, tmp_path: Path) -> None:
             x, t = model.examples(written(tmp_path / "part.csv", rows(columns, [i]), ";"))
             assert (len(x), target.words[t[0]]) == (1, columns["y"][i])
             assert t[0] == codes[i]
+
+
+def test_infinite_numbers_are_no_classes(tmp_path: Path) -> None:
+    columns = {"a": [str(i % 7) for i in range(N)], "y": ["1.5", "2.5", "inf"] * (N // 3)}
+    path = written(tmp_path / "t.csv", columns)
+    with pytest.warns(TableWarning, match="10 of 30 rows have no target 'y' and are left out"):
+        model = tables.train(path, "y", task="classification", **SETTINGS)
+    assert model.target.as_data()["labels"] == ("1.5", "2.5")
+    with pytest.warns(TableWarning, match="10 of 30 rows have no target 'y' and are left out"):
+        assert len(model.examples(path)[1]) == 20
 
 
 def test_whole_numbers_as_classes_are_numbers_and_in_their_order(tmp_path: Path) -> None:
@@ -136,6 +147,9 @@ def test_a_category_of_numbers_is_known_by_its_value_and_one_of_text_by_its_text
     assert comma.categories == ("1,5", "2,5")
     assert comma.transform(pl.Series("c", ["2,50", "1,5"])).tolist() == [[0, 1], [1, 0]]
     assert comma.transform(pl.Series("c", [2.5, 1.5])).tolist() == [[0, 1], [1, 0]]
+    assert Category("c", 0, ("1.234", "1,5"), 0, "numbers", ",").transform(pl.Series("c", [1234.0])).tolist() == [
+        [1, 0]
+    ]
     text = learnt(["1.50", "2.50", "nil"])
     assert text.transform(pl.Series("c", [2.5, 1.5])).tolist() == [[0, 1, 0], [1, 0, 0]]  # a frame's floats
     with pytest.warns(TableWarning, match="1 value is unknown to training"):
@@ -159,8 +173,9 @@ def test_a_frame_s_types_are_known_among_categories_of_text(categories: tuple[st
 
 def test_ids_beyond_what_floats_hold_are_not_confused() -> None:
     category = Category("c", 0, ("9007199254740992", "1"), 0, "numbers")
-    with pytest.warns(TableWarning, match="1 value is unknown"):
-        assert category.transform(pl.Series("c", ["9007199254740993"])).tolist() == [[0, 0]]
+    for values in (["9007199254740993"], [9007199254740993]):
+        with pytest.warns(TableWarning, match="1 value is unknown"):
+            assert category.transform(pl.Series("c", values)).tolist() == [[0, 0]]
 
 
 def test_nothing_and_na_are_missing_in_parquet_as_in_csv(tmp_path: Path) -> None:

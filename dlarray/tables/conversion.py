@@ -15,12 +15,12 @@ import numpy as np
 from dlarray.tables.moments import as_moments, as_times
 from dlarray.tables.numerals import as_numbers, doubtful
 from dlarray.tables.text import as_truths
-from dlarray.tables.values import EXACT, count, is_text, plain, polars, tell, without_zone, words
+from dlarray.tables.values import EXACT, count, is_text, known, plain, polars, tell, without_zone, words
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["codes", "days", "hours", "kind", "numbers", "truths"]
+__all__ = ["codes", "days", "hours", "kind", "numbers", "present", "truths"]
 
 NUMBERS, TRUTHS, MOMENTS, TIMES, LENGTHS, TEXT = (
     "numbers",
@@ -120,16 +120,26 @@ def hours(values: pl.Series) -> np.ndarray:
     return np.array((values.cast(pl.Time).cast(pl.Int64) / (MICROSECONDS_A_DAY * 1e3)).to_numpy(), dtype=np.float64)
 
 
-def codes(values: pl.Series, known: Sequence[str], of: str, decimal: str | None = None) -> pl.Series:
-    """The place of each value among known words, Int32: null where it is missing, -1 where it is none of them.
+def present(values: pl.Series, of: str, decimal: str | None = None) -> pl.Series:
+    """Where a value is there; infinite numbers are not."""
+    if of != NUMBERS or not is_text(values):
+        return known(values)
+    text = plain(values)
+    return text.is_not_null() & ~as_numbers(text, decimal).is_infinite().fill_null(value=False)
 
-    A word is known by its text. Where the words are ``of`` another kind than text, or the values are, it is also known
-    by its value: 1.50 is 1.5, TRUE is true, and 2020-01-01T10:00Z is 2020-01-01 12:00+02:00.
+
+def codes(values: pl.Series, labels: Sequence[str], of: str, decimal: str | None = None) -> pl.Series:
+    """The place of each value among labels, Int32: null where it is missing, -1 where it is none of them.
+
+    A label is known by its text. Where the labels are ``of`` another kind than text, or the values are, it is also
+    known by its value: 1.50 is 1.5, TRUE is true, and 2020-01-01T10:00Z is 2020-01-01 12:00+02:00.
     """
     pl = polars()
     _check(values, of, (TEXT, NUMBERS, TRUTHS, MOMENTS, TIMES, LENGTHS))
     text = words(values)
-    place = {word: i for i, word in enumerate(known)}
+    place = {word: i for i, word in enumerate(labels)}
+    if decimal == "," and not is_text(values):  # the label 1.234 is 1234: the number 1.234 is another
+        place = {}
     found = text.replace_strict(place, default=None, return_dtype=pl.Int32)
     lost = (found.is_null() & text.is_not_null()).arg_true()
     if not len(lost):
@@ -138,7 +148,9 @@ def codes(values: pl.Series, known: Sequence[str], of: str, decimal: str | None 
     other = [-1] * len(lost)
     if of in READERS:
         here = _by_value(text.gather(lost), of, decimal if is_text(values) else ".")
-        there = _by_value(pl.Series(known, dtype=pl.String), of, decimal).to_list()
+        if of == NUMBERS and not values.dtype.is_float():  # of larger ones two may be one float
+            here = here.set(here.cast(pl.Float64, strict=False).abs() >= EXACT, None)
+        there = _by_value(pl.Series(labels, dtype=pl.String), of, decimal).to_list()
         often = Counter(there)
         alike = {value: i for i, value in enumerate(there) if value is not None and often[value] == 1}
         other = here.replace_strict(alike, default=-1, return_dtype=pl.Int32).fill_null(-1)
@@ -147,10 +159,7 @@ def codes(values: pl.Series, known: Sequence[str], of: str, decimal: str | None 
 
 def _by_value(text: pl.Series, of: str, decimal: str | None) -> pl.Series:
     """The value of each text as one and the same word; null where it is not of the kind."""
-    if of != NUMBERS:
-        return words(READERS[of](text))
-    read = as_numbers(text, decimal)
-    return words(read.set(read.abs() >= EXACT, None))  # of larger ones two may be one float
+    return words(as_numbers(text, decimal) if of == NUMBERS else READERS[of](text))
 
 
 def _read(
@@ -178,7 +187,7 @@ def _say_lost(name: str, read: pl.Series, text: pl.Series, what: str) -> None:
 
 def _check(values: pl.Series, learnt: str, allowed: Sequence[str]) -> None:
     if (found := kind(values)) and found not in allowed:
-        _refuse(values.name, learnt, found, f" ({values.dtype})")
+        _refuse(values.name, learnt, found, "" if found == str(values.dtype) else f" ({values.dtype})")
 
 
 def _refuse(name: str, learnt: str, found: str, which: str) -> None:

@@ -14,10 +14,10 @@ from dlarray.check import did_you_mean, finite, plain_numbers, positive
 from dlarray.losses import Loss, MeanSquaredError, SparseCategoricalCrossEntropy
 from dlarray.names import classes, spelling
 from dlarray.tables.columns import standard
-from dlarray.tables.conversion import NUMBERS, TEXT, TRUTHS, codes, numbers
-from dlarray.tables.numerals import as_numbers, mark
+from dlarray.tables.conversion import NUMBERS, TEXT, TRUTHS, codes, numbers, present
+from dlarray.tables.numerals import mark
 from dlarray.tables.reading import Cells
-from dlarray.tables.values import is_text, known, plain, polars, words
+from dlarray.tables.values import is_text, polars, words
 
 if TYPE_CHECKING:
     import polars as pl
@@ -49,9 +49,9 @@ class Target(ABC):
     def loss(self) -> Loss:
         """The loss that a model is trained with."""
 
+    @abstractmethod
     def there(self, values: pl.Series) -> pl.Series:
         """Which rows have a target."""
-        return known(values)
 
     @abstractmethod
     def on(self, training: Cells) -> Target:
@@ -143,6 +143,9 @@ class Classes(Target):
     def loss(self) -> Loss:
         return SparseCategoricalCrossEntropy()
 
+    def there(self, values: pl.Series) -> pl.Series:
+        return present(values, self.of, self.decimal)
+
     def on(self, training: Cells) -> Classes:
         return self
 
@@ -230,10 +233,7 @@ class Quantity(Target):
         return MeanSquaredError()
 
     def there(self, values: pl.Series) -> pl.Series:
-        if not is_text(values):
-            return known(values)
-        text = plain(values)
-        return text.is_not_null() & ~as_numbers(text, self.decimal).is_infinite().fill_null(value=False)
+        return present(values, NUMBERS, self.decimal)
 
     def on(self, training: Cells) -> Quantity:
         return Quantity.learn(training)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dlarray.tables.moments import as_days, as_local, as_times, as_zoned
 from dlarray.tables.numerals import CODE, DECIMALS, DOUBTFUL, FIRST, as_numbers, doubtful, grouped
-from dlarray.tables.values import plain, polars, tell
+from dlarray.tables.values import EXACT, plain, polars, tell
 
 if TYPE_CHECKING:
     import polars as pl
@@ -84,7 +84,7 @@ class _Numbers:
             value = as_numbers(shown.head(1), decimal)[0]
             how = "with marks between thousands" if len(apart) else f"with a decimal {NAMES[decimal]}"
             tell(read.name, f"{shown[0]!r} is read as {value:.15g}, {how}")
-        whole = len(apart) and not self.text.str.contains(f"[{decimal}eE]").any()
+        whole = len(apart) and not self.text.str.contains(f"[{decimal}eE]").any() and (read.abs() < EXACT).all()
         return read.cast(polars().Int64) if whole else read
 
 
