@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,6 +113,45 @@ def test_numbers_below_0_wrap_to_unsigned_ones(dtype: str):
         run(call)
         whole = [int(v) % 2 ** (8 * np.dtype(to).itemsize) for v in x.ravel()]
         np.testing.assert_array_equal(call.outputs[0].ravel(), np.array(whole, to))
+
+
+@compiled
+@pytest.mark.parametrize("dtype", kernels.FLOATS)
+@pytest.mark.parametrize(("rows", "cols"), [(2, 300_000), (300_000, 2), (30_000, 40), (1, 100_003)])
+def test_sums_of_many_numbers_are_as_accurate_as_numpys(rows: int, cols: int, dtype: str):
+    """Of rows, of columns, of all and of what rows have, against exact sums of the same numbers."""
+
+    def reduced(name: str, over: Any, of: int = 0) -> Operation:
+        return Operation(name, (of,), {"row": "C", "column": "R", "all": "S"}[over], dtype, 0, over)
+
+    x = (0.1 + 1e-3 * np.random.default_rng(2).random((rows, cols))).astype(dtype)
+    sums = [reduced("sum", "row"), reduced("sum", "column"), reduced("sum", "all")]
+    shapes = [(rows, 1), (1, cols), (1, 1)]
+    if rows == 1:  # a domain of one row has no other kinds
+        sums, shapes = sums[2:], shapes[2:]
+    call = Call(Kernel((Input("E", dtype),), (), tuple(sums), tuple(range(1, 1 + len(sums)))), rows, cols, [], [x])
+    call.outputs = [np.empty(shape, dtype) for shape in shapes]
+    run(call)
+    wide = x.astype(np.longdouble)
+    for op, found in zip(sums, call.outputs, strict=True):
+        axis = {"row": 1, "column": 0, "all": None}[op.over]
+        exact = np.sum(wide, axis=axis).ravel()
+        of_numpy = np.max(np.abs(np.sum(x, axis=axis).ravel() / exact - 1))
+        error = np.max(np.abs(found.ravel() / exact - 1))
+        assert error <= max(4 * np.finfo(dtype).eps, float(of_numpy)), (op.over, error, of_numpy)
+
+
+@compiled
+@pytest.mark.parametrize("dtype", kernels.FLOATS)
+def test_sums_with_infinities_and_of_zeros(dtype: str):
+    """An infinite sum is infinite; that of opposite infinities NaN; that of negative zeros -0, as in NumPy."""
+    kernel = Kernel((Input("E", dtype),), (), (Operation("sum", (0,), "C", dtype, 0, "row"),), (1,))
+    x = np.ones((4, 2000), dtype)
+    x[0, 7], x[1, 3], x[1, 1800], x[2, 1999], x[3] = np.inf, np.inf, -np.inf, np.nan, -0.0
+    call = Call(kernel, 4, 2000, [], [x], [np.empty((4, 1), dtype)])
+    run(call)
+    np.testing.assert_array_equal(call.outputs[0].ravel(), [np.inf, np.nan, np.nan, 0])
+    assert np.signbit(call.outputs[0][3, 0])
 
 
 @pytest.mark.parametrize("by", [pytest.param("numba", marks=compiled), *LAYOUTS])

@@ -77,7 +77,7 @@ def accumulate(op: Operation, total: str, value: str) -> str:
 
 def initial(op: Operation) -> str:
     """The total of no values."""
-    return {"sum": "0", "max": "-np.inf", "min": "np.inf"}[op.name]
+    return {"sum": "-0.0", "max": "-np.inf", "min": "np.inf"}[op.name]
 
 
 def _truth(value: str, dtype: str) -> str:

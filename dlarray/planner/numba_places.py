@@ -55,11 +55,23 @@ class Places:
         or writes, turned so that rows lie side by side, for strided memory is not read in vectors; and sums of columns.
         """
         rows = set(self.kernel.kept).union(*(self.reduced(s) for s in range(self.kernel.sweeps)))
+        rows |= set(self.deep_rows)
         if self.narrow:
             rows |= {k for k, i in enumerate(self.kernel.inputs) if i.kind == "E"}
             rows |= {v for v in self.kernel.outputs if self.kernel.kind(v) == "E"}
             rows |= {v for v, op in self.values if op.over == "column"}
         return sorted(rows)
+
+    @cached_property
+    def deep_rows(self) -> list[int]:
+        """Sums of columns: a row of the sums of some rows is added to a row of float64 before it holds many."""
+        return [v for v, op in self.values if op.name == "sum" and op.over == "column"]
+
+    @cached_property
+    def deep_lanes(self) -> list[int]:
+        """Other sums of many numbers: lanes are added to lanes of float64 before they hold many."""
+        sums = [(v, op) for v, op in self.values if op.name == "sum" and op.over in ("row", "all")]
+        return [v for v, op in sums if op.over == "all" or not self.narrow]
 
     def reduced(self, s: int) -> set[int]:
         """The operations whose results a sweep of whole rows leaves behind to be reduced in lanes."""
@@ -77,7 +89,9 @@ class Places:
         """The memory that does not overlap: outputs, then buffers. A load of anything else is of scope -1."""
         outputs = [f"p{self.array(k)}" for k in range(len(self.kernel.outputs))]
         lanes = self.per_row if self.narrow else [v for v, op in self.values if self.in_lanes(op)]
-        return outputs + [f"w{v}" for v in self.hoisted + self.kept_rows] + [f"b{v}" for v in lanes]
+        buffers = [f"w{v}" for v in self.hoisted + self.kept_rows] + [f"d{v}" for v in self.deep_rows]
+        lost = [f"c{v}" for v in self.deep_lanes if self.kernel.dtype(v) == "float64"]
+        return outputs + buffers + [f"b{v}" for v in lanes] + [f"d{v}" for v in self.deep_lanes] + lost
 
     def in_lanes(self, op: Operation) -> bool:
         return op.over in ("row", "all") and self.of(op) == "E"
@@ -138,4 +152,4 @@ class Places:
     def workspace(self, cols: int) -> int:
         """The items of 8 bytes that the rows in the workspace take."""
         width = {"flat": CHUNK, "wide": cols, "narrow": cols * ROWS}[self.layout]
-        return (len(self.hoisted) + len(self.kept_rows)) * width
+        return (len(self.hoisted) + len(self.kept_rows) + len(self.deep_rows)) * width

@@ -3,7 +3,7 @@
 Three shapes of loops print the same operations:
 
     flat    all is elementwise or scalar: one long row, cut into chunks
-    wide    row by row, columns inside; a row is reduced in 16 lanes, in one order on every machine
+    wide    row by row, columns inside; a row is reduced in 16 lanes, in one order on every machine (numba_sums.py)
     narrow  64 rows at a time, rows inside: a softmax over ten classes fills the vector registers too
 
 The function takes the address of the block that block.py describes.
@@ -16,17 +16,13 @@ from collections.abc import Iterator, Sequence
 from dlarray.planner.block import header
 from dlarray.planner.loops import AFTER, BEFORE, Operation
 from dlarray.planner.numba_expressions import accumulate, dtype_of, expression, initial
-from dlarray.planner.numba_places import CHUNK, LANES, ROWS, Places
+from dlarray.planner.numba_places import CHUNK, LANES, ROWS
+from dlarray.planner.numba_sums import Sums, indented
 
-__all__ = ["Printer", "indented"]
-
-
-def indented(lines: Sequence[str]) -> list[str]:
-    """The lines, one level further in."""
-    return ["    " + line for line in lines]
+__all__ = ["Printer"]
 
 
-class Printer(Places):
+class Printer(Sums):
     """The lines of one function, from a kernel, its layout and its arrays."""
 
     # The function
@@ -42,6 +38,7 @@ class Printer(Places):
     def loops(self) -> list[str]:
         """What is done for all rows."""
         inside = [*self._row_start(), *(line for s in range(self.kernel.sweeps) for line in self._sweep(s))]
+        inside += self.columns_now_and_then()
         return [self._rows_header(), *indented(inside)]
 
     def _addresses(self) -> Iterator[str]:
@@ -63,9 +60,14 @@ class Printer(Places):
         width = {"flat": CHUNK, "wide": "cols", "narrow": f"cols * {ROWS}"}[self.layout]
         for n, v in enumerate(self.hoisted + self.kept_rows):
             yield f"w{v} = pointer(item(head, 3) + {8 * n} * {width}, np.{dtype_of(k.dtype(v))})"
-        lanes = [s[1:] for s in self.scopes if s[0] == "b"]
-        for v in map(int, lanes):
-            yield f"b{v} = local(np.{dtype_of(k.dtype(v))}, {ROWS if self.narrow else LANES})"
+        for n, v in enumerate(self.deep_rows, len(self.hoisted + self.kept_rows)):
+            yield f"d{v} = pointer(item(head, 3) + {8 * n} * {width}, np.float64)"
+        for v in (int(s[1:]) for s in self.scopes if s[0] == "b"):
+            yield f"b{v} = local(np.{dtype_of(k.dtype(v))}, {self.lanes})"
+        for v in self.deep_lanes:
+            yield f"d{v} = local(np.float64, {self.lanes})"
+            if k.dtype(v) == "float64":
+                yield f"c{v} = local(np.float64, {self.lanes})"
 
     def _before(self) -> Iterator[str]:
         k = self.kernel
@@ -75,8 +77,10 @@ class Printer(Places):
         for v, op in self.values:
             if op.kind == "S" and op.sweep == BEFORE:
                 yield f"v{v} = {self.expression(v)}"
+            elif op.over == "all" and op.name == "sum":
+                yield from self.deep_begin(v)
             elif op.over == "all":
-                yield f"total{v} = {self._total(op)}({initial(op)})"
+                yield f"total{v} = np.{op.dtype}({initial(op)})"
                 if self.narrow and self.of(op) == "E":
                     yield from self._over_lanes(v, op, "begin", ROWS)
         if self.hoisted:
@@ -87,7 +91,9 @@ class Printer(Places):
                 yield f"    v{v} = {self.expression(v)}"
                 yield f"    {self.store(f'w{v}', 'j', f'v{v}')}"
         for o, v in enumerate(k.outputs):
-            if (op := k.operation(v)) and op.over == "column":
+            if v in self.deep_rows:
+                yield from self.columns_begin(v)
+            elif (op := k.operation(v)) and op.over == "column":
                 name, count = (f"w{v}", f"cols * {ROWS}") if self.narrow else (f"p{self.array(o)}", "cols")
                 yield f"for j in range({count}):"
                 yield f"    {self.store(name, 'j', f'np.{op.dtype}({initial(op)})')}"
@@ -129,10 +135,6 @@ class Printer(Places):
         args = [f"v{a}" for a in op.args]
         return expression(op, args, [self.kernel.dtype(a) for a in op.args], place[op.kind])
 
-    def _total(self, op: Operation) -> str:
-        """The dtype of a full reduction's total: float64 for sums, for it may be of millions of numbers."""
-        return "np.float64" if op.name == "sum" else f"np.{op.dtype}"
-
     # One sweep
 
     def _sweep(self, s: int) -> Iterator[str]:
@@ -140,11 +142,16 @@ class Printer(Places):
         lanes = [(v, op) for v, op in self.values if op.sweep == s and self.in_lanes(op)]
         body = self._body(s)
         for v, op in lanes:
-            if op.over == "row" or not self.narrow:
-                yield from self._over_lanes(v, op, "begin", "many" if self.narrow else LANES)
+            if (v in self.deep_lanes) if self.narrow else (v not in self.deep_lanes):
+                yield from self._over_lanes(v, op, "begin", self.lanes)
+            elif op.over == "row" and self.narrow:
+                yield from self._over_lanes(v, op, "begin", "many")
         if self.narrow:
             if body:
                 yield from ["for j in range(cols):", "    for l in range(many):", *indented(indented(body))]
+            for v, _ in lanes:
+                if v in self.deep_lanes:
+                    yield from self.deep_lanes_added(v)
             for v, a in self.elements(s):
                 back = self.store(f"p{a}", "l * cols + j", self.load(f"w{v}", self.element(v)), f"q{a}")
                 yield from ["for l in range(many):", "    for j in range(cols):", f"        {back}"]
@@ -164,6 +171,9 @@ class Printer(Places):
         argument = op.args[0]
         read = self.read(argument) if self.kernel.operation(argument) is None else self.load(f"w{argument}", "j")
         step = [f"v{argument} = {read}", *self._accumulated(v, op)]
+        if op.name == "sum":
+            yield from self.summed_in_lanes(v, op, step)
+            return
         yield f"full = width // {LANES} * {LANES}"
         yield f"for first in range(0, full, {LANES}):"
         yield from indented([f"for l in range({LANES}):", *indented(["j = first + l", *step])])
@@ -194,7 +204,11 @@ class Printer(Places):
             lines.append(f"v{v} = {self.expression(v)}")
             if self.narrow:
                 lines.append(self.store(f"b{v}", "l", f"v{v}"))
-        lines += [f"total{v} = {accumulate(op, f'total{v}', f'v{op.args[0]}')}" for v, op in sums]
+        for v, op in sums:
+            if v in self.deep_lanes:
+                lines += [*([] if self.narrow else [f"l = i % {LANES}"]), *self.deep_add(v, f"v{op.args[0]}")]
+            else:
+                lines.append(f"total{v} = {accumulate(op, f'total{v}', f'v{op.args[0]}')}")
         if lines and self.narrow:
             yield from ["for l in range(many):", *indented(lines)]
         else:
@@ -247,14 +261,19 @@ class Printer(Places):
         """One number more in a reduction."""
         name, index = f"b{v}", "l"
         if op.over == "column":
-            name, index = (f"w{v}", self.element(v)) if self.narrow else (f"p{self.output(v)}", "j")
+            kept = self.narrow or v in self.deep_rows
+            name, index = (f"w{v}", self.element(v)) if kept else (f"p{self.output(v)}", "j")
         next_ = accumulate(op, f"a{v}", f"v{op.args[0]}")
         return [f"a{v} = {self.load(name, index)}", self.store(name, index, next_)]
 
     def _after(self) -> Iterator[str]:
         k = self.kernel
         for v, op in self.values:
-            if op.over == "all":
+            if v in self.deep_rows:
+                yield from self.columns_total(v)
+            elif op.over == "all" and op.name == "sum":
+                yield from self.deep_total(v, op)
+            elif op.over == "all":
                 if self.narrow and self.of(op) == "E":
                     yield from self._over_lanes(v, op, f"total{v}", ROWS)
                 yield f"v{v} = np.{op.dtype}(total{v})"
