@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 from dlarray.bench import Player, Problem, Products, Walk
@@ -19,11 +18,11 @@ def compiler(numba: bool | None = None, check: bool = True) -> Callable[..., Any
 
     A step that it cannot plan is an error here, not a warning: it would be measured under a wrong name.
     """
-    from dlarray.planner import PlannerWarning, compile  # noqa: A004 - the field's word
+    from dlarray.planner import PlannerWarning, compile, fastest  # noqa: A004 - the field's word
 
     warnings.simplefilter("error", PlannerWarning)
     if numba is None:
-        numba = find_spec("numba") is not None
+        numba = fastest() == "numba"
     if not numba:
         return partial(compile, executor="ufuncs", check=check)
 

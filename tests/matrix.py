@@ -12,6 +12,7 @@ import numpy as np
 
 import dlarray.device as dd
 from dlarray import backend as backends
+from dlarray.planner.numba_executor import available
 
 
 def _arrays(tree: Any) -> Iterator[np.ndarray]:
@@ -100,7 +101,7 @@ class On:
 
     def missing(self) -> str | None:
         """Why this device cannot be used here; None where it can."""
-        if self.executor == "numba" and find_spec("numba") is None:
+        if self.executor == "numba" and not available():
             return 'the package numba is not installed: pip install "dlarray[fast]"'
         try:
             with self.context():

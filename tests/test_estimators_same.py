@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -241,7 +240,7 @@ def test_digits_to_the_end(numba: bool, monkeypatch: pytest.MonkeyPatch) -> None
     """A whole training, until the loss no longer falls."""
     if numba:
         pytest.importorskip("numba")
-        monkeypatch.setattr("dlarray_numpy.find_spec", find_spec)
+        monkeypatch.undo()  # of without_numba
     x, y = load_digits(return_X_y=True)
     settings = {"hidden_layer_sizes": 16, "activation": "tanh", "random_state": 0, "tol": 0.02, "n_iter_no_change": 2}
     ours, theirs = (kind(**settings).fit(x[:600] / 16, y[:600]) for kind in (MLPClassifier, THEIRS[MLPClassifier]))

@@ -247,6 +247,35 @@ def test_processes_share_a_folder(tmp_path: Path):
 
 
 @compiled
+@pytest.mark.parametrize("ending", [".nbi", ".nbc"])
+def test_machine_code_that_was_cut_off_is_made_again(ending: str, tmp_path: Path):
+    for _ in range(2):
+        _, errors = program(tmp_path).communicate(timeout=120)
+        assert not errors
+        kept = list(tmp_path.rglob(f"*{ending}"))
+        assert kept
+        for file in kept:
+            file.write_bytes(file.read_bytes()[:20])
+    out, errors = program(tmp_path).communicate(timeout=120)
+    assert not errors
+    out, errors = program(tmp_path).communicate(timeout=120)
+    assert out.split() == ["1", "0"], errors
+
+
+@compiled
+@pytest.mark.parametrize(("value", "executor"), [("1", "ufuncs"), ("0", "numba"), ("", "numba")])
+def test_a_compiler_that_is_switched_off_counts_as_none(value: str, executor: str):
+    text = "from dlarray.planner import fastest; print(fastest()); import numba; print(fastest())"
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", text],
+        env=os.environ | {"NUMBA_DISABLE_JIT": value},
+        capture_output=True,
+        text=True,
+    )
+    assert run.stdout.split() == [executor, executor], run.stderr
+
+
+@compiled
 def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DLARRAY_CACHE", str(tmp_path / "file"))

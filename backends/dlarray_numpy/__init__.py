@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -47,13 +46,14 @@ class NumPyBackend(Backend):
 
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
         from dlarray.planner import compile as plan
+        from dlarray.planner import fastest
 
-        return plan(step, executor=_executor())
+        return plan(step, executor=fastest())
 
     def accelerate(self, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        from dlarray.planner import accelerate
+        from dlarray.planner import accelerate, fastest
 
-        return accelerate(function, executor=_executor())
+        return accelerate(function, executor=fastest())
 
     def csr(self, host: Any, place: Any) -> Any:
         return host
@@ -66,16 +66,12 @@ class NumPyBackend(Backend):
     def profile(
         self, step: Callable[..., Any], state: Any, batch: Any, names: Names, bursts: int, seconds: float
     ) -> Timings:
-        from dlarray.planner import profile
+        from dlarray.planner import fastest, profile
 
-        return profile(step, state, batch, names, _executor(), bursts, seconds)
+        return profile(step, state, batch, names, fastest(), bursts, seconds)
 
     def move(self, x: np.ndarray, place: Any) -> np.ndarray:
         return x
-
-
-def _executor() -> str:
-    return "numba" if find_spec("numba") else "ufuncs"
 
 
 backend = NumPyBackend()

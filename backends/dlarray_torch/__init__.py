@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -115,9 +114,10 @@ class TorchBackend(Backend):
         return isinstance(error, RuntimeError) and any(word in str(error) for word in _OUT_OF_MEMORY)
 
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        from dlarray.planner import fastest
         from dlarray_torch.planned import Planned
 
-        return Planned(step, "numba" if find_spec("numba") else "ufuncs", compiled_by_torch)
+        return Planned(step, fastest(), compiled_by_torch)
 
     def describe(self, step: Callable[..., Any], state: Any, batch: Any, names: Names) -> Description:
         from dlarray_torch.planned import Planned

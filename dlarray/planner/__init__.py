@@ -12,6 +12,7 @@ kernels on NumPy. cuda takes the same plan to a card.
 
 from dlarray.planner.accelerated import Accelerated, accelerate
 from dlarray.planner.compiled import Compiled, PlannerWarning, Program, compile, plan  # noqa: A004 - the field's word
+from dlarray.planner.numba_executor import fastest
 from dlarray.planner.profiling import profile, profiled
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Program",
     "accelerate",
     "compile",
+    "fastest",
     "plan",
     "profile",
     "profiled",

@@ -24,15 +24,28 @@ from dlarray.planner.numba_expressions import LIBRARY
 from dlarray.planner.numba_places import layout_for
 from dlarray.planner.numba_source import source, workspace
 
-__all__ = ["available", "cache_folder", "compiled", "module_text", "numba_loops"]
+__all__ = ["available", "cache_folder", "compiled", "fastest", "module_text", "numba_loops"]
 
 MEMORY = "advance, bits, item, left_shift, load, local, pointer, right_shift, store"
 HINT = "the fast executor of the planner needs Numba: pip install 'dlarray[fast]'"
 
 
 def available() -> bool:
-    """Whether Numba can be imported; it is not imported to find out."""
-    return importlib.util.find_spec("numba") is not None
+    """Whether Numba is installed and compiles, which NUMBA_DISABLE_JIT forbids; it is not imported to find out."""
+    if importlib.util.find_spec("numba") is None:
+        return False
+    loaded = sys.modules.get("numba")
+    if loaded is not None and hasattr(loaded, "config"):
+        return not loaded.config.DISABLE_JIT
+    try:
+        return not int(os.environ.get("NUMBA_DISABLE_JIT", "0"))
+    except ValueError:  # Numba passes over what is no number
+        return True
+
+
+def fastest() -> str:
+    """The name of the quickest executor that can be used here."""
+    return "numba" if available() else "ufuncs"
 
 
 def cache_folder() -> Path:
@@ -63,6 +76,10 @@ def _versions() -> str:
         import numba
     except ImportError as error:
         raise ImportError(HINT, name="numba") from error
+    if not available():
+        raise ImportError(
+            "the fast executor of the planner needs Numba's compiler: unset NUMBA_DISABLE_JIT", name="numba"
+        )
     digest = hashlib.sha256()
     for name in ("mathematics", "numba_memory"):
         digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
@@ -102,6 +119,15 @@ def compiled(function: str) -> Any:
         path = _kept(cache_folder() / f"{name}.py", text)
     except OSError:
         path = _kept(_own_folder() / f"{name}.py", text)
+    try:
+        return _loaded(name, path)
+    except Exception:  # machine code that was cut off on the disk cannot be read
+        if not _forgotten(path):
+            raise
+        return _loaded(name, path)
+
+
+def _loaded(name: str, path: Path) -> Any:
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
@@ -113,6 +139,15 @@ def compiled(function: str) -> Any:
         del sys.modules[name]
         raise
     return module.kernel
+
+
+def _forgotten(path: Path) -> bool:
+    """Remove the machine code that Numba has kept of a file; whether there was any."""
+    folders = [path.parent / "__pycache__", *map(Path, filter(None, [os.environ.get("NUMBA_CACHE_DIR")]))]
+    kept = [file for folder in folders for file in folder.rglob(f"{path.stem}.*.nb[ic]")]
+    for file in kept:
+        file.unlink(missing_ok=True)
+    return bool(kept)
 
 
 @cache
