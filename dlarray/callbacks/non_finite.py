@@ -14,7 +14,8 @@ from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.random import fold
 from dlarray.training.callback import Callback, Walk
-from dlarray.training.loop import Diverged, all_finite
+from dlarray.training.ending import Diverged
+from dlarray.training.loop import all_finite
 from dlarray.training.step import Batch
 from dlarray.training.trained import Trained
 
@@ -51,6 +52,7 @@ class StopOnNonFinite(Callback):
         mine = walk.memory(self)
         before: Trained = mine["_before"]
         if not math.isfinite(walk.latest_loss) or not all_finite(walk.state["theta"] + walk.state["buffers"]):
+            walk.good = before
             raise NonFinite(self._where(walk, before), walk.steps, before)
         mine["_before"] = walk.trained
 

@@ -3,10 +3,10 @@
 from dlarray.training.callback import Callback, Walk
 from dlarray.training.checkpoint import CheckpointError
 from dlarray.training.data import Examples
+from dlarray.training.ending import Diverged, Interrupted
 from dlarray.training.first import first_step
 from dlarray.training.fit import fit
 from dlarray.training.history import History
-from dlarray.training.loop import Diverged, Interrupted
 from dlarray.training.rate_finder import RateSearch, find_learning_rate
 from dlarray.training.step import Step
 from dlarray.training.trained import Trained, load, load_with_notes

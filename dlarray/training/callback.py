@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import perf_counter
 from typing import Any, ClassVar, cast
 
@@ -47,7 +48,10 @@ class Callback:
         """After each whole epoch, when its losses have been read and its figures measured."""
 
     def on_end(self, walk: Walk) -> None:
-        """When the walk is over, for whatever reason: ``walk.error`` is the error that ended it, or None."""
+        """When training is over, for whatever reason: ``walk.error`` is the error that ended it, or None.
+
+        Each callback's is called, whatever those before it raise; the first error is raised at last.
+        """
 
 
 class Walk:
@@ -83,7 +87,6 @@ class Walk:
         """The step, uncompiled."""
         self.batch: Batch | None = None
         self.good = start
-        """The model after the last whole epoch, or where the walk began."""
         self.error: BaseException | None = None
         self.settings: dict[str, Any] = {}
         """What a resumed run must have in common with this one, as data."""
@@ -117,8 +120,23 @@ class Walk:
         return self.losses.latest() if self.losses else self.history.steps[-1]
 
     @property
+    def good(self) -> Trained:
+        """The model after the last whole epoch, or where the walk began, with its history until there."""
+        model, steps, epochs = self._good
+        return replace(model, history=History(self.history.steps[:steps], self.history.epochs[:epochs]))
+
+    @good.setter
+    def good(self, model: Trained) -> None:
+        self._good = model, len(self.history.steps), len(self.history.epochs)
+
+    @property
     def trained(self) -> Trained:
-        """The model as it is now: a copy, made when it is first asked for after a step."""
+        """The model as it is now: a copy, made when it is first asked for after a step.
+
+        Where the walk has ended with an error it is ``good``: the state may be written in part, or be consumed.
+        """
+        if self.error is not None:
+            return self.good
         if self._trained is None or self._trained[0] != self.steps:
             self._trained = self.steps, self._model(self.state["theta"], self.state["buffers"])
         return self._trained[1]
@@ -224,7 +242,7 @@ class Walk:
         self._result = self._model(theta, self.state["buffers"] if buffers is None else buffers)
 
     def _model(self, theta: Theta, buffers: Theta) -> Trained:
-        return self.good.at(duplicate(theta), duplicate(buffers))  # the next step writes into the state
+        return self._good[0].at(duplicate(theta), duplicate(buffers))  # the next step writes into the state
 
 
 def duplicate(vectors: Theta) -> Theta:

@@ -162,9 +162,12 @@ def fit(
     Interrupted
         A KeyboardInterrupt that holds the model after the last whole epoch.
     OutOfMemory
-        A MemoryError, where the device has not the memory; on the way it holds the model after the last whole epoch.
+        A MemoryError, where the device has not the memory.
     CheckpointError
         For a file to resume from that is none.
+
+    Whatever ends the training itself, an error of a callback, of the iterable or of the device, has the model after the
+    last whole epoch, or where training began, as ``trained``.
 
     Examples
     --------

@@ -13,48 +13,23 @@ import numpy as np
 from tqdm import tqdm
 
 from dlarray.array import Array, array_namespace
-from dlarray.errors import Picklable
 from dlarray.layout import Theta
 from dlarray.losses.base import mean_weight
 from dlarray.shortage import OutOfMemory
 from dlarray.training.callback import Callback, Walk
 from dlarray.training.data import Examples
+from dlarray.training.ending import Diverged, ended, with_model
 from dlarray.training.epoch_losses import EpochLosses
 from dlarray.training.source import Drawn, Source
 from dlarray.training.step import Batch
 from dlarray.training.trained import Metric, Trained
 
-__all__ = ["LESS_MEMORY", "Diverged", "Interrupted", "Loop", "all_finite"]
+__all__ = ["LESS_MEMORY", "Loop", "all_finite"]
 
 LESS_MEMORY = (
     "A smaller batch_size, a batch in parts (accumulate=) or batches from an iterable in place of x take less; "
     "model.summary(device) says what goes where"
 )
-
-
-class Diverged(Picklable, ArithmeticError):  # noqa: N818 - it says what the weights have done
-    """Loss or weights became infinite or NaN. ``step`` says when, ``trained`` holds the model before that epoch."""
-
-    def __init__(self, what: str, step: int, trained: Trained) -> None:
-        super().__init__(
-            f"{what} at step {step}: the weights have diverged. A smaller learning rate, clipped "
-            f"gradients or standardised inputs help; .trained holds the last good weights"
-        )
-        self.step = step
-        self.trained = trained
-
-
-class Interrupted(Picklable, KeyboardInterrupt):
-    """The user has interrupted ``fit``. ``trained`` holds the model after the last whole epoch, or where it began.
-
-    Not after the last step: a step that was broken off may have written half of θ. A ``Checkpoint`` every so many steps
-    loses less.
-    """
-
-    def __init__(self, trained: Trained) -> None:
-        done = len(trained.history.epochs)
-        super().__init__(f"training was interrupted; .trained holds the model after {done} whole epochs")
-        self.trained = trained
 
 
 @dataclass(frozen=True)
@@ -80,8 +55,19 @@ class Loop:
         return "loss", *([f"{self.prefix}loss"] if self.prefix else []), *(f"{self.prefix}{m}" for m in self.metrics)
 
     def run(self, walk: Walk, progress: bool) -> Trained:
-        """Walk to the end, or until somebody stops. Raises Diverged, Interrupted, OutOfMemory, and as callbacks do."""
+        """Train to the end, or until somebody stops. Whatever it raises has the last good model as ``trained``."""
         walk.source = self.source
+        try:
+            self._train(walk, progress)
+        except BaseException as error:
+            walk.error = with_model(error, walk.good)
+            if isinstance(error, OutOfMemory):
+                _let_go(error)
+        if (error := ended(self.callbacks, walk)) is not None:
+            raise error if walk.error is not None else with_model(error, walk.result)
+        return walk.result
+
+    def _train(self, walk: Walk, progress: bool) -> None:
         each = self.source.steps
         total = None if each is None else walk.epochs * each
         if self.max_steps is not None:
@@ -89,27 +75,13 @@ class Loop:
         bar = tqdm(
             total=total, initial=walk.steps, unit="step", desc=walk.device.name, disable=None if progress else True
         )
-        try:
-            with walk.device.enough_memory("to train", LESS_MEMORY), bar, _quiet():
-                for callback in self.callbacks:
-                    callback.on_start(walk)
-                while walk.epoch < walk.epochs and not self._over(walk):
-                    self._epoch(walk, bar)
-                if walk.losses:
-                    self._record(walk)
-        except KeyboardInterrupt as error:
-            walk.error = Interrupted(walk.good)
-            raise walk.error from error
-        except BaseException as error:
-            if isinstance(error, OutOfMemory):
-                error.trained = walk.good
-                _let_go(error)
-            walk.error = error
-            raise
-        finally:
+        with walk.device.enough_memory("to train", LESS_MEMORY), bar, _quiet():
             for callback in self.callbacks:
-                callback.on_end(walk)
-        return walk.result
+                callback.on_start(walk)
+            while walk.epoch < walk.epochs and not self._over(walk):
+                self._epoch(walk, bar)
+            if walk.losses:
+                self._record(walk)
 
     def _over(self, walk: Walk) -> bool:
         if self.max_steps is not None and walk.steps >= self.max_steps:

@@ -1,0 +1,72 @@
+"""How training ends: every callback hears of it, and whatever goes wrong leaves with the last good model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from dlarray.errors import Picklable
+from dlarray.training.trained import Trained
+
+__all__ = ["Diverged", "Interrupted", "ended", "with_model"]
+
+
+class Diverged(Picklable, ArithmeticError):  # noqa: N818 - it says what the weights have done
+    """Loss or weights became infinite or NaN. ``step`` says when, ``trained`` holds the model before that epoch."""
+
+    def __init__(self, what: str, step: int, trained: Trained) -> None:
+        super().__init__(
+            f"{what} at step {step}: the weights have diverged. A smaller learning rate, clipped "
+            f"gradients or standardised inputs help; .trained holds the last good weights"
+        )
+        self.step = step
+        self.trained = trained
+
+
+class Interrupted(Picklable, KeyboardInterrupt):
+    """The user has interrupted ``fit``. ``trained`` holds the model after the last whole epoch, or where it began.
+
+    Not after the last step: a step that was broken off may have written half of θ. A ``Checkpoint`` every so many steps
+    loses less.
+    """
+
+    def __init__(self, trained: Trained) -> None:
+        done = len(trained.history.epochs)
+        super().__init__(f"training was interrupted; .trained holds the model after {done} whole epochs")
+        self.trained = trained
+
+
+def with_model(error: BaseException, trained: Trained) -> BaseException:
+    """The error with a model as its ``trained`` and, where its message does not say so, a note of it.
+
+    An Interrupted in the place of a KeyboardInterrupt. A class may refuse attributes: its errors are left as they are.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        interrupted = Interrupted(trained)
+        interrupted.__cause__ = error
+        return interrupted
+    with suppress(Exception):
+        BaseException.__setattr__(error, "trained", trained)  # past the __setattr__ of a frozen dataclass
+        if not isinstance(error, Diverged):
+            done = len(trained.history.epochs)
+            error.add_note(f".trained of this error holds the model after {done} whole epochs")
+    return error
+
+
+def ended(callbacks: Iterable[Any], walk: Any) -> BaseException | None:
+    """Call every ``on_end``, whatever others raise. Returns ``walk.error``, or else the first error that one raised.
+
+    Later errors become notes of the first.
+    """
+    first: BaseException | None = walk.error
+    for callback in callbacks:
+        try:
+            callback.on_end(walk)
+        except BaseException as error:
+            if first is None:
+                first = error
+            elif first is not error:
+                with suppress(Exception):
+                    first.add_note(f"then {type(callback).__name__}.on_end raised {error!r}")
+    return first
