@@ -10,6 +10,7 @@ from dlarray.planner.grouping import Unit
 from dlarray.planner.memory import Plan
 from dlarray.planner.naming import Naming, paths
 from dlarray.planner.node import Node, root
+from dlarray.planner.products import terms
 
 __all__ = ["describe", "flops", "traffic"]
 
@@ -37,6 +38,8 @@ def flops(plan: Plan, unit: Unit) -> int:
     node = unit.outputs[0]
     if unit.op == "matmul":
         return 2 * node.args[0].size * node.shape[1]
+    if unit.op == "call":
+        return 2 * terms(node)
     if not unit.is_group:
         return 0
     return sum(max(n.size, n.args[0].size if n.args else 0) for n in plan.bodies[unit].operations)
@@ -73,8 +76,11 @@ def _work(plan: Plan, unit: Unit, name: Naming) -> Work:
         called = getattr(node.attribute.function, "__name__", "a function")
         title = f"eager call of {called}"
         lines = [f"{name(node)} = {called}({', '.join(map(name, node.args))})"]
-    kind = _KINDS.get(unit.op, "call")
-    return Work(kind, title, tuple(lines), count, flops(plan, unit), traffic(plan, unit))
+    arithmetic = flops(plan, unit)
+    kind = "product" if unit.op == "call" and arithmetic else _KINDS.get(unit.op, "call")
+    if kind == "product" and unit.op == "call":
+        title = f"product by an {title}"
+    return Work(kind, title, tuple(lines), count, arithmetic, traffic(plan, unit))
 
 
 def _state(structure: Any) -> list[str]:
