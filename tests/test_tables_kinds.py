@@ -216,6 +216,39 @@ def test_a_time_with_an_offset_is_the_same_instant_in_csv_and_parquet(tmp_path: 
         assert Preprocessing.fit(table) == learnt
 
 
+def test_one_table_is_the_same_to_a_model_as_csv_and_as_parquet(tmp_path: Path) -> None:
+    """Every type that CSV can hold, and a target of booleans: trained from each file, read from each."""
+    start = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)
+    moments = pl.Series([start + datetime.timedelta(hours=31 * i) for i in range(N)])
+    frame = pl.DataFrame(
+        {
+            "whole": [i % 7 for i in range(N)],
+            "number": [None if i == 3 else i / 4 for i in range(N)],
+            "single": pl.Series([i / 10 for i in range(N)], dtype=pl.Float32),
+            "exact": pl.Series([f"{i}.50" for i in range(N)]).cast(pl.Decimal(10, 2)),
+            "flag": [None if i == 5 else i % 3 == 0 for i in range(N)],
+            "text": [("red", "blue", "001")[i % 3] for i in range(N)],
+            "enum": pl.Series([("s", "m")[i % 2] for i in range(N)], dtype=pl.Enum(["s", "m"])),
+            "date": moments.dt.date(),
+            "moment": moments.dt.replace_time_zone(None),
+            "zoned": moments.dt.convert_time_zone("Asia/Kolkata"),
+            "time": moments.dt.time(),
+            "code": [1.0 + i % 2 for i in range(N)],
+            "y": [i % 2 == 0 for i in range(N)],
+        }
+    )
+    frame.write_parquet(tmp_path / "t.parquet")
+    frame.write_csv(tmp_path / "t.csv")
+    files = [tmp_path / "t.parquet", tmp_path / "t.csv"]
+    models = [tables.train(path, "y", categorical=["code"], keep=["whole", "time"], **SETTINGS) for path in files]
+    found = [model.examples(path) for model in models for path in files]
+    for x, t in found[1:]:
+        np.testing.assert_allclose(x, found[0][0], atol=1e-6)  # 0.1 in float32 is another number
+        assert np.array_equal(t, found[0][1])
+    assert models[0].predict(files[1])["prediction"].dtype == pl.Boolean
+    assert set(models[1].predict(files[0])["prediction"]) <= {"true", "false"}
+
+
 # Another kind of column
 
 DATES = [datetime.date(2020, 1, 1 + i) for i in range(5)]
@@ -265,6 +298,8 @@ def test_numbers_and_booleans_stand_for_each_other(made: list[Any], values: list
     x, notes = said(lambda: p.transform(pl.DataFrame({"c": values})))
     assert x.tolist() == expected
     assert ("column 'c': 1 value is neither true nor false, taken as missing" in notes) == (7 in values)
+    taken = any("true or false, taken as 1 and 0" in note for note in notes)
+    assert taken == (made == [0.0, 1.0] and values[0] is not None)
 
 
 # Thousands

@@ -117,9 +117,10 @@ class Number(Column):
         return self.beside(_standardised(np.where(missing, self.median, x), self.mean, self.scale), missing)
 
     def story(self) -> str:
-        return f"(x {'-' if self.mean >= 0 else '+'} {abs(self.mean):.4g}) / {self.scale:.4g}" + (
-            f"; {self.missing:,} missing, filled by the median {self.median:.4g} and marked" if self.missing else ""
-        )
+        scaled = f"(x {'-' if self.mean >= 0 else '+'} {abs(self.mean):.4g}) / {self.scale:.4g}"
+        comma = "; with a decimal comma" if self.decimal == "," else ""
+        filled = f"; {self.missing:,} missing, filled by the median {self.median:.4g} and marked"
+        return scaled + comma + (filled if self.missing else "")
 
 
 @dataclass(frozen=True)

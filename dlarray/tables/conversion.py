@@ -50,9 +50,10 @@ def kind(values: pl.Series) -> str:
 
 
 def numbers(values: pl.Series, decimal: str | None = None) -> np.ndarray:
-    """Float64, NaN where a value is missing or infinite. True and false are 1 and 0, lengths of time seconds.
+    """Float64, NaN where a value is missing or infinite; lengths of time in seconds.
 
-    ``decimal`` is the decimal mark of text. Raises ValueError where there are dates or times.
+    True and false are 1 and 0, with a ``TableWarning``. ``decimal`` is the decimal mark of text. Raises ValueError
+    where there are dates or times.
     """
     pl = polars()
     if is_text(values):
@@ -60,12 +61,16 @@ def numbers(values: pl.Series, decimal: str | None = None) -> np.ndarray:
         if decimal is None and doubtful(text):
             tell(values.name, "values such as 1.234 are read with a decimal point, not one between thousands")
         read, lost = _read(text, lambda text: as_numbers(text, decimal), NUMBERS, refused=(MOMENTS, TIMES))
-        read = _filled(read, lost, as_truths(text.gather(lost)).cast(pl.Float64))
+        truth = as_truths(text.gather(lost)).cast(pl.Float64)
+        read = _filled(read, lost, truth)
         _say_lost(values.name, read, text, "no number")
     else:
         _check(values, NUMBERS, (NUMBERS, TRUTHS, LENGTHS))
+        truth = values.drop_nulls() if values.dtype == pl.Boolean else values.clear()
         read = values.dt.total_microseconds() / 1e6 if values.dtype == pl.Duration else values
         read = read.cast(pl.Float64, strict=False)
+    if met := truth.count():
+        tell(values.name, f"{count(met)} true or false, taken as 1 and 0")
     x = np.array(read.to_numpy(), dtype=np.float64)  # null is NaN; a copy, which may be written
     infinite = np.isinf(x)
     if infinite.any():

@@ -14,6 +14,7 @@ __all__ = ["CODE", "DECIMALS", "DOUBTFUL", "FIRST", "as_numbers", "doubtful", "g
 DECIMALS = (".", ",")
 CODE = r"^[-+]?0\d+$"  # a whole number does not begin with 0: 01234 is a code
 DOUBTFUL = r"^[-+]?[1-9]\d{0,2}[.,]\d{3}$"  # 1.234: a decimal point, or one between thousands
+DOUBTFUL_OR_WHOLE = rf"{DOUBTFUL}|^[-+]?\d+$"
 FIRST = 100  # values that must be of a kind before all are asked
 BLANKS = " \u00a0\u202f"
 QUOTES = "'\u2019"
@@ -39,9 +40,9 @@ def as_numbers(text: pl.Series, decimal: str | None = None) -> pl.Series:
     if decimal == ",":
         return _with(text, ",")
     found = text.cast(pl.Float64, strict=False)
-    lost = (found.is_null() & text.is_not_null()).arg_true()
-    if not len(lost):
+    if found.null_count() == text.null_count():
         return found
+    lost = (found.is_null() & text.is_not_null()).arg_true()
     rest = text.gather(lost)
     if decimal is None:
         rest = rest.set(rest.str.contains(DOUBTFUL), None)
@@ -62,7 +63,10 @@ def grouped(text: pl.Series, decimal: str) -> pl.Series:
     """Of a column of numbers, those with marks between thousands."""
     pl = polars()
     if decimal == ".":  # numbers without such marks are read at once
-        text = text.filter(text.is_not_null() & text.cast(pl.Float64, strict=False).is_null())
+        read = text.cast(pl.Float64, strict=False)
+        if read.null_count() == text.null_count():
+            return text.clear()
+        text = text.filter(read.is_null() & text.is_not_null())
     other = DECIMALS[1 - DECIMALS.index(decimal)]
     return text.filter(text.str.contains(rf"\d[{other}{BLANKS}{QUOTES}]\d").fill_null(value=False))
 
@@ -70,10 +74,10 @@ def grouped(text: pl.Series, decimal: str) -> pl.Series:
 def doubtful(text: pl.Series) -> bool:
     """Whether 1.234 in a column may have been meant as 1234: no value tells, and some have no mark at all."""
     known = text.drop_nulls()
-    for sample in (known.head(FIRST), known):
-        if not (sample.str.contains(DOUBTFUL) | sample.str.contains(r"^[-+]?\d+$")).all():
-            return False
-    return bool(known.str.contains(DOUBTFUL).any()) and not known.str.contains(DOUBTFUL).all()
+    if not all(sample.str.contains(DOUBTFUL_OR_WHOLE).all() for sample in (known.head(FIRST), known)):
+        return False
+    marked = known.str.contains(DOUBTFUL)
+    return bool(marked.any()) and not marked.all()
 
 
 def mark(decimal: object) -> None:

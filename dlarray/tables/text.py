@@ -104,7 +104,8 @@ def _numbers(text: pl.Series, marks: tuple[str, ...]) -> _Numbers | None:
             return None
     if text.str.contains(CODE).any():
         return None
-    return _Numbers(text, marks if any(values.str.contains("[.,]").any() for values in (first, text)) else ())
+    marked = any(values.str.contains("[.,]").any() for values in (first.head(1), text))
+    return _Numbers(text, marks if marked else ())
 
 
 def _other(text: pl.Series) -> pl.Series:
