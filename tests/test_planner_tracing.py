@@ -275,3 +275,235 @@ def test_matrix_products_in_place_write_the_array():
 
     got, expected = second(step, np.ones((2, 2)), [np.eye(2), 2 * np.eye(2)])
     assert got == expected
+
+
+# NumPy's arrays beside symbols
+
+
+def halved(state, x):
+    """An array of the step's own, changed between two reads."""
+    k, out = np.ones(3), 0.0
+    for _ in range(3):
+        out = out + np.sum(x * k)
+        k *= 0.5
+    return state + 0.0, out
+
+
+def part_of_own(state, x):
+    k = np.arange(6.0)
+    part = k[::2]
+    out = np.sum(x * part)
+    k[2] = 7.0
+    return state + 0.0, out + np.sum(x * k[1:4]) + np.sum(x * part)
+
+
+def written_and_restored(state, x):
+    k = np.ones(3)
+    out = np.sum(x * k)
+    k[...] = 2.0
+    out = out + np.sum(x * k)
+    k[...] = 1.0
+    return state + 0.0, out
+
+
+@pytest.mark.parametrize("step", [halved, part_of_own, written_and_restored])
+def test_an_array_of_the_steps_own_has_the_numbers_that_were_read(step):
+    got, expected = second(step, np.ones(2), [np.zeros(3), np.array([1.0, 2.0, 4.0])])
+    assert got == expected
+
+
+def test_an_array_of_the_closure_that_the_step_writes_runs_eagerly():
+    calls = np.zeros(3)
+
+    def step(state, x):
+        out = np.sum(x * calls)
+        calls[0] += 1
+        return state + 0.0, out
+
+    fast = compile_step(step)
+    with pytest.warns(PlannerWarning, match="writes into an array of NumPy's after it has read it"):
+        fast(np.ones(2), np.zeros(3))
+    before = calls[0]
+    assert fast(np.ones(2), np.ones(3))[1] == before
+
+
+def test_an_array_of_the_closure_in_the_states_memory_runs_eagerly():
+    state = np.ones(3)
+    tail = state[1:]
+
+    def step(s, x):
+        return s * 0.5, np.sum(tail * x)
+
+    fast, plain = compile_step(step), 2.0
+    with pytest.warns(PlannerWarning, match="in the memory of its state"):
+        after, loss = fast(state, np.ones(2))
+    assert loss == plain
+    assert fast(after, np.ones(2))[1] == plain
+
+
+def test_constants_are_told_apart_by_all_their_bits():
+    """Long arrays whose text is cut short, 0.0 and -0.0, True and 1, and two arrays of equal numbers."""
+    one, other = np.zeros(5000), np.zeros(5000)
+    other[2500] = 1.0
+    places, others = np.zeros(5000, int), np.zeros(5000, int)
+    others[2500] = 2
+
+    def step(state, x):
+        xp = array_namespace(x)
+        signs = [xp.full(x.shape, z, dtype=x.dtype) * x + 0.0 * z for z in (0.0, -0.0)]
+        return state + 0.0, (
+            xp.sum(x[0] * one) + xp.sum(x[0] * other),
+            xp.sum(x[places]) + 2 * xp.sum(x[others]),
+            xp.copysign(1.0, xp.where(x > 9, x, -0.0)) + xp.copysign(1.0, xp.where(x > 9, x, 0.0)),
+            xp.stack([1.0 / s for s in signs]),
+            xp.where(x > 9, x, True) + xp.where(x > 9, x, 1) + xp.where(x > 9, x, 1.0),
+        )
+
+    x = np.array([1.0, 2.0, 3.0])
+    with np.errstate(divide="ignore"):
+        got, expected = second(step, np.ones(2), [x * 0, x])
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+class Louder(np.ndarray):
+    """A user's class of arrays."""
+
+    def __mul__(self, other: Any) -> Any:
+        return 2 * np.asarray(self) * other
+
+
+STRANGE: dict[str, Any] = {
+    "masked": lambda: np.ma.masked_array([1.0, 2.0, 4.0], [False, True, False]),
+    "matrix": lambda: np.ones((3, 3)).view(np.matrix),
+    "records": lambda: np.ones(3).view(np.recarray),
+    "own": lambda: np.ones(3).view(Louder),
+}
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+@pytest.mark.parametrize("kind", STRANGE)
+@pytest.mark.parametrize("place", ["batch", "closure"])
+def test_arrays_that_compute_otherwise_run_eagerly(place, kind):
+    given = STRANGE[kind]()
+
+    def step(state, x):
+        return state + 0.0, (x * given if place == "closure" else x * 2.0).sum()
+
+    x = np.arange(3.0) if place == "closure" else given
+    fast = compile_step(step)
+    with pytest.warns(PlannerWarning, match=type(given).__name__):
+        assert fast(np.ones(2), x)[1] == step(np.ones(2), x)[1]
+
+
+# What no plan can hold
+
+BY_VALUES: dict[str, Any] = {
+    "mask": lambda x, i: x[x > 0],
+    "mask of rows": lambda x, i: x[x > 0, None],
+    "nonzero": lambda x, i: x.nonzero()[0],
+    "np.nonzero": lambda x, i: np.nonzero(x)[0],
+    "where": lambda x, i: np.where(x > 0)[0],
+    "unique": lambda x, i: np.unique(i),
+    "bincount": lambda x, i: np.bincount(i),
+    "repeat": lambda x, i: np.repeat(x, i),
+    "method repeat": lambda x, i: x.repeat(i),
+    "compress": lambda x, i: np.compress(x > 0, x),
+    "extract": lambda x, i: np.extract(x > 0, x),
+    "trim_zeros": lambda x, i: np.trim_zeros(x),
+    "delete": lambda x, i: np.delete(x, i),
+    "histogram": lambda x, i: np.histogram(x)[0],
+    "tile": lambda x, i: np.tile(x, i[0]),
+    "pad": lambda x, i: np.pad(x, i[1]),
+    "arange": lambda x, i: array_namespace(x).arange(i[2]),
+    "slice": lambda x, i: x[: i[0]],
+    "linspace": lambda x, i: np.linspace(0.0, x[0], i[0]),
+    "emath": lambda x, i: np.emath.sqrt(x),
+    "real_if_close": lambda x, i: np.real_if_close(x * 1j),
+    "eigvals": lambda x, i: np.linalg.eigvals(x[None] * x[:, None]),
+    "apply_along_axis": lambda x, i: np.apply_along_axis(lambda r: r[r > 0], 0, x),
+    "union": lambda x, i: np.union1d(i, i),
+    "float": lambda x, i: np.ones(3) * float(x[0]),
+    "round": lambda x, i: np.ones(3) * round(x[0]),
+}
+
+
+@pytest.mark.parametrize("name", BY_VALUES)
+def test_shapes_and_types_that_depend_on_numbers_run_eagerly_from_the_start(name):
+    """The first batch is degenerate: what comes of it has a shape or type that the next batch's has not."""
+
+    def step(state, batch):
+        made = BY_VALUES[name](*batch)
+        return state + 0.0, np.sum(made)
+
+    first = (-np.ones(3), np.zeros(3, int))
+    if name in ("mask", "emath", "eigvals", "real_if_close", "trim_zeros"):
+        first = (np.ones(3), np.zeros(3, int))
+    fast, batch = compile_step(step), (np.array([1.0, -2.0, 0.0]), np.array([1, 2, 1]))
+    with pytest.warns(PlannerWarning, match="it cannot be traced: UntraceableError: .*(depend|decide|traced)"):
+        fast(np.ones(2), first)
+    assert fast(np.ones(2), batch)[1] == step(np.ones(2), batch)[1]
+
+
+def test_a_function_is_known_as_an_object_and_not_by_its_name():
+    """np.linalg.diagonal takes the last two axes, np.diagonal the first two; an own ufunc may be called anything."""
+
+    def step(state, x):
+        return state + 0.0, (np.linalg.diagonal(x) + 0.0, np.diagonal(x) + 0.0, np.linalg.trace(x) * 1.0)
+
+    x = np.arange(8.0).reshape(2, 2, 2)
+    got, expected = second(step, np.ones(2), [x * 0, x])
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_calls_that_write_into_an_argument_run_eagerly():
+    buffer = np.zeros(3)
+    writing = [
+        lambda x: np.add(x, 1.0, out=buffer),
+        lambda x: np.sum(x, 0, None, buffer[0:1].reshape(())),
+        lambda x: np.median(x * 1.0, overwrite_input=True),
+        lambda x: np.nan_to_num(x * 1.0, copy=False),
+        lambda x: np.copyto(buffer, x),
+    ]
+    for write in writing:
+        fast = compile_step(lambda s, x, write=write: (s + 0.0, write(x)))
+        with pytest.warns(PlannerWarning, match="writes into|cannot|decides"):
+            fast(np.ones(2), np.ones(3))
+
+
+ASSIGNMENTS: dict[str, Any] = {
+    "mask": lambda y, w: y.__setitem__(y > 2, 0.0),
+    "mask with an array": lambda y, w: y.__setitem__(y > 2, w),
+    "column": lambda y, w: y.__setitem__((slice(None), 0), w),
+    "element": lambda y, w: y.__setitem__((1, 2), w * 2),
+    "list": lambda y, w: y.__setitem__([1, 0], y),
+    "augmented part": lambda y, w: y.__setitem__(0, y[0] + w),
+    "everything": lambda y, w: y.__setitem__(..., w),
+    "row into everything": lambda y, w: y.__setitem__(slice(None), np.ones((1, 1, 3)) * w),
+    "fill": lambda y, w: y.fill(2.5),
+    "sort": lambda y, w: y.sort(axis=0),
+}
+
+
+@pytest.mark.parametrize("assign", ASSIGNMENTS)
+def test_parts_of_an_array_are_assigned(assign):
+    def step(state, w):
+        y = state * 1.0
+        ASSIGNMENTS[assign](y, w)
+        return state + 0.0, (y, np.sum(y * y))
+
+    got, expected = second(step, np.array([[1.0, 4.0, 3.0], [2.0, 1.0, 5.0]]), [np.zeros(()), np.ones(())])
+    np.testing.assert_array_equal(got[0], expected[0])
+    assert got[1] == expected[1]
+
+
+def test_a_number_is_not_assigned_to():
+    def step(state, x):
+        total = np.sum(x)
+        total[...] = 1.0
+        return state, total
+
+    fast = compile_step(step)
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        fast(np.ones(2), np.ones(3))

@@ -43,9 +43,9 @@ _UFUNC = {
 _OWN = named(
     "where", "round", "astype", "sum", "mean", "max", "min", "reshape", "ravel", "expand_dims", "squeeze",
     "permute_dims", "matrix_transpose", "swapaxes", "moveaxis", "flip", "broadcast_to", "broadcast_arrays", "real",
-    "split", "array_split", "unstack", "meshgrid", "concat", "stack", "matmul", "dot", "zeros_like", "ones_like",
-    "full_like", "empty_like", "shape", "ndim", "size", "iscomplexobj", "isrealobj", "result_type", "positive",
-    "invert", "copy", "clip",
+    "split", "array_split", "vsplit", "hsplit", "unstack", "meshgrid", "concat", "stack", "matmul", "dot",
+    "zeros_like", "ones_like", "full_like", "empty_like", "shape", "ndim", "size", "iscomplexobj", "isrealobj",
+    "result_type", "positive", "invert", "copy", "clip",
 ) | {np.amax: "max", np.amin: "min", np.transpose: "permute_dims", np.around: "round", np.clip: "promoting_clip"}
 # fmt: on
 """NumPy's functions that are defined here, each with its name here."""

@@ -175,6 +175,14 @@ class Shapes(Creation):
         parts = [(*before, slice(start, stop)) for start, stop in pairwise(ends)]
         return [self._view(ary, self.graph.slice(node, part)) for part in parts]
 
+    def vsplit(self, ary: Any, indices_or_sections: Any) -> list[Symbol]:
+        """Parts along the first axis."""
+        return self.split(ary, indices_or_sections)
+
+    def hsplit(self, ary: Any, indices_or_sections: Any) -> list[Symbol]:
+        """Parts along the second axis, or the only one."""
+        return self.split(ary, indices_or_sections, min(1, len(self._node(ary).shape) - 1))
+
     def unstack(self, x: Any, /, *, axis: int = 0) -> tuple[Symbol, ...]:
         """The arrays along an axis, without it."""
         node = self._node(x)

@@ -161,6 +161,26 @@ class Symbol(Operators):
         """The array with its last two axes exchanged."""
         return self.__array_namespace__().matrix_transpose(self)
 
+    @property
+    def real(self) -> Symbol:
+        """The real parts."""
+        return self.__array_namespace__().real(self)
+
+    @property
+    def imag(self) -> Symbol:
+        """The imaginary parts."""
+        return self.__array_namespace__().imag(self)
+
+    @property
+    def itemsize(self) -> int:
+        """The bytes of one element."""
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the elements."""
+        return self._node.nbytes
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len() of a 0-d array")
