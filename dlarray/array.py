@@ -6,6 +6,8 @@ comes in decides where the computing happens.
 
 from __future__ import annotations
 
+import sys
+from functools import cache
 from typing import Any
 
 import array_api_compat as _compat
@@ -19,6 +21,7 @@ __all__ = [
     "is_floating",
     "is_integer",
     "largest_column",
+    "refuse_masked",
     "root_module",
     "size",
     "use_namespace",
@@ -31,11 +34,26 @@ Array = Any
 def array_namespace(*arrays: Array) -> Any:
     """The array-API namespace of the arrays, their ``xp``.
 
-    Python scalars and ``None`` are passed over. Raises TypeError where the arrays belong to two libraries or where
-    none of them is an array.
+    Python scalars and ``None`` are passed over. Raises TypeError where the arrays belong to two libraries, where none
+    of them is an array, and for a masked array: formulas would read what is masked.
     """
+    for x in arrays:
+        if _is_masked(type(x)):
+            refuse_masked("an argument", x)
     found = _compat.array_namespace(*arrays)
     return _own.get(found, found)
+
+
+@cache
+def _is_masked(kind: type[Any]) -> bool:
+    masked = sys.modules.get("numpy.ma")  # who has such an array has imported it
+    return masked is not None and issubclass(kind, masked.MaskedArray)
+
+
+def refuse_masked(name: str, x: object) -> None:
+    """Raise TypeError where ``x`` is a masked array of NumPy."""
+    if _is_masked(type(x)):  # pyright: ignore[reportUnknownArgumentType]
+        raise TypeError(f"{name} is a masked array, and masks are not read; drop or fill the examples that are masked")
 
 
 _own: dict[Any, Any] = {}

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from dlarray import backend as backends
-from dlarray.array import Array, is_array, use_namespace
+from dlarray.array import Array, is_array, refuse_masked, use_namespace
 from dlarray.backend import Backend
 from dlarray.bfloat16 import use_view
 from dlarray.check import did_you_mean
@@ -58,7 +58,11 @@ class Device:
     place: Any
 
     def asarray(self, values: Any, dtype: str | None = None) -> Array:
-        """A new array on this device from a host array or nested sequences: one transfer. Raises OutOfMemory."""
+        """A new array on this device from a host array or nested sequences: one transfer.
+
+        Raises OutOfMemory, and TypeError for a masked array.
+        """
+        refuse_masked("what goes to a device", values)
         try:
             host = np.asarray(values, dtype=dtype, order="C")
             return self.backend.asarray(host.astype(host.dtype.newbyteorder("="), copy=False), self.place)

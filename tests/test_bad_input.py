@@ -110,6 +110,8 @@ TRAINING: dict[str, Case] = {
     "x complex on a device": (lambda: fit(strict(X + 0j), strict(LABELS)), ValueError, "x must hold real .*complex128"),
     "x dates": (lambda: fit(X.astype("M8[s]")), ValueError, r"x must hold real numbers, got dtype datetime64\[s\]"),
     "x masked": (lambda: fit(np.ma.masked_less(X, 0)), TypeError, "x is a masked array.*drop or fill"),
+    "y masked": (lambda: fit(y=np.ma.masked_equal(LABELS, 0)), TypeError, "y is a masked array.*drop or fill"),
+    "values masked": (lambda: dl.asarray(np.ma.masked_less(X, 0)), TypeError, "is a masked array.*drop or fill"),
     # Their shapes
     "x 1-D": (lambda: fit(X[0]), ValueError, r"x must have two axes, \(examples, inputs\), got shape \(4,\)"),
     "x 3-D": (lambda: fit(X[None]), ValueError, r"x must have two axes.*got shape \(1, 8, 4\)"),

@@ -144,7 +144,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if getattr(self, "classes_", None) is None:
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
-            self._name(Labels.of_part(hosted(y), classes), unique_labels(classes))
+            self._name(Labels.of_part(hosted("y", y), classes), unique_labels(classes))
         elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
             raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit: {self.classes_}")
         return self._fit(X, y, sample_weight, incremental=True)
@@ -189,7 +189,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The share of examples whose label is right; of several labels, of rows that are right throughout."""
-        return float(accuracy_score(hosted(y), hosted(self.predict(X)), sample_weight=hosted(sample_weight)))
+        y, weight = hosted("y", y), hosted("sample_weight", sample_weight)
+        return float(accuracy_score(y, hosted("predictions", self.predict(X)), sample_weight=weight))
 
     # What training asks
 

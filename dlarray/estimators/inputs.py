@@ -16,7 +16,7 @@ from scipy import sparse
 from sklearn.utils import check_array, check_X_y
 from sklearn.utils.validation import validate_data
 
-from dlarray.array import Array, array_namespace, is_array
+from dlarray.array import Array, array_namespace, is_array, refuse_masked
 from dlarray.device import Device, device_of, to_device, to_numpy
 
 __all__ = [
@@ -45,8 +45,9 @@ def is_foreign(x: Any) -> bool:
     return is_array(x) and not isinstance(x, (np.ndarray, np.generic))
 
 
-def hosted(x: Any) -> Any:
-    """A foreign array's numbers on the host; anything else as it is."""
+def hosted(name: str, x: Any) -> Any:
+    """A foreign array's numbers on the host; anything else as it is. Raises TypeError for a masked array."""
+    refuse_masked(name, x)
     return to_numpy(x) if is_foreign(x) and not is_sparse(x) else x
 
 
@@ -57,6 +58,7 @@ def home_of(x: Any) -> Device:
 
 def inputs(estimator: Any, x: Any) -> Any:
     """Inputs to predict from, checked against those of training."""
+    refuse_masked("X", x)
     if is_foreign(x):
         return _foreign(estimator, x, reset=False)
     return validate_data(estimator, x, accept_sparse=("csr", "csc"), dtype=(np.float64, np.float32), reset=False)
@@ -64,7 +66,8 @@ def inputs(estimator: Any, x: Any) -> Any:
 
 def examples(estimator: Any, x: Any, y: Any, reset: bool, numbers: bool) -> tuple[Any, np.ndarray]:
     """Inputs and targets to train on, checked; the targets on the host. ``reset`` notes the features anew."""
-    y = hosted(y)
+    refuse_masked("X", x)
+    y = hosted("y", y)
     if not is_foreign(x):
         return validate_data(
             estimator,
@@ -114,7 +117,9 @@ def weights(given: Any, n: int) -> np.ndarray | None:
     if isinstance(given, Real):
         found = np.full(n, float(given))
     else:
-        found = check_array(hosted(given), ensure_2d=False, dtype=(np.float64, np.float32), input_name="sample_weight")
+        found = check_array(
+            hosted("sample_weight", given), ensure_2d=False, dtype=(np.float64, np.float32), input_name="sample_weight"
+        )
     if found.shape != (n,):
         raise ValueError(f"sample_weight.shape == {found.shape}, expected {(n,)}: one number for each example")
     if not found.any():

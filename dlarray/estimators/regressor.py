@@ -128,7 +128,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R², 1 less the squared errors as a share of those of the mean; the mean of it over outputs."""
-        return float(r2_score(hosted(y), hosted(self.predict(X)), sample_weight=hosted(sample_weight)))
+        y, weight = hosted("y", y), hosted("sample_weight", sample_weight)
+        return float(r2_score(y, hosted("predictions", self.predict(X)), sample_weight=weight))
 
     # What training asks
 

@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 
 from dlarray.activations import Activation
-from dlarray.array import Array, array_namespace, is_array, is_floating, is_integer, largest_column, root_module
+from dlarray.array import (
+    Array,
+    array_namespace,
+    is_array,
+    is_floating,
+    is_integer,
+    largest_column,
+    refuse_masked,
+    root_module,
+)
 from dlarray.backend import of
 from dlarray.device import Device, device_of, resolve, to_device
 from dlarray.layers import Chain
@@ -44,6 +53,7 @@ def check_home(x: Array, device: Device) -> None:
 
 def chosen_loss(model: MLP, loss: str | Loss | None, y: Any) -> Loss:
     """The loss, by default what suits y, checked against the model's end. Raises ValueError, TypeError."""
+    refuse_masked("y", y)
     if loss is None:
         if not is_array(y) or is_floating(y):
             loss = MeanSquaredError()
@@ -192,8 +202,7 @@ def _check_array(name: str, x: Any, beside: Array | None = None) -> None:
     """Raise TypeError or ValueError where x is no array of numbers, or does not lie beside another array."""
     if not is_array(x):
         raise TypeError(f"{name} must be an array, got {type(x).__name__}; numpy.asarray makes one from nested lists")
-    if isinstance(x, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array, and masks are not read; drop or fill the examples that are masked")
+    refuse_masked(name, x)
     if root_module(x) == "numpy" and x.dtype.kind not in "fiub":
         kind = TypeError if x.dtype.kind == "O" else ValueError
         raise kind(f"{name} must hold real numbers, got dtype {x.dtype}")
