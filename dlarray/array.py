@@ -38,7 +38,7 @@ def array_namespace(*arrays: Array) -> Any:
     of them is an array, and for a masked array: formulas would read what is masked.
     """
     for x in arrays:
-        if _is_masked(type(x)):
+        if _is_masked(type(x)):  # pyright: ignore[reportUnknownArgumentType]
             refuse_masked("an argument", x)
     found = _compat.array_namespace(*arrays)
     return _own.get(found, found)

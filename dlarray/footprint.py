@@ -141,7 +141,7 @@ def footprint(
     at_least_one("accumulate", accumulate)
     one_of("dtype", dtype, ("float32", "float64"))
     loss = MeanSquaredError() if loss is None else make(Loss, loss)
-    step = _Step(model, loss, make(Optimizer, optimizer), accumulate)
+    step = _Step(model, loss.unchecked(), make(Optimizer, optimizer), accumulate)
     state, batch = step.arguments(batch_size, dtype, not device.backend.writes_in_place)
     theta, buffers, remembered = (_bytes(state[name]) for name in ("theta", "buffers", "optimizer"))
     plan = _planned(step, device, state, batch)

@@ -2,14 +2,16 @@
 
 How arrays of classes are read, everywhere here:
 
-- ``y``: integers (n,) or (n, 1) are labels; floats of that shape, beside scores of class 1, are 0 and 1; (n, K) are
-  one-hot rows.
+- ``y``: integers (n,) or (n, 1) are labels; floats of that shape, beside scores of class 1, are 0 and 1, or
+  probabilities, of which those above ½ are a 1; (n, K) are one-hot rows or probabilities.
 - ``p``: integers or booleans (n,) or (n, 1) are labels; floats (n,) or (n, 1) are scores of class 1, which is chosen
   above ``threshold`` (½ for probabilities, 0 for logits); (n, K) are scores, of which the first largest is chosen,
   and none where a score is NaN.
 
-Shares are in the dtype of p where that is floating, else in the library's default. All raise ValueError for shapes that
-do not match and for no examples.
+Labels lie in [0, K), where K is ``classes``, the number of columns, or 2 beside scores of class 1. Shares are in the
+dtype of p where that is floating, else in the library's default. All raise ValueError for shapes that do not match, for
+no examples, for the first label outside [0, K) and for the first row of y that is not one-hot or probabilities;
+TypeError for masked arrays. While a function is traced, as by ``jax.jit``, there are no values to check.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from dlarray.losses import (
     SparseCategoricalCrossEntropy,
 )
 from dlarray.losses.categorical import one_hot
+from dlarray.losses.values import check_labels, check_probabilities, check_rows
 
 __all__ = [
     "accuracy",
@@ -142,11 +145,15 @@ def f1(
 def log_loss(y: Array, p: Array) -> Array:
     """The mean of -log p at the true class; p holds probabilities, (n, K), or those of class 1, (n,) or (n, 1).
 
+    Raises ValueError for a p outside [0, 1]: of logits take the softmax or the sigmoid first.
+
     SparseCategoricalCrossEntropy or BinaryCrossEntropy of probabilities. Source: scikit-learn's log_loss.
     """
     if not is_floating(p):
         raise ValueError(f"log_loss needs probabilities, got {p.dtype}")
     labels, _, classes = _read(y, p, 0.5)
+    remedy = "logits become probabilities by softmax or sigmoid"
+    check_probabilities("log_loss", p, "p must hold probabilities, in [0, 1]", remedy)
     if p.ndim == 2 and p.shape[1] > 1:
         return SparseCategoricalCrossEntropy(from_logits=False).forward(p, labels)[0]
     if classes != 2:
@@ -185,8 +192,13 @@ def r2(y: Array, p: Array) -> Array:
     return xp.mean(xp.where(constant, xp.astype(error == 0, p.dtype), explained))
 
 
-def _read(y: Array, p: Array, threshold: float) -> tuple[Array, Array, int | None]:
-    """True labels (n,), chosen labels (n,), and the number of classes where shapes or dtypes tell it."""
+def _read(
+    y: Array, p: Array, threshold: float, classes: int | None = None, default: int | None = None
+) -> tuple[Array, Array, int | None]:
+    """True labels (n,), chosen labels (n,), and the number of classes.
+
+    That is ``classes``, where given, else what shapes or dtypes tell, else ``default``.
+    """
     array_namespace(y, p)  # of one library
     columns = [x.shape[1] if x.ndim == 2 else 1 for x in (y, p)]
     if is_floating(y) and columns[0] == 1 and not (is_floating(p) and columns[1] == 1):
@@ -198,7 +210,28 @@ def _read(y: Array, p: Array, threshold: float) -> tuple[Array, Array, int | Non
         raise ValueError(f"truth of shape {tuple(y.shape)} does not match predictions of shape {tuple(p.shape)}")
     if y.shape[0] == 0 or 0 in columns:
         raise ValueError(f"a metric of no examples, truth of shape {tuple(y.shape)}, is not defined")
-    return _labels(y, 0.5), _labels(p, threshold), told.pop() if told else None
+    count = told.pop() if told else None
+    if classes is not None and at_least_one("classes", classes) < (count or 1):
+        raise ValueError(f"classes={classes}, but the arrays have {count}")
+    known = classes or count or default
+    _check("y", y, known)
+    if not is_floating(p) and columns[1] == 1:
+        _check("p", p, known)
+    return _labels(y, 0.5), _labels(p, threshold), known
+
+
+def _check(name: str, x: Array, classes: int | None) -> None:
+    """Raise ValueError where x has a value that is no class: a label outside [0, classes), a row without a sum of 1."""
+    if array_namespace(x).isdtype(x.dtype, "bool"):
+        return  # True and False are classes
+    if x.ndim == 2 and x.shape[1] > 1:
+        check_probabilities(name, x, "rows must be one-hot or probabilities, in [0, 1]", "scores are for p alone")
+        check_rows(name, x)
+    elif is_floating(x):
+        check_probabilities(name, x, "targets must be 0, 1 or a probability between them", "labels are integers")
+    else:
+        remedy = 'number the classes from 0; where a metric takes classes=K, more than two need it and no "binary"'
+        check_labels(name, x, classes, remedy)
 
 
 def _labels(x: Array, threshold: float) -> Array:
@@ -209,19 +242,18 @@ def _labels(x: Array, threshold: float) -> Array:
     if x.ndim == 2 and x.shape[1] > 1:
         return largest_column(x)
     x = xp.reshape(x, (-1,))
-    return xp.astype(x > threshold, xp.int32) if is_floating(x) else x
+    if not is_floating(x):
+        return x
+    return xp.where(xp.isnan(x), 2, xp.astype(x > threshold, xp.int32))  # a NaN chooses neither
 
 
 def _one_hots(
     y: Array, p: Array, classes: int | None, threshold: float, default: int | None = None
 ) -> tuple[Array, Array]:
     """Both sets of labels as (n, K) of 0 and 1; K is ``default`` where nothing else tells it."""
-    truth, chosen, told = _read(y, p, threshold)
-    known = classes if classes is not None else told or default
+    truth, chosen, known = _read(y, p, threshold, classes, default)
     if known is None:
         raise ValueError("labels alone do not tell how many classes there are: give classes=K")
-    if at_least_one("classes", known) < (told or 1):
-        raise ValueError(f"classes={known}, but the arrays have {told}")
     return one_hot(truth, known, _floating(p)), one_hot(chosen, known, _floating(p))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dlarray.layers import Dense
 from dlarray.losses import (
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
@@ -22,6 +23,7 @@ from dlarray.losses import (
     SparseCategoricalCrossEntropy,
     SquaredHinge,
 )
+from dlarray.model import MLP
 from dlarray.names import classes
 from tests.loss_cases import K, case
 from tests.matrix import On
@@ -168,3 +170,42 @@ def test_integer_and_boolean_targets_are_fine() -> None:
     Hinge().check_targets(2 * np.eye(4, dtype=int) - 1, 4)
     with pytest.raises(TypeError, match="object"):
         MeanSquaredError().check_targets(np.eye(4).astype(object), 4)
+
+
+@pytest.mark.parametrize(
+    ("loss", "t", "message"),
+    [
+        (SparseCategoricalCrossEntropy(), _with(LABELS, -100), r"must lie in \[0, 4\), got -100 in row 1"),
+        (SparseCategoricalCrossEntropy(from_logits=False), _with(LABELS, 4), "got 4 in row 1"),
+        (BinaryCrossEntropy(), _with(Z, 2.0), r"got 2\.0 in row 1; .*numbers give float .*loss='mean_squared_error'"),
+        (Focal(), _with(Z, 0.5), r"must be 0 or 1, got 0\.5 in row 1"),
+        (SquaredHinge(), _with(Z, 2.0), r"got 2\.0 in row 1"),
+        (Poisson(), _with(Z, -1.0), r"got -1\.0 in row 1"),
+        (CategoricalCrossEntropy(), _with(HALF, 1.25), r"in \[0, 1\], got 1\.25 in row 1"),
+    ],
+)
+def test_losses_called_directly_read_their_targets(loss: Loss, t: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        loss.forward(Z + 0.5, t)
+    with pytest.raises(ValueError, match=message):
+        MLP(4, [Dense(4)]).loss_and_gradient(MLP(4, [Dense(4)]).init(0, "cpu", "float64"), Z, t, loss)
+    assert loss.unchecked() == loss
+    loss.unchecked().forward(Z + 0.5, t)
+
+
+def test_targets_of_a_direct_call_are_read_where_they_lie(on: On) -> None:
+    loss, z, t = SparseCategoricalCrossEntropy(), on.array(Z), on.array(_with(LABELS, -100))
+    with pytest.raises(ValueError, match="got -100 in row 1"):
+        loss.forward(z, t)
+    on.run(lambda z, t: loss.forward(z, t)[0], z, on.array(LABELS))
+
+
+def test_masked_arrays_are_refused() -> None:
+    for z, t, weight in (
+        (Z, np.ma.masked_array(Z), None),
+        (np.ma.masked_array(Z), Z, None),
+        (Z, Z, np.ma.masked_array(np.ones(3))),
+    ):
+        for loss in (MeanSquaredError(), RootMeanSquaredError()):
+            with pytest.raises(TypeError, match="masked array, and masks are not read; drop or fill"):
+                loss.forward(z, t, weight)

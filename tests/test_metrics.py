@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -180,8 +181,59 @@ Y, P = np.array([0, 2, 1]), np.zeros((3, 4))
         (lambda: m.mean_squared_error(P, P[:, :1]), ValueError, "do not match"),
         (lambda: m.r2(P, P[:2]), ValueError, "do not match"),
         (lambda: m.r2(P[:0], P[:0]), ValueError, "no examples"),
+        (lambda: m.precision(Y, np.array([0, 2, 1])), ValueError, r"y: labels must lie in \[0, 2\), got 2 in row 1"),
+        (lambda: m.f1(Y == 1, Y), ValueError, r"p: labels must lie in \[0, 2\), got 2 in row 1"),
+        (lambda: m.accuracy(Y - 1, Y), ValueError, "y: labels must be 0 or more, got -1 in row 0; number the classes"),
+        (lambda: m.accuracy(np.array([0.0, 2.0]), np.array([0.5, 0.5])), ValueError, r"got 2\.0 in row 1"),
+        (lambda: m.accuracy(np.eye(4)[:3] + 1, P), ValueError, r"y: rows must be one-hot .*got 2\.0 in row 0"),
+        (lambda: m.accuracy(np.zeros((3, 4), int), P), ValueError, r"y: each row .* sum to 1, got 0 in row 0"),
+        (lambda: m.log_loss(Y > 0, np.array([0.5, 1.5, 2.0])), ValueError, r"p must hold prob.*got 1\.5 in row 1; log"),
+        (lambda: m.log_loss(Y, P - 1), ValueError, r"p must hold probabilities, in \[0, 1\], got -1\.0 in row 0"),
     ],
 )
 def test_what_is_refused(call: Callable[[], Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+OF_CLASSES: dict[str, Callable[..., Any]] = {
+    "accuracy": m.accuracy,
+    "top k": partial(m.top_k_accuracy, k=2),
+    "confusion matrix": m.confusion_matrix,
+    "precision, micro": partial(m.precision, average="micro"),
+    "recall, macro": partial(m.recall, average="macro"),
+    "f1, weighted": partial(m.f1, average="weighted"),
+    "log loss": m.log_loss,
+}
+
+
+@pytest.mark.parametrize("bad", [-1, -100, K, 255])
+@pytest.mark.parametrize("metric", OF_CLASSES)
+def test_labels_outside_the_classes_are_refused(metric: str, bad: int) -> None:
+    y = np.array(LABELS)
+    y[[3, 7]] = bad, -2
+    with pytest.raises(ValueError, match=rf"y: labels must lie in \[0, {K}\), got {bad} in row 3"):
+        OF_CLASSES[metric](y, PROBABILITIES)
+
+
+def test_labels_are_checked_where_they_lie(on: On) -> None:
+    y, p = on.array(np.array([0, 1, 5, 5])), on.array(np.array([0, 1, 2, 2]))
+    for metric in (m.precision, m.recall, m.f1):
+        with pytest.raises(ValueError, match="got 5 in row 2"):
+            metric(y, p, average="weighted", classes=3)
+    with pytest.raises(ValueError, match=r"\[0, 2\), got -1 in row 0"):
+        m.accuracy(on.array(np.array([-1, 1, 1])), on.array(np.array([-2.0, 0.9, 0.9])), threshold=0)
+
+
+def test_a_score_that_is_nan_chooses_nothing() -> None:
+    y, p = np.array([0, 1, 1]), np.array([np.nan, np.nan, 0.9])
+    np.testing.assert_allclose(m.accuracy(y, p), 1 / 3)
+    np.testing.assert_array_equal(m.confusion_matrix(y, p), [[0, 0], [0, 1]])
+
+
+@pytest.mark.parametrize("metric", [*OF_CLASSES, "mean_squared_error", "r2"])
+def test_masked_arrays_are_refused(metric: str) -> None:
+    y, p = np.eye(3), np.full((3, 3), 1 / 3)
+    for masked in ((np.ma.masked_array(y), p), (y, np.ma.masked_array(p))):
+        with pytest.raises(TypeError, match="masked array, and masks are not read; drop or fill"):
+            (OF_CLASSES.get(metric) or getattr(m, metric))(*masked)

@@ -80,7 +80,7 @@ def diagnose(
     if (least := model.chain.least_examples) > len(examples):
         raise ValueError(f"this model trains on {least} examples or more at once, got {len(examples)}")
     key = fold(target.asarray(key_words(seed, "masks")), 0) if model.chain.random else None
-    look = _Look(model, loss, optimizer)
+    look = _Look(model, loss.unchecked(), optimizer)
     seen = look if target.backend.writes_in_place else _compiled(look, target.backend)
     with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is found in the figures, and told in words
         told: Any = _read(seen((), (theta, examples.x, examples.t, examples.weight, key))[1])

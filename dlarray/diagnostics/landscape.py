@@ -82,7 +82,7 @@ def loss_landscape(
         For bad input; for a path of fewer than three points, or one that does not leave θ.
     """
     at_least_one("points", points)
-    loss = chosen_loss(model, loss, y)
+    loss = chosen_loss(model, loss, y).unchecked()  # Examples.on reads the targets once
     if not theta:
         raise ValueError("a model without parameters has no landscape")
     target = device_of(theta[0])

@@ -144,7 +144,7 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
         incremental: bool,
         seen: tuple[Any, Any, Any],
     ) -> None:
-        descent = Descent(Gradient(self._model, self._loss), optimizer_of(self), float(self.alpha))
+        descent = Descent(Gradient(self._model, self._loss.unchecked()), optimizer_of(self), float(self.alpha))
         earlier: Training | None = getattr(self, "_training", None)
         if incremental and earlier is not None:
             training = earlier
@@ -207,8 +207,8 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
         order = (*(W for W, _ in names), *(b for _, b in names), *self._others)
         compile_ = compiler(device)
         sparse = is_sparse(rows.x)
-        plain = Gradient(model, self._loss)
-        gradient = SparseGradient(model, self._loss, compile_) if sparse else compile_(plain)
+        plain = Gradient(model, self._loss.unchecked())
+        gradient = SparseGradient(model, self._loss.unchecked(), compile_) if sparse else compile_(plain)
         problem = LBFGS(model, gradient, order, float(self.alpha), rows, device, dtype)
         context = hooks.epoch_begins()
         count = 0

@@ -48,7 +48,7 @@ class Validation:
         estimator = self.estimator
         named = estimator._model.parameters(state["theta"])
         z = estimator._outputs_on(self.rows.x, named, state["buffers"])
-        value, _ = estimator._loss.forward(z, self.rows.t, self.rows.weight)
+        value, _ = estimator._loss.unchecked().forward(z, self.rows.t, self.rows.weight)
         estimator.validation_loss_curve_.append(float(to_numpy(value)))
         if not np.isfinite(to_numpy(z)).all():
             return float("nan")

@@ -9,16 +9,17 @@ A loss holds configuration alone and is a frozen dataclass.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from dlarray.activations import Identity
-from dlarray.array import Array, array_namespace, device, is_array, is_floating, is_integer, size
-from dlarray.check import non_negative, one_of, plain_numbers
+from dlarray.array import Array, array_namespace, is_array, is_floating, size
+from dlarray.check import one_of, plain_numbers
 from dlarray.layer import Activation, Shape
+from dlarray.losses.values import refuse
 
-__all__ = ["FromLogits", "Loss", "Reduction", "SumOfTerms", "held_log", "mean_weight", "plain_weights", "shares"]
+__all__ = ["FromLogits", "Loss", "Reduction", "SumOfTerms", "held_log", "mean_weight", "shares"]
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -27,7 +28,10 @@ class Loss:
     """How far outputs lie from targets, as one number, and the slope of that number.
 
     Targets have the outputs' shape and are cast to the outputs' dtype, save where a loss says otherwise. Raises
-    ValueError where shapes, dtypes or an empty batch make no sense; values are read by ``check_targets`` alone.
+    ValueError where shapes, dtypes or an empty batch make no sense, and for the first target with a value that the
+    loss cannot read, such as a label outside [0, K); TypeError for masked arrays. While a step is traced there are no
+    values, and nobody reads them: ``check_targets`` does that before. On an accelerator reading waits for the device,
+    so a step whose targets have been checked takes the loss ``unchecked``.
     """
 
     abstract: ClassVar[bool] = True
@@ -37,6 +41,9 @@ class Loss:
 
     boundary: ClassVar[float] = 0.5
     """Above it a single prediction is a yes."""
+
+    _reads: ClassVar[bool] = True
+    """Whether ``forward`` reads the values of targets."""
 
     @property
     def link(self) -> Activation:
@@ -67,6 +74,12 @@ class Loss:
         total = array_namespace(w).sum(w)
         return array_namespace(values).sum(values * w) / array_namespace(w).where(total == 0, 1.0, total)
 
+    def unchecked(self) -> Self:
+        """The same loss, whose ``forward`` reads no values: for steps whose targets have been checked already."""
+        same = copy(self)
+        object.__setattr__(same, "_reads", False)
+        return same
+
     def check_targets(self, t: Array, outputs: int) -> None:
         """Reads the values of targets before they train a model with this many outputs.
 
@@ -76,8 +89,9 @@ class Loss:
         self._check_form((*t.shape[:1], outputs), t)
         if is_floating(t):
             xp = array_namespace(t)
-            self._refuse(t, ~xp.isfinite(t), "targets must be finite", "drop or fill these examples")
+            refuse(self._name, t, ~xp.isfinite(t), "targets must be finite", "drop or fill these examples")
         self._check_values(t, outputs)
+        self._check_rows(t)
 
     def _prepare(self, z: Array, t: Array) -> Array:
         """The targets as the formula wants them, after every check that needs no values."""
@@ -87,6 +101,8 @@ class Loss:
         if not is_floating(z):
             raise ValueError(f"{self._name}: outputs must be real floating-point numbers, got {z.dtype}")
         self._check_form(tuple(z.shape), t)
+        if self._reads:
+            self._check_values(t, int(z.shape[-1]))
         return self._encode(z, t)
 
     def _encode(self, z: Array, t: Array) -> Array:
@@ -113,15 +129,8 @@ class Loss:
     def _check_values(self, t: Array, outputs: int) -> None:
         """Raises ValueError where a finite target of the right form has a value that this loss cannot read."""
 
-    def _refuse(self, t: Array, bad: Array, expected: str, remedy: str) -> None:
-        """Raises ValueError with the first of the targets marked in ``bad``, if there is one."""
-        xp = array_namespace(t)
-        if bool(xp.any(bad)):
-            n = size(tuple(t.shape))
-            place = int(xp.min(xp.where(xp.reshape(bad, (n,)), xp.arange(n, device=device(t)), n)))
-            number, row = xp.reshape(t, (n,))[place], place // size(tuple(t.shape[1:]))
-            value = int(number) if is_integer(t) else float(number)
-            raise ValueError(f"{self._name}: {expected}, got {value} in row {row}; {remedy}")
+    def _check_rows(self, t: Array) -> None:
+        """Raises ValueError where the values of a row are right and the row is not, to train on."""
 
     def _refuse_empty(self, z: Array) -> None:
         if size(tuple(z.shape)) == 0:
@@ -288,13 +297,3 @@ def held_log(y: Array) -> Array:
     xp = array_namespace(y)
     floor = 3.720075976020836e-44  # exp(-100)
     return xp.where(y <= floor, -100.0, xp.log(xp.maximum(y, floor)))
-
-
-def plain_weights(weights: Iterable[float]) -> tuple[float, ...]:
-    """``class_weight`` as a tuple of Python's own floats, where they are at least 0 and not all 0."""
-    if isinstance(weights, str) or not isinstance(weights, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"class_weight must hold one number for each class, got {weights!r}")
-    plain = tuple(non_negative("class_weight", w) for w in weights)
-    if not any(plain):
-        raise ValueError(f"class_weight must have a weight above 0, got {plain!r}")
-    return plain

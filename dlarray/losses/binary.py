@@ -12,7 +12,8 @@ from dlarray.activations import Sigmoid, Softplus
 from dlarray.array import Array, array_namespace
 from dlarray.check import fraction, non_negative
 from dlarray.layer import Activation
-from dlarray.losses.base import FromLogits, SumOfTerms, held_log, plain_weights
+from dlarray.losses.base import FromLogits, SumOfTerms, held_log
+from dlarray.losses.values import check_probabilities, plain_weights, refuse
 
 __all__ = ["BinaryCrossEntropy", "Focal", "Hinge", "SquaredHinge"]
 
@@ -79,11 +80,12 @@ class BinaryCrossEntropy(_TwoClasses, FromLogits):
         return t * (1 - self.label_smoothing) + self.label_smoothing / 2 if self.label_smoothing else t
 
     def _check_values(self, t: Array, outputs: int) -> None:
-        self._refuse(
+        check_probabilities(
+            self._name,
             t,
-            (t < 0) | (t > 1),
             "targets must be 0, 1 or a probability between them",
-            "for more than two classes use SparseCategoricalCrossEntropy",
+            "for more than two classes use SparseCategoricalCrossEntropy; for numbers give float targets, or "
+            "loss='mean_squared_error'",
         )
 
 
@@ -135,7 +137,8 @@ class Focal(FromLogits):
         return 1.0 if self.alpha is None else (1 - self.alpha) + (2 * self.alpha - 1) * t
 
     def _check_values(self, t: Array, outputs: int) -> None:
-        self._refuse(
+        refuse(
+            self._name,
             t,
             (t != 0) & (t != 1),
             "targets must be 0 or 1",
@@ -167,9 +170,13 @@ class Hinge(_TwoClasses):
 
     def _check_values(self, t: Array, outputs: int) -> None:
         xp = array_namespace(t)
-        lowest = -1 if xp.any(t == -1) else 0
-        self._refuse(
-            t, (t != lowest) & (t != 1), "labels must be -1 and 1, or 0 and 1", "give one column of them to each class"
+        other = xp.where(xp.any(t == -1), t != -1, t != 0)
+        refuse(
+            self._name,
+            t,
+            (t != 1) & other,
+            "labels must be -1 and 1, or 0 and 1",
+            "give one column of them to each class",
         )
 
 

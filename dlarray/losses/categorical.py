@@ -9,7 +9,8 @@ from dlarray.activations import LogSoftmax, Softmax
 from dlarray.array import Array, array_namespace, device, is_integer
 from dlarray.check import fraction
 from dlarray.layer import Activation, Shape
-from dlarray.losses.base import FromLogits, held_log, plain_weights
+from dlarray.losses.base import FromLogits, held_log
+from dlarray.losses.values import check_labels, check_probabilities, check_rows, plain_weights
 
 __all__ = ["CategoricalCrossEntropy", "KLDivergence", "SparseCategoricalCrossEntropy", "one_hot"]
 
@@ -43,15 +44,10 @@ class _Distribution(FromLogits):
         super()._check_pair(shape, t)
 
     def _check_values(self, t: Array, outputs: int) -> None:
-        xp = array_namespace(t)
-        self._refuse(t, (t < 0) | (t > 1), "targets must be probabilities, in [0, 1]", "divide each row by its sum")
-        total = xp.sum(t, axis=-1)
-        self._refuse(
-            total,
-            xp.abs(total - 1) > 1e-4,
-            "each row of targets must sum to 1",
-            "divide each row by its sum, or use BinaryCrossEntropy where several classes may be right",
-        )
+        check_probabilities(self._name, t, "targets must be probabilities, in [0, 1]", "divide each row by its sum")
+
+    def _check_rows(self, t: Array) -> None:
+        check_rows(self._name, t)
 
     def _unreduced(self, terms: Array) -> Array:
         return array_namespace(terms).reshape(terms, (-1,))
@@ -113,8 +109,8 @@ class CategoricalCrossEntropy(_Distribution):
 class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
     """l = -log q at the class t,  dz = q - one-hot(t): CategoricalCrossEntropy for integer labels t in [0, K), (n,).
 
-    Raises ValueError for one-hot rows and for labels that are not integers. A label outside [0, K) belongs to no class:
-    ``check_targets`` finds it, the formula cannot.
+    Raises ValueError for one-hot rows, for labels that are not integers and for the first label outside [0, K). Within
+    a step that is traced there are no values to read, and such a label would count as no class.
 
     Examples
     --------
@@ -148,7 +144,7 @@ class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
         if given == shape:
             raise ValueError(
                 f"{self._name}: targets must be integer labels of shape {shape[:1]}, got rows of shape "
-                f"{given}; for one-hot rows or probabilities use CategoricalCrossEntropy"
+                f"{given}; for one-hot rows or probabilities use CategoricalCrossEntropy, for numbers MeanSquaredError"
             )
         if given != shape[:1]:
             remedy = f"; reshape the targets to {shape[:1]}" if given == (shape[0], 1) else ""
@@ -157,12 +153,10 @@ class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
             raise ValueError(f"{self._name}: class labels must be integers, got {t.dtype}; convert them with astype")
 
     def _check_values(self, t: Array, outputs: int) -> None:
-        self._refuse(
-            t,
-            (t < 0) | (t >= outputs),
-            f"labels must lie in [0, {outputs})",
-            "number the classes from 0 and give the model one output for each",
-        )
+        check_labels(self._name, t, outputs, "number the classes from 0 and give the model one output for each")
+
+    def _check_rows(self, t: Array) -> None:
+        """Labels are no rows."""
 
 
 @dataclass(frozen=True)

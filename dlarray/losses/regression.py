@@ -9,6 +9,7 @@ from dlarray.array import Array, array_namespace, size
 from dlarray.check import positive
 from dlarray.layer import Activation
 from dlarray.losses.base import FromLogits, Loss, SumOfTerms, shares
+from dlarray.losses.values import refuse
 
 __all__ = ["Huber", "LogCosh", "MeanAbsoluteError", "MeanSquaredError", "Poisson", "RootMeanSquaredError"]
 
@@ -175,4 +176,4 @@ class Poisson(FromLogits):
 
     def _check_values(self, t: Array, outputs: int) -> None:
         remedy = "for numbers of either sign use MeanSquaredError"
-        self._refuse(t, t < 0, "targets must be counts of at least 0", remedy)
+        refuse(self._name, t, t < 0, "targets must be counts of at least 0", remedy)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, NotRequired, TypedDict
 
@@ -65,6 +66,11 @@ class Step:
                 f"dlarray.losses.SumOfTerms, such as MeanSquaredError"
             )
 
+    @cached_property
+    def _formula(self) -> Loss:
+        """The loss, which reads no targets: these have been checked before, and a step waits for no device."""
+        return self.loss.unchecked()
+
     def start(self, theta: Theta, buffers: Theta, seed: int, device: Device) -> WalkState:
         """The state before the first step. θ and the buffers in it will be consumed."""
         masks = self.model.layout_of(theta).mask(self.model.decays, theta) if theta else ()
@@ -102,8 +108,8 @@ class Step:
         g: Theta = ()
         for i, (share, (x, t, weight)) in enumerate(self._parts(batch, theta[0].dtype if theta else batch[0].dtype)):
             z, saved = self.model.forward(theta, x, None if key is None else fold(key, i))
-            part, terms = self.loss.forward(z, t, weight)
-            dz = self.loss.backward(terms)
+            part, terms = self._formula.forward(z, t, weight)
+            dz = self._formula.backward(terms)
             if share is not None:
                 part, dz = part * share, dz * share
             if scale is not None:

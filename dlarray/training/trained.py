@@ -103,7 +103,7 @@ class Trained:
         t, weight = (x if x is None else to_device(x, self.device) for x in (examples.t, examples.weight))
         z = self._in_batches(examples.x, batch_size, self._outputs_of)
         xp = array_namespace(z)
-        figures = {"loss": self.loss.forward(z, t, weight)[0]}
+        figures = {"loss": self.loss.unchecked().forward(z, t, weight)[0]}
         t, y = flat(t), flat(self.loss.link.predict(z))
         if self.loss.boundary != 0.5:  # scores about another middle, and targets with them, as 0 and 1
             t, y = (xp.astype(a > self.loss.boundary, z.dtype) for a in (t, y))
