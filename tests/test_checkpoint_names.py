@@ -12,7 +12,7 @@ import pytest
 
 import dlarray as dl
 from dlarray.callbacks.pattern import Pattern
-from dlarray.training.checkpoint import read_file, write_file
+from tests.edited import edited
 
 X = np.linspace(-1, 1, 8).reshape(-1, 1)
 MODEL = dl.MLP(1, [dl.Dense(1)])
@@ -100,16 +100,6 @@ def test_a_file_that_a_run_was_stopped_before_deleting_goes_when_it_goes_on(
     assert names(tmp_path) == {"run-3"}
 
 
-def edited(path: Path, **memory: Any) -> None:
-    """The file with another memory of its Checkpoint, and the digest that belongs to it."""
-    model, loss, dtype, arrays, config = read_file(path)
-    trained = dl.load(path)
-    ((name, own),) = config["walk"]["callbacks"]
-    config["walk"]["callbacks"] = [[name, own | memory]]
-    beside = {name: x for name, x in arrays.items() if name.startswith("walk.")}
-    write_file(path, model, trained.theta, trained.buffers, loss, dtype, {"walk": config["walk"]}, beside)
-
-
 def test_a_crafted_file_deletes_nothing_but_names_of_the_pattern(tmp_path: Path) -> None:
     folder, victim = tmp_path / "runs", tmp_path / "victim"
     folder.mkdir()
@@ -119,9 +109,14 @@ def test_a_crafted_file_deletes_nothing_but_names_of_the_pattern(tmp_path: Path)
     (folder / "run-8").symlink_to(victim)
     callbacks = [dl.Checkpoint(folder / "run-{epoch}", keep=1)]
     fit(callbacks=callbacks, epochs=2)
-    edited(folder / "run-2", files=[{"epoch": i} for i in (7, 8)])
+    edited(folder / "run-2", lambda walk: walk["callbacks"][0][1].update(files=[{"epoch": i} for i in (7, 8)]))
     fit(callbacks=callbacks, epochs=4, resume=folder / "run-2")
     assert names(folder) >= {"thesis", "run-9.txt", "run-7", "run-8"}
+    assert victim.read_bytes() == b"precious"
+    for paths in ([str(victim)], ["thesis"], [{"epoch": "../victim"}], [{"epoch": 1, "step": 2}], {}, None):
+        edited(folder / "run-4", lambda walk, paths=paths: walk["callbacks"][0][1].update(files=paths))
+        with pytest.raises(dl.CheckpointError, match=r"run-4 is not a training checkpoint: .*(file|epoch)"):
+            fit(callbacks=callbacks, epochs=6, resume=folder / "run-4")
     assert victim.read_bytes() == b"precious"
 
 

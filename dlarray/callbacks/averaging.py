@@ -6,11 +6,12 @@ import math
 from dataclasses import dataclass
 
 from dlarray.array import Array
-from dlarray.check import at_least_one, fraction, plain_numbers
+from dlarray.check import at_least_one, fraction, plain_numbers, whole
 from dlarray.layout import Theta
 from dlarray.optimizers.base import average
 from dlarray.random import fold
-from dlarray.training.callback import Callback, Walk, duplicate
+from dlarray.training.callback import Callback, Memory, Walk, check_like, duplicate
+from dlarray.training.plain import entries
 
 __all__ = ["EMA", "SWA"]
 
@@ -30,6 +31,10 @@ class EMA(Callback):
     def __post_init__(self) -> None:
         plain_numbers(self)
         fraction("decay", self.decay)
+
+    def check_memory(self, walk: Walk, memory: Memory) -> None:
+        if "theta" in memory:
+            check_like("theta", memory["theta"], walk.state["theta"])
 
     def on_start(self, walk: Walk) -> None:
         _check_second_pass(self, walk)
@@ -66,6 +71,12 @@ class SWA(Callback):
         plain_numbers(self)
         fraction("start", self.start)
         at_least_one("every", self.every)
+
+    def check_memory(self, walk: Walk, memory: Memory) -> None:
+        if memory.keys() & {"n", "theta"}:
+            entries("it", memory, "n", "theta")
+            whole("n", memory["n"], 1, walk.epoch)
+            check_like("theta", memory["theta"], walk.state["theta"])
 
     def on_start(self, walk: Walk) -> None:
         _check_second_pass(self, walk)

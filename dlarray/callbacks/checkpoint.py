@@ -9,9 +9,10 @@ from typing import ClassVar
 
 from dlarray.callbacks.monitor import better, check_monitor, direction
 from dlarray.callbacks.pattern import COUNTS, Pattern
-from dlarray.check import at_least_one, did_you_mean, plain_numbers
+from dlarray.check import at_least_one, did_you_mean, plain_numbers, real, whole
 from dlarray.files import sweep
-from dlarray.training.callback import Callback, Walk
+from dlarray.training.callback import Callback, Memory, Walk
+from dlarray.training.plain import entries, items
 from dlarray.training.resume import write_walk
 
 __all__ = ["Checkpoint"]
@@ -60,6 +61,14 @@ class Checkpoint(Callback):
             raise ValueError("best is a figure of the epochs: give epochs, or steps without best")
         if self.steps is not None and names.figures:
             raise ValueError(f"{{{names.figures[0]}}} is a figure of the epochs: give epochs, or a path without it")
+
+    def check_memory(self, walk: Walk, memory: Memory) -> None:
+        whole("written", memory.get("written", 0))
+        if "best" in memory:
+            real("best", memory["best"])
+        if memory.get("pattern") == self._names.digest:
+            for numbers in items("files", memory.get("files")):
+                self._names.check_numbers(entries("files", numbers))
 
     def on_start(self, walk: Walk) -> None:
         if not (folder := self._names.folder).is_dir():

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dlarray.callbacks.monitor import Monitored, better
-from dlarray.check import at_least_one
-from dlarray.training.callback import Memory, Walk
+from dlarray.check import at_least_one, real, whole
+from dlarray.training.callback import Memory, Walk, check_like
+from dlarray.training.plain import entries
 
 __all__ = ["EarlyStopping"]
 
@@ -27,6 +28,15 @@ class EarlyStopping(Monitored):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least_one("patience", self.patience)
+
+    def check_memory(self, walk: Walk, memory: Memory) -> None:
+        whole("waited", memory.get("waited", 0))
+        if memory.keys() & {"best", "epoch", "theta", "buffers"}:
+            entries("it", memory, "best", "epoch", "theta", "buffers")
+            real("best", memory["best"])
+            whole("epoch", memory["epoch"], 1, walk.epoch)
+            for name in ("theta", "buffers"):
+                check_like(name, memory[name], walk.state[name])
 
     def on_start(self, walk: Walk) -> None:
         self.sign(walk)  # what cannot be watched is refused before the first step

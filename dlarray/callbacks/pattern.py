@@ -10,7 +10,7 @@ from os import PathLike
 from pathlib import Path
 from string import Formatter
 
-from dlarray.check import did_you_mean
+from dlarray.check import did_you_mean, real, whole
 
 __all__ = ["COUNTS", "Pattern"]
 
@@ -66,6 +66,13 @@ class Pattern:
         """The number of each field."""
         known = {**figures, "epoch": epoch, "step": step}
         return {field: known.get(field, math.nan) for field in self.fields}
+
+    def check_numbers(self, numbers: Mapping[str, object]) -> None:
+        """Raise ValueError or TypeError where these are not a number for each field, as ``numbers`` gives them."""
+        if set(numbers) != set(self.fields):
+            raise ValueError(f"files must have {', '.join(self.fields)}, got {', '.join(numbers)[:80]}")
+        for field, number in numbers.items():
+            whole(field, number) if field in COUNTS else real(field, number)
 
     def at(self, epoch: int, step: int, figures: Mapping[str, float]) -> Path:
         """The path with these numbers in it. Raises ValueError where a format is not one of its number."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dlarray.callbacks.monitor import Monitored, better
-from dlarray.check import at_least_one, non_negative
-from dlarray.training.callback import Walk
+from dlarray.check import at_least_one, non_negative, real, whole
+from dlarray.training.callback import Memory, Walk
 
 __all__ = ["Plateau"]
 
@@ -33,6 +33,12 @@ class Plateau(Monitored):
         at_least_one("patience", self.patience)
         non_negative("cooldown", self.cooldown)
         non_negative("lowest", self.lowest)
+
+    def check_memory(self, walk: Walk, memory: Memory) -> None:
+        for name in ("waited", "cooling"):
+            whole(name, memory.get(name, 0))
+        if "best" in memory:
+            real("best", memory["best"])
 
     def on_start(self, walk: Walk) -> None:
         self.sign(walk)

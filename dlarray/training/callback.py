@@ -22,7 +22,7 @@ from dlarray.training.source import Source
 from dlarray.training.step import Batch, Step, WalkState
 from dlarray.training.trained import Trained
 
-__all__ = ["Callback", "Memory", "Walk", "duplicate"]
+__all__ = ["Callback", "Memory", "Walk", "check_like", "duplicate"]
 
 Memory = dict[str, Any]
 """What a callback remembers of one run: numbers, words, θ or buffers, by name."""
@@ -46,6 +46,13 @@ class Callback:
 
     def on_epoch(self, walk: Walk) -> None:
         """After each whole epoch, when its losses have been read and its figures measured."""
+
+    def check_memory(self, walk: Walk, memory: Memory) -> None:
+        """Raise ValueError or TypeError where a checkpoint's memory is none of this callback's.
+
+        Called once when a run is resumed, before ``on_start``: whoever uses what it remembers looks at it here, for a
+        file may hold anything. A CheckpointError that names the file follows.
+        """
 
     def on_end(self, walk: Walk) -> None:
         """When training is over, for whatever reason: ``walk.error`` is the error that ended it, or None.
@@ -243,6 +250,14 @@ class Walk:
 
     def _model(self, theta: Theta, buffers: Theta) -> Trained:
         return self._good[0].at(duplicate(theta), duplicate(buffers))  # the next step writes into the state
+
+
+def check_like(what: str, value: object, vectors: Theta) -> None:
+    """Raise ValueError where something remembered is not of the shapes of these vectors."""
+    wanted = [tuple(v.shape) for v in vectors]
+    found = [tuple(v.shape) for v in cast("Theta", value)] if isinstance(value, tuple) else str(value)
+    if found != wanted:
+        raise ValueError(f"{what} must be vectors of the shapes {wanted}, got {str(found)[:80]}")
 
 
 def duplicate(vectors: Theta) -> Theta:

@@ -35,7 +35,7 @@ from dlarray.training.options import (
 )
 from dlarray.training.precision import precise
 from dlarray.training.residence import residence
-from dlarray.training.resume import read_walk
+from dlarray.training.resumption import read_walk
 from dlarray.training.source import Drawn, Source, Streamed, Uploaded, is_stream
 from dlarray.training.step import Step
 from dlarray.training.trained import Metric, Trained, named_metrics
@@ -257,5 +257,7 @@ def fit(
             "precision": precision,
         }
         if resume is not None:
-            read_walk(resume, walk)
+            read_walk(resume, walk, source, called)
+        for callback in called:  # in the order in which a resumed run finds what they remember
+            walk.memory(callback)
         return loop.run(walk, progress)

@@ -25,7 +25,8 @@ class History:
 
     ``history["loss"]`` is a column of the epochs: the loss of an epoch's examples together, each as it was at its step.
     ``stopped`` says why the walk ended before all of its epochs, in words; it is empty where it did not. An epoch that
-    was broken off has a row for the steps that it had.
+    was broken off has a row for the steps that it had. A figure is NaN for an epoch that did not measure it, as where a
+    run was resumed with other metrics.
     """
 
     steps: list[float] = field(default_factory=list[float])
@@ -35,12 +36,12 @@ class History:
     def __getitem__(self, name: str) -> list[float]:
         if name not in self.names:
             raise KeyError(f"no figure is named {name!r}; there are {', '.join(self.names)}")
-        return [row[name] for row in self.epochs]
+        return [row.get(name, math.nan) for row in self.epochs]
 
     @property
     def names(self) -> list[str]:
         """The names of the epochs' figures."""
-        return list(self.epochs[0]) if self.epochs else []
+        return list(dict.fromkeys(name for row in self.epochs for name in row))
 
     def thinned(self) -> tuple[int, list[float]]:
         """The losses of at most 8,192 steps, or of more the means of 2, 4, 8, … neighbours; first, of how many."""

@@ -1,0 +1,210 @@
+"""A run goes on from its training checkpoint. What the file says is looked at, entry by entry, before it is used."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from dlarray.array import Array
+from dlarray.check import finite, non_negative, real, whole
+from dlarray.device import Device, to_numpy
+from dlarray.layout import Layout, Theta
+from dlarray.losses import Loss
+from dlarray.model import MLP, on_device
+from dlarray.training.callback import Callback, Memory, Walk
+from dlarray.training.checkpoint import CheckpointError, read_file
+from dlarray.training.comparison import difference
+from dlarray.training.configuration import describe, describe_model
+from dlarray.training.plain import entries, items, words
+from dlarray.training.source import Source
+
+__all__ = ["read_walk"]
+
+ENTRIES = ("settings", "epoch", "steps", "seconds", "figures", "optimizer", "scaling", "callbacks")
+MOST = 2**31 - 1  # steps are counted in 32 bits
+
+
+def read_walk(path: str | PathLike[str], walk: Walk, source: Source, callbacks: Sequence[Callback]) -> None:
+    """Take a run, before its first step, to where the one in the file was.
+
+    Raises CheckpointError with the path and the entry where the file is no training checkpoint; OSError with the path
+    where it cannot be read; ValueError where model, loss or a setting is another one than in the file.
+    """
+    model, loss, dtype, arrays, config = read_file(path)
+    if "walk" not in config:
+        raise CheckpointError(f"{path} holds a model and no walk: go on from its weights, theta=dlarray.load(…).theta")
+    with _looked_at(path):
+        data = entries("the walk", config["walk"], *ENTRIES)
+        other = _others(walk, entries("settings", data["settings"]), model, loss, dtype)
+    if other:
+        raise ValueError(f"{path} is of another run, and going on from it would give neither: {'; '.join(other)}")
+    with _looked_at(path):
+        file = _File(walk, arrays)
+        _restore(file, data, source)
+        for callback in callbacks:
+            with _about(f"what {type(callback).__name__} remembers"):
+                callback.check_memory(walk, walk.memory(callback))
+
+
+@contextmanager
+def _looked_at(path: str | PathLike[str]) -> Generator[None]:
+    """Whatever goes wrong in here is the file's fault."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a training checkpoint: {error}") from error
+
+
+@contextmanager
+def _about(what: str) -> Generator[None]:
+    try:
+        yield
+    except (LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"{what}: {error}") from error
+
+
+def _others(walk: Walk, then: dict[str, Any], model: MLP, loss: Loss, dtype: str) -> list[str]:
+    """What is another in this run than in the file, in words."""
+    now = walk.settings | {"model": describe_model(walk.model), "loss": describe(walk.loss), "dtype": walk.dtype}
+    now = json.loads(json.dumps(now))
+    then = then | {"model": json.loads(json.dumps(describe_model(model))), "loss": describe(loss), "dtype": dtype}
+    names = [name for name in sorted(now.keys() | then.keys()) if now.get(name) != then.get(name)]
+    return [f"{name} {difference(then.get(name), now.get(name))}" for name in names]
+
+
+def _restore(file: _File, data: dict[str, Any], source: Source) -> None:
+    walk, device = file.walk, file.walk.device
+    epoch, steps = (whole(name, data[name], most=MOST) for name in ("epoch", "steps"))
+    losses, weights, history = (file.numbers(f"walk.{name}") for name in ("losses", "weights", "history"))
+    if len(losses) + len(history) != steps or len(weights) != len(losses):
+        raise ValueError(f"steps is {steps}, and it has the losses of {len(history)} steps and of {len(losses)} more")
+    if not np.all(weights >= 0) or not np.all(np.isfinite(weights)):
+        raise ValueError("walk.weights must be finite, and at least 0")
+    if source.steps is not None and (epoch * source.steps + len(losses) != steps or len(losses) > source.steps):
+        raise ValueError(f"steps is {steps}, and not {epoch} epochs of {source.steps} steps and {len(losses)} more")
+    rows = [entries("figures", row) for row in items("figures", data["figures"])]
+    if len(rows) != epoch:
+        raise ValueError(f"epoch is {epoch}, and it has the figures of {len(rows)} epochs")
+    figures = [{name: real(f"the figure {name!r}", value) for name, value in row.items()} for row in rows]
+    seconds = non_negative("seconds", data["seconds"])
+
+    walk.replace(file.vectors("", walk.model.layout), file.vectors("", walk.model.buffer_layout))
+    walk.alter(
+        optimizer=_optimizer(file, entries("optimizer", data["optimizer"]), steps),
+        steps=device.asarray(np.asarray(steps, dtype=np.int32)),
+    )
+    fresh = walk.state.get("scaling", {})
+    scaling = entries("scaling", data["scaling"], *fresh)
+    if fresh:
+        walk.alter(scaling={name: _scalar(f"scaling.{name}", scaling[name], x, device, 0) for name, x in fresh.items()})
+    walk.epoch, walk.steps, walk.before = epoch, steps, seconds
+    for value, weight in zip(losses.tolist(), weights.tolist(), strict=True):
+        walk.losses.add(value, 1, weight)
+    walk.history.steps.extend(history.tolist())
+    walk.history.epochs.extend(figures)
+    walk.remembered = [_remembered(file, i, item) for i, item in enumerate(items("callbacks", data["callbacks"]))]
+    file.check_used()
+    walk.good = walk.trained
+
+
+class _File:
+    """The arrays of a file that a run takes its own from, each once."""
+
+    def __init__(self, walk: Walk, arrays: dict[str, np.ndarray]) -> None:
+        self.walk = walk
+        self._arrays = dict(arrays)
+
+    def numbers(self, name: str) -> np.ndarray:
+        """A row of float64."""
+        x = self._take(name)
+        if x.ndim != 1 or x.dtype != np.float64:
+            raise ValueError(f"{name} must be a row of float64, got {x.dtype} of the shape {x.shape}")
+        return x
+
+    def vectors(self, prefix: str, layout: Layout, dtype: str | None = None) -> Theta:
+        """θ, or what is like it, by default of the weights' type."""
+        dtype = dtype or self.walk.dtype
+        found = {name: self._take(f"{prefix}{name}") for name, _ in layout.shapes}
+        for (name, shape), x in zip(layout.shapes, found.values(), strict=True):
+            if (x.shape, x.dtype.name) != (shape, dtype):
+                raise ValueError(f"{prefix}{name} must be {dtype} of the shape {shape}, got {x.dtype} of {x.shape}")
+        return on_device(layout, found, self.walk.device)
+
+    def check_used(self) -> None:
+        """Raise ValueError where an array is left that nothing in the file speaks of."""
+        if self._arrays:
+            raise ValueError(f"it holds arrays that belong to nothing: {', '.join(sorted(self._arrays))[:200]}")
+
+    def _take(self, name: str) -> np.ndarray:
+        if name not in self._arrays:
+            raise ValueError(f"it lacks the array {name}")
+        return self._arrays.pop(name)
+
+
+def _optimizer(file: _File, numbers: dict[str, Any], steps: int) -> Any:
+    """The optimizer's state: what the one of this run has, from the file, and a scale of the rate where it was set."""
+    states, device = file.walk.state["optimizer"], file.walk.device
+    fresh: dict[str, Array] = dict(states[0]) if states else {}
+    found: list[dict[str, Any]] = [{} for _ in states]
+    for name, like in fresh.items():
+        if like.ndim:
+            dtype = to_numpy(like[:1]).dtype.name
+            parts = file.vectors(f"walk.optimizer.{name}.", file.walk.model.layout, dtype)
+            for state, part in zip(found, parts, strict=True):
+                state[name] = part
+            continue
+        pair = entries("optimizer", numbers, name)[name]
+        bounds = (0, steps) if name == "t" else (-math.inf, math.inf)
+        for state, own in zip(found, states, strict=True):
+            if name in own:
+                state[name] = _scalar(f"optimizer.{name}", pair, like, device, *bounds)
+    for name in numbers.keys() - fresh.keys():  # the rate was changed on the way
+        if name != "scale":
+            raise ValueError(f"optimizer.{name} is no number of {type(file.walk.optimizer).__name__}")
+        like = np.zeros((), dtype=file.walk.dtype)
+        for state in found:
+            state[name] = _scalar("optimizer.scale", numbers[name], like, device, 0)
+    if both := [name for name, like in fresh.items() if like.ndim and name in numbers]:
+        raise ValueError(f"optimizer.{both[0]} must be an array")
+    return tuple(found)
+
+
+def _scalar(
+    what: str, value: Any, like: Array, device: Device, least: float = -math.inf, most: float = math.inf
+) -> Array:
+    """A number that is written with its type, as a 0-d array of the type that it has in this run."""
+    pair, dtype = items(what, value), to_numpy(like).dtype
+    if len(pair) != 2 or pair[0] != dtype.name:
+        raise ValueError(f"{what} must be [{dtype.name!r}, a number], got {str(value)[:80]}")
+    info = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype)
+    number = whole(what, pair[1], int(info.min)) if dtype.kind in "iu" else finite(what, pair[1])
+    if not max(least, float(info.min)) <= number <= min(most, float(info.max)):
+        raise ValueError(f"{what} must be a number of its range, got {pair[1]!r}")
+    return device.asarray(np.asarray(number, dtype=dtype))
+
+
+def _remembered(file: _File, i: int, item: Any) -> tuple[str, Memory]:
+    """What a callback had in memory: data, and what is like θ or like the buffers."""
+    pair = items(f"callbacks[{i}]", item)
+    if len(pair) != 2:
+        raise ValueError(f"callbacks[{i}] must be a name and a memory, got {str(item)[:80]}")
+    name, memory = words(f"callbacks[{i}]", pair[0]), entries(f"callbacks[{i}]", pair[1])
+    layouts = {"theta": file.walk.model.layout, "buffers": file.walk.model.buffer_layout}
+    found: Memory = {}
+    for key, value in memory.items():
+        if key.startswith("_"):
+            raise ValueError(f"callbacks[{i}] has {key!r}, and names with an underscore are not written")
+        if not isinstance(value, dict):
+            found[key] = value
+            continue
+        kind = words(f"callbacks[{i}].{key}", entries(f"callbacks[{i}].{key}", value, "like")["like"])
+        if kind not in layouts:
+            raise ValueError(f"callbacks[{i}].{key} must be like theta or buffers, got {kind[:80]!r}")
+        found[key] = file.vectors(f"walk.callback{i}.{key}.", layouts[kind])
+    return name, found
