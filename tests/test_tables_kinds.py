@@ -129,6 +129,50 @@ def test_whole_numbers_as_classes_are_numbers_and_in_their_order(tmp_path: Path)
     assert model.predict(tmp_path / "t.csv")["prediction"].dtype == pl.Int64
 
 
+TOKENS: dict[str, list[str]] = {
+    "whole": ["1", "-2", "30", "+4", "0"],
+    "number": ["1.5", "-0.25", "1e3", "2.", " .5", " 7 "],
+    "comma": ["1,5", "0,25", "-7,125"],
+    "thousand": ["1,234", "1.234", "1,234.5", "1.234,5", "1 234", "1'234.5", "998", "12.000"],
+    "boolean": ["true", "FALSE", "True"],
+    "date": ["2020-01-01", "2020-02-29"],
+    "moment": ["2020-01-01 10:00", "2020-01-01T10:00:00Z", "2020-01-01 10:00:00+02:00", "2020-01-01T10:00:00.5-0500"],
+    "time": ["10:00", "23:59:59"],
+    "code": ["001", "010", "00"],
+    "missing": ["", "NA", "?", "nan", "None"],
+    "text": ["soon", "nil", "a,b", "a;b", 'q "q"'],
+    "odd": ["inf", "-inf", "1e400", "0x10", "1_000", "12345678901234567890123", "2020-13-01", "25:00"],
+}
+
+
+@pytest.mark.filterwarnings("ignore::dlarray.tables.TableWarning")
+@pytest.mark.parametrize("seed", range(40))
+def test_values_of_random_columns_are_read_alone(seed: int, tmp_path: Path) -> None:
+    """Learnt from a mixture of kinds: other values, one by one, give what they give together, or raise alike."""
+    random = np.random.default_rng(seed)
+    kinds = random.choice(list(TOKENS), random.integers(1, 4), replace=False)
+    pool = [token for kind in kinds for token in TOKENS[kind]]
+    cells = [str(c) for c in random.choice(random.choice(pool, 3), 20)]
+    others = [*dict.fromkeys(cells), *random.choice([t for tokens in TOKENS.values() for t in tokens], 6)]
+    path = written(tmp_path / "t.csv", {"c": [c.replace('"', '""') for c in cells], "a": ["x", "y"] * 10}, ";")
+    table = Table.of(path)
+    categorical, most = ["c"] * int(random.integers(2)), int(random.choice([2, 100]))
+    p = Preprocessing.fit(table, keep=["c"], categorical=categorical, max_categories=most)
+    np.testing.assert_array_equal(p.transform(table.typed), p.transform(table.raw))
+    alone: list[np.ndarray] = []
+    refused: list[str] = []
+    for value in others:
+        try:
+            alone.append(p.transform(pl.DataFrame({"c": [value], "a": ["x"]})))
+        except ValueError:
+            refused.append(value)
+    together = pl.DataFrame({"c": [v for v in others if v not in refused]}).with_columns(a=pl.lit("x"))
+    np.testing.assert_array_equal(p.transform(together), np.concatenate(alone))
+    for value in refused:
+        with pytest.raises(ValueError, match="column 'c' held"):
+            p.transform(pl.DataFrame({"c": [*together["c"], value]}).with_columns(a=pl.lit("x")))
+
+
 # Text, types and values
 
 
@@ -381,6 +425,8 @@ def test_a_blank_line_is_skipped_where_there_are_two_columns(end: str, tmp_path:
     frame = tables.read(tmp_path / "t.csv")
     assert frame["a"].to_list() == [1, None, 2]
     assert frame["b"].to_list() == ["x", None, f"y{end}{end}z"]
+    (tmp_path / "t.csv").write_bytes(end.join(["a,b", "1,x", "  ", "2,y"]).encode())
+    assert tables.read(tmp_path / "t.csv")["a"].to_list() == [1, 2]
     (tmp_path / "t.csv").write_bytes(end.join(["a", "1", "", "2", ""]).encode())
     assert tables.read(tmp_path / "t.csv")["a"].to_list() == [1, None, 2]
 

@@ -83,8 +83,7 @@ def _parquet(path: Path) -> pl.DataFrame:
 def _csv(path: Path) -> tuple[pl.DataFrame, str]:
     between = _checked_start(path)
     frame = _lines(path, path, between)
-    pl = polars()
-    if frame.width > 1 and frame.select(pl.all_horizontal(pl.all().is_null()).any()).item():
+    if frame.width > 1 and _may_be_blank(frame):
         frame = _lines(path, _without_blank_lines(path), between)
     return frame.rename({name: name.strip() or UNNAMED for name in frame.columns}), between
 
@@ -96,6 +95,14 @@ def _lines(path: Path, source: Path | bytes, between: str) -> pl.DataFrame:
         return cast("pl.DataFrame", pl.read_csv(source, separator=between, infer_schema=False, glob=False))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ValueError(f"{path} is not a table as CSV files hold them: {_told(error)}") from error
+
+
+def _may_be_blank(frame: pl.DataFrame) -> bool:
+    """Whether there are rows with nothing in them, which a line of separators gives too."""
+    pl = polars()
+    nothing = frame[:, 1:].select(pl.all_horizontal(pl.all().is_null())).to_series()
+    first = frame[:, 0].filter(nothing)
+    return first.has_nulls() or bool((first.str.strip_chars() == "").any())
 
 
 def _without_blank_lines(path: Path) -> bytes:
