@@ -507,3 +507,38 @@ def test_a_number_is_not_assigned_to():
     fast = compile_step(step)
     with pytest.raises(TypeError, match="does not support item assignment"):
         fast(np.ones(2), np.ones(3))
+
+
+# What a closure holds
+
+
+def test_a_state_in_the_memory_of_the_closures_arrays_runs_eagerly():
+    w = np.ones(3)
+
+    def step(state, x):
+        return state * 0.5, np.sum(w * x)
+
+    fast = compile_step(step)
+    fast(np.ones(3), np.ones(3))
+    state, loss = fast(w, np.ones(3))
+    assert loss == 3.0
+    np.testing.assert_array_equal(w, np.ones(3))
+    np.testing.assert_array_equal(state, np.full(3, 0.5))
+
+
+def test_what_a_step_does_besides_is_done_when_its_program_is_made():
+    """Twice with the check, on symbols and on arrays; once without; and numbers of the closure are then fixed."""
+    for check in (True, False):
+        seen: list[str] = []
+        rate = [0.5]
+
+        def step(state, x, seen=seen, rate=rate):
+            seen.append(type(x).__name__)
+            return state - rate[0] * x, np.sum(x)
+
+        fast, state = compile_step(step, check=check), np.ones(2)
+        for _ in range(3):
+            state, _ = fast(state, np.ones(2))
+            rate[0] = 100.0
+        assert seen == ["Symbol", "ndarray"][: 1 + check]
+        np.testing.assert_array_equal(state, np.full(2, -0.5))

@@ -65,6 +65,10 @@ class Program:
         self._bound(batch)
         return self._build(self._bound.outputs())
 
+    def closes_over(self, state: Sequence[Any]) -> bool:
+        """Whether an array of the step's closure lies in the memory of one of these, which the plan writes."""
+        return any(np.may_share_memory(a, b) for a in self.plan.graph.captured.arrays for b in state)
+
     def again(self, state: Any, batch: Any) -> tuple[Any, Any] | None:
         """One step after another: with the arrays of the step before, and a batch like the one before; else None."""
         if self._bound is None or not self._is_state(state) or (leaves := self._leaves_of(batch)) is None:
@@ -119,7 +123,7 @@ class Compiled:
                 self._told = True
                 warnings.warn(f"the step runs eagerly, uncompiled, because {error}", PlannerWarning, stacklevel=3)
             return self.step(state, batch)
-        if program is None or not _can_be_bound(old, new):
+        if program is None or not _can_be_bound(old, new) or program.closes_over(old):
             return self.step(state, batch)
         self._latest = program
         arrays: list[np.ndarray] = [a if isinstance(a, np.ndarray) else np.array(a) for a in old]
@@ -173,6 +177,19 @@ def compile(step: _Step, executor: str | Executor = "ufuncs", check: bool = True
     The state is consumed: what it was is written over. ``executor`` is what runs the kernels. With ``check`` the first
     step of each program runs eagerly too, and the two must agree as ``agreement.difference`` says: to rounding. Raises
     ValueError where there is no such executor.
+
+    The step must be a function of what it is given. Its Python runs when a program is made, for each set of shapes and
+    dtypes: once on symbols, which have no numbers, and with ``check`` once more on the arrays. From then on the plan
+    repeats what the symbols went through, so
+
+    * what a closure holds as a number (a rate, a count), and what the step draws at random, is that of the first call
+      for ever. What changes from step to step is an array in the state or the batch;
+    * an array of a closure is read where it lies, and numbers that are written into it later count. What Python
+      computes from it alone (``np.sqrt(w)``), or puts into its place (``self.w = other``), is that of the first call;
+    * what the step does besides (it prints, counts, appends to a list) is done twice in the first call, once without
+      ``check``, and never again. What it keeps outside of the traced run is symbols.
+
+    A step that cannot be repeated in this way, as far as it can be noticed, runs eagerly with a ``PlannerWarning``.
     """
     if isinstance(executor, str):
         executor = EXECUTORS[one_of("executor", executor, EXECUTORS)]

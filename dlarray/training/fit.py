@@ -142,7 +142,9 @@ def fit(
         devices whose library has such products. Everything else stays in float32, and the loss of float16 is scaled.
     compile
         Whether the step is compiled, as the device's backend does it: by default on NumPy, on JAX and on torch's CPU.
-        Or a compiler of one's own: a function that takes the step and returns a faster one.
+        Or a compiler of one's own: a function that takes the step and returns a faster one. A compiled step runs the
+        Python of layers, losses and optimizers once or twice for each shape of the batch and repeats what it computed:
+        numbers that your own classes hold or draw, other than arrays of the state, are those of the first step.
     progress
         Whether a bar with loss and metrics is drawn (on a terminal only).
 
