@@ -110,8 +110,8 @@ class LayerNorm(Layer):
 
     def forward(self, x: Array, gamma: Array, beta: Array) -> tuple[Array, Any]:
         xp = array_namespace(x)
-        x_hat = x - xp.mean(x, axis=-1, keepdims=True)
-        sigma = xp.sqrt(xp.mean(x_hat * x_hat, axis=-1, keepdims=True) + self.eps)
+        x_hat = x - _mean(x)
+        sigma = xp.sqrt(_mean(x_hat * x_hat) + self.eps)
         x_hat /= sigma
         y = gamma * x_hat
         y += beta
@@ -119,10 +119,9 @@ class LayerNorm(Layer):
 
     def backward(self, saved: Any, dy: Array, gamma: Array, beta: Array) -> Array:
         x_hat, sigma = saved
-        xp = array_namespace(dy)
         g = gamma * dy
-        dx = g - xp.mean(g, axis=-1, keepdims=True)
-        dx -= x_hat * xp.mean(g * x_hat, axis=-1, keepdims=True)
+        dx = g - _mean(g)
+        dx -= x_hat * _mean(g * x_hat)
         dx /= sigma
         return dx
 
@@ -156,18 +155,23 @@ class RMSNorm(Layer):
     def forward(self, x: Array, gamma: Array) -> tuple[Array, Any]:
         xp = array_namespace(x)
         eps = float(xp.finfo(x.dtype).eps) if self.eps is None else self.eps
-        r = xp.sqrt(xp.mean(x * x, axis=-1, keepdims=True) + eps)
+        r = xp.sqrt(_mean(x * x) + eps)
         x_hat = x / r
         return gamma * x_hat, (x_hat, r)
 
     def backward(self, saved: Any, dy: Array, gamma: Array) -> Array:
         x_hat, r = saved
-        xp = array_namespace(dy)
         g = gamma * dy
-        dx = g - x_hat * xp.mean(g * x_hat, axis=-1, keepdims=True)
+        dx = g - x_hat * _mean(g * x_hat)
         dx /= r
         return dx
 
     def gradient(self, saved: Any, dy: Array, /) -> dict[str, Array]:
         axes = tuple(range(dy.ndim - 1))
         return {"gamma": array_namespace(dy).sum(dy * saved[0], axis=axes)}
+
+
+def _mean(x: Array) -> Array:
+    """The mean over the features, as a column; of none it is 0."""
+    xp = array_namespace(x)
+    return xp.mean(x, axis=-1, keepdims=True) if x.shape[-1] else xp.sum(x, axis=-1, keepdims=True)

@@ -3,7 +3,8 @@
 ``rate = schedule(t)``, where t is the number of steps done before this one: 0 at the first. A schedule is array
 operations on a 0-d array, so it runs on the device and inside a compiled step; given a longer array it computes
 element by element, which is all that a plot needs. All lengths are in steps, all rates are what multiplies the
-gradient, and t may be any number of steps: after its last step a schedule stays where it ended.
+gradient, and t may be any number of steps: after its last step a schedule stays where it ended. A length enters a
+formula as a floating-point number, for a device's own integers may end at 2³¹.
 
 In float32 t is exact up to 2²⁴ steps, and what happens at a step (a drop, a restart) happens at exactly that step for
 some hundred thousand of them; after that it may come one step early or late.
@@ -95,7 +96,7 @@ class ExponentialDecay(_Falling):
         at_least_one("every", self.every)
 
     def __call__(self, t: Array) -> Array:
-        return self.rate * self.factor ** (t / self.every)
+        return self.rate * self.factor ** (t / float(self.every))
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class InverseTimeDecay(_Falling):
         at_least_one("every", self.every)
 
     def __call__(self, t: Array) -> Array:
-        return self.rate / (1 + self.decay * (t / self.every))
+        return self.rate / (1 + self.decay * (t / float(self.every)))
 
 
 @dataclass(frozen=True)
@@ -184,13 +185,13 @@ class CosineRestarts(_Falling):
     def __call__(self, t: Array) -> Array:
         xp = array_namespace(t)
         if self.growth == 1:
-            length = self.steps
-            start = length * _whole(t, length)
+            length = float(self.steps)
+            start = length * _whole(t, self.steps)
         else:  # cycle k begins at steps (growthᵏ - 1) / (growth - 1); the half keeps t off the edge between two cycles
             k = xp.floor(xp.log1p((t + 0.5) * ((self.growth - 1) / self.steps)) / math.log(self.growth))
-            times = xp.round(self.growth**k)
-            length = self.steps * times
-            start = (length - self.steps) / (self.growth - 1)
+            times = xp.round(float(self.growth) ** k)
+            length = float(self.steps) * times
+            start = (length - float(self.steps)) / (float(self.growth) - 1)
         return self.end + (self.rate - self.end) * _half_cosine((t - start) / length)
 
 
@@ -215,8 +216,9 @@ class WarmUp(Schedule):
 
     def __call__(self, t: Array) -> Array:
         xp = array_namespace(t)
-        missing = (1 - self.start) * xp.maximum(1 - t / self.steps, 0.0)
-        return (1 - missing) * self.then(xp.maximum(t - self.steps, 0.0))
+        steps = float(self.steps)
+        missing = (1 - self.start) * xp.maximum(1 - t / steps, 0.0)
+        return (1 - missing) * self.then(xp.maximum(t - steps, 0.0))
 
 
 @dataclass(frozen=True)
@@ -246,7 +248,7 @@ class OneCycle(Schedule):
 
     def __call__(self, t: Array) -> Array:
         xp = array_namespace(t)
-        first, top, last = self.peak / self.div, self.warm_up * self.steps - 1, self.steps - 1
+        first, top, last = self.peak / self.div, self.warm_up * self.steps - 1.0, self.steps - 1.0
         up = first + (self.peak - first) * _half_cosine(1 - _progress(t, top))
         end = first / self.final_div
         down = end + (self.peak - end) * _half_cosine(_progress(xp.maximum(t - top, 0.0), last - top))
@@ -255,7 +257,7 @@ class OneCycle(Schedule):
 
 def _progress(t: Array, steps: float) -> Array:
     """The part of ``steps`` that is done, from 0 to 1."""
-    return array_namespace(t).minimum(t / steps, 1.0)
+    return array_namespace(t).minimum(t / float(steps), 1.0)
 
 
 def _half_cosine(p: Array) -> Array:
@@ -266,4 +268,4 @@ def _half_cosine(p: Array) -> Array:
 
 def _whole(t: Array, n: int) -> Array:
     """⌊t / n⌋ for whole t; the half keeps the quotient off the edge, where a rounded 1/n would fall short of it."""
-    return array_namespace(t).floor((t + 0.5) / n)
+    return array_namespace(t).floor((t + 0.5) / float(n))

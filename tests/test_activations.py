@@ -13,8 +13,9 @@ import pytest
 from dlarray import activations
 from dlarray.activations import CELU, ELU, GELU, LeakyReLU, PReLU, Swish
 from dlarray.initializers import Initializer
-from dlarray.layer import Activation
+from dlarray.layer import Activation, Layer
 from dlarray.names import by_name, classes, make
+from dlarray.normalization import LayerNorm, RMSNorm
 from tests.matrix import On
 
 torch = pytest.importorskip("torch")
@@ -353,6 +354,34 @@ def test_nan_stays_nan(on: On, f: Activation):
     z = on.array([[float("nan")], [1.0]])
     y = on.numpy(on.run(f.predict, z, **p))
     assert np.isnan(y).tolist() == [[True], [False]]
+
+
+PICKED = ("ReLU", "LeakyReLU", "PReLU", "HardSigmoid", "HardTanh")
+"""Their slope is picked by a comparison, which NaN fails: their values alone are NaN."""
+
+
+@pytest.mark.parametrize("f", ALL, ids=one)
+def test_the_slope_at_nan_is_nan_but_where_a_comparison_picks_it(on: On, f: Activation):
+    if on.name not in ("numpy-float64", "numpy-planned", "torch-float64", "strict-2025.12"):
+        pytest.skip("a few devices are enough")
+    p = {name: on.array(v) for name, v in parameters(f, 1).items()}
+    _, dz, _ = walk(on, f, on.array([[float("nan")]]), on.array([[1.0]]), p)
+    smooth = type(f).__name__ not in (*PICKED, "Identity")
+    assert np.isnan(on.numpy(dz)).tolist() == [[smooth]]
+
+
+@pytest.mark.parametrize("f", [*ALL, LayerNorm(), RMSNorm()], ids=one)
+@pytest.mark.parametrize("shape", [(4, 0), (0, 0), (0, 3)], ids=str)
+def test_no_features_and_no_examples_give_none(on: On, f: Layer, shape: tuple[int, ...]):
+    if on.name not in ("numpy-float64", "torch-float64", "strict-2025.12"):
+        pytest.skip("a few devices are enough")
+    p = {name: on.array(np.ones(s)) for name, s in f.shapes(shape[1]).items()}
+    y, saved = f.forward(on.array(np.zeros(shape)), **p)
+    dz, dp = f.pullback(saved, on.array(np.zeros(shape)), **p)
+    assert tuple(y.shape) == tuple(dz.shape) == shape
+    assert {name: tuple(g.shape) for name, g in dp.items()} == f.shapes(shape[1])
+    for g in dp.values():
+        np.testing.assert_array_equal(on.numpy(g), 0)
 
 
 def test_slopes_at_kinks(on: On):

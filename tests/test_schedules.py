@@ -215,3 +215,29 @@ def test_bad_configuration(make, error, message):
 def test_a_schedule_itself_is_abstract():
     with pytest.raises(TypeError):
         Schedule()
+
+
+LONG = 3 * 2**31
+"""Steps: more than the integers of a device may count."""
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        StepDecay(0.3, LONG),
+        ExponentialDecay(0.3, 0.1, LONG),
+        InverseTimeDecay(0.3, 0.5, LONG),
+        PolynomialDecay(0.3, LONG, end=0.1),
+        CosineDecay(0.3, LONG),
+        CosineRestarts(0.3, LONG),
+        CosineRestarts(0.3, LONG, growth=LONG),
+        WarmUp(LONG, ConstantRate(0.3)),
+        OneCycle(0.3, LONG),
+    ],
+    ids=repr,
+)
+def test_lengths_beyond_the_integers_of_a_device(on, schedule):
+    if on.name not in ("numpy-float64", "torch-float32", "strict-no_x64", "jax-float32", "jax-x64", "numpy-planned"):
+        pytest.skip("one of each library is enough")
+    t = on.host([0.0, 1e3, 1e9, 5e9, 7e9, 2e10])
+    on.close(on.run(schedule, on.array(t)), schedule(t.astype("float64")), scale=0.1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from dlarray.array import Array, array_namespace, clip
+from dlarray.array import Array, array_namespace, clip, size
 from dlarray.check import finite, non_negative, plain_numbers, positive
 from dlarray.initializers import Constant
 from dlarray.layer import Activation, Shape
@@ -203,4 +203,4 @@ def _leak(z: Array, slope: Array | float) -> Array:
 def sum_examples(x: Array) -> Array:
     """The sum over all axes but the last."""
     xp = array_namespace(x)
-    return xp.sum(xp.reshape(x, (-1, x.shape[-1])), axis=0)
+    return xp.sum(xp.reshape(x, (size(tuple(x.shape[:-1])), x.shape[-1])), axis=0)

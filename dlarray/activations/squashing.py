@@ -112,7 +112,7 @@ class Softmax(Activation):
 
     def forward(self, z: Array) -> tuple[Array, Array]:
         xp = array_namespace(z)
-        a = xp.exp(z - xp.max(z, axis=-1, keepdims=True))
+        a = xp.exp(z - _largest(z))
         a /= xp.sum(a, axis=-1, keepdims=True)
         return a, a
 
@@ -128,7 +128,7 @@ class LogSoftmax(Activation):
 
     def forward(self, z: Array) -> tuple[Array, Array]:
         xp = array_namespace(z)
-        y = z - xp.max(z, axis=-1, keepdims=True)
+        y = z - _largest(z)
         y -= xp.log(xp.sum(xp.exp(y), axis=-1, keepdims=True))
         return y, y
 
@@ -138,3 +138,9 @@ class LogSoftmax(Activation):
         dz *= xp.sum(dy, axis=-1, keepdims=True)
         dz += dy
         return dz
+
+
+def _largest(z: Array) -> Array:
+    """The largest number of each row, as a column; of none 0."""
+    xp = array_namespace(z)
+    return xp.max(z, axis=-1, keepdims=True) if z.shape[-1] else xp.sum(z, axis=-1, keepdims=True)

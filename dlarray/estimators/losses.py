@@ -16,7 +16,7 @@ from dlarray.losses import (
     MeanSquaredError,
     Poisson,
 )
-from dlarray.losses.base import shares
+from dlarray.losses.weights import shares
 from dlarray.names import make, spelling
 
 __all__ = ["PerExample", "PoissonDeviance", "SquaredError", "classifiers_loss", "output_activation", "regressors_loss"]

@@ -18,8 +18,9 @@ from dlarray.array import Array, array_namespace, is_array, is_floating, size
 from dlarray.check import one_of, plain_numbers
 from dlarray.layer import Activation, Shape
 from dlarray.losses.values import refuse
+from dlarray.losses.weights import largest, shares
 
-__all__ = ["FromLogits", "Loss", "Reduction", "SumOfTerms", "held_log", "mean_weight", "shares"]
+__all__ = ["FromLogits", "Loss", "Reduction", "SumOfTerms", "held_log"]
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -70,7 +71,7 @@ class Loss:
 
         0 where all weights are.
         """
-        w = weights / _largest(weights)  # Σ w may overflow
+        w = weights / largest(weights)  # Σ w may overflow
         total = array_namespace(w).sum(w)
         return array_namespace(values).sum(values * w) / array_namespace(w).where(total == 0, 1.0, total)
 
@@ -266,30 +267,6 @@ class FromLogits(SumOfTerms):
 
     def slopes_of_predictions(self, saved: Any, /) -> Array:
         raise NotImplementedError
-
-
-def shares(w: Array, terms: int) -> Array:
-    """w / Σ w over so many terms, for each of which, or for each row of which, w holds a number; 0 where Σ w is.
-
-    Divided by the largest first: the sum of a few large weights would overflow.
-    """
-    w = w / _largest(w)
-    mean = array_namespace(w).mean(w)
-    return w * (1 / terms) / array_namespace(w).where(mean == 0, 1.0, mean)
-
-
-def mean_weight(w: Array) -> Array:
-    """(1/n) Σ w over the last axis, which is in the range of the dtype wherever each w is; Σ w need not be."""
-    xp = array_namespace(w)
-    largest = _largest(w, axis=-1)
-    return xp.reshape(largest, w.shape[:-1]) * xp.mean(w / largest, axis=-1)
-
-
-def _largest(w: Array, axis: int | None = None) -> Array:
-    """The largest weight, and 1 where it is 0: what may be divided by."""
-    xp = array_namespace(w)
-    largest = xp.max(w, axis=axis, keepdims=True)
-    return xp.where(largest == 0, 1.0, largest)
 
 
 def held_log(y: Array) -> Array:

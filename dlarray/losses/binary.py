@@ -14,6 +14,7 @@ from dlarray.check import fraction, non_negative
 from dlarray.layer import Activation
 from dlarray.losses.base import FromLogits, SumOfTerms, held_log
 from dlarray.losses.values import check_probabilities, plain_weights, refuse
+from dlarray.losses.weights import times
 
 __all__ = ["BinaryCrossEntropy", "Focal", "Hinge", "SquaredHinge"]
 
@@ -45,7 +46,8 @@ class _TwoClasses(SumOfTerms):
 class BinaryCrossEntropy(_TwoClasses, FromLogits):
     """l = -t log y - (1 - t) log(1 - y),  dy = (1 - t) / (1 - y) - t / y,  with y = sigmoid z:  dz = y - t.
 
-    From logits in the form max(z, 0) - z t + log(1 + exp(-|z|)). From probabilities logarithms are held at -100 or
+    From logits in the form (1 - t) max(z, 0) + t max(-z, 0) + log(1 + exp(-|z|)), with dz = (1 - t) σ(z) - t σ(-z): all
+    digits in both tails, and the limits at ±inf. From probabilities logarithms are held at -100 or
     above and denominators at 1e-12. t in [0, 1]; ``label_smoothing`` ε trains towards t (1 - ε) + ε / 2.
     Source: torch's BCEWithLogitsLoss and BCELoss; Szegedy et al. 2016 (smoothing).
     """
@@ -60,13 +62,15 @@ class BinaryCrossEntropy(_TwoClasses, FromLogits):
 
     def terms_of_logits(self, z: Array, t: Array) -> tuple[Array, Any]:
         xp, t = array_namespace(z), self._smooth(t)
-        terms = xp.maximum(z, 0.0) - z * t
+        terms = times(1 - t, xp.maximum(z, 0.0))
+        terms += times(t, xp.maximum(-z, 0.0))
         terms += xp.log1p(xp.exp(-xp.abs(z)))
         return terms, (z, t)
 
     def slopes_of_logits(self, saved: Any) -> Array:
         z, t = saved
-        return Sigmoid().predict(z) - t
+        _, (yes, no) = Sigmoid().forward(z)
+        return (1 - t) * yes - t * no
 
     def terms_of_predictions(self, y: Array, t: Array) -> tuple[Array, Any]:
         t = self._smooth(t)
@@ -113,13 +117,14 @@ class Focal(FromLogits):
 
     def terms_of_logits(self, z: Array, t: Array) -> tuple[Array, Any]:
         wrong = array_namespace(z).where(t > 0, -z, z)  # the logit of the wrong answer
-        miss, entropy = Sigmoid().predict(wrong), Softplus().predict(wrong)  # 1 - p and -log p
+        _, (miss, p) = Sigmoid().forward(wrong)  # 1 - p and p
+        entropy = Softplus().predict(wrong)  # -log p
         factor = self._alpha(t) * miss**self.gamma
-        return factor * entropy, (factor, miss, entropy, t)
+        return times(factor, entropy), (factor, miss, p, entropy, t)
 
     def slopes_of_logits(self, saved: Any) -> Array:
-        factor, miss, entropy, t = saved
-        slope = factor * (self.gamma * (1 - miss) * entropy + miss)
+        factor, miss, p, entropy, t = saved
+        slope = factor * (self.gamma * times(p, entropy) + miss)
         return array_namespace(t).where(t > 0, -slope, slope)
 
     def terms_of_predictions(self, y: Array, t: Array) -> tuple[Array, Any]:

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 from dlarray.array import Array, array_namespace, size
 from dlarray.check import positive
 from dlarray.layer import Activation
-from dlarray.losses.base import FromLogits, Loss, SumOfTerms, shares
+from dlarray.losses.base import FromLogits, Loss, SumOfTerms
 from dlarray.losses.values import refuse
+from dlarray.losses.weights import shares, times
 
 __all__ = ["Huber", "LogCosh", "MeanAbsoluteError", "MeanSquaredError", "Poisson", "RootMeanSquaredError"]
 
@@ -75,8 +76,8 @@ class RootMeanSquaredError(Loss):
         w = 1 / count if weight is None else shares(self._column(z, weight), count)
         d = z - t
         largest = xp.max(xp.abs(d))
-        largest = xp.where((largest > 0) & (largest < float("inf")), largest, 1.0)
-        d /= largest
+        largest = xp.where(largest == 0, 1.0, largest)
+        d = xp.where(xp.abs(d) == largest, xp.sign(d), d / largest)  # an infinite one leaves nothing of the others
         root = xp.sqrt(xp.sum(d * d * w))
         return largest * root, (d, w, root)
 
@@ -160,15 +161,17 @@ class Poisson(FromLogits):
     activation: ClassVar[type[Activation]] = _Exponential
 
     def terms_of_logits(self, z: Array, t: Array) -> tuple[Array, Any]:
-        y = array_namespace(z).exp(z)
-        return y - t * z, (y, t)
+        xp = array_namespace(z)
+        y = xp.exp(z)
+        return y - times(t, xp.where(y < float("inf"), z, 0.0)), (y, t)
 
     def slopes_of_logits(self, saved: Any) -> Array:
         y, t = saved
         return y - t
 
     def terms_of_predictions(self, y: Array, t: Array) -> tuple[Array, Any]:
-        return y - t * array_namespace(y).log(y + 1e-8), (y, t)
+        xp = array_namespace(y)
+        return y - t * xp.log(xp.where(y < float("inf"), y, 1.0) + 1e-8), (y, t)
 
     def slopes_of_predictions(self, saved: Any) -> Array:
         y, t = saved

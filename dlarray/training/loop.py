@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from dlarray.array import Array, array_namespace
 from dlarray.layout import Theta
-from dlarray.losses.base import mean_weight
+from dlarray.losses.weights import mean_weight
 from dlarray.shortage import OutOfMemory
 from dlarray.training.callback import Callback, Walk
 from dlarray.training.data import Examples

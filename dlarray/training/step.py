@@ -19,7 +19,7 @@ from dlarray.description import Names
 from dlarray.device import Device
 from dlarray.layout import Theta
 from dlarray.losses import Loss, SumOfTerms
-from dlarray.losses.base import mean_weight
+from dlarray.losses.weights import mean_weight
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer, State
 from dlarray.random import fold, key_words
