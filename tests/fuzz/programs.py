@@ -83,16 +83,21 @@ class Program:
         }
         head = [f"w, g, t = {taken.get(s, '{0}').format(first)}"]
         head += (
-            ["y, labels, mask, b = x * 0.5, xp.astype(x[:, 0] > 0, np.int64), x > 0.3, np.mean(x)"]
+            ["y, labels, mask, b = x * 0.5, xp.astype(x[:, 0] > 0, np.int64), x > 0.3, np.sum(x) * 0.01"]
             if self.inference
             else ["x, y, labels, mask, b = batch"]
         )
         head.insert(0 if self.inference else 2, "xp = array_namespace(x)")
+        head.append(self._captured())
         body = [part for line in (*head, *self.lines) for part in line.split("\n")]
         end = self.result if self.inference else f"{given.get(s, '(w, g, t)')}, {self.result}"
         return "\n".join(
             [f"def step({first}, {second}):", *(f"    {line}" for line in body if line), f"    return {end}"]
         )
+
+    def _captured(self) -> str:
+        """The array that the step captures; what NumPy makes of it alone is a constant of the plan, as the docs say."""
+        return "h = k0 + b * 0" if self.setup.captured else "h = k0"
 
     def function(self, inputs: Inputs, shake: float) -> Any:
         """The function itself, which captures numbers and an array; its own numbers are shaken as the inputs are."""
@@ -198,8 +203,9 @@ def _sample(inputs: Inputs, call: int, inference: bool) -> dict[str, Any]:
     w, g, t = unpack(inputs.setup.structure, state)
     x, y, labels, mask, b = inputs.batch(call, state)
     if inference:
-        y, labels, mask, b = x * 0.5, (x[:, 0] > 0).astype(np.int64), x > 0.3, np.mean(x) if x.size else x
+        y, labels, mask, b = x * 0.5, (x[:, 0] > 0).astype(np.int64), x > 0.3, np.sum(x) * 0.01
     return surroundings(0.3, 2.0, inputs.k0) | {
+        "h": inputs.k0 + b * 0 if inputs.setup.captured else inputs.k0.copy(),
         "xp": array_namespace(x),
         "w": w,
         "g": g,

@@ -29,7 +29,7 @@ def _table(text: str) -> list[str]:
 CONSTANTS = _table("""
     {s}.ones_like({a}) ¦ {s}.zeros_like({a}) ¦ {s}.full_like({a}, 3) ¦ np.full({a}.shape, {c})
     ¦ {s}.ones({a}.shape) ¦ np.zeros({a}.shape, {a}.dtype) ¦ np.arange({a}.size)
-    ¦ np.linspace(0, 1, {a}.size).reshape({a}.shape) ¦ np.eye(3) ¦ np.array([1.0, 2.0, 3.0]) ¦ k0 ¦ k0 * 2
+    ¦ np.linspace(0, 1, {a}.size).reshape({a}.shape) ¦ np.eye(3) ¦ np.array([1.0, 2.0, 3.0]) ¦ h ¦ h * 2
     ¦ np.ones(3) ¦ {a} * 0
 """)
 OVER = _table("""
@@ -80,7 +80,7 @@ ARRANGED = _table("""
     ¦ np.triu({a}) ¦ np.tril({a}) ¦ np.diag({a}) ¦ np.meshgrid({a}.ravel()[:3], {b}.ravel()[:2])[1]
     ¦ np.pad({a}, 1) ¦ {s}.cumulative_sum({a}, axis=-1) ¦ {a}.cumsum(0) ¦ {a}.round(1) ¦ np.round({a}, 2)
     ¦ np.trace({a}) ¦ np.nan_to_num({a} / 0.5) ¦ np.linalg.norm({a}) ¦ np.append({a}, {b})
-    ¦ xp.concat([{a}.reshape(-1), k0]) ¦ np.interp({a}.ravel()[:5], [0.0, 1.0], [1.0, 3.0])
+    ¦ xp.concat([{a}.reshape(-1), h]) ¦ np.interp({a}.ravel()[:5], [0.0, 1.0], [1.0, 3.0])
 """)
 INDEXED = _table("""
     {s}.take({a}, {i} % {a}.shape[0], axis=0) ¦ {a}[{i} % {a}.shape[0]]

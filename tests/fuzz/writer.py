@@ -78,7 +78,7 @@ class Writer:
         names = [
             name
             for name, v in self.samples[0].items()
-            if isinstance(v, np.ndarray | np.generic) and v.dtype.kind in kinds and fits(v)
+            if name != "k0" and isinstance(v, np.ndarray | np.generic) and v.dtype.kind in kinds and fits(v)
         ]
         if not names:
             return None
