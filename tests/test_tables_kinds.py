@@ -327,6 +327,18 @@ def test_another_kind_of_column_is_an_error_that_names_both(learnt: str, values:
         p.transform(pl.DataFrame({"c": values}))
 
 
+@pytest.mark.parametrize("learnt", [*LEARNT, "true and false", "text"])
+@pytest.mark.parametrize(
+    "dtype", [pl.Float64, pl.Int64, pl.Boolean, pl.Date, pl.Time, pl.String, pl.List(pl.Int8)], ids=str
+)
+def test_a_column_without_values_has_no_kind(learnt: str, dtype: Any) -> None:
+    made = {**LEARNT, "true and false": [True, None] * 2, "text": ["a", "b"] * 2}[learnt]
+    p = Preprocessing.fit(pl.DataFrame({"c": [*made, None]}))
+    expected = p.transform(pl.DataFrame({"c": pl.Series([None], dtype=pl.Null)}))
+    nothing = pl.Series([float("nan") if dtype == pl.Float64 else None], dtype=dtype)
+    np.testing.assert_array_equal(p.transform(pl.DataFrame({"c": nothing})), expected)
+
+
 @pytest.mark.parametrize(
     ("made", "values", "expected"),
     [

@@ -65,7 +65,7 @@ def numbers(values: pl.Series, decimal: str | None = None) -> np.ndarray:
         read = _filled(read, lost, truth)
         _say_lost(values.name, read, text, "no number")
     else:
-        _check(values, NUMBERS, (NUMBERS, TRUTHS, LENGTHS))
+        values = _checked(values, NUMBERS, (NUMBERS, TRUTHS, LENGTHS))
         truth = values.drop_nulls() if values.dtype == pl.Boolean else values.clear()
         read = values.dt.total_microseconds() / 1e6 if values.dtype == pl.Duration else values
         read = read.cast(pl.Float64, strict=False)
@@ -82,12 +82,11 @@ def numbers(values: pl.Series, decimal: str | None = None) -> np.ndarray:
 def truths(values: pl.Series) -> np.ndarray:
     """0 and 1, NaN where a value is missing or is neither. Raises ValueError where there are dates or times."""
     pl = polars()
-    text = plain(values)
+    text = plain(values if is_text(values) else _checked(values, TRUTHS, (NUMBERS, TRUTHS)))
     if is_text(values):
         read, lost = _read(text, as_truths, TRUTHS, refused=(MOMENTS, TIMES))
         read = _filled(read.cast(pl.Float64), lost, as_numbers(text.gather(lost)))
     else:
-        _check(values, TRUTHS, (NUMBERS, TRUTHS))
         read = text.cast(pl.Float64)
     read = read.set(~read.is_in([0.0, 1.0]), None)
     _say_lost(values.name, read, text, "neither true nor false")
@@ -105,7 +104,7 @@ def days(values: pl.Series) -> np.ndarray:
         values, _ = _read(text, as_moments, MOMENTS, refused=(NUMBERS, TRUTHS, TIMES))
         _say_lost(values.name, values, text, "no date")
     else:
-        _check(values, MOMENTS, (MOMENTS,))
+        values = _checked(values, MOMENTS, (MOMENTS,))
     moments = without_zone(values).cast(pl.Datetime("us"))
     return np.array((moments.dt.timestamp("us") / MICROSECONDS_A_DAY).to_numpy(), dtype=np.float64)
 
@@ -121,7 +120,7 @@ def hours(values: pl.Series) -> np.ndarray:
         values, _ = _read(text, as_times, TIMES, refused=(NUMBERS, TRUTHS, MOMENTS))
         _say_lost(values.name, values, text, "no time of day")
     else:
-        _check(values, TIMES, (TIMES,))
+        values = _checked(values, TIMES, (TIMES,))
     return np.array((values.cast(pl.Time).cast(pl.Int64) / (MICROSECONDS_A_DAY * 1e3)).to_numpy(), dtype=np.float64)
 
 
@@ -140,7 +139,7 @@ def codes(values: pl.Series, labels: Sequence[str], of: str, decimal: str | None
     known by its value: 1.50 is 1.5, TRUE is true, and 2020-01-01T10:00Z is 2020-01-01 12:00+02:00.
     """
     pl = polars()
-    _check(values, of, (TEXT, NUMBERS, TRUTHS, MOMENTS, TIMES, LENGTHS))
+    values = _checked(values, of, (TEXT, NUMBERS, TRUTHS, MOMENTS, TIMES, LENGTHS))
     text = words(values)
     place = {word: i for i, word in enumerate(labels)}
     if decimal == "," and not is_text(values):  # the label 1.234 is 1234: the number 1.234 is another
@@ -190,9 +189,13 @@ def _say_lost(name: str, read: pl.Series, text: pl.Series, what: str) -> None:
         tell(name, f"{count(lost)} {what}, taken as missing")
 
 
-def _check(values: pl.Series, learnt: str, allowed: Sequence[str]) -> None:
+def _checked(values: pl.Series, learnt: str, allowed: Sequence[str]) -> pl.Series:
+    """The values, where they are of an allowed kind; where there are none, as in a column of NaN, of no type."""
+    if plain(values).null_count() == len(values):
+        return polars().Series(values.name, [None] * len(values))
     if (found := kind(values)) and found not in allowed:
         _refuse(values.name, learnt, found, "" if found == str(values.dtype) else f" ({values.dtype})")
+    return values
 
 
 def _refuse(name: str, learnt: str, found: str, which: str) -> None:

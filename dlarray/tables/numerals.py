@@ -74,6 +74,8 @@ def grouped(text: pl.Series, decimal: str) -> pl.Series:
 def doubtful(text: pl.Series) -> bool:
     """Whether 1.234 in a column may have been meant as 1234: no value tells, and some have no mark at all."""
     known = text.drop_nulls()
+    if not known.cast(polars().Int64, strict=False).has_nulls():
+        return False
     if not all(sample.str.contains(DOUBTFUL_OR_WHOLE).all() for sample in (known.head(FIRST), known)):
         return False
     marked = known.str.contains(DOUBTFUL)
