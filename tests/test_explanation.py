@@ -99,9 +99,9 @@ def test_the_whole_of_a_training_step_is_counted_as_by_hand() -> None:
     assert [work.formulas for work in products] == [
         ("0.xW = x @ 0.W",),
         ("2.xW = v1 @ 2.W",),
-        ("2.dx = v6 @ 2.W.T",),
-        ("2.dW = v1.T @ v6",),
-        ("0.dW = x.T @ v7",),
+        ("2.dx = v7 @ 2.W.T",),
+        ("2.dW = v1.T @ v7",),
+        ("0.dW = x.T @ v8",),
     ]
     sizes = [a * b for a, b in pairwise(widths)]
     assert sum(work.flops for work in products) == 2 * n * (3 * sum(sizes) - sizes[0])

@@ -124,12 +124,19 @@ class Softmax(Activation):
 
 @dataclass(frozen=True)
 class LogSoftmax(Activation):
-    """y = log softmax(z) = z - log Σ exp z over the last axis,  dz = dy - exp(y) Σ dy. Infinities as in Softmax."""
+    """y = log softmax(z) = z - log Σ exp z over the last axis,  dz = dy - exp(y) Σ dy. Infinities as in Softmax.
+
+    Of the row's largest, m, y = -log(1 + r) with r = Σ exp(z - m) over the others: where that is small it keeps its
+    digits, which 1 + r would lose.
+    """
 
     def forward(self, z: Array) -> tuple[Array, Array]:
         xp = array_namespace(z)
         y = z - _largest(z)
-        y -= xp.log(xp.sum(xp.exp(y), axis=-1, keepdims=True))
+        first = y == 0
+        rest = xp.sum(xp.where(first, 0.0, xp.exp(y)), axis=-1, keepdims=True)
+        rest += xp.maximum(xp.sum(xp.astype(first, z.dtype), axis=-1, keepdims=True) - 1, 0.0)  # equals of the largest
+        y -= xp.log1p(rest)
         return y, y
 
     def backward(self, y: Array, dy: Array) -> Array:

@@ -24,9 +24,12 @@ class _Distribution(FromLogits):
     chooses: ClassVar[Literal["nothing", "each", "row"]] = "row"
 
     def slopes_of_logits(self, saved: Any) -> Array:
-        """The slope of cross-entropy and of divergence, q Σ t - t: as the rows of t sum to 1, q - t."""
+        """The slope of cross-entropy and of divergence, q Σ t - t: as the rows of t sum to 1, q - t.
+
+        As t (q - 1) + q (Σ t - t), with q - 1 from log q: near to q = 1 it keeps its digits.
+        """
         (log_q, t), xp = saved, array_namespace(*saved)
-        return xp.exp(log_q) * xp.sum(t, axis=-1, keepdims=True) - t
+        return t * xp.expm1(log_q) + xp.exp(log_q) * (xp.sum(t, axis=-1, keepdims=True) - t)
 
     def _check_outputs(self, shape: Shape) -> None:
         if len(shape) != 2 or shape[1] < 2:
@@ -125,8 +128,8 @@ class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
     aliases: ClassVar[tuple[str, ...]] = ("sparse_cross_entropy",)
 
     def slopes_of_logits(self, saved: Any) -> Array:
-        log_q, t = saved
-        return array_namespace(log_q).exp(log_q) - t
+        (log_q, t), xp = saved, array_namespace(*saved)
+        return t * xp.expm1(log_q) + xp.exp(log_q) * (1 - t)
 
     def example_weights(self, t: Array, weight: Array | None, dtype: Any) -> Array | None:
         if self.class_weight is None or self.reduction == "sum":
