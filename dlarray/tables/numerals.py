@@ -24,7 +24,8 @@ def _form(decimal: str) -> str:
     """The numbers with this decimal mark; the other mark, spaces or apostrophes may part thousands."""
     other = DECIMALS[1 - DECIMALS.index(decimal)]
     groups = "|".join(rf"[1-9]\d{{0,2}}(?:[{mark}]\d{{3}})+" for mark in (other, BLANKS, QUOTES))
-    return rf"^[-+]?(?:(?:\d+|{groups})(?:[{decimal}]\d*)?|[{decimal}]\d+)(?:[eE][-+]?\d+)?$"
+    alone = rf"(?:\d+(?:[{decimal}]\d*)?|[{decimal}]\d+)(?:[eE][-+]?\d+)?"
+    return rf"^[-+]?(?:{alone}|(?:{groups})(?:[{decimal}]\d*)?)$"
 
 
 FORMS = {decimal: _form(decimal) for decimal in DECIMALS}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dlarray.tables.moments import as_days, as_local, as_times, as_zoned
-from dlarray.tables.numerals import CODE, DECIMALS, DOUBTFUL, FIRST, as_numbers, doubtful, grouped
+from dlarray.tables.numerals import CODE, DECIMALS, FIRST, as_numbers, doubtful, grouped
 from dlarray.tables.values import EXACT, plain, polars, tell
 
 if TYPE_CHECKING:
@@ -80,11 +80,11 @@ class _Numbers:
         apart = grouped(self.text, decimal)
         unsure = doubtful(self.text) or (len(self.marks) > 1 and file is None)
         if unsure or len(apart):
-            shown = apart if len(apart) else self.text.filter(self.text.str.contains(DOUBTFUL).fill_null(value=False))
+            shown = apart if len(apart) else self.text.filter(self.text.str.contains("[.,]").fill_null(value=False))
             value = as_numbers(shown.head(1), decimal)[0]
             how = "with marks between thousands" if len(apart) else f"with a decimal {NAMES[decimal]}"
             tell(read.name, f"{shown[0]!r} is read as {value:.15g}, {how}")
-        whole = len(apart) and not self.text.str.contains(f"[{decimal}eE]").any() and (read.abs() < EXACT).all()
+        whole = len(apart) and not self.text.str.contains(decimal, literal=True).any() and (read.abs() < EXACT).all()
         return read.cast(polars().Int64) if whole else read
 
 
