@@ -45,29 +45,6 @@ def numbers(n: int = 60) -> tuple[np.ndarray, np.ndarray]:
 SMALL: dict[str, Any] = {"hidden_layer_sizes": 6, "random_state": 1, "max_iter": 4, "batch_size": 25}
 
 
-# What is refused
-
-
-@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
-def test_masked_arrays_are_refused(estimator: type[Any]) -> None:
-    x, y = np.array([[0.0], [1.0], [99.0]]), np.array([0, 1, 2])
-    masked_x, masked_y = np.ma.masked_array(x, mask=[[0], [0], [1]]), np.ma.masked_array(y, mask=[0, 0, 1])
-    weight = np.ma.masked_array([1.0, 1, 1], mask=[0, 0, 1])
-    model = estimator(max_iter=2).fit(x, y)
-    for call in (
-        lambda: estimator(max_iter=2).fit(masked_x, y),
-        lambda: estimator(max_iter=2).fit(x, masked_y),
-        lambda: estimator(max_iter=2).fit(x, y, weight),
-        lambda: estimator(max_iter=2).fit(x, y, X_val=masked_x, y_val=y),
-        lambda: model.partial_fit(masked_x, y),
-        lambda: model.predict(masked_x),
-        lambda: model.score(x, masked_y),
-        lambda: model.score(x, y, weight),
-    ):
-        with pytest.raises(TypeError, match="is a masked array, and masks are not read; drop or fill"):
-            call()
-
-
 # Devices and arrays of other libraries
 
 

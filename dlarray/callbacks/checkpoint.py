@@ -30,7 +30,8 @@ class Checkpoint(Callback):
     With ``best``, the name of a figure, only epochs are written that are better than all before (``mode`` says
     what is better where the name does not tell). Each file replaces the one before whole or not at all, and
     ``dlarray.load`` reads it as a model. Without ``epochs`` and ``steps`` every epoch is written. Where a walk ends
-    with an error, nothing more is.
+    with an error, nothing more is. In an estimator the file holds the model alone, for ``dlarray.load``: nothing
+    resumes from it.
 
     List it after the callbacks whose memory it is to hold as it is after the same step. Raises ValueError where
     epochs, steps or keep is below 1, where keep is given for a path without {epoch} or {step}, and for
@@ -111,12 +112,12 @@ class Checkpoint(Callback):
         path = names.path(numbers)
         mine["written"] = walk.steps
         if self.keep is None:
-            write_walk(path, walk)
+            _save(path, walk)
             return
         before: list[dict[str, float]] = mine["files"] if mine.get("pattern") == names.digest else []
         files = [earlier for earlier in before if names.path(earlier) != path] + [numbers]
         mine |= {"pattern": names.digest, "files": files}  # those that go now too, should the program end before that
-        write_walk(path, walk)
+        _save(path, walk)
         for earlier in files[: -self.keep]:
             _remove(names.path(earlier))
         mine["files"] = files[-self.keep :]
@@ -124,6 +125,13 @@ class Checkpoint(Callback):
     @property
     def _names(self) -> Pattern:
         return Pattern(self.path)
+
+
+def _save(path: Path, walk: Walk) -> None:
+    if walk.resumable:
+        write_walk(path, walk)
+    else:
+        walk.trained.save(path)
 
 
 def _remove(path: Path) -> None:

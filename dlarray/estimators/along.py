@@ -10,6 +10,7 @@ import numpy as np
 from dlarray.array import array_namespace
 from dlarray.device import Device
 from dlarray.estimators.descent import Descent
+from dlarray.estimators.losses import public
 from dlarray.estimators.solvers import Rate
 from dlarray.layout import Theta
 from dlarray.training.history import History
@@ -22,8 +23,12 @@ class Along:
     """Where a walk is, for callbacks with the hooks ``on_start``, ``on_step``, ``on_epoch`` and ``on_end``.
 
     Each is given this object. ``figures`` and ``history`` hold the loss of each epoch and, where there are examples set
-    apart, ``validation_loss`` and ``validation_score``; ``trained`` is the model as it is now.
+    apart, ``validation_loss`` and ``validation_score``; ``trained`` is the model as it is now, whose loss is dlarray's
+    own: a mean over examples and outputs, and of squares without a half.
     """
+
+    resumable = False
+    """No training of an estimator is resumed from a file: a checkpoint holds the model alone."""
 
     broken_off = False
     """An estimator's epochs are all whole."""
@@ -65,7 +70,7 @@ class Along:
         theta, buffers = (
             tuple(array_namespace(v).asarray(v, copy=True) for v in self.state[name]) for name in ("theta", "buffers")
         )
-        return Trained(self.model, theta, buffers, self.loss, self.device, self.dtype, self.history)
+        return Trained(self.model, theta, buffers, public(self.loss), self.device, self.dtype, self.history)
 
     def memory(self, callback: Any) -> dict[str, Any]:
         """What belongs to this callback in this run: a dict of its own, empty at first."""

@@ -33,6 +33,16 @@ from dlarray.model import on_device
 
 __all__ = ["BaseMLP"]
 
+CURVES = (
+    "best_loss_",
+    "best_validation_score_",
+    "loss_",
+    "loss_curve_",
+    "validation_loss_curve_",
+    "validation_scores_",
+)
+"""What says how a training went."""
+
 ROWS = 4096
 """How many examples are predicted at once: enough for a device, and few enough for its memory."""
 
@@ -65,7 +75,9 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, incremental: bool, seen: tuple[Any, Any, Any] = (None, None, None)
     ) -> Any:
-        parameters.check(self)
+        with parameters.invalid():
+            parameters.check(self)
+        self._check_seen(*seen)
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
@@ -92,6 +104,16 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
         hooks.end()
         return self
 
+    def _check_seen(self, X: Any, y: Any, sample_weight: Any) -> None:
+        """Raise ValueError where examples to validate on are given in part, or to a solver that looks at none."""
+        given = {"X_val": X, "y_val": y, "sample_weight_val": sample_weight}
+        names = [name for name, value in given.items() if value is not None]
+        if names and (X is None or y is None):
+            missing = " and ".join(name for name in ("X_val", "y_val") if given[name] is None)
+            raise ValueError(f"{' and '.join(names)} without {missing}: validation needs inputs and targets")
+        if names and self.solver == "lbfgs":
+            raise ValueError("lbfgs validates nothing on the way, got X_val: leave it out, or take another solver")
+
     def _weights(self, sample_weight: Any, y: Any, incremental: bool) -> np.ndarray | None:
         return weights(sample_weight, y.shape[0])
 
@@ -106,9 +128,10 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
 
     def _prepare(self, outputs: int, first: bool, device: Device, dtype: str) -> None:
         """The network, and where training begins its weights and curves."""
-        hidden = parameters.hidden_sizes(self.hidden_layer_sizes)
-        activations = activations_of(self.activation, len(hidden))
-        model = network(self.n_features_in_, hidden, outputs, activations, self.normalization, self.dropout)
+        with parameters.invalid():
+            hidden = parameters.hidden_sizes(self.hidden_layer_sizes)
+            activations = activations_of(self.activation, len(hidden))
+            model = network(self.n_features_in_, hidden, outputs, activations, self.normalization, self.dropout)
         if not first:
             if model != self._model:
                 raise ValueError(f"training cannot go on with another network: it was {self._model}, now it is {model}")
@@ -121,7 +144,8 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
         self._take(on_device(model.layout, initial(model, activations, self._random_state, dtype), device))
         self._buffers = model.init_buffers(device, dtype)
         self.n_iter_ = self.t_ = 0
-        vars(self).pop("_training", None)
+        for name in ("_training", *CURVES):  # of the training before
+            vars(self).pop(name, None)
         if self.solver != "lbfgs":
             self.loss_curve_: list[float] = []
             self._no_improvement_count = 0
@@ -144,7 +168,9 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
         incremental: bool,
         seen: tuple[Any, Any, Any],
     ) -> None:
-        descent = Descent(Gradient(self._model, self._loss.unchecked()), optimizer_of(self), float(self.alpha))
+        with parameters.invalid():
+            optimizer = optimizer_of(self)
+        descent = Descent(Gradient(self._model, self._loss.unchecked()), optimizer, float(self.alpha))
         earlier: Training | None = getattr(self, "_training", None)
         if incremental and earlier is not None:
             training = earlier

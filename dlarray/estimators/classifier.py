@@ -10,7 +10,6 @@ from sklearn.base import ClassifierMixin
 from sklearn.callback import with_callbacks
 from sklearn.metrics import accuracy_score
 from sklearn.utils import column_or_1d
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import unique_labels
 
@@ -20,8 +19,8 @@ from dlarray.device import Device, to_numpy
 from dlarray.estimators.base import BaseMLP
 from dlarray.estimators.inputs import home_of, hosted, is_foreign
 from dlarray.estimators.losses import classifiers_loss
-from dlarray.estimators.parameters import keep, takes_batches
-from dlarray.estimators.targets import Labels, check_known, check_same
+from dlarray.estimators.parameters import invalid, keep, takes_batches
+from dlarray.estimators.targets import Labels, check_known, check_same, weights_by_class
 from dlarray.layer import Activation, Layer
 from dlarray.losses import Loss
 from dlarray.optimizers import Optimizer
@@ -66,7 +65,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         "log_loss", or any loss of dlarray for classes, by name or as an object: "hinge", "focal", a cross-entropy with
         label smoothing. Its mean is its own; one that answers yes or no is asked about each class.
     class_weight
-        None, "balanced", or a weight for each class by label: what its examples count, besides ``sample_weight``.
+        None, "balanced", or a weight for each class, by label or in the order of ``classes_``: what its examples count,
+        besides ``sample_weight``. "balanced" counts examples by ``sample_weight``: a weight of 3 is three of them. Of
+        several labels a list with one of these for each.
     dropout
         The rate at which the outputs of hidden layers are dropped in training, one for all or one for each.
     normalization
@@ -202,9 +203,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         y = self._flat(y)
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
             self._name(labels := Labels(y), labels.classes)
-        elif self.warm_start:
+        elif not incremental:
             check_same(self, y)
-        self._loss = classifiers_loss(self.loss, self._labels.kind)
+        with invalid():
+            self._loss = classifiers_loss(self.loss, self._labels.kind)
         return self._labels.columns(self._loss)
 
     def _encode(self, y: Any) -> np.ndarray:
@@ -223,7 +225,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             raise ValueError(
                 "class_weight='balanced' needs all examples, and partial_fit sees a part: give a dictionary"
             )
-        by_class = compute_sample_weight(self.class_weight, y)
+        by_class = weights_by_class(self.class_weight, self._labels, self._flat(y), own)
         return by_class if own is None else own * by_class
 
     def _score_of(self, z: Array, t: np.ndarray, weight: np.ndarray | None) -> float:

@@ -83,4 +83,4 @@ class LBFGS:
                 ConvergenceWarning,
                 stacklevel=5,
             )
-        return found.x, float(found.fun), min(int(found.nit), max_iter)
+        return found.x, np.float64(found.fun), min(int(found.nit), max_iter)

@@ -19,7 +19,15 @@ from dlarray.losses import (
 from dlarray.losses.weights import shares
 from dlarray.names import make, spelling
 
-__all__ = ["PerExample", "PoissonDeviance", "SquaredError", "classifiers_loss", "output_activation", "regressors_loss"]
+__all__ = [
+    "PerExample",
+    "PoissonDeviance",
+    "SquaredError",
+    "classifiers_loss",
+    "output_activation",
+    "public",
+    "regressors_loss",
+]
 
 SPELLINGS = {"sigmoid": "logistic", "_exponential": "exp", "exponential": "exp"}
 
@@ -148,3 +156,11 @@ def output_activation(loss: Loss) -> str:
     """What scikit-learn calls the activation of the outputs: "softmax", "logistic", "identity", "exp"."""
     word = spelling(type(loss.link))
     return SPELLINGS.get(word, word)
+
+
+def public(loss: Loss) -> Loss:
+    """dlarray's own loss of the same predictions, which files can name: it differs by a constant factor."""
+    if not isinstance(loss, PerExample):
+        return loss
+    summed: Any = loss.summed
+    return replace(summed, reduction="mean")

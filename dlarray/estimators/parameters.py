@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from numbers import Integral
 from typing import Any, cast
 
 import numpy as np
+from sklearn.utils._param_validation import InvalidParameterError
 
 from dlarray.check import at_least_one, finite, fraction, non_negative, one_of, positive
 from dlarray.optimizers import Optimizer
 from dlarray.schedules import Schedule
 
-__all__ = ["Parameters", "check", "hidden_sizes", "keep", "takes_batches"]
+__all__ = ["Parameters", "check", "hidden_sizes", "invalid", "keep", "takes_batches"]
 
 RATES = ("constant", "invscaling", "adaptive")
 
@@ -60,6 +62,17 @@ def hidden_sizes(given: int | Sequence[int]) -> list[int]:
     """The units of each hidden layer. Raises ValueError or TypeError where one is no whole number above 0."""
     sizes: list[Any] = list(cast("Iterable[Any]", given)) if isinstance(given, Iterable) else [given]
     return [at_least_one("hidden_layer_sizes", size) for size in sizes]
+
+
+@contextmanager
+def invalid() -> Generator[None]:
+    """A ``with`` block whose ValueError or TypeError is scikit-learn's InvalidParameterError, which is both."""
+    try:
+        yield
+    except InvalidParameterError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise InvalidParameterError(str(error)) from error
 
 
 def check(given: Parameters) -> None:

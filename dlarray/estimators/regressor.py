@@ -17,7 +17,7 @@ from dlarray.device import Device, to_numpy
 from dlarray.estimators.base import BaseMLP
 from dlarray.estimators.inputs import hosted
 from dlarray.estimators.losses import regressors_loss
-from dlarray.estimators.parameters import keep, takes_batches
+from dlarray.estimators.parameters import invalid, keep, takes_batches
 from dlarray.layer import Activation, Layer
 from dlarray.losses import Loss
 from dlarray.optimizers import Optimizer
@@ -134,7 +134,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     # What training asks
 
     def _know(self, y: Any, incremental: bool) -> int:
-        self._loss = regressors_loss(self.loss)
+        with invalid():
+            self._loss = regressors_loss(self.loss)
         return 1 if y.ndim == 1 else y.shape[1]
 
     def _encode(self, y: Any) -> np.ndarray:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 from scipy import sparse
 from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from dlarray.array import Array, array_namespace, largest_column
 from dlarray.losses import Loss, SparseCategoricalCrossEntropy
+from dlarray.training.class_weight import class_weights
 
-__all__ = ["Labels", "check_known", "check_same"]
+__all__ = ["Labels", "check_known", "check_same", "weights_by_class"]
 
 
 class Labels:
@@ -79,3 +82,35 @@ def check_known(estimator: Any, y: Any) -> None:
     known = estimator.classes_
     if strange := sorted(set(unique_labels(y)) - set(known)):
         raise ValueError(f"`y` has classes not in `self.classes_`: {strange}; `self.classes_` has {known}")
+
+
+def weights_by_class(given: Any, labels: Labels, y: Any, own: np.ndarray | None) -> np.ndarray:
+    """What each example counts by its class, (n,), where ``own`` is what it weighs besides: as so many examples.
+
+    ``given`` is "balanced", a mapping from labels, or a number for each class in the order of ``classes_``; of several
+    labels "balanced" or one such for each, the factors multiplied. Raises ValueError and TypeError as
+    ``dlarray.training.class_weight.weighted`` does, and for a mapping with labels that there are not.
+    """
+    counts = np.ones(int(y.shape[0])) if own is None else own
+    if labels.kind != "multilabel-indicator":
+        index = cast("np.ndarray", np.searchsorted(labels.classes, y))
+        return _one_class(given, labels.classes, index, counts)
+    columns: np.ndarray = y.toarray() if sparse.issparse(y) else np.asarray(y)
+    if isinstance(given, str):
+        each = [given] * columns.shape[1]
+    elif isinstance(given, Sequence):
+        each = list(cast("Sequence[Any]", given))
+    else:
+        raise ValueError(f"class_weight of several labels must be 'balanced' or a list, one for each, got {given!r}")
+    if len(each) != columns.shape[1]:
+        raise ValueError(f"class_weight has {len(each)} entries for {columns.shape[1]} labels")
+    both = np.arange(2)
+    factors = [_one_class(one, both, columns[:, i].astype(int), counts) for i, one in enumerate(each)]
+    return np.prod(factors, axis=0)
+
+
+def _one_class(given: Any, classes: np.ndarray, index: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """``weights_by_class`` of examples of one class each, which ``index`` numbers."""
+    if isinstance(given, Mapping):  # by label, as scikit-learn reads it
+        return compute_class_weight(given, classes=classes, y=classes)[index]
+    return class_weights(given, np.bincount(index, weights=own, minlength=len(classes)))[index]

@@ -125,7 +125,7 @@ class Walk:
                 self.along.step_done(state, value)
             sizes.append(len(batch))
         self._losses = to_numpy(array_namespace(losses[0]).stack(losses)).astype(np.float64)
-        estimator.loss_ = float(estimator._loss.together(self._losses, np.asarray(sizes, dtype=np.float64)))
+        estimator.loss_ = np.float64(estimator._loss.together(self._losses, np.asarray(sizes, dtype=np.float64)))
         estimator.n_iter_ += 1
         estimator.t_ += n
         estimator.loss_curve_.append(estimator.loss_)

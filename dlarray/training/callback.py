@@ -72,6 +72,9 @@ class Walk:
     copy, but do not keep.
     """
 
+    resumable: ClassVar[bool] = True
+    """Whether a file may hold all that is needed to go on from here."""
+
     def __init__(
         self, start: Trained, state: WalkState, optimizer: Optimizer, epochs: int, seed: int, names: tuple[str, ...]
     ) -> None:

@@ -14,23 +14,24 @@ from dlarray.device import device_of, to_numpy
 from dlarray.losses import Loss, SparseCategoricalCrossEntropy
 from dlarray.training.data import Examples
 
-__all__ = ["weighted"]
+__all__ = ["class_weights", "weighted"]
 
 
 def weighted(examples: Examples, class_weight: Any, loss: Loss, outputs: int, dtype: str) -> Examples:
     """The examples with w_i c_(class of i) for their weights, w_i the weight that they have, or 1.
 
     ``class_weight`` is a mapping (classes that it leaves out weigh 1), a sequence with a number for each class, or
-    "balanced": n / (K n_c), n_c the examples of class c and K the classes that there are (scikit-learn's). A row of
-    probabilities weighs Σ t c. Raises ValueError where the loss trains no classes, or several answers at once, and for
-    weights that are negative, too few or for a class that does not exist; TypeError for anything else.
+    "balanced": Σ w / (K Σ_c w), Σ_c w over the examples of class c and K the classes that there are, so that a weight
+    of 3 is three examples (scikit-learn's). A row of probabilities weighs Σ t c. Raises ValueError where the loss
+    trains no classes, or several answers at once, and for weights that are negative, too few or for a class that does
+    not exist; TypeError for anything else.
     """
     shares = _shares(examples, loss, outputs)
-    weights = shares @ _numbers(class_weight, shares)
+    own = np.ones(len(shares)) if examples.weight is None else to_numpy(examples.weight).astype(np.float64)
+    weights = shares @ class_weights(class_weight, own @ shares)
     if not np.any(weights > 0):
         raise ValueError(f"class_weight {class_weight!r} gives every example the weight 0")
-    own = device_of(examples.t).asarray(weights, dtype)
-    return replace(examples, weight=own if examples.weight is None else examples.weight * own)
+    return replace(examples, weight=device_of(examples.t).asarray(own * weights, dtype))
 
 
 def _shares(examples: Examples, loss: Loss, outputs: int) -> np.ndarray:
@@ -48,13 +49,16 @@ def _shares(examples: Examples, loss: Loss, outputs: int) -> np.ndarray:
     raise ValueError(f"class_weight needs classes, and {type(loss).__name__} trains numbers: use weight=")
 
 
-def _numbers(given: Any, shares: np.ndarray) -> np.ndarray:
-    classes = shares.shape[1]
+def class_weights(given: Any, count: np.ndarray) -> np.ndarray:
+    """The weight of each class, (classes,), from what ``weighted`` takes; ``count`` is Σ w of each class's examples.
+
+    Raises as ``weighted`` does.
+    """
+    classes = len(count)
     if isinstance(given, str):
         if given != "balanced":
             raise ValueError(f"class_weight must be 'balanced', a mapping or a sequence, got {given!r}")
-        count = shares.sum(axis=0)
-        return np.where(count > 0, len(shares) / (np.sum(count > 0) * np.where(count > 0, count, 1)), 1.0)
+        return np.where(count > 0, count.sum() / (np.sum(count > 0) * np.where(count > 0, count, 1)), 1.0)
     if isinstance(given, Mapping):
         found = np.ones(classes)
         for label, weight in cast("Mapping[Any, Any]", given).items():
