@@ -27,6 +27,7 @@ from dlarray.layer import Layer, Shape
 from dlarray.layers import Chain
 from dlarray.layout import Layout, Theta
 from dlarray.losses import Loss, MeanSquaredError, SparseCategoricalCrossEntropy
+from dlarray.losses.base import check_parts
 from dlarray.names import make
 from dlarray.optimizers import Optimizer, State
 from dlarray.random import fold
@@ -135,12 +136,14 @@ def footprint(
 ) -> Footprint:
     """The bytes that a training step of this model takes. Nothing is trained, and no memory is taken.
 
-    Raises ValueError for a batch size or a number of parts below 1, for an unknown dtype, optimizer or loss.
+    Raises ValueError for a batch size or a number of parts below 1, for an unknown dtype, optimizer or loss, and for
+    parts beside a loss that is no sum over examples.
     """
     at_least_one("batch_size", batch_size)
     at_least_one("accumulate", accumulate)
     one_of("dtype", dtype, ("float32", "float64"))
     loss = MeanSquaredError() if loss is None else make(Loss, loss)
+    check_parts(loss, accumulate)
     step = _Step(model, loss.unchecked(), make(Optimizer, optimizer), accumulate)
     state, batch = step.arguments(batch_size, dtype, not device.backend.writes_in_place)
     theta, buffers, remembered = (_bytes(state[name]) for name in ("theta", "buffers", "optimizer"))

@@ -132,6 +132,8 @@ def test_a_step_in_parts_is_the_whole_batch_s(on: On, name: str, weighted: bool)
 def test_what_is_no_sum_over_examples_is_refused_in_parts() -> None:
     with pytest.raises(ValueError, match="RootMeanSquaredError is no sum over examples: give accumulate=1, or a loss"):
         fit(X, NUMBERS, dl.RootMeanSquaredError(), accumulate=2)
+    with pytest.raises(ValueError, match="is no sum over examples"):
+        MODEL[2].summary("cpu", loss="rmse", accumulate=2)
 
 
 # Weights at the ends of the range

@@ -20,7 +20,7 @@ from dlarray.layer import Activation, Shape
 from dlarray.losses.values import refuse
 from dlarray.losses.weights import largest, shares
 
-__all__ = ["FromLogits", "Loss", "Reduction", "SumOfTerms", "held_log"]
+__all__ = ["FromLogits", "Loss", "Reduction", "SumOfTerms", "check_parts", "held_log"]
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -267,6 +267,16 @@ class FromLogits(SumOfTerms):
 
     def slopes_of_predictions(self, saved: Any, /) -> Array:
         raise NotImplementedError
+
+
+def check_parts(loss: Loss, accumulate: int) -> None:
+    """Raise ValueError where a batch in parts would take another step than the whole: the loss is no sum of terms."""
+    if accumulate > 1 and not isinstance(loss, SumOfTerms):
+        raise ValueError(
+            f"accumulate={accumulate} adds up the gradients of a batch's parts, and {type(loss).__name__} is no sum "
+            f"over examples: give accumulate=1, or a loss derived from dlarray.losses.SumOfTerms, such as "
+            f"MeanSquaredError"
+        )
 
 
 def held_log(y: Array) -> Array:

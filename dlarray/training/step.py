@@ -18,7 +18,8 @@ from dlarray.array import Array, array_namespace
 from dlarray.description import Names
 from dlarray.device import Device
 from dlarray.layout import Theta
-from dlarray.losses import Loss, SumOfTerms
+from dlarray.losses import Loss
+from dlarray.losses.base import check_parts
 from dlarray.losses.weights import mean_weight
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer, State
@@ -59,12 +60,7 @@ class Step:
     accumulate: int = 1
 
     def __post_init__(self) -> None:
-        if self.accumulate > 1 and not isinstance(self.loss, SumOfTerms):
-            raise ValueError(
-                f"accumulate={self.accumulate} adds up the gradients of a batch's parts, and "
-                f"{type(self.loss).__name__} is no sum over examples: give accumulate=1, or a loss derived from "
-                f"dlarray.losses.SumOfTerms, such as MeanSquaredError"
-            )
+        check_parts(self.loss, self.accumulate)
 
     @cached_property
     def _formula(self) -> Loss:
