@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -475,6 +476,7 @@ def test_calls_that_write_into_an_argument_run_eagerly():
 ASSIGNMENTS: dict[str, Any] = {
     "mask": lambda y, w: y.__setitem__(y > 2, 0.0),
     "mask with an array": lambda y, w: y.__setitem__(y > 2, w),
+    "mask with numbers": lambda y, w: y.__setitem__(y == 1, np.arange(2.0) * w + 5),
     "column": lambda y, w: y.__setitem__((slice(None), 0), w),
     "element": lambda y, w: y.__setitem__((1, 2), w * 2),
     "list": lambda y, w: y.__setitem__([1, 0], y),
@@ -542,3 +544,62 @@ def test_what_a_step_does_besides_is_done_when_its_program_is_made():
             rate[0] = 100.0
         assert seen == ["Symbol", "ndarray"][: 1 + check]
         np.testing.assert_array_equal(state, np.full(2, -0.5))
+
+
+def test_a_step_that_counts_in_an_array_of_its_closure_runs_eagerly():
+    calls = np.zeros(())
+
+    def step(state, x):
+        calls[...] += 1
+        return state + 0.0, np.sum(x) * calls
+
+    fast = compile_step(step)
+    with pytest.warns(PlannerWarning, match="writes into an array that it closes over"):
+        fast(np.ones(2), np.zeros(3))
+    before = float(calls)
+    assert fast(np.ones(2), np.ones(3))[1] == 3 * (before + 1)
+
+
+def test_what_a_step_keeps_of_its_symbols_is_not_read_later():
+    kept: list[Any] = []
+
+    def step(state, x):
+        loss = np.sum(x) - (kept[-1] if kept else 0.0)
+        kept.append(loss)
+        return state + 0.0, loss
+
+    with pytest.raises(TypeError, match="is read outside of it: let it be part of the state"):
+        compile_step(step)(np.ones(2), np.ones(3))
+
+
+def caught(state, x):
+    """On arrays the first way, on symbols the second: they differ where the first batch does not show it."""
+    try:
+        total = float(np.sum(x))
+    except TypeError:
+        total = 0.0
+    return state + 0.0, total + np.sum(x)
+
+
+def formatted(state, x):
+    return state + 0.0, np.sum(x) * len(f"{x[0]:.0f}")
+
+
+@pytest.mark.parametrize("step", [caught, formatted])
+def test_what_was_refused_and_caught_runs_eagerly(step):
+    fast = compile_step(step)
+    with pytest.warns(PlannerWarning, match="cannot be traced"):
+        fast(np.ones(2), np.zeros(3))
+    x = np.array([100.0, 1.0, 2.0])
+    assert fast(np.ones(2), x)[1] == step(np.ones(2), x)[1]
+
+
+def test_copies_are_new_arrays():
+    def step(state, x):
+        y = state * 1.0
+        old, older = copy.copy(y), copy.deepcopy({"y": y})["y"]
+        y += np.sum(x)
+        return state + 0.0, (np.sum(old), np.sum(older) * 2.0, np.sum(y))
+
+    got, expected = second(step, np.ones(2), [np.zeros(3), np.ones(3)])
+    assert got == expected

@@ -52,6 +52,10 @@ class Captured:
         self._read.append(now)
         return len(self.arrays) - 1
 
+    def numbers(self) -> list[bytes | int]:
+        """What tells whether the numbers in the arrays are others."""
+        return [_numbers(a) for a in self.arrays]
+
     def settle(self) -> None:
         """Called when the step has run. Raises UntraceableError where it has written into an array that others hold."""
         written = self._written()

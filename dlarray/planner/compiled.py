@@ -155,7 +155,11 @@ class Compiled:
             self.programs[key] = program
             return self(state, batch)
         before = (copies(state), copies(batch))
+        closure = program.plan.graph.captured if program else None
+        read = closure.numbers() if closure else []
         result = self.step(state, batch)
+        if closure is not None and closure.numbers() != read:
+            program, why = None, "it writes into an array that it closes over: let it be part of the state"
         if program is not None:
             try:
                 planned = program.run(*map(copies, before))

@@ -9,7 +9,6 @@ from typing import Any, cast
 import numpy as np
 
 from dlarray.planner.graph import Graph
-from dlarray.planner.node import UntraceableError
 from dlarray.planner.operators import operand
 from dlarray.planner.symbols import Symbol, fresh
 
@@ -65,7 +64,7 @@ class Creation:
     ) -> Symbol:
         """Counting; in whole numbers from 0 a kernel counts for itself."""
         if any(isinstance(bound, Symbol) for bound in (start, stop, step)):
-            raise UntraceableError("the length of what arange gives depends on an array's numbers")
+            self.graph.refuse("the length of what arange gives depends on an array's numbers")
         if stop is None and step == 1 and isinstance(start, int) and start > 0 and np.dtype(dtype or int).kind in "iu":
             return fresh(self.graph, self.graph.index((start,), dtype or np.int64))
         bounds = (start,) if stop is None else (start, stop, step)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from dlarray.planner.captured import Captured
 from dlarray.planner.ledger import Ledger
 from dlarray.planner.loops import DTYPES, FLOATS
 from dlarray.planner.node import LEAVES, POINTWISE, VIEWS, Node, UntraceableError, attribute_key, form, layout
+from dlarray.planner.promotion import is_weak, resolved
 
 __all__ = ["Graph"]
 
@@ -34,9 +35,19 @@ class Graph:
         """Whether what is computed and has no axes is a number, as NumPy has it, or an array, as other libraries do."""
         self.ledger = Ledger()
         """The memory that the traced step would take plainly."""
+        self.refused: UntraceableError | None = None
+        """What the step was refused first, which it may have caught: it then did otherwise than on arrays."""
+        self.is_closed = False
+        """Whether the step has run: what it has kept of its symbols is not to be read."""
         self.namespace: Any = None
         """What symbols of this graph answer when they are asked for their namespace."""
         self._known: dict[Hashable, Node] = {}
+
+    def refuse(self, why: str) -> NoReturn:
+        """Raise UntraceableError, and remember it."""
+        error = UntraceableError(why)
+        self.refused = self.refused or error
+        raise error
 
     def node(self, op: str, args: Sequence[Node], attribute: Any, shape: tuple[int, ...], dtype: Any) -> Node:
         """The node with these properties, the old one where it is known."""
@@ -93,11 +104,11 @@ class Graph:
 
     def pointwise(self, name: str, *args: Any) -> Node:
         """A NumPy ufunc, or where, of nodes, arrays and Python scalars, which are weak as NumPy has it."""
-        operands: list[Any] = [a if _weak(a) else self.lift(a) for a in args]
+        operands: list[Any] = [a if is_weak(a) else self.lift(a) for a in args]
         nodes = [a for a in operands if isinstance(a, Node)]
         shape = np.broadcast_shapes(*(a.shape for a in nodes))
         try:
-            loop, dtype = _loop(name, _types(operands))
+            loop, dtype = resolved(name, operands)
             if (
                 name not in POINTWISE
                 or not {np.dtype(d).name for d in (*loop, dtype)} <= DTYPES
@@ -271,27 +282,3 @@ class Graph:
 
 def _is_constant(node: Node) -> bool:
     return node.op in LEAVES and node.op != "input"
-
-
-def _types(operands: list[Any]) -> tuple[Any, ...]:
-    return tuple([cast("Any", type(a)) if _weak(a) else a.dtype for a in operands])
-
-
-def _weak(value: Any) -> bool:
-    """Whether a value is a Python number, whose type gives way to an array's (a bool does so anyway)."""
-    return isinstance(value, (int, float, complex)) and not isinstance(value, (bool, np.generic))
-
-
-def _loop(name: str, types: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
-    """The dtypes that NumPy computes in, and the result's."""
-    if name == "where":
-        dtype = np.result_type(*(t(0) if isinstance(t, type) else t for t in types[1:]))
-        return (np.dtype(bool), dtype, dtype), dtype
-    ufunc: np.ufunc = getattr(np, name)
-    if all(isinstance(t, type) for t in types):
-        types = tuple(np.dtype(t) for t in types)
-    try:
-        *loop, dtype = ufunc.resolve_dtypes((*types, None))
-    except TypeError as error:
-        raise UntraceableError(str(error)) from None
-    return tuple(loop), dtype

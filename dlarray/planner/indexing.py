@@ -11,8 +11,9 @@ from typing import Any, cast
 
 import numpy as np
 
+from dlarray.planner.calls import Call, holes
 from dlarray.planner.graph import Graph
-from dlarray.planner.node import Node, UntraceableError
+from dlarray.planner.node import Node
 
 __all__ = ["assigned", "is_basic", "is_view", "item"]
 
@@ -40,7 +41,7 @@ def item(graph: Graph, x: Node, keys: tuple[Any, ...]) -> Node:
     """x[keys] by arrays, lists, truths or symbols."""
     nodes = _lifted(graph, keys)
     if any(n.dtype == bool and n.op not in ("array", "full") for n in nodes if isinstance(n, Node)):
-        raise UntraceableError("an array is indexed by a mask, and what comes out depends on its numbers: use where")
+        graph.refuse("an array is indexed by a mask, and what comes out depends on its numbers: use where")
     return graph.call(_item, [x, *nodes])
 
 
@@ -48,7 +49,9 @@ def assigned(graph: Graph, x: Node, key: Any, value: Any) -> Node:
     """x with a value in the places of an index, in x's type and shape."""
     keys = cast("tuple[Any, ...]", key) if isinstance(key, tuple) else (key,)
     if not _is_everything(keys):
-        return graph.call(_assigned, [x, graph.lift(value), *_lifted(graph, keys)])
+        nodes: list[Node] = []
+        call = Call(_assigned, holes(((x, graph.lift(value), *_lifted(graph, keys)), {}), nodes, (Node,)))
+        return graph.stated(call, nodes, x.shape, x.dtype)
     new = graph.cast(graph.lift(value), x.dtype) if not isinstance(value, (int, float)) else value
     if isinstance(new, Node) and len(new.shape) > len(x.shape):  # NumPy drops axes of length 1 in front
         extra = len(new.shape) - len(x.shape)

@@ -18,7 +18,7 @@ import numpy as np
 from dlarray.planner.calls import Call, holes
 from dlarray.planner.functions import METHODS, NUMPY, OUT_OF_ORDER, is_safe, named, writes
 from dlarray.planner.graph import Graph
-from dlarray.planner.node import POINTWISE, UntraceableError
+from dlarray.planner.node import POINTWISE
 from dlarray.planner.operators import operand
 from dlarray.planner.reductions import Reductions
 from dlarray.planner.symbols import Symbol, fresh
@@ -80,7 +80,7 @@ class Namespace(Reductions):
     def numpy(self, function: Callable[..., Any], args: Sequence[Any], options: dict[str, Any]) -> Any:
         """A function of NumPy called with symbols: the one defined here where there is one, else an eager call."""
         if writes(function, args, options):
-            raise UntraceableError(f"{_name(function)} writes into an argument")
+            self.graph.refuse(f"{_name(function)} writes into an argument")
         if (ufunc := _POINTWISE.get(function)) is not None and not options:
             return self._new(self.graph.pointwise(ufunc, *map(operand, args)))
         own = _OWN.get(function)
@@ -100,7 +100,7 @@ class Namespace(Reductions):
             made: Any = call(*leaves)
             return self._new(self.graph.array(made)) if type(made) is np.ndarray and not leaves else made
         if not safe:
-            raise UntraceableError(
+            self.graph.refuse(
                 f"{call.name} is called, which is not among the functions whose results have a shape and type that no "
                 "number decides"
             )
@@ -117,7 +117,7 @@ class Namespace(Reductions):
         if (own := _METHODS.get(name)) is not None:
             return partial(own, self, x)
         if name not in METHODS:
-            raise UntraceableError(f"the method {name} of an array is called, which cannot be traced")
+            self.graph.refuse(f"the method {name} of an array is called, which cannot be traced")
         return partial(self.call_numpy, getattr(np, name), x)
 
     def result_type(self, *args: Any) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 
 from dlarray.planner.calls import spread
 from dlarray.planner.creation import Creation, sizes_of
-from dlarray.planner.node import Node, UntraceableError
+from dlarray.planner.node import Node
 from dlarray.planner.operators import operand
 from dlarray.planner.symbols import Symbol, computed, fresh
 
@@ -217,7 +217,7 @@ class Shapes(Creation):
 
     def _items(self, arrays: Any) -> list[Any]:
         if not isinstance(arrays, (Sequence, Symbol)):
-            raise UntraceableError(f"arrays are joined from a list or tuple, got a {type(arrays).__name__}")
+            self.graph.refuse(f"arrays are joined from a list or tuple, got a {type(arrays).__name__}")
         return list(cast("Sequence[Any]", arrays))
 
 

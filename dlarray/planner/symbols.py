@@ -73,8 +73,12 @@ class Symbol(Operators):
     @property
     def node(self) -> Node:  # type: ignore[override]  # read alone
         """The value as it is now."""
+        if self.graph.is_closed:
+            raise UntraceableError(
+                "a value that a step computed while it was traced is read outside of it: let it be part of the state"
+            )
         if self._version != self._memory.version:
-            raise UntraceableError(self._stale)
+            self.graph.refuse(self._stale)
         return self._node
 
     @property
@@ -105,7 +109,7 @@ class Symbol(Operators):
         if self.number:
             return computed(self.graph, node)
         if self.number is None and (node.shape or node.dtype != self.dtype):
-            raise UntraceableError(
+            self.graph.refuse(
                 f"an array of the state without axes, of type {self.dtype}, is changed in place to {node.dtype}"
                 f"{list(node.shape)}, which NumPy does for a number and not for an array"
             )
@@ -124,7 +128,7 @@ class Symbol(Operators):
         if not np.can_cast(node.dtype, self.dtype, "same_kind"):
             raise TypeError(f"a result of type {node.dtype} cannot be written into an array of type {self.dtype}")
         if self._memory.lent:
-            raise UntraceableError("the step writes into an array that is no part of its state")
+            self.graph.refuse("the step writes into an array that is no part of its state")
         _ = self.node  # refuses where it is stale
         self._node = self.graph.cast(node, self.dtype)
         self._memory.version += 1
@@ -203,13 +207,27 @@ class Symbol(Operators):
         self.write(assigned(self.graph, self.node, key, operand(value)))
 
     def _no_value(self, *_: Any) -> Any:
-        raise UntraceableError("the step decides by an array's value: use where")
+        self.graph.refuse("the step decides by an array's value: use where")
 
     __bool__ = __float__ = __int__ = __index__ = __complex__ = item = tolist = tobytes = _no_value
     __round__ = __trunc__ = __floor__ = __ceil__ = _no_value
 
     def __array__(self, *_: Any, **__: Any) -> Any:
-        raise UntraceableError("the step asks for an array's numbers while it is traced")
+        self.graph.refuse("the step asks for an array's numbers while it is traced")
+
+    def __format__(self, spec: str) -> str:
+        if spec:
+            self.graph.refuse("the step writes an array's numbers as text")
+        return repr(self)
+
+    def __copy__(self) -> Symbol:
+        return self.alike(self.node)
+
+    def __deepcopy__(self, _: Any) -> Symbol:
+        return self.alike(self.node)
+
+    def __reduce__(self) -> Any:
+        self.graph.refuse("the step takes an array apart to its bytes")
 
     def __array_namespace__(self, api_version: str | None = None) -> Any:
         """The namespace of symbols."""
@@ -218,7 +236,7 @@ class Symbol(Operators):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **options: Any) -> Any:
         """NumPy's own functions, called on a symbol: ``np.exp(x)``."""
         if "out" in options:
-            raise UntraceableError(
+            self.graph.refuse(
                 f"{ufunc.__name__} writes into an array (out=, or += on an array of NumPy's own): "
                 "begin with zeros_like(x), and write y = y + x"
             )

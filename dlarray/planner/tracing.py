@@ -75,10 +75,15 @@ def trace(step: _Step, state: Any, batch: Any) -> tuple[Graph, list[Node], Any, 
     Namespace(graph)
     inputs = [graph.input(i, a.shape, a.dtype) for i, a in enumerate(leaves)]
     symbols = iter([_symbol(graph, n, a, i >= moving) for i, (n, a) in enumerate(zip(inputs, leaves, strict=True))])
-    result = step(*(unflatten(s, symbols) for s in structures))
-    made: list[Any] = []
-    structure = flatten(result, made, (Symbol, np.ndarray, np.generic))
-    outputs = [m.node if isinstance(m, Symbol) else graph.lift(m) for m in made]
+    try:
+        result = step(*(unflatten(s, symbols) for s in structures))
+        made: list[Any] = []
+        structure = flatten(result, made, (Symbol, np.ndarray, np.generic))
+        outputs = [m.node if isinstance(m, Symbol) else graph.lift(m) for m in made]
+    finally:
+        graph.is_closed = True
+    if graph.refused is not None:
+        raise graph.refused
     del result, made  # whoever holds an array now is none of the step's
     graph.captured.settle()
     return graph, inputs, structure, outputs, moving
