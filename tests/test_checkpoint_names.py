@@ -52,7 +52,7 @@ def test_what_is_no_name_with_fields_is_refused(name: str, words: str, tmp_path:
 
 def test_fields_that_nothing_fills_are_refused_before_the_first_step(tmp_path: Path) -> None:
     for name, words in {
-        "{epohc}": "field {epohc}, did you mean 'epoch'.; known are epoch, step, loss, r2$",
+        "{epohc}": "field {epohc}, did you mean 'epoch'.; known are epoch, step, loss, r2",
         "{validation_loss}": "field {validation_loss}",
         "{loss:03d}": "cannot be formatted: Unknown format code 'd'",
         "{epoch:zz}": "cannot be formatted",
@@ -86,6 +86,15 @@ def test_a_run_that_branches_off_deletes_nothing_of_the_one_before(tmp_path: Pat
     fit(callbacks=[dl.Checkpoint(old / "branch-{epoch}", keep=1)], resume=old / "run-3")
     assert names(old) == {"run-1", "run-2", "run-3", "branch-5"}
     assert all(path.read_bytes() == data for path, data in before.items())
+
+
+def test_a_finished_run_that_is_resumed_to_another_name_is_written_there(tmp_path: Path) -> None:
+    fit(callbacks=[dl.Checkpoint(tmp_path / "a")], epochs=2)
+    before = (tmp_path / "a").stat().st_mtime_ns
+    for name in ("a", "b"):
+        fit(callbacks=[dl.Checkpoint(tmp_path / name)], epochs=2, resume=tmp_path / "a")
+    assert names(tmp_path) == {"a", "b"}
+    assert (tmp_path / "a").stat().st_mtime_ns == before
 
 
 def test_a_file_that_a_run_was_stopped_before_deleting_goes_when_it_goes_on(

@@ -67,9 +67,8 @@ class Checkpoint(Callback):
         whole("written", memory.get("written", 0))
         if "best" in memory:
             real("best", memory["best"])
-        if memory.get("pattern") == self._names.digest:
-            for numbers in items("files", memory.get("files")):
-                self._names.check_numbers(entries("files", numbers))
+        for numbers in items("files", memory.get("files", [])) if self._is_own(memory) else ():
+            self._names.check_numbers(entries("files", numbers))
 
     def on_start(self, walk: Walk) -> None:
         if not (folder := self._names.folder).is_dir():
@@ -100,7 +99,7 @@ class Checkpoint(Callback):
         """Whether this point is not written yet; with ``best``, whether its figure is better than all before."""
         mine = walk.memory(self)
         if self.best is None:
-            return mine.get("written") != walk.steps
+            return not self._is_own(mine) or mine.get("written") != walk.steps
         value = walk.figures[self.best]
         if found := better(value, mine.get("best"), direction(self.best, self.mode)):
             mine["best"] = value
@@ -110,17 +109,18 @@ class Checkpoint(Callback):
         names, mine = self._names, walk.memory(self)
         numbers = names.numbers(walk.epoch, walk.steps, walk.figures)
         path = names.path(numbers)
-        mine["written"] = walk.steps
-        if self.keep is None:
-            _save(path, walk)
-            return
-        before: list[dict[str, float]] = mine["files"] if mine.get("pattern") == names.digest else []
-        files = [earlier for earlier in before if names.path(earlier) != path] + [numbers]
-        mine |= {"pattern": names.digest, "files": files}  # those that go now too, should the program end before that
-        _save(path, walk)
-        for earlier in files[: -self.keep]:
+        before: list[dict[str, float]] = mine.get("files", []) if self._is_own(mine) else []
+        files = [earlier for earlier in before if names.path(earlier) != path] + [numbers] if self.keep else []
+        going = files[: -self.keep] if self.keep else []
+        mine |= {"written": walk.steps, "pattern": names.digest, "files": files}
+        _save(path, walk)  # with those that go now: should the program end before that, the next one sees to it
+        for earlier in going:
             _remove(names.path(earlier))
-        mine["files"] = files[-self.keep :]
+        mine["files"] = files[len(going) :]
+
+    def _is_own(self, memory: Memory) -> bool:
+        """Whether what is remembered is of the files of this path: a run may have branched off."""
+        return memory.get("pattern") == self._names.digest
 
     @property
     def _names(self) -> Pattern:

@@ -39,6 +39,7 @@ TORCH_NAMES = {
     "mean": "running_mean",
     "variance": "running_var",
 }
+MESSAGE = 1000  # of what a file says a message shows no more
 
 
 class CheckpointError(ValueError):
@@ -124,7 +125,7 @@ def read_file(path: str | PathLike[str]) -> tuple[MLP, Loss, str, dict[str, np.n
         except (MemoryError, OSError):
             raise
         except Exception as error:
-            raise CheckpointError(f"{path} is not a dlarray model: {error}") from error
+            raise CheckpointError(f"{path} is not a dlarray model: {str(error)[:MESSAGE]}") from error
     found = {own: arrays[name] for own, name in names.items()} | {name: arrays[name] for name in beside}
     return model, loss, dtype, found, config
 

@@ -18,7 +18,7 @@ from dlarray.layout import Layout, Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP, on_device
 from dlarray.training.callback import Callback, Memory, Walk
-from dlarray.training.checkpoint import CheckpointError, read_file
+from dlarray.training.checkpoint import MESSAGE, CheckpointError, read_file
 from dlarray.training.comparison import difference
 from dlarray.training.configuration import describe, describe_model
 from dlarray.training.plain import entries, items, words
@@ -58,7 +58,7 @@ def _looked_at(path: str | PathLike[str]) -> Generator[None]:
     try:
         yield
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a training checkpoint: {error}") from error
+        raise CheckpointError(f"{path} is not a training checkpoint: {str(error)[:MESSAGE]}") from error
 
 
 @contextmanager
