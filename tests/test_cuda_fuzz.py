@@ -6,6 +6,7 @@ import copy
 import sys
 import tempfile
 import warnings
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,20 @@ from dlarray.planner.cuda.epilogues import Fused, options
 from dlarray.planner.cuda.jobs import Jobs
 from dlarray.planner.cuda.step import on_card
 from dlarray.planner.cuda.tuning import Tuning
+from dlarray.planner.loops import Bound, Call
 from dlarray.planner.memory import Plan
 from dlarray.planner.node import root
 from tests import cuda, families
-from tests.fuzz_planner import generate
+from tests.fuzz.exact import generate
+from tests.fuzz.programs import written
+from tests.fuzz.sessions import compared
+from tests.fuzz.sessions import failure as failed
+from tests.fuzz.shrinking import is_failure
 from tests.paper_card import PaperCard, on_paper
 from tests.paper_steps import leaves, papered, run
 
 pytestmark = pytest.mark.skipif(not cuda.have_compiler(), reason="there is no g++")
-PROGRAMS = 15
+PROGRAMS, SOURCES = 15, 12
 REFUSED = "UntraceableError"
 
 
@@ -65,6 +71,29 @@ def test_random_programs(folder: Path):
     found = {seed: failure(seed, folder) for seed in range(PROGRAMS)}
     assert not {seed: why for seed, why in found.items() if why not in ("", "refused", "invalid")}
     assert list(found.values()).count("") >= PROGRAMS // 2, found
+
+
+def source_failure(seed: int, folder: Path, whole: bool) -> str:
+    """What is wrong with a program as users write it: on the card, or, of its kernels alone, as C++ on the host."""
+    case = written(seed)
+    setup = replace(case.setup, structure="dict", number="array", shared="nothing")
+
+    def planned(step: Any) -> Any:
+        fast = on_card(papered(step), PaperCard(folder))
+        return lambda state, batch: fast(on_paper(state), on_paper(batch))
+
+    def executor(call: Call) -> Bound:
+        return Bound([(cuda.run_on_host, (call, folder))])
+
+    case = replace(case, setup=setup, inference=False)
+    return compared(case, planned) if whole else failed(case, executor)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_random_source(whole: bool, folder: Path):
+    found = {seed: source_failure(seed, folder, whole) for seed in range(SOURCES)}
+    assert not {seed: why for seed, why in found.items() if is_failure(why)}
+    assert list(found.values()).count("") >= SOURCES // 3, found
 
 
 def plans() -> dict[str, tuple[Plan, int]]:

@@ -25,7 +25,8 @@ from dlarray.planner.memory import make_plan
 from dlarray.planner.tracing import trace
 from dlarray.planner.trees import flatten
 from dlarray.training import Step
-from tests import cuda, fuzz_planner, kernels
+from tests import cuda, kernels
+from tests.fuzz import exact
 
 ARCHITECTURES = ("sm_70", "sm_80", "sm_90", "sm_100")
 SIZES = [*kernels.SIZES, (1, 130), (130, 1), (4097, 1), (5, 4097), (130, 10), (600, 3), (33, 16)]
@@ -168,7 +169,7 @@ def fuzz(seeds: range, folder: Path) -> tuple[list[str], dict[str, int]]:
     """Random programs, eager against planned with these kernels: what failed, and how many ran."""
     met: list[Kernel] = []
     for seed in seeds:
-        program = fuzz_planner.generate(seed)
+        program = exact.generate(seed)
         state, batches = program.start()
         with suppress(Exception), np.errstate(all="ignore"):  # some are no programs, or cannot be traced
             kernels.through_planner(program, state, batches[0], keeping(lambda call: met.append(call.kernel)))
@@ -178,11 +179,11 @@ def fuzz(seeds: range, folder: Path) -> tuple[list[str], dict[str, int]]:
         kernels.interpreter.validate(call.kernel)
         return Bound([(cuda.run_on_host, (call, folder))])
 
-    fuzz_planner.COMPILED["cuda"] = executor
+    exact.COMPILED["cuda"] = executor
     try:
-        return fuzz_planner.fuzz(seeds, ["cuda"])
+        return exact.fuzz(seeds, ["cuda"])
     finally:
-        del fuzz_planner.COMPILED["cuda"]
+        del exact.COMPILED["cuda"]
 
 
 @on_host

@@ -1,18 +1,38 @@
-"""Random programs, eager against planned: a part of what ``python -m tests.fuzz_planner`` runs."""
+"""Random programs, eager against planned: a part of what ``python -m tests.fuzz`` and ``tests.fuzz.exact`` run."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.fuzz_planner import EXECUTORS, Program, failure, fuzz, generate, shrink
+from dlarray.planner import numba_executor
+from tests.fuzz import exact
+from tests.fuzz.exact import EXECUTORS, Program, failure, generate, shrink
+from tests.fuzz.running import fuzz
 
-PROGRAMS = 500
+PROGRAMS = 250
+SOURCES = 250
+
+
+@pytest.mark.parametrize("first", range(0, SOURCES, 125))
+def test_random_source(first: int):
+    """Programs and networks as users write them, against NumPy's run of the same calls."""
+    reports, counts = fuzz(range(first, first + 125), ["ufuncs"])
+    print(f"seeds {first} to {first + 124}: {dict(counts)}")
+    assert not reports, "\n".join(reports)
+    assert counts["equal"] > 90, counts
+
+
+@pytest.mark.skipif(not numba_executor.available(), reason="there is no Numba")
+def test_random_source_compiled():
+    reports, counts = fuzz(range(1000, 1006), ["numba"])
+    assert not reports, "\n".join(reports)
+    assert counts["equal"] > 2, counts
 
 
 @pytest.mark.parametrize("name", EXECUTORS)
 @pytest.mark.parametrize("first", range(0, PROGRAMS, 125))
 def test_random_programs(name, first):
-    reports, counts = fuzz(range(first, first + 125), [name])
+    reports, counts = exact.fuzz(range(first, first + 125), [name])
     print(f"seeds {first} to {first + 124}, {name}: {counts}")
     assert not reports, "\n".join(reports)
     assert counts["equal"] > 90, counts

@@ -13,7 +13,8 @@ import pytest
 
 from dlarray.planner import numba_executor
 from dlarray.planner.loops import Call, Input, Kernel, Operation
-from tests import fuzz_planner, kernels, numba_text
+from tests import kernels, numba_text
+from tests.fuzz import exact
 from tests.process import ROOT
 
 compiled = pytest.mark.skipif(not numba_executor.available(), reason="no Numba: pip install 'dlarray[fast]'")
@@ -59,8 +60,8 @@ def test_the_text_run_by_python(dtype: str, name: str, layout: numba_text.Layout
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_random_programs_run_by_python(layout: numba_text.Layout, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(fuzz_planner.EXECUTORS, layout, numba_text.executor(layout))
-    reports, counts = fuzz_planner.fuzz(range(70), [layout])
+    monkeypatch.setitem(exact.EXECUTORS, layout, numba_text.executor(layout))
+    reports, counts = exact.fuzz(range(70), [layout])
     assert not reports, reports[0]
     assert counts["equal"] > 50
 

@@ -15,7 +15,8 @@ import dlarray as dl
 from dlarray.planner.cuda.gathering import Gathering
 from dlarray.planner.cuda.program import Settings
 from dlarray.planner.cuda.step import OnCard
-from tests import cuda, fuzz_planner, kernels, ptx
+from tests import cuda, kernels, ptx
+from tests.fuzz import exact
 from tests.paper_card import on_paper
 from tests.ptx.memory import Memory
 from tests.ptx.program import Program
@@ -462,7 +463,7 @@ def test_kernels_of_the_library(dtype: str):
 @pytest.mark.parametrize("seed", [116, 149, 200, 201])
 def test_random_kernels(seed: int):
     """Where one lane writes a scalar that others read: the first two."""
-    program = fuzz_planner.generate(seed)
+    program = exact.generate(seed)
     state, batches = program.start()
     assert kernels.through_planner(program, state, batches[0], partial(ptx.run, offset=seed % 3))
 

@@ -2,6 +2,6 @@
 
 grammar and arrays write the statements of a step as Python source, inputs says what a step is called with and in which
 memory, sessions calls it several times, plainly and planned, and compares; library takes networks of dlarray's own
-layers, losses and optimizers instead of statements. Nothing here knows what the planner can do: the oracle is the same
-program run by NumPy.
+layers, losses and optimizers instead of statements. Nothing in these knows what the planner can do: the oracle is the
+same program run by NumPy. exact has programs of another kind, of instructions that can be planned to the last bit.
 """

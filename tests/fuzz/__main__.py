@@ -5,50 +5,28 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from typing import Any
 
-from tests.fuzz.networks import drawn
-from tests.fuzz.programs import written
-from tests.fuzz.sessions import failure
-from tests.fuzz.shrinking import is_failure, shrink
-
-EXECUTORS = ("ufuncs", "numba")
+from tests.fuzz.running import fuzz
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--programs", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--executors", default="ufuncs", help=f"some of {', '.join(EXECUTORS)}; numba compiles each kernel"
-    )
+    parser.add_argument("--executors", default="ufuncs", help="ufuncs, or numba, which compiles each kernel, or both")
     parser.add_argument("--stop", type=int, default=10, help="stop after so many failures")
-    parser.add_argument("--whole", action="store_true", help="print failures as they are found, without shrinking")
+    parser.add_argument("--whole", action="store_true", help="print failures without shrinking them")
     args = parser.parse_args()
-    counts: Counter[str] = Counter()
-    for seed in range(args.seed, args.seed + args.programs):
-        for name in args.executors.split(","):
-            counts[_outcome(seed, name, args.whole)] += 1
-        if (seed + 1 - args.seed) % 500 == 0 or seed + 1 == args.seed + args.programs:
-            print(f"seeds {args.seed} to {seed}: {dict(counts)}", flush=True)
-        if counts["failed"] >= args.stop:
+    end = args.seed + args.programs
+    total: Counter[str] = Counter()
+    for start in range(args.seed, end, 100):
+        reports, counts = fuzz(range(start, min(start + 100, end)), args.executors.split(","), args.whole)
+        total += counts
+        print(*reports, sep="\n", end="\n" if reports else "")
+        print(f"seeds {args.seed} to {min(start + 100, end) - 1}: {dict(total)}", flush=True)
+        if total["failed"] >= args.stop:
             break
-    return 1 if counts["failed"] else 0
-
-
-def _outcome(seed: int, name: str, whole: bool) -> str:
-    case = drawn(seed) if seed % 10 == 9 else written(seed)
-    check = seed % 4 != 3
-
-    def found(case: Any) -> str:
-        return failure(case, name, check)
-
-    what = found(case)
-    if is_failure(what):
-        small = case if whole else shrink(case, found)
-        print(f"seed {seed}, {name}, check={check}: {found(small)}\n{small.text()}\n", flush=True)
-        return "failed"
-    return what.split(":")[0] or "equal"
+    return 1 if total["failed"] else 0
 
 
 if __name__ == "__main__":
