@@ -536,6 +536,7 @@ CHANGES: dict[str, Change] = {
     "one column less": lambda d: d["preprocessing"]["columns"].pop(),
     "another class": lambda d: d["target"].update(labels=["lily", "rose", "tulip"]),
     "no target": lambda d: d.pop("target"),
+    "a target without a name": lambda d: d["target"].update(name=1.5),
     "a target that is none": lambda d: d["target"].update(kind="column"),
     "categories that are numbers": lambda d: d["preprocessing"]["columns"][1].update(categories=[1, 2]),
 }

@@ -89,6 +89,8 @@ class Target(ABC):
         kind = fields.pop("kind", None)
         if kind not in known:
             raise ValueError(f"unknown kind of target {kind!r}")
+        if not isinstance(fields.get("name"), str):
+            raise TypeError(f"the target must have a name, got {fields.get('name')!r}")
         return known[kind](**fields)
 
 
