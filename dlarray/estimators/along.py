@@ -13,6 +13,7 @@ from dlarray.estimators.descent import Descent
 from dlarray.estimators.losses import public
 from dlarray.estimators.solvers import Rate
 from dlarray.layout import Theta
+from dlarray.training.ending import ended
 from dlarray.training.history import History
 from dlarray.training.trained import Trained
 
@@ -44,6 +45,7 @@ class Along:
         self.stopped = ""
         self.error: BaseException | None = None
         self._callbacks = callbacks
+        self._over = False
         self._rate = rate
         self._memories: dict[int, dict[str, Any]] = {}
         self._result: tuple[Theta, Theta] | None = None
@@ -113,11 +115,22 @@ class Along:
     def ends(self, state: dict[str, Any]) -> dict[str, Any]:
         """After the last epoch; the state to keep."""
         self.state = state
-        self._call("on_end")
+        if (error := self._ended()) is not None:
+            raise error
         if self._result is None:
             return state
         theta, buffers = (tuple(array_namespace(v).asarray(v, copy=True) for v in part) for part in self._result)
         return {**state, "theta": theta, "buffers": buffers}
+
+    def fails(self, error: BaseException) -> None:
+        """Where training ends with an error, which may be an ``on_end``'s own: then all have been called."""
+        if not self._over:
+            self.error = error
+            self._ended()
+
+    def _ended(self) -> BaseException | None:
+        self._over = True
+        return ended([callback for callback in self._callbacks if hasattr(callback, "on_end")], self)
 
     def _call(self, hook: str) -> None:
         for callback in self._callbacks:

@@ -18,6 +18,7 @@ from dlarray.estimators.along import Along
 from dlarray.estimators.descent import Descent, Gradient, SparseGradient
 from dlarray.estimators.hooks import Hooks
 from dlarray.estimators.inputs import Rows, at_home, dtype_of, examples, home_of, inputs, is_foreign, is_sparse, weights
+from dlarray.estimators.kept import Kept
 from dlarray.estimators.lbfgs import LBFGS
 from dlarray.estimators.losses import output_activation
 from dlarray.estimators.network import activations_of, dense_names, initial, network
@@ -73,8 +74,14 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
     # Training
 
     def _fit(
-        self, X: Any, y: Any, sample_weight: Any, incremental: bool, seen: tuple[Any, Any, Any] = (None, None, None)
+        self, X: Any, y: Any, sample_weight: Any, kept: Kept, seen: tuple[Any, Any, Any] = (None, None, None)
     ) -> Any:
+        with kept.otherwise(hasattr(self, "coefs_") and (self.warm_start or kept.incremental)):
+            self._train(X, y, sample_weight, kept, seen)
+        return self
+
+    def _train(self, X: Any, y: Any, sample_weight: Any, kept: Kept, seen: tuple[Any, Any, Any]) -> None:
+        incremental = kept.incremental
         with parameters.invalid():
             parameters.check(self)
         self._check_seen(*seen)
@@ -96,13 +103,12 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
             self._prepare(outputs, first, device, dtype)
             rows = self._rows(x, t, weight, device, dtype)
             if self.solver == "lbfgs":
-                self._walk_at_once(rows, device, dtype, hooks)
+                self._walk_at_once(rows, device, dtype, hooks, kept)
             else:
-                self._walk_by_steps(rows, t, device, dtype, hooks, incremental, seen)
+                self._walk_by_steps(rows, t, device, dtype, hooks, kept, seen)
         if not all(np.isfinite(to_numpy(array)).all() for array in self._named().values()):
             raise ValueError(NOT_FINITE)
         hooks.end()
-        return self
 
     def _check_seen(self, X: Any, y: Any, sample_weight: Any) -> None:
         """Raise ValueError where examples to validate on are given in part, or to a solver that looks at none."""
@@ -165,14 +171,14 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
         device: Device,
         dtype: str,
         hooks: Hooks,
-        incremental: bool,
+        kept: Kept,
         seen: tuple[Any, Any, Any],
     ) -> None:
         with parameters.invalid():
             optimizer = optimizer_of(self)
         descent = Descent(Gradient(self._model, self._loss.unchecked()), optimizer, float(self.alpha))
         earlier: Training | None = getattr(self, "_training", None)
-        if incremental and earlier is not None:
+        if kept.incremental and earlier is not None:
             training = earlier
         else:
             start = on_device(self._model.layout, {n: to_numpy(a) for n, a in self._named().items()}, device)
@@ -205,10 +211,8 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
         with np.errstate(over="ignore", invalid="ignore"):  # what became of the weights is said at the end
             along = Along(hooks.walkers, training.descent, training.rate, device, dtype) if hooks.walkers else None
             size = self._batch_size(len(rows))
-            walk = Walk(self, step, rows, device, size, least, training.rate, hooks, along, validate, after)
-            training.state = walk.run(training.state, incremental)
-        training.views = self._take(training.state["theta"])
-        self._buffers = training.state["buffers"]
+            walk = Walk(self, training, kept, step, rows, device, size, least, hooks, along, validate, after)
+            walk.run(kept.incremental)
 
     def _validation(self, X: Any, y: Any, sample_weight: Any, device: Device, dtype: str) -> Validation:
         """Examples that the user has set apart."""
@@ -223,7 +227,7 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
             warnings.warn(f"batch_size {self.batch_size} is more than the {n} examples: all are used", stacklevel=5)
         return min(int(self.batch_size), n)
 
-    def _walk_at_once(self, rows: Rows, device: Device, dtype: str, hooks: Hooks) -> None:
+    def _walk_at_once(self, rows: Rows, device: Device, dtype: str, hooks: Hooks, kept: Kept) -> None:
         model = self._model
         if model.chain.random or model.buffer_layout.shapes:
             raise ValueError("lbfgs needs a loss that stays the same: no dropout and no batch_norm; layer_norm will do")
@@ -244,6 +248,8 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
             count += 1
             if self.verbose:
                 print(f"Iteration {count}, loss = {value:.8f}")  # noqa: T201 - what ``verbose`` asks for
+            if np.isfinite(vector).all():
+                kept.iteration(lambda: problem.unpack(vector), loss_=value, n_iter_=count)
             if not hooks.needed:
                 return False
             self._take(problem.unpack(vector))
@@ -252,8 +258,9 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
             return stop
 
         tol, fun = float(self.tol), int(self.max_fun)
-        vector, self.loss_, self.n_iter_ = problem.run(problem.pack(self._named()), self.max_iter, fun, tol, after)
-        self._take(problem.unpack(vector))
+        with kept.otherwise():
+            reached, self.loss_, self.n_iter_ = problem.run(problem.pack(self._named()), self.max_iter, fun, tol, after)
+            self._take(problem.unpack(reached))
         hooks.epoch_is_none(context)
 
     # The trained network

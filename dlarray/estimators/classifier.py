@@ -18,6 +18,7 @@ from dlarray.array import Array, array_namespace
 from dlarray.device import Device, to_numpy
 from dlarray.estimators.base import BaseMLP
 from dlarray.estimators.inputs import home_of, hosted, is_foreign
+from dlarray.estimators.kept import Kept
 from dlarray.estimators.losses import classifiers_loss
 from dlarray.estimators.parameters import invalid, keep, takes_batches
 from dlarray.estimators.targets import Labels, check_known, check_same, weights_by_class
@@ -137,18 +138,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ``sample_weight_val``, and early stopping goes by them instead of setting examples apart.
         """
         seen = (X_val, y_val, sample_weight_val)
-        return self._fit(X, y, sample_weight, incremental=False, seen=seen)
+        return self._fit(X, y, sample_weight, Kept(self, incremental=False), seen)
 
     @available_if(takes_batches)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> MLPClassifier:
         """One epoch over these examples. ``classes``, all that will come, must be given in the first call."""
+        kept = Kept(self, incremental=True)
         if getattr(self, "classes_", None) is None:
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             self._name(Labels.of_part(hosted("y", y), classes), unique_labels(classes))
         elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
             raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit: {self.classes_}")
-        return self._fit(X, y, sample_weight, incremental=True)
+        return self._fit(X, y, sample_weight, kept)
 
     def predict(self, X: Any) -> Any:
         """The label of each example, (examples,), or of several labels a row of 0 and 1."""

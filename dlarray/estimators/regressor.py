@@ -16,6 +16,7 @@ from dlarray.array import Array
 from dlarray.device import Device, to_numpy
 from dlarray.estimators.base import BaseMLP
 from dlarray.estimators.inputs import hosted
+from dlarray.estimators.kept import Kept
 from dlarray.estimators.losses import regressors_loss
 from dlarray.estimators.parameters import invalid, keep, takes_batches
 from dlarray.layer import Activation, Layer
@@ -113,12 +114,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ``sample_weight_val``, and early stopping goes by them instead of setting examples apart.
         """
         seen = (X_val, y_val, sample_weight_val)
-        return self._fit(X, y, sample_weight, incremental=False, seen=seen)
+        return self._fit(X, y, sample_weight, Kept(self, incremental=False), seen)
 
     @available_if(takes_batches)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
         """One epoch over these examples."""
-        return self._fit(X, y, sample_weight, incremental=True)
+        return self._fit(X, y, sample_weight, Kept(self, incremental=True))
 
     def predict(self, X: Any) -> Any:
         """The numbers, (examples,) of one output, else (examples, outputs)."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from copy import copy
+from typing import Any, cast
 
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -11,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from dlarray.array import Array, array_namespace
 from dlarray.device import Device, DeviceError, device_of, resolve, to_device, to_numpy
 from dlarray.estimators.network import dense_names
-from dlarray.estimators.training import each_array
+from dlarray.estimators.training import Training, copied, each_array
 from dlarray.layout import Theta
 from dlarray.model import MLP
 
@@ -44,8 +45,12 @@ class Stored(BaseEstimator):
             setattr(self, name, each_array(lambda x: to_device(x, target), getattr(self, name)))
 
     def __copy__(self) -> Any:
+        """A copy with arrays and curves of its own: a step that trains the one consumes what it is given."""
+        own: dict[str, Any] = dict(vars(self))
+        own |= {name: copied(own[name]) for name in ARRAYS if name in own}
+        own |= {name: copy(cast("Any", x)) for name, x in own.items() if isinstance(x, (list, Training))}
         other = type(self).__new__(type(self))
-        vars(other).update(vars(self))
+        vars(other).update(own)
         return other
 
     def __getstate__(self) -> dict[str, Any]:

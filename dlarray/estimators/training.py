@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any, cast
 
 from dlarray.array import Array, array_namespace, is_array
@@ -12,7 +13,7 @@ from dlarray.estimators.solvers import Rate
 from dlarray.layout import Layout
 from dlarray.optimizers import State
 
-__all__ = ["Training", "compiler", "each_array"]
+__all__ = ["Training", "compiler", "copied", "each_array"]
 
 
 def compiler(device: Device) -> Compile:
@@ -28,6 +29,11 @@ def each_array(change: Callable[[Array], Array], tree: Any) -> Any:
         items = [each_array(change, item) for item in cast("list[Any]", tree)]
         return tuple(items) if isinstance(tree, tuple) else items
     return change(tree) if is_array(tree) else tree
+
+
+def copied(tree: Any) -> Any:
+    """The same tree with its arrays in memory of their own."""
+    return each_array(lambda x: array_namespace(x).asarray(x, copy=True), tree)
 
 
 def _relaid(states: tuple[State, ...], new: Layout, old: Layout) -> tuple[State, ...]:
@@ -67,9 +73,13 @@ class Training:
             self._steps[key] = SparseDescent(self.descent, compile_) if sparse else compile_(self.descent)
         return self._steps[key]
 
+    def shows(self, arrays: Mapping[str, Array]) -> bool:
+        """Whether these parameters are the very ones reached here."""
+        return arrays.keys() == self.views.keys() and all(arrays[name] is self.views[name] for name in arrays)
+
     def resume(self, arrays: Mapping[str, Array], device: Device) -> None:
         """Go on from these parameters on this device, where they are not the very ones reached here."""
-        if arrays.keys() == self.views.keys() and all(arrays[name] is self.views[name] for name in arrays):
+        if self.shows(arrays):
             return
         model = self.descent.gradient.model
         apart = not device.backend.writes_in_place
@@ -84,6 +94,9 @@ class Training:
             old, new = (own, own.separated()) if apart else (own.separated(), own)
             state["buffers"] = new.join(old.split(state["buffers"])) if state["buffers"] else ()
         self.state = state
+
+    def __copy__(self) -> Training:
+        return Training(self.descent, copy(self.rate), copied(self.state))
 
     def __getstate__(self) -> dict[str, Any]:
         rest = {name: item for name, item in self.state.items() if name != "theta"}

@@ -15,10 +15,11 @@ from dlarray.device import Device, to_numpy
 from dlarray.estimators.along import Along
 from dlarray.estimators.hooks import Hooks
 from dlarray.estimators.inputs import Rows
-from dlarray.estimators.solvers import Rate
+from dlarray.estimators.kept import Kept
+from dlarray.estimators.training import Training, copied
 from dlarray.layout import Theta
 
-__all__ = ["NOT_FINITE", "Walk", "copied"]
+__all__ = ["NOT_FINITE", "Walk"]
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
@@ -27,61 +28,68 @@ NOT_FINITE = (
 """What an estimator says whose training has diverged; the first sentences are scikit-learn's."""
 
 
-def copied(vectors: Theta) -> Theta:
-    """The same numbers in memory of their own."""
-    return tuple(array_namespace(v).asarray(v, copy=True) for v in vectors)
-
-
 @dataclass
 class Walk:
-    """Training by steps, for an estimator whose curves and counts it writes.
+    """Training by steps, for an estimator whose curves and counts it writes, and whose whole epochs it has kept.
 
     ``validate(state)`` is the score of the model in this state, where there are examples for it. ``after(context,
     state)`` is called at the end of each epoch and says whether to stop.
     """
 
     estimator: Any
+    training: Training
+    kept: Kept
     step: Callable[..., Any]
     rows: Rows
     device: Device
     batch_size: int
     least: int
-    rate: Rate
     hooks: Hooks
     along: Along | None
     validate: Callable[[Any], float] | None
     after: Callable[[Any, Any], bool]
 
-    def run(self, state: Any, once: bool) -> Any:
-        """The state after all epochs, or after one: the last, or with early stopping that of the best score."""
-        estimator = self.estimator
+    def run(self, once: bool) -> None:
+        """Train for all epochs, or for one, to the last state, or with early stopping to that of the best score.
+
+        An interrupt ends it after the last whole epoch; one in the first is raised, as every error is.
+        """
+        with self.kept.otherwise():
+            try:
+                self._run(once)
+            except BaseException as error:
+                if self.along:
+                    self.along.fails(error)
+                raise
+
+    def _run(self, once: bool) -> None:
+        estimator, state = self.estimator, self.training.state
         best = self._best(state)
-        try:
-            estimator.n_iter_ = 0
-            if self.along:
-                names = ("loss", "validation_loss", "validation_score") if self.validate else ("loss",)
-                self.along.begins(state, 1 if once else estimator.max_iter, names)
-            for _ in range(1 if once else estimator.max_iter):
-                context = self.hooks.epoch_begins()
-                state = self._epoch(state)
-                if self.validate and estimator.early_stopping:
-                    best = self._score(state, best)
-                else:
-                    self._fall(state)
-                stop = self._told(state)
-                stop = self.after(context, state) or stop
-                self.rate.epoch_ends(estimator.t_, state)
-                if self._enough(state) or stop or once:
-                    break
-                if estimator.n_iter_ == estimator.max_iter:
-                    warnings.warn(
-                        f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization "
-                        "hasn't converged yet.",
-                        ConvergenceWarning,
-                        stacklevel=6,
-                    )
-        except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=6)
+        estimator.n_iter_ = 0
+        if self.along:
+            names = ("loss", "validation_loss", "validation_score") if self.validate else ("loss",)
+            self.along.begins(state, 1 if once else estimator.max_iter, names)
+        for _ in range(1 if once else estimator.max_iter):
+            context = self.hooks.epoch_begins()
+            state = self._epoch(state)
+            if self.validate and estimator.early_stopping:
+                best = self._score(state, best)
+            else:
+                self._fall(state)
+            self.training.rate.epoch_ends(estimator.t_, state)
+            if best is None or np.isfinite(estimator.best_validation_score_):
+                self.kept.epoch(self.training, state, best)
+            stop = self._told(state)
+            stop = self.after(context, state) or stop
+            if self._enough(state) or stop or once:
+                break
+            if estimator.n_iter_ == estimator.max_iter:
+                warnings.warn(
+                    f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization "
+                    "hasn't converged yet.",
+                    ConvergenceWarning,
+                    stacklevel=7,
+                )
         if best and estimator.validation_scores_ and not np.isfinite(estimator.best_validation_score_):
             raise ValueError(
                 f"the validation score was a number after none of {len(estimator.validation_scores_)} epochs: the "
@@ -89,7 +97,9 @@ class Walk:
                 f"rate help"
             )
         state = {**state, "theta": best[0], "buffers": best[1]} if best else state
-        return self.along.ends(state) if self.along else state
+        self.training.state = self.along.ends(state) if self.along else state
+        self.training.views = estimator._take(self.training.state["theta"])
+        estimator._buffers = self.training.state["buffers"]
 
     def _told(self, state: Any) -> bool:
         """Whether a callback with hooks wants to stop, having been told of the epoch."""
@@ -169,7 +179,7 @@ class Walk:
         if estimator._no_improvement_count <= estimator.n_iter_no_change:
             return False
         what = "Validation score" if estimator.early_stopping else "Training loss"
-        next_ = self.rate.no_progress(state)
+        next_ = self.training.rate.no_progress(state)
         epochs = int(estimator.n_iter_no_change)
         self._say(f"{what} did not improve more than tol={estimator.tol:f} for {epochs} consecutive epochs. {next_}")
         if next_.endswith("Stopping."):
