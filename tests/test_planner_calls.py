@@ -78,7 +78,8 @@ CALLS: dict[str, str] = {
     "indices": """
     x[0]  x[0,1]  x[...,1]  x[None]  x[:,::-1]  x[[1,0]]  x[np.array([1,0])]  x[np.array([True,False])]
     x[[True,False],1:]  x[i[0]%2]  x[i%2]  x[i[0,0]%2]  x[:,i[0,0]%2]  x[np.argmax(v)%2]  x[:,None,1]
-    x[i[0]%2,None]  x[True]  v[np.array(1)]  v[xp.asarray(1)]  x[[0,1],[1,2]]  x[np.ix_([0,1],[2,0])]  v[v.argmin()]
+    x[i[0]%2,None]  x[True]  v[np.array(1)]  v[xp.asarray(1)]  x[[0,1],[1,2]]  x[np.ix_([0,1],[2,0])]
+    v[v.argmin()]  x[0,1].sum(0)  x.view()
     """,
     "shapes and methods": """
     np.shape(x)[0]*x  np.ndim(x)*x  np.size(x)*x  np.size(x,1)*x  x*len(x)  x.size*x  x.itemsize*x  x.nbytes*x

@@ -603,3 +603,13 @@ def test_copies_are_new_arrays():
 
     got, expected = second(step, np.ones(2), [np.zeros(3), np.ones(3)])
     assert got == expected
+
+
+def test_what_numpy_says_of_a_refusal_does_not_hide_it():
+    def step(state, x):
+        y = np.zeros(3)
+        y[0] = x[0]
+        return state + 0.0, np.sum(y)
+
+    with pytest.warns(PlannerWarning, match="UntraceableError: the step (asks for an array's numbers|decides)"):
+        compile_step(step)(np.ones(2), np.ones(3))

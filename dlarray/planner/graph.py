@@ -164,6 +164,8 @@ class Graph:
         """sum, max or min: a kernel's where it goes over rows, columns or all of floats, else an eager call."""
         every = tuple(range(len(x.shape)))
         wanted = every if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        if not every and wanted in ((0,), (-1,)):  # NumPy lets a number be reduced along one axis
+            wanted = ()
         axes = tuple(sorted(np.lib.array_utils.normalize_axis_tuple(wanted, len(x.shape))))
         kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
         shape = kept if keepdims else tuple(n for i, n in enumerate(x.shape) if i not in axes)

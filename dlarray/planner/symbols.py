@@ -96,9 +96,9 @@ class Symbol(Operators):
         """New memory: a number's where this is one, else an array's."""
         return Symbol(self.graph, node, _owned(self.graph, node), number=False if node.shape else self.number)
 
-    def view(self, dtype: Any) -> Symbol:
+    def view(self, dtype: Any = None) -> Symbol:
         """NumPy's method: the same memory, read as another type."""
-        return self.beside(self.graph.bits(self.node, dtype))
+        return self.beside(self.node if dtype is None else self.graph.bits(self.node, dtype))
 
     def computed(self, node: Node) -> Symbol:
         """The result of an operator."""

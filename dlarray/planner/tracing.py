@@ -80,6 +80,8 @@ def trace(step: _Step, state: Any, batch: Any) -> tuple[Graph, list[Node], Any, 
         made: list[Any] = []
         structure = flatten(result, made, (Symbol, np.ndarray, np.generic))
         outputs = [m.node if isinstance(m, Symbol) else graph.lift(m) for m in made]
+    except Exception as error:  # NumPy's, where it was refused a number
+        raise graph.refused or error from None
     finally:
         graph.is_closed = True
     if graph.refused is not None:
