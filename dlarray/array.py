@@ -20,6 +20,7 @@ __all__ = [
     "is_array",
     "is_floating",
     "is_integer",
+    "is_symbolic",
     "largest_column",
     "refuse_masked",
     "root_module",
@@ -94,6 +95,11 @@ def is_floating(x: Array) -> bool:
 def is_integer(x: Array) -> bool:
     """Whether ``x`` holds signed or unsigned integers."""
     return bool(array_namespace(x).isdtype(x.dtype, "integral"))
+
+
+def is_symbolic(x: Array) -> bool:
+    """Whether x stands for an array without numbers, because the planner traces a step."""
+    return getattr(type(x), "symbolic", False)
 
 
 def largest_column(x: Array) -> Array:

@@ -32,6 +32,7 @@ from dlarray.planner.trees import flatten
 from dlarray.planner.ufuncs import ufuncs
 from dlarray.schedules import CosineDecay, CosineRestarts, ExponentialDecay, OneCycle, StepDecay, WarmUp
 from dlarray.training.step import Step
+from tests.loss_cases import LOSSES, case
 
 DTYPES = ["float32", "float64"]
 STEPS = 20
@@ -116,6 +117,21 @@ def test_every_layer_and_activation(kind, dtype):
 )
 def test_every_loss(kind, weighted, dtype):
     compare(Step(MLP(6, [Dense(8), "tanh", Dense(4)]), kind(), Adam()), dtype, weighted=weighted)
+
+
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if getattr(loss, "reduction", "mean") != "none"], ids=repr)
+def test_a_loss_in_a_step_of_the_users_own(loss):
+    """It checks targets, of which it reads no values while the step is traced."""
+
+    def step(state, batch):
+        value, saved = loss.forward(*batch)
+        return state + value, loss.backward(saved)
+
+    z, t, weight = case(loss)
+    fast = compile_step(step)
+    _, slopes = fast(np.zeros(()), (z, t, weight))
+    assert fast.latest()
+    np.testing.assert_allclose(slopes, step(np.zeros(()), (z, t, weight))[1], rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dlarray.array import Array, array_namespace, device, is_floating, is_integer, size
+from dlarray.array import Array, array_namespace, device, is_floating, is_integer, is_symbolic, size
 from dlarray.check import non_negative
 
 __all__ = ["check_labels", "check_probabilities", "check_rows", "plain_weights", "refuse"]
@@ -15,10 +15,12 @@ def refuse(who: str, x: Array, bad: Array, expected: str, remedy: str) -> None:
 
     While a step is traced, by JAX or by the planner, arrays have no numbers yet, and nothing is found.
     """
+    if is_symbolic(x):
+        return
     xp = array_namespace(x)
     try:
         found = bool(xp.any(bad))
-    except TypeError:  # what all tracers raise that are asked for a number
+    except TypeError:  # what JAX's tracers raise that are asked for a number
         return
     if found:
         n = size(tuple(x.shape))

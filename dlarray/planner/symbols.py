@@ -54,6 +54,7 @@ class Symbol(Operators):
 
     __hash__ = None  # type: ignore[assignment]  # as NumPy's arrays
     device = "cpu"
+    symbolic = True
 
     def __init__(
         self,
