@@ -170,6 +170,7 @@ def test_empty_constant_and_identifier_like_columns_are_left_out_with_their_reas
             "nothing": pl.Series([None] * n, dtype=pl.Float64),
             "void": pl.Series([None] * n),
             "same": ["a"] * n,
+            "old": pl.Series(["0000-01-01"] * n).str.to_date(),  # a year that Python's dates do not have
             "sometimes": [1.0, None] * (n // 2),
             "year": 1920 + np.arange(n),
             "population": rng.permutation(10**6)[:n],
@@ -184,6 +185,7 @@ def test_empty_constant_and_identifier_like_columns_are_left_out_with_their_reas
         "nothing": "empty: every value is missing",
         "void": "empty: every value is missing",
         "same": "constant: always a",
+        "old": "constant: always 0000-01-01",
         "list": "of type List(Int64), which is not read",
     }
     assert [c.name for c in p.columns] == ["x", "sometimes", "year", "population"]

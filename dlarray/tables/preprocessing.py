@@ -13,7 +13,7 @@ from dlarray.check import at_least_one
 from dlarray.tables.columns import Boolean, Category, Column, Date, Number, column
 from dlarray.tables.conversion import MOMENTS, TEXT, TIMES, TRUTHS
 from dlarray.tables.reading import Cells, Table
-from dlarray.tables.values import UnknownColumn, polars
+from dlarray.tables.values import UnknownColumn, polars, words
 
 if TYPE_CHECKING:
     import polars as pl
@@ -140,7 +140,7 @@ def _reason(values: pl.Series, kept: bool) -> str:
         return "empty: every value is missing"
     different = values.drop_nulls().n_unique()
     if different == 1 and known == n:
-        return f"constant: always {values[0]}"
+        return f"constant: always {words(values.head(1))[0]}"
     if kept or known < FEW:
         return ""
     if values.dtype == pl.String and different > known / 2:
