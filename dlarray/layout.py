@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
+from weakref import ReferenceType, ref
 
 from dlarray.array import Array, array_namespace, device, is_array, size
 from dlarray.layer import Shape
@@ -20,8 +22,15 @@ __all__ = ["Layout", "Place", "Theta"]
 Theta = tuple[Array, ...]
 """A point in parameter space: a tuple of 1-D vectors."""
 
+Shapes = tuple[tuple[str, Shape], ...]
+"""Arrays by name and shape, in order."""
+
 _ALIGNMENT = 64
 """Each place starts on a multiple of this many elements, so that a weight behind a 10-long bias stays aligned."""
+
+
+_signed: dict[int, tuple[ReferenceType[Any], Shapes]] = {}
+"""What lies in the vectors that the library has handed out, by the vector's id: a vector itself does not tell."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class Place:
 class Layout:
     """Names and shapes, in order; ``apart`` gives every array a vector of its own."""
 
-    shapes: tuple[tuple[str, Shape], ...]
+    shapes: Shapes
     apart: bool = False
 
     def __post_init__(self) -> None:
@@ -106,8 +115,32 @@ class Layout:
             marks[name] = array_namespace(vector).full(place.shape, value, dtype=vector.dtype, device=device(vector))
         return self.join(marks)
 
+    @cached_property
+    def _contents(self) -> list[Shapes]:
+        """What lies in each vector."""
+        return [(item,) for item in self.shapes] if self.apart else [self.shapes] if self.shapes else []
+
+    def sign(self, theta: Theta) -> Theta:
+        """θ itself, known from now on to be of this layout: another one with vectors of the same lengths refuses it."""
+        for vector, contents in zip(theta, self._contents, strict=True):
+            key = id(vector)
+
+            def forget(gone: ReferenceType[Any], key: int = key) -> None:
+                if (entry := _signed.get(key)) is not None and entry[0] is gone:
+                    del _signed[key]
+
+            try:
+                _signed[key] = ref(vector, forget), contents
+            except TypeError:  # a library whose arrays nobody can look after: lengths alone are compared
+                return theta
+        return theta
+
     def check(self, theta: Theta) -> None:
-        """Raise ValueError or TypeError where θ does not fit this layout."""
+        """Raise ValueError or TypeError where θ does not fit this layout, or was made for another one.
+
+        Layouts may have vectors of the same lengths: 2 × 3 and 3 × 2 weights, or all that is padded alike. θ that the
+        library has made is known by the shapes in it; of one computed from it lengths alone are compared.
+        """
         if not isinstance(theta, tuple):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"theta must be a tuple of vectors, as init() returns it, got {type(theta).__name__}")
         if strange := [type(vector).__name__ for vector in theta if not is_array(vector)]:
@@ -115,3 +148,11 @@ class Layout:
         given = [tuple(vector.shape) for vector in theta]
         if given != [(n,) for n in self.lengths]:
             raise ValueError(f"theta must hold vectors of lengths {list(self.lengths)}, got shapes {given}")
+        for vector, own in zip(theta, self._contents, strict=True):
+            entry = _signed.get(id(vector))
+            if entry is not None and entry[0]() is vector and [s for _, s in entry[1]] != [s for _, s in own]:
+                raise ValueError(f"theta is of another model: it holds {_listed(entry[1])}, this has {_listed(own)}")
+
+
+def _listed(shapes: Shapes) -> str:
+    return ", ".join(f"{name} {shape}" for name, shape in shapes)

@@ -83,6 +83,10 @@ class MLP:
         """The layout that a θ is in: one vector, or on libraries that cannot write arrays one per parameter."""
         return _fitting(self.layout, theta)
 
+    def buffers_layout_of(self, buffers: Theta) -> Layout:
+        """The layout that buffers are in, as ``layout_of``."""
+        return _fitting(self.buffer_layout, buffers)
+
     def init(self, seed: int = 0, device: str | Device | None = None, dtype: str = "float32") -> Theta:
         """θ at the start: random weights, drawn on the host and transferred once, the same on every device.
 
@@ -158,13 +162,13 @@ class MLP:
 
     def kept(self, buffers: Theta) -> dict[str, Array]:
         """The buffers by name, such as "1.mean" and "1.variance"."""
-        return _fitting(self.buffer_layout, buffers).split(buffers)
+        return self.buffers_layout_of(buffers).split(buffers)
 
     def refresh(self, saved: Any, buffers: Theta) -> Theta:
         """The buffers after a training pass."""
         if not buffers:
             return buffers
-        layout = _fitting(self.buffer_layout, buffers)
+        layout = self.buffers_layout_of(buffers)
         return layout.join(self.chain.refresh(saved, **layout.split(buffers)))
 
     def decays(self, name: str) -> bool:
@@ -240,7 +244,7 @@ class MLP:
 def on_device(layout: Layout, arrays: Mapping[str, np.ndarray], device: Device) -> Theta:
     """Host arrays by name as vectors on a device: one, or one for each array where arrays cannot be written."""
     layout = layout if device.backend.writes_in_place else layout.separated()
-    return tuple(device.asarray(vector) for vector in layout.join(arrays))
+    return layout.sign(tuple(device.asarray(vector) for vector in layout.join(arrays)))
 
 
 def mlp(inputs: int, *units: int, activation: str | Activation = "relu", dropout: float = 0.0) -> MLP:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
+import dlarray as dl
 from dlarray.layout import _ALIGNMENT, Layout, Place
 
 SHAPES = (("0.W", (3, 4)), ("0.b", (4,)), ("1.W", (4, 65)), ("none", (0, 5)), ("scalar", ()), ("1.b", (65,)))
@@ -166,3 +169,35 @@ def test_a_theta_that_does_not_fit(case):
     theta, error = WRONG_THETAS[case]
     with pytest.raises(error, match="theta must"):
         LAYOUT.split(theta)
+
+
+A, B = dl.MLP(2, [dl.Dense(3), dl.BatchNorm()]), dl.MLP(3, [dl.Dense(2), dl.BatchNorm()])
+X3, Y2 = np.ones((4, 3)), np.arange(8.0).reshape(4, 2)
+
+
+@pytest.mark.parametrize("device", ["cpu", "torch", "strict"])
+def test_weights_of_another_model_with_the_same_lengths_are_refused(device):
+    if device != "cpu":
+        pytest.importorskip("torch" if device == "torch" else "array_api_strict")
+    assert A.layout.lengths == B.layout.lengths
+    options = {"device": device, "epochs": 1, "batch_size": 4, "progress": False}
+    trained = dl.fit(A, np.arange(8.0).reshape(4, 2), X3, **options)
+    for theta in (A.init(0, device), trained.theta, pickle.loads(pickle.dumps(trained)).theta):
+        for use in (
+            lambda theta=theta: dl.fit(B, X3, Y2, theta=theta, **options),
+            lambda theta=theta: B.predict(theta, dl.asarray(X3, device, "float32"), B.init_buffers(device)),
+            lambda theta=theta: trained.at(B.init(0, device), trained.buffers),
+        ):
+            with pytest.raises(
+                ValueError, match=r"theta is of another model: it holds 0\.W \(\d, \d\), 0\.b .*this has"
+            ):
+                use()
+    with pytest.raises(ValueError, match=r"another model: it holds 1\.mean \(3,\)"):
+        B.predict(B.init(0, device), dl.asarray(X3, device, "float32"), A.init_buffers(device))
+    dl.fit(A, np.arange(8.0).reshape(4, 2), X3, theta=trained.theta, **options)
+
+
+def test_names_of_layers_may_differ_where_shapes_agree():
+    without = dl.MLP(2, [dl.Dense(3), "tanh", dl.Dense(1)])
+    dropped = dl.MLP(2, [dl.Dense(3), "tanh", dl.Dropout(0.5), dl.Dense(1)])
+    dropped.parameters(without.init(0, "cpu"))

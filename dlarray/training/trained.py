@@ -53,6 +53,13 @@ class Trained:
     dtype: str = "float32"
     history: History = field(default_factory=History, compare=False)
 
+    def __post_init__(self) -> None:
+        """Raise ValueError where θ or the buffers are of another model."""
+        for own, vectors in ((self.model.layout_of, self.theta), (self.model.buffers_layout_of, self.buffers)):
+            layout = own(vectors)
+            layout.check(vectors)
+            layout.sign(vectors)
+
     @property
     def parameters(self) -> dict[str, Array]:
         """The trained parameters by name, "0.W", "0.b", …: views of θ where the library has views."""
@@ -144,6 +151,7 @@ class Trained:
         home: Device = state["device"]
         arrays = {name: tuple(to_device(x, home) for x in state[name]) for name in ("theta", "buffers")}
         vars(self).update(state | arrays)
+        self.__post_init__()
 
     @cached_property
     def _answers(self) -> Answers:
