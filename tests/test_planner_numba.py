@@ -276,6 +276,16 @@ def test_a_compiler_that_is_switched_off_counts_as_none(value: str, executor: st
     assert run.stdout.split() == [executor, executor], run.stderr
 
 
+def test_a_kernel_s_file_of_other_bytes_is_written_anew(tmp_path: Path):
+    path = tmp_path / "kernel.py"
+    for other in (b"\xff\xfe", b"", b"x = 1\r\n"):
+        path.write_bytes(other)
+        assert numba_executor._kept(path, "x = 1\n").read_bytes() == b"x = 1\n"
+    before = path.stat().st_mtime_ns
+    assert numba_executor._kept(path, "x = 1\n").stat().st_mtime_ns == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @compiled
 def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "file").write_text("")

@@ -157,13 +157,14 @@ def _own_folder() -> Path:
 
 def _kept(path: Path, text: str) -> Path:
     """See that the file holds the text. A file that does is left as it is, for Numba's cache goes by its date."""
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
+    data = text.encode()
+    if path.is_file() and path.read_bytes() == data:  # not as text, which other bytes may not be
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".py", dir=path.parent, text=True)
+    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".py", dir=path.parent)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
         try:
             os.link(temporary, path)  # unlike a rename it leaves the file of a faster process, and its date, alone
         except OSError:
