@@ -613,3 +613,36 @@ def test_what_numpy_says_of_a_refusal_does_not_hide_it():
 
     with pytest.warns(PlannerWarning, match="UntraceableError: the step (asks for an array's numbers|decides)"):
         compile_step(step)(np.ones(2), np.ones(3))
+
+
+class Table:
+    """Numbers of another library, whose text is cut short."""
+
+    def __init__(self, numbers: list[int]) -> None:
+        self.numbers = numbers
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        return np.array(self.numbers)
+
+    def __repr__(self) -> str:
+        return "Table(…)"
+
+
+def test_calls_with_arguments_of_the_same_text_are_two():
+    one, other = Table([0, 1]), Table([1, 2])
+
+    def step(state, x):
+        return state + 0.0, np.sum(np.take(x, one)) + 10 * np.sum(np.take(x, other))
+
+    got, expected = second(step, np.ones(2), [np.zeros(3), np.array([1.0, 2.0, 4.0])])
+    assert got == expected
+
+
+def test_a_sample_of_zeros_that_fails_is_followed_by_ones():
+    def step(state, batch):
+        x, counts = batch
+        return state + 0.0, np.average(x, weights=counts)
+
+    x, counts = np.arange(3.0), np.array([1, 2, 3])
+    got, expected = second(step, np.ones(2), [(x * 0, counts), (x, counts)])
+    assert got == expected

@@ -42,23 +42,34 @@ class Call:
 
     @property
     def key(self) -> Hashable:
-        """What makes two calls the same. There are no arrays in the pattern, whose text could be cut short."""
-        return (self.function, repr(self.pattern))
+        """What makes two calls the same: a text where it tells all of the pattern, else the call itself."""
+        return (self.function, repr(self.pattern) if _is_told(self.pattern) else id(self))
 
-    def is_the_same(self, result: Any, arrays: Sequence[np.ndarray]) -> None:
-        """Raises UntraceableError where other numbers give another shape or type than this result's."""
+
+def sampled(call: Call, samples: Sequence[list[np.ndarray]]) -> tuple[list[np.ndarray], Any]:
+    """The first of some arguments that a call takes, and what it gives.
+
+    Raises UntraceableError where that is no array of numbers, or where others give another shape or type; what the call
+    raises where it takes none of them, as an index that is out of bounds.
+    """
+    made: list[tuple[list[np.ndarray], Any]] = []
+    failure: Exception | None = None
+    for arrays in samples:
         try:
-            other = sampled(self, arrays)
+            made.append((arrays, _called(call, arrays)))
         except UntraceableError:
             raise
-        except Exception:  # an index that is out of bounds says nothing about shapes
-            return
-        if (other.shape, other.dtype) != (result.shape, result.dtype):
-            raise UntraceableError(f"the shape or type of what {self.name} gives depends on an array's numbers")
+        except Exception as error:
+            failure = failure or error
+    if not made:
+        assert failure is not None
+        raise failure
+    if len({(result.shape, result.dtype) for _, result in made}) > 1:
+        raise UntraceableError(f"the shape or type of what {call.name} gives depends on an array's numbers")
+    return made[0]
 
 
-def sampled(call: Call, arrays: Sequence[np.ndarray]) -> Any:
-    """What a call gives. Raises UntraceableError where that is not one array of numbers."""
+def _called(call: Call, arrays: Sequence[np.ndarray]) -> Any:
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of numbers that mean nothing
         result: Any = call(*arrays)
@@ -67,6 +78,21 @@ def sampled(call: Call, arrays: Sequence[np.ndarray]) -> Any:
         return result
     what = "several results" if issubclass(kind, (tuple, list)) else f"a {kind.__name__}"
     raise UntraceableError(f"{call.name} gives {what} and no single array")
+
+
+def _is_told(tree: Any) -> bool:
+    """Whether the text of a pattern says all of it: that of a table or of another library's array may be cut short."""
+    if isinstance(tree, dict):
+        return all(map(_is_told, cast("dict[Any, Any]", tree).values()))
+    if isinstance(tree, (tuple, list)):
+        return all(map(_is_told, cast("Sequence[Any]", tree)))
+    if isinstance(tree, slice):
+        part = cast("slice[Any, Any, Any]", tree)
+        return _is_told((part.start, part.stop, part.step))
+    return tree is None or tree is HOLE or tree is Ellipsis or isinstance(tree, _TOLD)
+
+
+_TOLD = (bool, int, float, complex, str, bytes, type, np.dtype, np.generic)
 
 
 def spread(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

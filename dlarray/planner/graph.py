@@ -265,10 +265,8 @@ class Graph:
 
         Raises UntraceableError where that is not one array, or is another for other whole numbers.
         """
-        given = [self._sample(n, 0) for n in nodes]
-        result = sampled(call, given)
-        if any(n.dtype.kind in "iub" and not _is_constant(n) for n in nodes):
-            call.is_the_same(result, [self._sample(n, 1) for n in nodes])
+        whole = any(n.dtype.kind in "iub" and not _is_constant(n) for n in nodes)
+        given, result = sampled(call, [[self._sample(n, i) for n in nodes] for i in range(1 + whole)])
         call.view_of = next((i for i, a in enumerate(given) if np.may_share_memory(a, result)), None)
         call.is_number = isinstance(result, np.generic)
         return self.stated(call, nodes, result.shape, result.dtype)

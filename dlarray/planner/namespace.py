@@ -136,7 +136,7 @@ def _transposed(xp: Namespace, x: Symbol, *axes: Any) -> Symbol:
 
 def _flattened(xp: Namespace, x: Symbol, order: str = "C") -> Any:
     row = xp.ravel(x) if order == "C" else xp.call_numpy(np.ravel, x, order=order)
-    return fresh(xp.graph, row.node)
+    return fresh(xp.graph, row.node) if xp.graph.numbers else row  # torch's may be a view
 
 
 def _copied(xp: Namespace, x: Symbol, order: str = "C") -> Symbol:

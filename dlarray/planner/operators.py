@@ -105,6 +105,8 @@ _COMPARISONS = {
 def _define(name: str, ufunc: str) -> None:
     def forward(self: Operators, other: Any) -> Any:
         if other is None or isinstance(other, str):
+            if name in ("eq", "ne"):
+                self.graph.refuse(f"an array is compared with {other!r}")
             return NotImplemented
         return self.computed(self.graph.pointwise(ufunc, self.node, operand(other)))
 
