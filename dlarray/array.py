@@ -99,7 +99,7 @@ def is_integer(x: Array) -> bool:
 
 def is_symbolic(x: Array) -> bool:
     """Whether x stands for an array without numbers, because the planner traces a step."""
-    return getattr(type(x), "symbolic", False)
+    return bool(getattr(x, "symbolic", False))
 
 
 def largest_column(x: Array) -> Array:

@@ -218,6 +218,15 @@ def test_sums_of_columns_are_as_exact_as_is_said(rows: int, cols: int, folder: P
     assert bound < rows / 8 * np.finfo(np.float32).eps
 
 
+@on_host
+def test_sums_of_long_rows_are_as_exact_as_numpys(folder: Path):
+    kernel = Kernel((Input("E", "float32"),), (), (Operation("sum", (0,), "C", "float32", 0, "row"),), (1,))
+    x = (0.1 + 1e-3 * np.random.default_rng(2).random((2, 300_001))).astype(np.float32)
+    call = Call(kernel, *x.shape, [], [x], [np.zeros((2, 1), np.float32)])
+    cuda.run_on_host(call, folder, H100)
+    np.testing.assert_allclose(call.outputs[0][:, 0], np.sum(x.astype(np.float64), axis=1), rtol=4 * 2.0**-23)
+
+
 def test_no_array_of_all_elements_is_kept():
     """Where no row is reduced, columns need a line for each group of rows, of few rows each; elements need nothing."""
     assert workspace(HAND["float32", "relu of a sum"], 8192, 4096, H100) == 0

@@ -51,7 +51,7 @@ class Names:
         return C_TYPES[self.kernel.dtype(v)]
 
     def total_type(self, v: int) -> str:
-        """The type of a full reduction on its way: sums are kept in double, for they may be of millions of numbers."""
+        """The type of a reduction on its way, of all or of a row: double for sums, which may be of millions."""
         return "double" if self.op(v).name == "sum" else self.type(v)
 
     def arrays(self, v: int) -> list[str]:

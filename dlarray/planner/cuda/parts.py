@@ -20,7 +20,7 @@ __all__ = ["Neighbours", "Pass", "Sweep"]
 
 @dataclass
 class Sweep:
-    """What the elements of a sweep want: variables, reads and writes of all parts, and the lines for each part.
+    """What the elements of a sweep want: variables, reads and writes of all parts, lines for each part and after them.
 
     Where parts are neighbours, a read or write is a call that lacks its end: whole, or so many parts.
     """
@@ -29,6 +29,7 @@ class Sweep:
     reads: list[str] = field(default_factory=list[str])
     body: list[str] = field(default_factory=list[str])
     writes: list[str] = field(default_factory=list[str])
+    after: list[str] = field(default_factory=list[str])
 
 
 class Pass:
@@ -55,6 +56,7 @@ class Pass:
         yield from indented(sweep.body)
         yield "}"
         yield from self.together(sweep.writes)
+        yield from sweep.after
 
     def together(self, calls: list[str]) -> Iterator[str]:
         """Reads or writes of all parts."""

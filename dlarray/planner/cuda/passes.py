@@ -120,6 +120,11 @@ class _Rows(Neighbours):
 
     def reduce(self, v: int, sweep: Sweep) -> None:
         names, op = self.names, self.names.op(v)
+        if op.over == "row" and op.name == "sum":  # of the parts first: a lane may have thousands of them
+            sweep.variables.append(f"{names.type(v)} few{v} = 0;")
+            sweep.body.append(f"if (there) few{v} = {names.more(v, f'few{v}')};")
+            sweep.after.append(f"row{v} = row{v} + few{v};")
+            return
         if op.over == "row":
             sweep.body.append(f"if (there) row{v} = {names.more(v, f'row{v}')};")
             return
@@ -156,7 +161,7 @@ class _Rows(Neighbours):
                 yield f"if (own) total{v} = {names.more(v, f'total{v}')};"
         of_rows = [v for v, op in now if op.over == "row"]
         for v in of_rows:
-            yield f"{names.type(v)} row{v} = ({names.type(v)}){initial(names.op(v))};"
+            yield f"{names.total_type(v)} row{v} = ({names.total_type(v)}){initial(names.op(v))};"
         sweep = self._elements(s)
         if sweep.body:
             sweep.body[:0] = ["const bool there = p < parts;", "const long long j = column + (there ? p : 0);"]
@@ -167,7 +172,8 @@ class _Rows(Neighbours):
             yield from indented(self.loop(sweep))
             yield "}"
         for v in of_rows:
-            yield f"const {names.type(v)} v{v} = {names.across(v, names.type(v), f'row{v}', '1', 'width')};"
+            held = f"({names.type(v)})row{v}"
+            yield f"const {names.type(v)} v{v} = {names.across(v, names.type(v), held, '1', 'width')};"
             yield from (f"if (own) {array}[i] = v{v};" for array in names.arrays(v))
 
     def _elements(self, s: int) -> Sweep:
