@@ -620,6 +620,7 @@ def test_a_refusal_names_the_file_and_keeps_its_cause(tmp_path: Path) -> None:
         read(b"nothing", tmp_path)
     assert str(tmp_path / "changed.safetensors") in str(caught.value)
     assert isinstance(caught.value.__cause__, ValueError)
+    assert isinstance(caught.value, ValueError)
 
 
 # The disk

@@ -41,6 +41,16 @@ def history(**columns: list[float]) -> dl.History:
 # Learning curves
 
 
+def test_of_many_steps_the_means_of_neighbours_are_drawn_also_for_a_model_from_a_file() -> None:
+    long = dl.History([1.0 + i % 4 for i in range(20_000)], [{"loss": 2.5}, {"loss": 2.5}])
+    for given in (long, dl.History.from_data(long.as_data())):
+        drawn = lines(plot.learning_curves(given))
+        x, y = drawn["training, mean of 4 steps"]
+        np.testing.assert_array_equal(y, np.full(5_000, 2.5))
+        np.testing.assert_array_equal(x, np.arange(2.5, 20_000, 4))
+        np.testing.assert_array_equal(drawn["training, mean of an epoch"][0], [10_000, 20_000])
+
+
 def test_learning_curves_show_every_step_and_the_epochs_where_they_end() -> None:
     ax = plot.learning_curves(history(loss=[4.0, 2.0, 1.0], validation_loss=[5.0, 3.0, 2.0]))
     found = lines(ax)

@@ -20,6 +20,8 @@ __all__ = ["learning_curves", "metric_curves"]
 def learning_curves(history: History, ax: Axes | None = None) -> Axes:
     """The loss by step, thin, and by epoch; with the validation loss where there is one. On a log axis where it can be.
 
+    Of more than 8,192 steps the means of neighbours are drawn, in their middle.
+
     Raises ValueError for a history of no epochs, such as that of a file written before files had histories.
     """
     _check(history)

@@ -23,6 +23,9 @@ MOST = 2**62
 class History:
     """``steps`` holds the loss of each step; ``epochs`` a row per epoch: loss, validation_loss and metrics by name.
 
+    Of a model from a file that took more than 8,192 steps, ``steps`` is a sequence in which the mean of 2, 4, 8, …
+    neighbours stands in the place of each of them.
+
     ``history["loss"]`` is a column of the epochs: the loss of an epoch's examples together, each as it was at its step.
     ``stopped`` says why the walk ended before all of its epochs, in words; it is empty where it did not. An epoch that
     was broken off has a row for the steps that it had. A figure is NaN for an epoch that did not measure it, as where a

@@ -129,7 +129,9 @@ class Trained:
         """Write the model to a file that ``dlarray.load`` reads: safetensors, its configuration in the metadata.
 
         The history goes with it (of a long one the means of neighbouring steps), and so do ``notes``, an object of
-        JSON that ``load_with_notes`` gives back.
+        JSON that ``load_with_notes`` gives back; neither is too long for a file. A file that is there is replaced as a
+        whole or stays as it was; it keeps its mode, and a symbolic link to it stays. Raises OSError with the path where
+        it cannot be written, and TypeError for notes that would come back as something else than they went.
         """
         write_model(path, self.model, self.theta, self.buffers, self.loss, self.dtype, self.history, notes)
 
