@@ -20,6 +20,7 @@ CALLS: dict[str, str] = {
     xp.clip(f,0.1,2)  xp.clip(i,1,3)  xp.clip(f,x*0,x)  np.column_stack([v,v])  np.concatenate([x,x],axis=1)
     np.concatenate([x,i])  np.concatenate([x,x],axis=None)  np.convolve(v,v)  np.corrcoef(x)
     np.correlate(v,v,"full")  np.count_nonzero(i)  np.count_nonzero(i,axis=0)  np.cov(x)  np.cross(v,v*2+1)
+    np.lib.stride_tricks.sliding_window_view(x,2,axis=1)
     """,
     "functions from cumprod to linspace": """
     np.cumprod(x,0)  np.cumsum(x)  x.cumsum(1)  i.cumsum()  np.diag(v)  np.diag(x)  np.diagonal(x)  x.diagonal()

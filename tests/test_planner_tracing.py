@@ -466,6 +466,7 @@ def test_calls_that_write_into_an_argument_run_eagerly():
         lambda x: np.median(x * 1.0, overwrite_input=True),
         lambda x: np.nan_to_num(x * 1.0, copy=False),
         lambda x: np.copyto(buffer, x),
+        lambda x: np.lib.stride_tricks.sliding_window_view(x * 1.0, 2, writeable=True),
     ]
     for write in writing:
         fast = compile_step(lambda s, x, write=write: (s + 0.0, write(x)))
@@ -483,6 +484,9 @@ ASSIGNMENTS: dict[str, Any] = {
     "augmented part": lambda y, w: y.__setitem__(0, y[0] + w),
     "everything": lambda y, w: y.__setitem__(..., w),
     "row into everything": lambda y, w: y.__setitem__(slice(None), np.ones((1, 1, 3)) * w),
+    "add.at": lambda y, w: np.add.at(y, (y[:, 0].astype(int) % 2, np.array([0, 1])), w * y[0, :2]),
+    "add.at twice": lambda y, w: np.add.at(y, np.array([1, 1, 0]), w),
+    "negative.at": lambda y, w: np.negative.at(y, 1),
     "fill": lambda y, w: y.fill(2.5),
     "sort": lambda y, w: y.sort(axis=0),
 }

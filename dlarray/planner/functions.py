@@ -66,12 +66,15 @@ def named(*names: str) -> dict[Callable[..., Any], str]:
     return found
 
 
+_WINDOWS: Any = np.lib.stride_tricks.sliding_window_view
+
+
 def _safe() -> set[Callable[..., Any]]:
     found = set(named(*_SAFE))
     for part, names in _SAFE_IN.items():
         for module in (getattr(np, part), getattr(NUMPY, part)):
             found |= {getattr(module, name) for name in names if hasattr(module, name)}
-    return found
+    return found | {_WINDOWS}
 
 
 _KNOWN = _safe()
@@ -99,4 +102,6 @@ def writes(function: Callable[..., Any], args: Sequence[Any], options: dict[str,
         given = options
     if any(given.get(name) is not None for name in ("out", "output")) or given.get("overwrite_input"):
         return True
+    if function is _WINDOWS:  # whose elements lie in the same memory more than once
+        return bool(given.get("writeable"))
     return function is np.nan_to_num and given.get("copy") is False

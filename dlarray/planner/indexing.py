@@ -6,6 +6,7 @@ is an eager call, whose shape NumPy says for indices that mean nothing: so none 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import index
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from dlarray.planner.calls import Call, holes
 from dlarray.planner.graph import Graph
 from dlarray.planner.node import Node
 
-__all__ = ["assigned", "is_basic", "is_view", "item"]
+__all__ = ["assigned", "is_basic", "is_view", "item", "updated_at"]
 
 
 def is_basic(key: Any) -> bool:
@@ -49,9 +50,7 @@ def assigned(graph: Graph, x: Node, key: Any, value: Any) -> Node:
     """x with a value in the places of an index, in x's type and shape."""
     keys = cast("tuple[Any, ...]", key) if isinstance(key, tuple) else (key,)
     if not _is_everything(keys):
-        nodes: list[Node] = []
-        call = Call(_assigned, holes(((x, graph.lift(value), *_lifted(graph, keys)), {}), nodes, (Node,)))
-        return graph.stated(call, nodes, x.shape, x.dtype)
+        return _of_the_same_kind(graph, x, _assigned, x, graph.lift(value), *_lifted(graph, keys))
     new = graph.cast(graph.lift(value), x.dtype) if not isinstance(value, (int, float)) else value
     if isinstance(new, Node) and len(new.shape) > len(x.shape):  # NumPy drops axes of length 1 in front
         extra = len(new.shape) - len(x.shape)
@@ -61,6 +60,19 @@ def assigned(graph: Graph, x: Node, key: Any, value: Any) -> Node:
     if not isinstance(new, Node):
         return graph.full(x.shape, new, x.dtype)
     return graph.pointwise("where", graph.full(x.shape, True, bool), new, graph.full(x.shape, 0, x.dtype))
+
+
+def updated_at(graph: Graph, ufunc: np.ufunc, x: Node, key: Any, values: list[Any]) -> Node:
+    """x after ``ufunc.at(x, key, …)``: the ufunc once for each place, also where one comes twice."""
+    keys = cast("tuple[Any, ...]", key) if isinstance(key, tuple) else (key,)
+    return _of_the_same_kind(graph, x, _updated_at, ufunc, x, tuple(_lifted(graph, keys)), *map(graph.lift, values))
+
+
+def _of_the_same_kind(graph: Graph, x: Node, function: Callable[..., Any], *args: Any) -> Node:
+    """An eager call that gives an array like x, whatever is in an index."""
+    nodes: list[Node] = []
+    call = Call(function, holes((args, {}), nodes, (Node,)))
+    return graph.stated(call, nodes, x.shape, x.dtype)
 
 
 def _is_everything(keys: tuple[Any, ...]) -> bool:
@@ -85,6 +97,12 @@ def _lifted_one(graph: Graph, key: Any) -> Any:
 
 def _item(x: Any, *key: Any) -> Any:
     return x[key]
+
+
+def _updated_at(ufunc: np.ufunc, x: Any, key: Any, *values: Any) -> Any:
+    y = x.copy()
+    ufunc.at(y, key, *values)
+    return y
 
 
 def _assigned(x: Any, value: Any, *key: Any) -> Any:

@@ -16,7 +16,7 @@ from typing import Any, Self, cast
 import numpy as np
 
 from dlarray.planner.graph import Graph
-from dlarray.planner.indexing import assigned, is_basic, is_view, item
+from dlarray.planner.indexing import assigned, is_basic, is_view, item, updated_at
 from dlarray.planner.ledger import Ledger
 from dlarray.planner.node import Node, UntraceableError
 from dlarray.planner.operators import Operators, operand
@@ -210,11 +210,19 @@ class Symbol(Operators):
     def _no_value(self, *_: Any) -> Any:
         self.graph.refuse("the step decides by an array's value: use where")
 
-    __bool__ = __float__ = __int__ = __index__ = __complex__ = item = tolist = tobytes = _no_value
+    def __index__(self) -> int:
+        self.graph.refuse(
+            "an array's number decides a length, or an index of an array of NumPy's own: use take(table, i, axis=0)"
+        )
+
+    __bool__ = __float__ = __int__ = __complex__ = item = tolist = tobytes = _no_value
     __round__ = __trunc__ = __floor__ = __ceil__ = _no_value
 
     def __array__(self, *_: Any, **__: Any) -> Any:
-        self.graph.refuse("the step asks for an array's numbers while it is traced")
+        self.graph.refuse(
+            "the step asks for an array's numbers while it is traced, as NumPy's own arrays do where they take them: "
+            "use stack or concat, or begin with zeros_like(x)"
+        )
 
     def __format__(self, spec: str) -> str:
         if spec:
@@ -236,9 +244,13 @@ class Symbol(Operators):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **options: Any) -> Any:
         """NumPy's own functions, called on a symbol: ``np.exp(x)``."""
-        if "out" in options:
+        if method == "at" and isinstance(args[0], Symbol):
+            target: Symbol = args[0]
+            target.write(updated_at(self.graph, ufunc, target.node, args[1], [operand(a) for a in args[2:]]))
+            return None
+        if "out" in options or method == "at":
             self.graph.refuse(
-                f"{ufunc.__name__} writes into an array (out=, or += on an array of NumPy's own): "
+                f"{ufunc.__name__} writes into an array of NumPy's own (out=, at, or +=): "
                 "begin with zeros_like(x), and write y = y + x"
             )
         return self.__array_namespace__().numpy(
