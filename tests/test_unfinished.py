@@ -406,6 +406,12 @@ def test_a_training_that_diverges_leaves_the_last_finite_weights() -> None:
     assert 1 <= model.n_iter_ == len(model.loss_curve_) == model.t_ / 12 < 9
 
 
+def test_a_callback_s_true_of_numpy_ends_training_too() -> None:
+    assert estimator(On("here", "cpu"), callbacks=lambda model: model.loss_ < 1e9).fit(X, LABELS).n_iter_ == 1
+    with pytest.warns(match="Maximum iterations"):
+        assert estimator(On("here", "cpu"), callbacks=lambda model: 1).fit(X, LABELS).n_iter_ == 6
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_shallow_copy_is_trained_apart(each: On) -> None:
     model = estimator(each).fit(X, LABELS)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
+import numpy as np
+
 __all__ = ["Hooks"]
 
 
@@ -49,7 +51,7 @@ class Hooks:
             told = {**self._told, "reconstruction_attributes": now}
             stop = bool(context.call_on_fit_task_end(estimator=self._estimator, **told))
         answers = [callback(self._estimator) for callback in self._own]
-        return stop or any(answer is True for answer in answers)
+        return any([stop, *(bool(cast("Any", answer)) for answer in answers if isinstance(answer, (bool, np.bool_)))])
 
     def epoch_is_none(self, context: Any) -> None:
         """An epoch that was begun and will not be: whoever was told of its beginning is told of its end."""
