@@ -270,3 +270,11 @@ def test_the_step_is_a_function_of_arrays_alone() -> None:
     assert {name: [a.shape for a in after[name]] for name in ("theta", "buffers")} == old
     assert int(after["steps"]) == 1
     assert value.shape == ()
+
+
+@pytest.mark.parametrize(("progress", "drawn"), [(True, True), (None, False), (False, False)])
+def test_the_bar_is_drawn_where_it_is_asked_for(
+    progress: bool | None, drawn: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dl.fit(dl.MLP(1, [dl.Dense(1)]), np.ones((4, 1)), np.ones((4, 1)), epochs=1, batch_size=4, progress=progress)
+    assert ("step" in capsys.readouterr().err) == drawn

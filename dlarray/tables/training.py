@@ -46,7 +46,7 @@ def train(
     keep: Sequence[str] = (),
     seed: int = 0,
     device: str | Device | None = None,
-    progress: bool = True,
+    progress: bool | None = None,
 ) -> TableModel:
     """Learn to tell one column of a table from the others.
 

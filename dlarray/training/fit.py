@@ -73,7 +73,7 @@ def fit(
     dtype: str = "float32",
     precision: str | None = None,
     compile: bool | Compiler | None = None,  # noqa: A002 - the field's word for it
-    progress: bool = True,
+    progress: bool | None = None,
 ) -> Trained:
     """Train a model on examples: forward feed, loss, back propagation and a step of the optimizer, batch by batch.
 
@@ -146,7 +146,8 @@ def fit(
         Python of layers, losses and optimizers once or twice for each shape of the batch and repeats what it computed:
         numbers that your own classes hold or draw, other than arrays of the state, are those of the first step.
     progress
-        Whether a bar with loss and metrics is drawn (on a terminal only).
+        Whether a bar with loss and metrics is drawn on the error stream: by default on a terminal only; True draws it
+        anywhere, such as in a notebook.
 
     Returns
     -------

@@ -54,7 +54,7 @@ class Loop:
             return ("loss",)
         return "loss", *([f"{self.prefix}loss"] if self.prefix else []), *(f"{self.prefix}{m}" for m in self.metrics)
 
-    def run(self, walk: Walk, progress: bool) -> Trained:
+    def run(self, walk: Walk, progress: bool | None) -> Trained:
         """Train to the end, or until somebody stops. Whatever it raises has the last good model as ``trained``."""
         walk.source = self.source
         try:
@@ -67,14 +67,13 @@ class Loop:
             raise error if walk.error is not None else with_model(error, walk.result)
         return walk.result
 
-    def _train(self, walk: Walk, progress: bool) -> None:
+    def _train(self, walk: Walk, progress: bool | None) -> None:
         each = self.source.steps
         total = None if each is None else walk.epochs * each
         if self.max_steps is not None:
             total = self.max_steps if total is None else min(total, self.max_steps)
-        bar = tqdm(
-            total=total, initial=walk.steps, unit="step", desc=walk.device.name, disable=None if progress else True
-        )
+        hidden = None if progress is None else not progress  # None: where the error stream is no terminal
+        bar = tqdm(total=total, initial=walk.steps, unit="step", desc=walk.device.name, disable=hidden)
         with walk.device.enough_memory("to train", LESS_MEMORY), bar, _quiet():
             for callback in self.callbacks:
                 callback.on_start(walk)
