@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn
+from sklearn.exceptions import NotFittedError
+from sklearn.neural_network import MLPClassifier as ScikitLearns
 from sklearn.utils._param_validation import InvalidParameterError
 
 import dlarray
@@ -161,3 +164,63 @@ def test_checkpoint_writes_the_model_of_an_estimator(estimator: type[Any], tmp_p
     trained = dlarray.load(tmp_path / files[-1])
     own = model.predict_proba(x) if estimator is MLPClassifier else model.predict(x)[:, None]
     np.testing.assert_allclose(trained.predict(x), own, rtol=1e-12)
+
+
+# What scikit-learn's users do with an estimator
+
+
+def test_a_model_of_the_host_reads_tensors_as_scikit_learn_does() -> None:
+    torch = pytest.importorskip("torch")
+    x, y = classes()
+    model, theirs = MLPClassifier(**SMALL).fit(x, y), ScikitLearns(max_iter=4).fit(x, y)
+    for method in ("predict", "predict_proba", "predict_log_proba"):
+        answer = getattr(model, method)(torch.tensor(x))
+        assert type(answer) is type(getattr(theirs, method)(torch.tensor(x))) is np.ndarray
+        np.testing.assert_array_equal(answer, getattr(model, method)(x))
+    numbers = MLPRegressor(**SMALL).fit(x, y)
+    np.testing.assert_array_equal(numbers.predict(torch.tensor(x)), numbers.predict(x))
+    with sklearn.config_context(array_api_dispatch=True), pytest.raises(ValueError, match="X on torch"):
+        model.predict(torch.tensor(x))
+    with pytest.raises(ValueError, match="X on torch"):
+        model.predict(torch.tensor(x, requires_grad=True))
+
+
+def test_the_tag_for_sparse_inputs_is_the_devices() -> None:
+    pytest.importorskip("torch")
+    assert MLPClassifier().__sklearn_tags__().input_tags.sparse
+    assert not MLPClassifier(device="torch").__sklearn_tags__().input_tags.sparse
+
+
+class _Ones(MLPClassifier):
+    def _init_coef(self, fan_in: int, fan_out: int, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+        return np.ones((fan_in, fan_out), dtype), np.zeros(fan_out, dtype)
+
+
+def test_init_coef_may_be_overridden() -> None:
+    x, y = classes()
+    model = _Ones(solver=dlarray.GradientDescent(1e-300), **SMALL).fit(x, y)
+    for coef, intercept in zip(model.coefs_, model.intercepts_, strict=True):
+        np.testing.assert_array_equal(coef, np.ones_like(coef))
+        np.testing.assert_allclose(intercept, 0, atol=1e-300)
+
+
+def test_weights_set_by_hand_are_used_or_refused() -> None:
+    x, y = classes()
+    model = MLPClassifier(warm_start=True, **SMALL)
+    coefs, intercepts = [np.ones((5, 6)), np.ones((6, 3))], [np.zeros(6), np.zeros(3)]
+    model.coefs_, model.intercepts_ = coefs, intercepts
+    for call in (lambda: model.predict(x), lambda: model.fit(x, y), lambda: model.predict_proba(x)):
+        with pytest.raises(NotFittedError, match="set by hand, and was not fitted.*Fit it first"):
+            call()
+    model = MLPClassifier(**SMALL).fit(x, y)
+    model.coefs_, model.intercepts_ = coefs, intercepts
+    np.testing.assert_allclose(model.predict_proba(x), np.full((60, 3), 1 / 3))
+
+
+def test_the_activation_of_the_outputs_cannot_be_set() -> None:
+    model = MLPClassifier(**SMALL)
+    assert not hasattr(model, "out_activation_")
+    model.fit(*classes())
+    assert model.out_activation_ == "softmax"
+    with pytest.raises(AttributeError, match=r"out_activation_ is the loss's: choose a loss.*'identity'"):
+        model.out_activation_ = "identity"

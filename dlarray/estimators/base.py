@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
 import numpy as np
-from sklearn import get_config
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
+from dlarray.activations import Activation, Sigmoid
 from dlarray.array import Array, array_namespace
-from dlarray.device import Device, device_of, resolve, to_device, to_numpy
+from dlarray.device import Device, device_of, resolve, to_numpy
 from dlarray.estimators import parameters
 from dlarray.estimators.along import Along
+from dlarray.estimators.answering import Answering
 from dlarray.estimators.descent import Descent, Gradient, SparseGradient
 from dlarray.estimators.hooks import Hooks
-from dlarray.estimators.inputs import Rows, at_home, dtype_of, examples, home_of, inputs, is_foreign, is_sparse, weights
+from dlarray.estimators.inputs import (
+    Rows,
+    at_home,
+    dtype_of,
+    examples,
+    home_of,
+    is_foreign,
+    is_sparse,
+    weights,
+)
 from dlarray.estimators.kept import Kept
 from dlarray.estimators.lbfgs import LBFGS
-from dlarray.estimators.losses import output_activation
 from dlarray.estimators.network import activations_of, dense_names, initial, network
 from dlarray.estimators.parameters import Parameters
 from dlarray.estimators.solvers import Rate, optimizer_of
-from dlarray.estimators.storage import Stored
 from dlarray.estimators.training import Training, compiler
 from dlarray.estimators.validation import Validation
 from dlarray.estimators.walk import NOT_FINITE, Walk
-from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import on_device
 
@@ -44,11 +51,8 @@ CURVES = (
 )
 """What says how a training went."""
 
-ROWS = 4096
-"""How many examples are predicted at once: enough for a device, and few enough for its memory."""
 
-
-class BaseMLP(CallbackSupportMixin, Parameters, Stored):
+class BaseMLP(CallbackSupportMixin, Parameters, Answering):
     """A network trained on examples, by scikit-learn's rules. A subclass says what its targets and answers are."""
 
     _numbers = False
@@ -97,6 +101,8 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
         if not incremental:
             hooks.begin()
         self._random_state = check_random_state(self.random_state)
+        if not first:
+            self._check_filled()
         device = device_of(self.coefs_[0]) if not first else self._device_for(x)
         dtype = dtype_of(x, device) if first else str(self.coefs_[0].dtype).rpartition(".")[2]
         with device.enough_memory("to train", "A smaller batch_size takes less"):
@@ -146,8 +152,7 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
             return
         self._model = model
         self.n_outputs_, self.n_layers_ = outputs, len(hidden) + 2
-        self.out_activation_ = output_activation(self._loss)
-        self._take(on_device(model.layout, initial(model, activations, self._random_state, dtype), device))
+        self._take(on_device(model.layout, initial(model, activations, self._drawn, dtype), device))
         self._buffers = model.init_buffers(device, dtype)
         self.n_iter_ = self.t_ = 0
         for name in ("_training", *CURVES):  # of the training before
@@ -156,6 +161,21 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
             self.loss_curve_: list[float] = []
             self._no_improvement_count = 0
             self._watch()
+
+    def _init_coef(self, fan_in: int, fan_out: int, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+        """W and b of a Dense layer at the start, as scikit-learn's method of this name, which may be overridden.
+
+        Both are uniform in ±√(6 / (inputs + outputs)), ±√(2 / (inputs + outputs)) for the logistic function.
+        Source: Glorot and Bengio 2010.
+        """
+        bound = math.sqrt((2.0 if self._logistic else 6.0) / (fan_in + fan_out))
+        W = self._random_state.uniform(-bound, bound, (fan_in, fan_out))
+        b = self._random_state.uniform(-bound, bound, fan_out)
+        return W.astype(dtype, copy=False), b.astype(dtype, copy=False)
+
+    def _drawn(self, fan_in: int, fan_out: int, activation: Activation, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+        self._logistic = isinstance(activation, Sigmoid)
+        return self._init_coef(fan_in, fan_out, np.dtype(dtype))
 
     def _watch(self) -> None:
         """What is watched for progress, from the beginning: the score with early stopping, else the loss."""
@@ -262,42 +282,3 @@ class BaseMLP(CallbackSupportMixin, Parameters, Stored):
             reached, self.loss_, self.n_iter_ = problem.run(problem.pack(self._named()), self.max_iter, fun, tol, after)
             self._take(problem.unpack(reached))
         hooks.epoch_is_none(context)
-
-    # The trained network
-
-    def _outputs_on(self, x: Any, named: dict[str, Array], buffers: Theta) -> Array:
-        """The outputs for inputs on the model's device, (n, outputs)."""
-        model = self._model
-        kept = model.kept(buffers) if buffers else {}
-        n = x.shape[0]
-        parts = [model.chain.predict(x[i : i + ROWS] if n > ROWS else x, **named, **kept) for i in range(0, n, ROWS)]
-        return parts[0] if len(parts) == 1 else array_namespace(*parts).concat(parts)
-
-    def _outputs(self, X: Any, method: str) -> Array:
-        """The outputs for inputs as they come, on the model's device."""
-        check_is_fitted(self)
-        home = device_of(self.coefs_[0])
-        if (foreign := is_foreign(X)) and (there := home_of(X)) != home:
-            self._refuse(method, f"the model is on {home}, X on {there}")
-        if not foreign and not self._from_host and home.backend.name != "numpy" and get_config()["array_api_dispatch"]:
-            self._refuse(method, f"the model was fitted on arrays of {home}, X lies on the host")
-        dtype = str(self.coefs_[0].dtype).rpartition(".")[2]
-        with home.enough_memory("to answer", "Fewer examples at a time take less"):
-            return self._outputs_on(at_home(inputs(self, X), home, dtype), self._named(), self._buffers)
-
-    def _refuse(self, method: str, why: str) -> None:
-        raise ValueError(
-            f"Inputs passed to {type(self).__name__}.{method}() must use the same namespace and the same device as "
-            f"those passed to fit(): {why}. dlarray.to_device(X, …) moves inputs, .to_device(…) the model"
-        )
-
-    @staticmethod
-    def _beside(X: Any, y: Array) -> Any:
-        """Answers where the inputs lie: host arrays for host inputs."""
-        return to_device(y, home_of(X)) if is_foreign(X) else to_numpy(y)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.array_api_support = True
-        return tags

@@ -154,35 +154,35 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def predict(self, X: Any) -> Any:
         """The label of each example, (examples,), or of several labels a row of 0 and 1."""
-        z = self._outputs(X, "predict")
+        x, z = self._answered(X, "predict")
         chosen = self._labels.chosen(z, self._loss)
-        if not is_foreign(X) or self.classes_.dtype.kind not in "iub":
+        if not is_foreign(x) or self.classes_.dtype.kind not in "iub":
             return self._labels.decode(to_numpy(chosen))
         decoded = self._labels.decode(to_numpy(chosen))
         try:
-            return home_of(X).asarray(decoded)
+            return home_of(x).asarray(decoded)
         except Exception:  # a device without integers of 64 bits
-            return home_of(X).asarray(decoded.astype(np.int32))
+            return home_of(x).asarray(decoded.astype(np.int32))
 
     @available_if(_says_how_likely)
     def predict_proba(self, X: Any) -> Any:
         """The probability of each class, (examples, classes), in the order of ``classes_``."""
-        z = self._outputs(X, "predict_proba")
-        return self._beside(X, self._two_columns(self._loss.link.predict(z), lambda p: 1 - p))
+        x, z = self._answered(X, "predict_proba")
+        return self._beside(x, self._two_columns(self._loss.link.predict(z), lambda p: 1 - p))
 
     @available_if(_says_how_likely)
     def predict_log_proba(self, X: Any) -> Any:
         """The logarithm of ``predict_proba``, from the outputs themselves: finite where a probability rounds to 0."""
-        z = self._outputs(X, "predict_log_proba")
+        x, z = self._answered(X, "predict_log_proba")
         if isinstance(self._loss.link, Softmax):
-            return self._beside(X, LogSoftmax().predict(z))
-        return self._beside(X, self._two_columns(LogSigmoid().predict(z), lambda _: LogSigmoid().predict(-z)))
+            return self._beside(x, LogSoftmax().predict(z))
+        return self._beside(x, self._two_columns(LogSigmoid().predict(z), lambda _: LogSigmoid().predict(-z)))
 
     @available_if(_gives_scores)
     def decision_function(self, X: Any) -> Any:
         """The scores, (examples,) of two classes, above 0 for the second, else (examples, classes)."""
-        z = self._outputs(X, "decision_function")
-        return self._beside(X, z[:, 0] if z.shape[1] == 1 else z)
+        x, z = self._answered(X, "decision_function")
+        return self._beside(x, z[:, 0] if z.shape[1] == 1 else z)
 
     def _two_columns(self, yes: Array, no: Callable[[Array], Array]) -> Array:
         """A column for each class where one output tells two classes apart; one output of several labels stays one."""

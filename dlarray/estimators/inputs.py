@@ -17,7 +17,8 @@ from sklearn.utils import check_array, check_X_y
 from sklearn.utils.validation import validate_data
 
 from dlarray.array import Array, array_namespace, is_array, refuse_masked
-from dlarray.device import Device, device_of, to_device, to_numpy
+from dlarray.backend import Backend
+from dlarray.device import Device, DeviceError, device_of, resolve, to_device, to_numpy
 
 __all__ = [
     "Rows",
@@ -29,6 +30,8 @@ __all__ = [
     "inputs",
     "is_foreign",
     "is_sparse",
+    "on_host",
+    "takes_sparse",
     "weights",
 ]
 
@@ -49,6 +52,22 @@ def hosted(name: str, x: Any) -> Any:
     """A foreign array's numbers on the host; anything else as it is. Raises TypeError for a masked array."""
     refuse_masked(name, x)
     return to_numpy(x) if is_foreign(x) and not is_sparse(x) else x
+
+
+def on_host(x: Any) -> np.ndarray | None:
+    """A foreign array as NumPy reads it of its own accord; None where it does not, as on another device."""
+    try:
+        return None if is_sparse(x) else np.asarray(x)
+    except Exception:  # each library refuses in its own way
+        return None
+
+
+def takes_sparse(device: str | Device | None) -> bool:
+    """Whether sparse matrices can be brought to this device; where it cannot be used, it is not known to refuse."""
+    try:
+        return type(resolve(device).backend).csr is not Backend.csr
+    except (DeviceError, ImportError, TypeError, ValueError):
+        return True
 
 
 def home_of(x: Any) -> Device:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import numpy as np
 
-from dlarray.activations import Activation, Sigmoid
+from dlarray.activations import Activation
 from dlarray.layer import Layer
 from dlarray.layers import Dense, Dropout
 from dlarray.model import MLP
@@ -17,6 +16,9 @@ from dlarray.normalization import BatchNorm, LayerNorm, RMSNorm
 from dlarray.random import Bits
 
 __all__ = ["activations_of", "dense_names", "initial", "network"]
+
+Draw = Callable[[int, int, Activation, str], tuple[np.ndarray, np.ndarray]]
+"""W and b of a Dense layer from its inputs, its units, the activation behind it and the type of the numbers."""
 
 NORMS = (BatchNorm, LayerNorm, RMSNorm)
 
@@ -62,13 +64,10 @@ def dense_names(model: MLP) -> list[tuple[str, str]]:
     return [(f"{i}.W", f"{i}.b") for i, f in enumerate(model.layers) if isinstance(f, Dense)]
 
 
-def initial(
-    model: MLP, activations: Sequence[Activation], random_state: np.random.RandomState, dtype: str
-) -> dict[str, np.ndarray]:
-    """The parameters at the start by name, drawn as scikit-learn draws them; those it does not have as dlarray's.
+def initial(model: MLP, activations: Sequence[Activation], draw: Draw, dtype: str) -> dict[str, np.ndarray]:
+    """The parameters at the start by name: those of Dense layers as they are drawn, the others as dlarray's.
 
-    W and then b of each Dense layer are uniform in ±√(6 / (inputs + outputs)), ±√(2 / (inputs + outputs)) for the
-    logistic function. Source: Glorot and Bengio 2010.
+    Raises ValueError where a drawn array has another shape than its parameter.
     """
     initializers = model.chain.initializers()
     drawn: dict[str, np.ndarray] = {}
@@ -76,9 +75,7 @@ def initial(
     names = dense_names(model)
     behind = [*activations, *activations[-1:]] or [Activation()]
     for (W, b), f in zip(names, behind, strict=True):
-        bound = math.sqrt((2.0 if isinstance(f, Sigmoid) else 6.0) / sum(shapes[W]))
-        drawn[W] = random_state.uniform(-bound, bound, shapes[W])
-        drawn[b] = random_state.uniform(-bound, bound, shapes[b])
+        drawn[W], drawn[b] = draw(shapes[W][0], shapes[W][1], f, dtype)
     for name, shape in shapes.items():
         if name not in drawn:
             drawn[name] = np.asarray(initializers[name](Bits(0, f"parameter {name}"), shape))

@@ -123,9 +123,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def predict(self, X: Any) -> Any:
         """The numbers, (examples,) of one output, else (examples, outputs)."""
-        z = self._outputs(X, "predict")
+        x, z = self._answered(X, "predict")
         y = self._loss.link.predict(z)
-        return self._beside(X, y[:, 0] if y.shape[1] == 1 else y)
+        return self._beside(x, y[:, 0] if y.shape[1] == 1 else y)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R², 1 less the squared errors as a share of those of the mean; the mean of it over outputs."""

@@ -1,0 +1,97 @@
+"""What a trained estimator answers: the outputs of its network, where the inputs lie."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from sklearn import get_config
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from dlarray.array import Array, array_namespace
+from dlarray.device import Device, device_of, to_device, to_numpy
+from dlarray.estimators.inputs import at_home, home_of, inputs, is_foreign, on_host, takes_sparse
+from dlarray.estimators.losses import output_activation
+from dlarray.estimators.storage import Stored
+from dlarray.layout import Theta
+from dlarray.losses import Loss
+
+__all__ = ["Answering"]
+
+ROWS = 4096
+"""How many examples are predicted at once: enough for a device, and few enough for its memory."""
+
+
+class Answering(Stored):
+    """An estimator's outputs for inputs, and what scikit-learn asks about them."""
+
+    device: str | Device | None
+    _loss: Loss
+    _from_host: bool
+
+    @property
+    def out_activation_(self) -> str:
+        """What makes predictions of the outputs, by scikit-learn's name. It belongs to the loss, and cannot be set."""
+        if not hasattr(self, "_model"):
+            raise AttributeError(f"{type(self).__name__} has no out_activation_ before it is fitted")
+        return output_activation(self._loss)
+
+    @out_activation_.setter
+    def out_activation_(self, value: object) -> NoReturn:
+        raise AttributeError(f"out_activation_ is the loss's: choose a loss with it (loss=…), got {value!r}")
+
+    def _outputs_on(self, x: Any, named: dict[str, Array], buffers: Theta) -> Array:
+        """The outputs for inputs on the model's device, (n, outputs)."""
+        model = self._model
+        kept = model.kept(buffers) if buffers else {}
+        n = x.shape[0]
+        parts = [model.chain.predict(x[i : i + ROWS] if n > ROWS else x, **named, **kept) for i in range(0, n, ROWS)]
+        return parts[0] if len(parts) == 1 else array_namespace(*parts).concat(parts)
+
+    def _given(self, X: Any, method: str) -> Any:
+        """Inputs as they are answered, and refused where they lie elsewhere than the model.
+
+        Without ``array_api_dispatch`` NumPy reads other libraries' arrays for a model of the host, as it does for
+        scikit-learn.
+        """
+        check_is_fitted(self)
+        self._check_filled()
+        home, dispatched = device_of(self.coefs_[0]), get_config()["array_api_dispatch"]
+        if is_foreign(X) and (there := home_of(X)) != home:
+            host = on_host(X) if home.backend.name == "numpy" and not dispatched else None
+            return self._refuse(method, f"the model is on {home}, X on {there}") if host is None else host
+        if not is_foreign(X) and not self._from_host and home.backend.name != "numpy" and dispatched:
+            self._refuse(method, f"the model was fitted on arrays of {home}, X lies on the host")
+        return X
+
+    def _check_filled(self) -> None:
+        """Raise NotFittedError where somebody has set the weights of a model that was never trained."""
+        if not hasattr(self, "_model"):
+            raise NotFittedError(
+                f"this {type(self).__name__} has coefs_ that were set by hand, and was not fitted: which network they "
+                "are of is not known. Fit it first (max_iter=1 will do), then put others in"
+            )
+
+    def _answered(self, X: Any, method: str) -> tuple[Any, Array]:
+        """The inputs as ``_given`` has them, and their outputs on the model's device."""
+        x, home = self._given(X, method), device_of(self.coefs_[0])
+        dtype = str(self.coefs_[0].dtype).rpartition(".")[2]
+        with home.enough_memory("to answer", "Fewer examples at a time take less"):
+            return x, self._outputs_on(at_home(inputs(self, x), home, dtype), self._named(), self._buffers)
+
+    def _refuse(self, method: str, why: str) -> NoReturn:
+        raise ValueError(
+            f"Inputs passed to {type(self).__name__}.{method}() must use the same namespace and the same device as "
+            f"those passed to fit(): {why}. dlarray.to_device(X, …) moves inputs, .to_device(…) the model"
+        )
+
+    @staticmethod
+    def _beside(X: Any, y: Array) -> Any:
+        """Answers where the inputs lie: host arrays for host inputs."""
+        return to_device(y, home_of(X)) if is_foreign(X) else to_numpy(y)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = takes_sparse(self.device)
+        tags.array_api_support = True
+        return tags
