@@ -22,14 +22,14 @@ __all__ = ["Layout", "Place", "Theta"]
 Theta = tuple[Array, ...]
 """A point in parameter space: a tuple of 1-D vectors."""
 
-Shapes = tuple[tuple[str, Shape], ...]
+_Shapes = tuple[tuple[str, Shape], ...]
 """Arrays by name and shape, in order."""
 
 _ALIGNMENT = 64
 """Each place starts on a multiple of this many elements, so that a weight behind a 10-long bias stays aligned."""
 
 
-_signed: dict[int, tuple[ReferenceType[Any], Shapes]] = {}
+_signed: dict[int, tuple[ReferenceType[Any], _Shapes]] = {}
 """What lies in the vectors that the library has handed out, by the vector's id: a vector itself does not tell."""
 
 
@@ -47,7 +47,7 @@ class Place:
 class Layout:
     """Names and shapes, in order; ``apart`` gives every array a vector of its own."""
 
-    shapes: Shapes
+    shapes: _Shapes
     apart: bool = False
 
     def __post_init__(self) -> None:
@@ -116,7 +116,7 @@ class Layout:
         return self.join(marks)
 
     @cached_property
-    def _contents(self) -> list[Shapes]:
+    def _contents(self) -> list[_Shapes]:
         """What lies in each vector."""
         return [(item,) for item in self.shapes] if self.apart else [self.shapes] if self.shapes else []
 
@@ -154,5 +154,5 @@ class Layout:
                 raise ValueError(f"theta is of another model: it holds {_listed(entry[1])}, this has {_listed(own)}")
 
 
-def _listed(shapes: Shapes) -> str:
+def _listed(shapes: _Shapes) -> str:
     return ", ".join(f"{name} {shape}" for name, shape in shapes)

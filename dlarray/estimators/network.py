@@ -17,7 +17,7 @@ from dlarray.random import Bits
 
 __all__ = ["activations_of", "dense_names", "initial", "network"]
 
-Draw = Callable[[int, int, Activation, str], tuple[np.ndarray, np.ndarray]]
+_Draw = Callable[[int, int, Activation, str], tuple[np.ndarray, np.ndarray]]
 """W and b of a Dense layer from its inputs, its units, the activation behind it and the type of the numbers."""
 
 NORMS = (BatchNorm, LayerNorm, RMSNorm)
@@ -64,7 +64,7 @@ def dense_names(model: MLP) -> list[tuple[str, str]]:
     return [(f"{i}.W", f"{i}.b") for i, f in enumerate(model.layers) if isinstance(f, Dense)]
 
 
-def initial(model: MLP, activations: Sequence[Activation], draw: Draw, dtype: str) -> dict[str, np.ndarray]:
+def initial(model: MLP, activations: Sequence[Activation], draw: _Draw, dtype: str) -> dict[str, np.ndarray]:
     """The parameters at the start by name: those of Dense layers as they are drawn, the others as dlarray's.
 
     Raises ValueError where a drawn array has another shape than its parameter.
