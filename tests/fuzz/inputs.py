@@ -64,6 +64,13 @@ class Setup:
     """The call that begins with a new state; 0 for none."""
     captured: bool = False
     """Whether the array that the step captures is written between calls."""
+    mixed: bool = False
+    """Whether every second batch has the other type of floats."""
+
+    def dtype_of(self, call: int) -> str:
+        """The type of a batch's floats."""
+        other = "float32" if self.dtype == "float64" else "float64"
+        return other if self.mixed and call % 2 else self.dtype
 
 
 def draw_setup(r: random.Random, seed: int) -> Setup:
@@ -86,6 +93,7 @@ def draw_setup(r: random.Random, seed: int) -> Setup:
         number=r.choice(["array", "array", "integer", "scalar", "python"]),
         restart=r.choice([0, 0, 0, 2]),
         captured=r.random() < 0.1,
+        mixed=r.random() < 0.06,
     )
 
 
@@ -189,7 +197,7 @@ class Inputs:
             x[...], y[...] = x[:1], y[:1]
         if first == "t is 0":
             t[...] = 0
-        kinds = (s.dtype, s.dtype, "int64", "bool")
+        kinds = (s.dtype_of(call), s.dtype_of(call), "int64", "bool")
         made = [
             self._leaf(shaken(v.astype(kind), self.shake, r), i, call, name)
             for i, (name, v, kind) in enumerate(
@@ -211,7 +219,7 @@ class Inputs:
         layout = self._layout(i, call)
         if self.setup.supply == "fresh":
             return placed(values, layout)
-        key = (call % 2 if self.setup.supply == "two" else 0, name + layout, values.shape)
+        key = (call % 2 if self.setup.supply == "two" else 0, f"{name} {layout} {values.dtype}", values.shape)
         if key not in self._buffers:
             self._buffers[key] = placed(values, layout)
         return refill(self._buffers[key], values)

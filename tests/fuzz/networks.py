@@ -220,7 +220,7 @@ class Network:
 def drawn(seed: int) -> Network:
     """The network of this seed."""
     r = random.Random(seed)
-    setup = replace(draw_setup(r, seed), shared="nothing", captured=False)
+    setup = replace(draw_setup(r, seed), shared="nothing", captured=False, mixed=False)
     layers = ["Embedding(4, 3)"] * (r.random() < 0.1)
     for _ in range(r.choice([0, 1, 1, 2, 3])):
         n = r.choice([1, 2, 5, 8])

@@ -138,6 +138,7 @@ class Program:
             "structure",
             "restart",
             "captured",
+            "mixed",
             "first",
             "number",
             "rows",

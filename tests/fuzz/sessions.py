@@ -175,7 +175,7 @@ def leaves(tree: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 def _rounding(case: Case) -> float:
     """What adding up in another order may change, relative to 1 and to the number, in the coarsest type around."""
-    text = case.source() + case.setup.dtype
+    text = case.source() + case.setup.dtype + case.setup.dtype_of(1)
     if "float16" in text:
         return 2e-2
     return 2e-4 if "float32" in text or (case.inference and case.setup.calls > 1) else 1e-11
