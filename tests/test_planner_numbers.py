@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dlarray.array import array_namespace
 from dlarray.planner import compile as compile_step
 from dlarray.planner import numba_executor
 from tests import kernels
@@ -107,3 +108,36 @@ def test_whole_numbers_to_a_power_below_0_are_an_error_as_in_numpy(executor: str
     np.testing.assert_array_equal(y, [8, 9])
     with pytest.raises(ValueError, match="negative integer powers"):
         fast(state, (np.array([2, 3]), np.array([3, -2])))
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(None, 1.5), (0.5, 2.5), (0, 2), (None, 300), (-1, 10**12), (np.float64(0.5), 2)]
+)
+@pytest.mark.parametrize("dtype", ["int8", "int64", "float32"])
+def test_the_standards_clip_keeps_the_type_and_numpys_promotes(dtype: str, low: Any, high: Any):
+    def step(state: Any, batch: Any) -> Any:
+        return state * 1.0, (array_namespace(batch).clip(batch, low, high), np.clip(batch * 1, low, 2))
+
+    x = np.array([3, -3, 1, 0], dtype)
+    fast = compile_step(step)
+    _, expected = step(np.ones(2), x)
+    for _ in range(2):
+        _, actual = fast(np.ones(2), x)
+        for a, b in zip(actual, expected, strict=True):
+            assert a.dtype == b.dtype
+            np.testing.assert_array_equal(a, b)
+    assert fast.latest()
+
+
+def test_a_number_of_another_byte_order_is_read():
+    def step(state: Any, batch: Any) -> Any:
+        return state * 1.0, (+batch, np.positive(batch), batch[1:] * 2)
+
+    x = np.arange(4, dtype=">i4")
+    fast = compile_step(step)
+    _, expected = step(np.ones(2), x)
+    _, actual = fast(np.ones(2), x)
+    for a, b in zip(actual, expected, strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+    assert fast.latest()

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dlarray.planner.functions import NUMPY
 from dlarray.planner.node import Node
 from dlarray.planner.operators import invert, operand
 from dlarray.planner.shapes import Shapes
@@ -29,7 +30,10 @@ class Reductions(Shapes):
 
     def clip(self, x: Any, /, min: Any = None, max: Any = None) -> Symbol:  # noqa: A002 - the standard's names
         """x held between two bounds, in x's type: the standard's function."""
-        return self._clipped(x, *(b if b is None else self._bound(b, self._node(x).dtype) for b in (min, max)))
+        node = self._node(x)
+        if node.dtype.kind in "iu" and not all(b is None or _is_within(b, node.dtype) for b in (min, max)):
+            return self.eager(NUMPY.clip, (x, min, max), {})
+        return self._clipped(x, *(b if b is None else self._bound(b, node.dtype) for b in (min, max)))
 
     def promoting_clip(
         self,
@@ -45,7 +49,7 @@ class Reductions(Shapes):
         return self._clipped(a, a_min if min is None else min, a_max if max is None else max)
 
     def _bound(self, bound: Any, dtype: Any) -> Any:
-        return bound if isinstance(bound, (int, float)) else self.graph.cast(self._node(bound), dtype)
+        return bound if type(bound) in (bool, int, float) else self.graph.cast(self._node(bound), dtype)
 
     def _clipped(self, x: Any, low: Any, high: Any) -> Symbol:
         node = self._node(x)
@@ -59,7 +63,7 @@ class Reductions(Shapes):
 
     def positive(self, x: Any, /) -> Symbol:
         """A copy, of what has no axes a number."""
-        return self._new(self._node(x))
+        return self._new(self.graph.positive(self._node(x)))
 
     def copy(self, a: Any) -> Symbol:
         """A copy, always an array."""
@@ -122,6 +126,11 @@ class Reductions(Shapes):
         if all(len(self._node(x).shape) == 2 for x in (a, b)):
             return self.matmul(a, b)
         return self.eager(np.dot, (a, b), {})
+
+
+def _is_within(bound: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether a bound is a whole number that the type can hold."""
+    return type(bound) is int and bool(np.iinfo(dtype).min <= bound <= np.iinfo(dtype).max)
 
 
 def _type(bound: Any) -> Any:
