@@ -257,6 +257,11 @@ TRAINING: dict[str, Case] = {
         TypeError,
         "metrics must be a list.*between brackets",
     ),
+    "two metrics of one name": (
+        lambda: fit(metrics=[lambda y, p: y[0], lambda y, p: y[1]]),
+        ValueError,
+        "two metrics have the name '<lambda>'",
+    ),
     "a metric that is a number": (lambda: fit(metrics=[5]), TypeError, "a name or a function.*got 5"),
     "a loss that is a class": (lambda: fit(loss=dl.Huber), TypeError, "loss must be a name or an instance, got <class"),
     "a loss without reduction": (

@@ -240,19 +240,24 @@ def default_metrics(loss: Loss, outputs: int) -> tuple[str, ...]:
 
 
 def named_metrics(given: Sequence[str | Metric] | None, loss: Loss, outputs: int) -> dict[str, Metric]:
-    """Metrics by name. Raises ValueError for an unknown name, with the nearest; TypeError for what is no function."""
+    """Metrics by name.
+
+    Raises ValueError for an unknown name, with the nearest, and for two functions of one name; TypeError for what is no
+    function.
+    """
     if isinstance(given, str):
         raise TypeError(f"metrics must be a list of names or functions, got {given!r}; put it between brackets")
     found: dict[str, Metric] = {}
     for metric in default_metrics(loss, outputs) if given is None else given:
-        if not isinstance(metric, str) and not callable(metric):
-            raise TypeError(f"a metric is a name or a function of targets and predictions, got {metric!r}")
-        if not isinstance(metric, str):
-            found[getattr(metric, "__name__", type(metric).__name__)] = metric
-        elif metric in _metrics.__all__:
-            function: Any = getattr(_metrics, metric)
-            found[metric] = function
-        else:
+        if isinstance(metric, str):
             known = _metrics.__all__
-            raise ValueError(f"unknown metric {metric!r}{did_you_mean(metric, known)}; known are {', '.join(known)}")
+            if metric not in known:
+                raise ValueError(f"unknown metric {metric!r}{did_you_mean(metric, known)}; known are {', '.join(known)}")
+            name, function = metric, getattr(_metrics, metric)
+        elif callable(metric):
+            name, function = getattr(metric, "__name__", type(metric).__name__), metric
+        else:
+            raise TypeError(f"a metric is a name or a function of targets and predictions, got {metric!r}")
+        if found.setdefault(name, function) is not function:
+            raise ValueError(f"two metrics have the name {name!r}, and the history keeps one column by it: rename a function")
     return found
