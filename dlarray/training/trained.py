@@ -252,12 +252,16 @@ def named_metrics(given: Sequence[str | Metric] | None, loss: Loss, outputs: int
         if isinstance(metric, str):
             known = _metrics.__all__
             if metric not in known:
-                raise ValueError(f"unknown metric {metric!r}{did_you_mean(metric, known)}; known are {', '.join(known)}")
+                raise ValueError(
+                    f"unknown metric {metric!r}{did_you_mean(metric, known)}; known are {', '.join(known)}"
+                )
             name, function = metric, getattr(_metrics, metric)
         elif callable(metric):
             name, function = getattr(metric, "__name__", type(metric).__name__), metric
         else:
             raise TypeError(f"a metric is a name or a function of targets and predictions, got {metric!r}")
         if found.setdefault(name, function) is not function:
-            raise ValueError(f"two metrics have the name {name!r}, and the history keeps one column by it: rename a function")
+            raise ValueError(
+                f"two metrics have the name {name!r}, and the history keeps one column by it: rename a function"
+            )
     return found
