@@ -82,6 +82,9 @@ class Backend:
     writes_in_place: ClassVar[bool] = True
     """Whether arrays can be written, so that θ is one vector with views instead of a vector per parameter."""
 
+    host_is_numpys: ClassVar[bool] = False
+    """Whether NumPy reads its arrays on the host without being asked, and refuses those on other devices."""
+
     compiles: ClassVar[bool] = False
     """Whether ``fit`` compiles its step without being asked to; ``compiles_on`` may say no for some devices."""
 

@@ -39,6 +39,7 @@ class TorchBackend(Backend):
     requires = "dlarray[torch]"
     rank = 20
     half = ("bfloat16", "float16")
+    host_is_numpys = True
     compiles = True
 
     def compiles_on(self, place: Any) -> bool:

@@ -51,14 +51,15 @@ class Answering(Stored):
     def _given(self, X: Any, method: str) -> Any:
         """Inputs as they are answered, and refused where they lie elsewhere than the model.
 
-        Without ``array_api_dispatch`` NumPy reads other libraries' arrays for a model of the host, as it does for
+        Without ``array_api_dispatch`` NumPy reads arrays that share the host with it, for a model there, as for
         scikit-learn.
         """
         check_is_fitted(self)
         self._check_filled()
         home, dispatched = device_of(self.coefs_[0]), get_config()["array_api_dispatch"]
         if is_foreign(X) and (there := home_of(X)) != home:
-            host = on_host(X) if home.backend.name == "numpy" and not dispatched else None
+            shared = home.backend.name == "numpy" and there.backend.host_is_numpys
+            host = on_host(X) if shared and not dispatched else None
             return self._refuse(method, f"the model is on {home}, X on {there}") if host is None else host
         if not is_foreign(X) and not self._from_host and home.backend.name != "numpy" and dispatched:
             self._refuse(method, f"the model was fitted on arrays of {home}, X lies on the host")
