@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from dlarray.planner import interpreter
-from dlarray.planner.compiled import Program
 from dlarray.planner.loops import AFTER, BEFORE, OPERATIONS, Bound, Call, Input, Kernel, Operation
+from dlarray.planner.program import Program
 from dlarray.planner.trees import flatten
 from tests.own import own
 

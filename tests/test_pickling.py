@@ -19,8 +19,8 @@ import dlarray.device as dd
 from dlarray import callbacks, shortage
 from dlarray.callbacks.non_finite import NonFinite
 from dlarray.cli.telling import UsageError
+from dlarray.planner import PlannerWarning
 from dlarray.planner.accelerated import _Unfit
-from dlarray.planner.compiled import PlannerWarning
 from dlarray.planner.node import UntraceableError
 from dlarray.tables.values import TableWarning, UnknownColumn
 from dlarray.training import CheckpointError, Diverged, Interrupted

@@ -18,7 +18,7 @@ from dlarray.layers import Dense, Embedding
 from dlarray.model import MLP, mlp
 from dlarray.names import classes
 from dlarray.planner import PlannerWarning, accelerate
-from dlarray.planner.compiled import MANY
+from dlarray.planner.refusals import MANY
 from dlarray.planner.replay import STAGED
 from tests.test_planner_library import default
 from tests.threads import at_once

@@ -11,12 +11,12 @@ import pytest
 
 from dlarray.array import array_namespace, device, is_array
 from dlarray.description import Names
-from dlarray.planner.compiled import Program
 from dlarray.planner.graph import Graph
 from dlarray.planner.interpreter import run, run_by_rows, validate
 from dlarray.planner.loops import AFTER, BEFORE, OPERATIONS, Call, Input, Kernel, Operation
 from dlarray.planner.namespace import Namespace
 from dlarray.planner.node import UntraceableError, form, is_dense
+from dlarray.planner.program import Program
 from dlarray.planner.symbols import Symbol
 from dlarray.planner.trees import builder, flatten, unflatten
 from dlarray.planner.ufuncs import ufuncs

@@ -87,7 +87,7 @@ def test_the_pieces_in_order_are_the_step(executor: str, batch_size: int) -> Non
     expected = [a.copy() for a in arrays(state)]
     for a, old in zip(arrays(state), before, strict=True):
         a[...] = old
-    pieces = compiled.latest().pieces(batch)
+    pieces = compiled.pieces(batch)
     assert len(pieces) == len(compiled.latest().plan.units) + 2
     for piece in pieces:
         piece()
@@ -95,11 +95,9 @@ def test_the_pieces_in_order_are_the_step(executor: str, batch_size: int) -> Non
 
 
 def test_a_program_that_has_not_run_cannot_be_taken_apart() -> None:
-    from dlarray.planner import plan
-
-    step, state, batch = first()
+    step, _, batch = first()
     with pytest.raises(ValueError, match="once it has run"):
-        plan(step, state, batch).pieces(batch)
+        compile(step).pieces(batch)
 
 
 # What a backend says

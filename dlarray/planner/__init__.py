@@ -11,9 +11,11 @@ kernels on NumPy. cuda takes the same plan to a card.
 """
 
 from dlarray.planner.accelerated import Accelerated, accelerate
-from dlarray.planner.compiled import Compiled, PlannerWarning, Program, compile, plan  # noqa: A004 - the field's word
+from dlarray.planner.compiled import Compiled, compile, plan  # noqa: A004 - the field's word
 from dlarray.planner.numba_executor import fastest
 from dlarray.planner.profiling import profile, profiled
+from dlarray.planner.program import Program
+from dlarray.planner.refusals import PlannerWarning
 
 __all__ = [
     "Accelerated",

@@ -17,10 +17,11 @@ import numpy as np
 
 from dlarray.check import one_of
 from dlarray.planner.agreement import copies, disagreement
-from dlarray.planner.compiled import EXECUTORS, MANY, PlannerWarning
+from dlarray.planner.compiled import EXECUTORS
 from dlarray.planner.loops import Executor
 from dlarray.planner.memory import Plan, make_plan
 from dlarray.planner.node import Node, root
+from dlarray.planner.refusals import MANY, PlannerWarning
 from dlarray.planner.replay import STAGED, Replay
 from dlarray.planner.sequence import LONGEST, in_sequence
 from dlarray.planner.signature import Key, only_tuples, signature

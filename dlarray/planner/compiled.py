@@ -1,133 +1,88 @@
-"""``compile(step)``: one program for each set of shapes and dtypes, checked against the eager step at its first use.
+"""``compile(step)``: one program for each kind of arguments, checked against the eager step.
 
 The eager step is always right. The first call of each program runs it on the caller's arrays, and the plan on copies of
-them; where they do not agree, or where the step cannot be traced, the eager step stays and a warning says why. Where
-they agree the plan's numbers count from this first call on: a walk has the same bits wherever its programs are made.
+them; where they do not agree, there or on made-up numbers (``proof``), or where the step cannot be traced, the eager
+step stays and a warning says why. Where they agree the plan's numbers count from this first call on: a run has the same
+bits wherever its programs are made.
 """
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Sequence
-from itertools import pairwise
-from operator import is_not
+from time import perf_counter
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
 from dlarray.check import one_of
 from dlarray.description import Description, Names
 from dlarray.planner.agreement import copies, disagreement
-from dlarray.planner.describe import describe
 from dlarray.planner.loops import Executor
 from dlarray.planner.numba_executor import numba_loops
-from dlarray.planner.replay import Replay
-from dlarray.planner.signature import signature
-from dlarray.planner.tracing import traced
-from dlarray.planner.trees import builder, flatten, reader, recogniser, unflatten
+from dlarray.planner.occupied import bindable
+from dlarray.planner.program import NAMELESS, Binding, Program, settled
+from dlarray.planner.proof import LATER, differs_on_made_up, plainly
+from dlarray.planner.refusals import MANY, PlannerWarning, has_no_hash, in_rows, unplannable
+from dlarray.planner.signature import Key, signature
+from dlarray.planner.trees import flatten
 from dlarray.planner.ufuncs import ufuncs
 
-__all__ = ["EXECUTORS", "Compiled", "PlannerWarning", "Program", "compile", "plan"]
+__all__ = ["EXECUTORS", "Compiled", "compile", "plan"]
 
 EXECUTORS: dict[str, Executor] = {"ufuncs": ufuncs, "numba": numba_loops}
 """What can run kernels, by name. Numba is imported when the first kernel is bound."""
 
-MANY = 64
-NAMELESS = Names()
+LONG = 0.1
+"""Seconds that a plain step may take for every program to be tried on made-up numbers; else the first alone is."""
 
 _Step = Callable[[Any, Any], tuple[Any, Any]]
 
 
-class PlannerWarning(UserWarning):
-    """A step runs eagerly, slower than it could."""
+class _Thread(threading.local):
+    """What one thread has bound: threads that share a compiled step share its plans and nothing else."""
 
+    latest: Binding | None = None
 
-class Program:
-    """A plan for one set of shapes and dtypes, and what it is bound to."""
-
-    def __init__(self, step: _Step, state: Any, batch: Any, executor: Executor) -> None:
-        self.executor = executor
-        found = traced(step, state, batch)
-        self.plan, self.moving, self.given, self.structure = found.plan, found.moving, found.given, found.structure
-        self._build = builder(self.structure)
-        self._in_place = found.keeps_state and all(map(self.plan.written, self.plan.donated))
-        self._build_loss = found.loss_builder() if self._in_place else self._build
-        self._bound: Replay | None = None
-        self._is_state: Callable[[Any], bool] = _nothing
-        self._leaves_of: Callable[[Any], list[np.ndarray] | None] = _nothing
-
-    def run(self, state: Sequence[np.ndarray], batch: Sequence[np.ndarray]) -> tuple[Any, Any]:
-        """One step on these leaves. Writes into the state's arrays."""
-        if self._bound is None or any(map(is_not, state, self._bound.leaves)):
-            self._bound = Replay(self.plan, [*state, *batch], self.moving, self.executor)
-            self._is_state = recogniser(self.given[0], state)
-            self._leaves_of = reader(self.given[1], batch)
-        self._bound(batch)
-        return self._build(self._bound.outputs())
-
-    def closes_over(self, state: Sequence[Any]) -> bool:
-        """Whether an array of the step's closure lies in the memory of one of these, which the plan writes."""
-        return any(np.may_share_memory(a, b) for a in self.plan.graph.captured.arrays for b in state)
-
-    def again(self, state: Any, batch: Any) -> tuple[Any, Any] | None:
-        """One step after another: with the arrays of the step before, and a batch like the one before; else None."""
-        if self._bound is None or not self._is_state(state) or (leaves := self._leaves_of(batch)) is None:
-            return None
-        self._bound(leaves)
-        if self._in_place:  # the state is what it was, with other numbers in it
-            return state, self._build_loss(self._bound.outputs(self.moving))
-        return self._build(self._bound.outputs())
-
-    def pieces(self, batch: Any) -> list[Callable[[], None]]:
-        """The step on the state that it has last been given, in pieces; see ``Replay.pieces``."""
-        leaves = self._leaves_of(batch)
-        if self._bound is None or leaves is None:
-            raise ValueError("a program is taken apart once it has run, on a batch like the one that it was given")
-        return self._bound.pieces(leaves)
-
-    def describe(self, names: Names = NAMELESS) -> Description:
-        """What the plan does."""
-        return describe(self.plan, self.given, self.structure, names)
-
-
-def _nothing(tree: Any) -> Any:
-    return None
+    def __init__(self) -> None:
+        self.bound: dict[Program, Binding] = {}
 
 
 class Compiled:
-    """A step that is planned for the shapes it meets. ``programs`` holds the plans made so far."""
+    """A step that is planned for what it meets. ``programs`` holds the plans made so far, at most 64.
+
+    Several threads may call at once, each with a state of its own.
+    """
 
     def __init__(self, step: _Step, executor: Executor, check: bool) -> None:
         self.step = step
         self.programs: dict[Any, Program | None] = {}
-        """By structure, shapes and dtypes; None where the step runs eagerly."""
+        """By structure, types, shapes and dtypes; None where the step runs eagerly."""
         self._executor = executor
         self._check = check
-        self._latest: Program | None = None
-        self._told = False
+        self._own = _Thread()
+        self._lock = threading.RLock()
+        self._told: set[str] = set()
+        self._torn: list[ref[np.ndarray]] = []
 
     def __call__(self, state: Any, batch: Any) -> tuple[Any, Any]:
-        """The next state and the loss. Consumes the state."""
-        if self._latest is not None and (done := self._latest.again(state, batch)) is not None:
-            return done
-        old: list[Any] = []
-        new: list[Any] = []
-        structure = (flatten(state, old), flatten(batch, new))
-        key = (structure, signature(old), signature(new))
+        """The next state and the loss. Consumes the state.
+
+        An error that the plain step would not have raised is one that it recovers from: the step is done plainly. Where
+        the state has been written in part by then, RuntimeError refuses it from the next call on.
+        """
+        latest = self._own.latest
+        if latest is None:
+            return self._anew(state, batch)
         try:
-            program = self.programs[key]
-        except KeyError:
-            return self._first(key, state, batch)
-        except TypeError as error:  # something in the trees cannot be hashed
-            if not self._told:
-                self._told = True
-                warnings.warn(f"the step runs eagerly, uncompiled, because {error}", PlannerWarning, stacklevel=3)
-            return self.step(state, batch)
-        if program is None or not _can_be_bound(old, new) or program.closes_over(old):
-            return self.step(state, batch)
-        self._latest = program
-        arrays: list[np.ndarray] = [a if isinstance(a, np.ndarray) else np.array(a) for a in old]
-        return program.run(arrays, [np.asarray(a) for a in new])
+            done = latest.again(state, batch)
+        except BaseException as error:
+            broken = error
+        else:
+            return self._anew(state, batch) if done is None else done
+        return self._after(broken, latest, state, batch)
 
     def describe(self, names: Names = NAMELESS) -> Description:
         """What the latest plan does. Raises ValueError where there is none."""
@@ -142,58 +97,201 @@ class Compiled:
             raise ValueError("the step has no plan and runs eagerly; the PlannerWarning at its first call said why")
         return planned[-1]
 
-    def _first(self, key: Any, state: Any, batch: Any) -> tuple[Any, Any]:
+    def pieces(self, batch: Any) -> list[Callable[[], None]]:
+        """The step on the state that it has last been given, in pieces; see ``Replay.pieces``."""
+        if self._own.latest is None:
+            raise ValueError("a step is taken apart once it has run")
+        return self._own.latest.pieces(batch)
+
+    # Calls that are not like the one before
+
+    def _anew(self, state: Any, batch: Any) -> Any:
+        """A call whose program has to be found first."""
+        old: list[Any] = []
+        new: list[Any] = []
+        structure = (flatten(state, old), flatten(batch, new))
+        if self._torn:
+            self._refuse_torn(old)
+        key = Key((structure, signature(old), signature(new)))
+        try:
+            if key not in self.programs:
+                with self._lock:
+                    if key not in self.programs:
+                        return self._first(key, state, batch, old, new)
+        except TypeError as error:
+            if not has_no_hash(structure):
+                raise
+            self._tell_once(str(error))
+            return self.step(state, batch)
+        program = self.programs[key]
+        if program is None:
+            return self._plainly(state, batch, old, new)
+        bound = self._own.bound.get(program)
+        if bound is None or not bound.is_on(old) or not bound.reads(batch):
+            if why := bindable(old, new, program.plan.graph.captured.arrays):
+                self._tell_once(why)
+                return self._plainly(state, batch, old, new)
+            arrays = [a if in_rows(a) else np.array(a, order="C") for a in old]
+            bound = self._own.bound[program] = Binding(program, arrays, [np.asarray(a) for a in new])
+        self._own.latest = bound
+        try:
+            return self._counted(bound, state, batch, new) if program.watched else bound.run(new)
+        except BaseException as error:
+            broken = error
+        return self._after(broken, bound, state, batch)
+
+    def _plainly(self, state: Any, batch: Any, old: Sequence[Any], new: Sequence[Any]) -> Any:
+        """The plain step, and its state where planned steps may write it."""
+        result = self.step(state, batch)
+        if not any(self.programs.values()):
+            return result
+        stays = all(map(in_rows, old)) and not bindable(old, new, ())
+        return settled(result, old, flatten(state, []), stays)
+
+    def _counted(self, bound: Binding, state: Any, batch: Any, new: Sequence[Any]) -> Any:
+        """A step of a program that is still watched: some of them run plainly too."""
+        program = bound.program
+        program.steps += 1
+        program.watched = program.steps < max(LATER)
+        if program.steps not in LATER:
+            return bound.run(new)
+        before = copies(bound.state), copies(batch)
+        try:
+            eager = plainly(self.step, program, *before)
+        except Exception:
+            return bound.run(new)
+        planned = bound.run(new)
+        why = disagreement(program.plan, eager, planned, *before)
+        if not why:
+            return planned
+        self._drop(program, f"{program.steps} steps after its first, {why}")
+        return settled(eager, bound.state, program.given[0], True)
+
+    def _first(self, key: Key, state: Any, batch: Any, old: Sequence[Any], new: Sequence[Any]) -> Any:
         """Make a program and, unless told otherwise, hold its first step against the eager one."""
+        if not all(a.dtype.isnative for a in old):  # what comes of them is
+            return self._plainly(state, batch, old, new)
+        if why := bindable(old, new, ()):
+            self._tell_once(why)
+            return self._plainly(state, batch, old, new)
         program: Program | None = None
-        why = f"it has {MANY} programs: a Python number in the state or the batch changes from step to step"
-        if len(self.programs) < MANY:
+        why = unplannable(self.programs, key, [*old, *new])
+        if len(self.programs) >= MANY:
+            self._tell_once(why)
+            return self._plainly(state, batch, old, new)
+        if not why:
             try:
                 program = Program(self.step, state, batch, self._executor)
             except Exception as error:
                 why = f"it cannot be traced: {type(error).__name__}: {error}"
-        if program is not None and not self._check:
-            self.programs[key] = program
-            return self(state, batch)
-        before = (copies(state), copies(batch))
-        closure = program.plan.graph.captured if program else None
-        read = closure.numbers() if closure else []
-        result = self.step(state, batch)
-        if closure is not None and closure.numbers() != read:
-            program, why = None, "it writes into an array that it closes over: let it be part of the state"
-        if program is not None:
-            try:
-                planned = program.run(*map(copies, before))
-                why = disagreement(program.plan, result, planned, *before)
-            except Exception as error:
-                why = f"its plan fails: {type(error).__name__}: {error}"
-            else:
-                result = result if why else _taken_over(planned, result, state)
-            program = None if why else program
         if program is None:
-            warnings.warn(f"the step runs eagerly, uncompiled, because {why}", PlannerWarning, stacklevel=4)
+            result = self._plainly(state, batch, old, new)
+            _tell(why)
+            self.programs[key] = None
+            return result
+        if not self._check:
+            self.programs[key] = program
+            return self._anew(state, batch)
+        stays = all(map(in_rows, old))
+        before = copies(state), copies(batch)
+        closure = program.plan.graph.captured
+        read = closure.numbers()
+        start = perf_counter()
+        result = planned = self.step(state, batch)
+        seconds = perf_counter() - start
+        if closure.numbers() != read:
+            why = "it writes into an array that it closes over: let it be part of the state"
+        try:
+            if not why:
+                planned = program.run(*([a.copy() for a in leaves] for leaves in before))
+                why = disagreement(program.plan, result, planned, *before)
+            if not why and (seconds < LONG or not self.programs):
+                why = differs_on_made_up(self.step, program, *before)
+        except Exception as error:
+            why = f"its plan fails: {type(error).__name__}: {error}"
+        if why:
+            _tell(why)
+            self.programs[key] = None
+            return settled(result, old, program.given[0], stays) if any(self.programs.values()) else result
         self.programs[key] = program
-        return result
+        program.watched = True
+        return settled(planned, old, program.given[0], stays)
+
+    # When something goes wrong
+
+    def _after(self, error: BaseException, bound: Binding, state: Any, batch: Any) -> Any:
+        """What follows an error in a planned step: the plain step where the state is whole, else the error itself."""
+        self._own.latest = None
+        self._own.bound.pop(bound.program, None)
+        if bound.replay.has_written(error):
+            self._torn = [r for r in self._torn if r() is not None] + [ref(a) for a in bound.state]
+            error.add_note("The state of this step is written in part: begin again from a copy of an earlier one.")
+            raise error
+        if not isinstance(error, Exception):
+            raise error
+        old: list[Any] = []
+        new: list[Any] = []
+        structure = flatten(state, old)
+        flatten(batch, new)
+        result = self.step(state, batch)  # raises what the plain step raises
+        self._drop(bound.program, f"its plan fails: {type(error).__name__}: {error}")
+        return settled(result, old, structure, all(map(in_rows, old)))
+
+    def _refuse_torn(self, state: Sequence[Any]) -> None:
+        torn = {id(a) for a in (r() for r in self._torn) if a is not None}
+        if any(id(a) in torn for a in state):
+            raise RuntimeError(
+                "the state is written in part, for an error has broken off a step on it: begin again from a copy of an "
+                "earlier state, in arrays of its own"
+            )
+
+    def _drop(self, program: Program, why: str) -> None:
+        """From now on the step runs eagerly where this program would have been used."""
+        for key, known in self.programs.items():
+            if known is program:
+                self.programs[key] = None
+        self._own.latest = None
+        self._own.bound.pop(program, None)
+        _tell(why)
+
+    def _tell_once(self, why: str) -> None:
+        if why not in self._told:
+            self._told.add(why)
+            _tell(why)
+
+
+def _tell(why: str) -> None:
+    """Say why the step runs eagerly."""
+    warnings.warn(f"the step runs eagerly, uncompiled, because {why}", PlannerWarning, stacklevel=5)
 
 
 def compile(step: _Step, executor: str | Executor = "ufuncs", check: bool = True) -> Compiled:  # noqa: A001 - the field's word
     """A faster ``step(state, batch) -> (state, loss)`` for NumPy's arrays.
 
-    The state is consumed: what it was is written over. ``executor`` is what runs the kernels. With ``check`` the first
-    step of each program runs eagerly too, and the two must agree as ``agreement.difference`` says: to rounding. Raises
-    ValueError where there is no such executor.
+    The state is consumed: what it was is written over. ``executor`` is what runs the kernels. With ``check`` the plan
+    is held against the plain step, to rounding as ``agreement.difference`` says: in the first step of each program, on
+    made-up numbers of the same shapes and types, and 8 and 200 steps later. Where the two differ the step runs eagerly
+    from then on. Raises ValueError where there is no such executor.
 
     The step must be a function of what it is given. Its Python runs when a program is made, for each set of shapes and
-    dtypes: once on symbols, which have no numbers, and with ``check`` once more on the arrays. From then on the plan
-    repeats what the symbols went through, so
+    dtypes: once on symbols, which have no numbers, and with ``check`` on the arrays. From then on the plan repeats what
+    the symbols went through, so
 
     * what a closure holds as a number (a rate, a count), and what the step draws at random, is that of the first call
-      for ever. What changes from step to step is an array in the state or the batch;
+      for ever. What changes from step to step is an array in the state or the batch. A change is found by the checks
+      of steps 8 and 200, and not between or after them;
     * an array of a closure is read where it lies, and numbers that are written into it later count. What Python
       computes from it alone (``np.sqrt(w)``), or puts into its place (``self.w = other``), is that of the first call;
-    * what the step does besides (it prints, counts, appends to a list) is done twice in the first call, once without
-      ``check``, and never again. What it keeps outside of the traced run is symbols.
+    * what the step does besides (it prints, counts, appends to a list) is done up to five times in all with ``check``,
+      once without, and not at each step. What it keeps outside of a plain run is symbols.
 
-    A step that cannot be repeated in this way, as far as it can be noticed, runs eagerly with a ``PlannerWarning``.
+    A step that cannot be repeated in this way, as far as it can be noticed, runs eagerly with a ``PlannerWarning``. So
+    does one whose batch lies in the memory of the state, for as long as it does.
+
+    Threads may share the compiled step, each with a state of its own: they share its plans, and nothing else. Kernels
+    do not heed ``np.errstate``. An error in a planned step that the plain step does not raise sends it back to the
+    plain one; where the state has been written in part by then, the error is raised, and the state refused from then
+    on with a RuntimeError.
     """
     if isinstance(executor, str):
         executor = EXECUTORS[one_of("executor", executor, EXECUTORS)]
@@ -211,39 +309,3 @@ def plan(step: Callable[..., Any], state: Any, batch: Any) -> Program:
         raise ValueError(
             f"the step has no plan and runs eagerly, because it cannot be traced: {type(error).__name__}: {error}"
         ) from error
-
-
-def _taken_over(planned: Any, eager: Any, state: Any) -> Any:
-    """What the plan gave, written into the caller's state where the eager step has left its own result there."""
-    given: list[np.ndarray] = []
-    ours: list[Any] = []
-    theirs: list[Any] = []
-    flatten(state, given)
-    structure = flatten(eager, ours)
-    flatten(planned, theirs)
-    in_place = {_place(a): a for a in given if type(a) is np.ndarray and a.flags.writeable}
-    leaves: list[Any] = []
-    for x, y in zip(ours, theirs, strict=True):
-        own = in_place.get(_place(x))
-        if own is not None:
-            np.copyto(own, y)
-        leaves.append(y if own is None else own)
-    return unflatten(structure, iter(leaves))
-
-
-def _place(x: Any) -> Any:
-    """Where an array's numbers lie, and how: the same for two views of the same memory."""
-    return (x.ctypes.data, x.shape, x.strides, x.dtype.str) if type(x) is np.ndarray else None
-
-
-def _can_be_bound(state: Sequence[Any], batch: Sequence[Any]) -> bool:
-    """Whether the state can be written in place: in rows, writeable, and no array in the memory of another."""
-    arrays: list[np.ndarray] = [a for a in state if isinstance(a, np.ndarray)]
-    if not all(a.dtype.isnative and a.flags.aligned for a in (*state, *batch)):
-        return False
-    if not all(a.flags.c_contiguous and a.flags.writeable for a in arrays):
-        return False
-    if any(np.may_share_memory(a, b) for a in arrays for b in batch):
-        return False
-    spans = sorted((a.ctypes.data, a.ctypes.data + a.nbytes) for a in arrays if a.size)
-    return all(stop <= start for (_, stop), (start, _) in pairwise(spans))

@@ -61,7 +61,7 @@ def profiled(
     whole()  # binds it to these arrays
     program = compiled.latest()
     try:
-        first, *units, last = program.pieces(batch)
+        first, *units, last = compiled.pieces(batch)
         nothing = in_sequence(())
         (_, *works, _, look), step = turns([first, *units, last, nothing], whole, restore, bursts, seconds)
     finally:

@@ -16,7 +16,7 @@ import numpy as np
 from dlarray.planner.loops import Bound, Call, Executor
 from dlarray.planner.memory import Plan
 from dlarray.planner.node import LEAVES, VIEWS, Form, Node, root, view_of
-from dlarray.planner.sequence import Moving, Step, in_sequence
+from dlarray.planner.sequence import Moving, Step, in_sequence, step_of
 
 __all__ = ["Replay"]
 
@@ -49,11 +49,15 @@ class Replay:
         """What is done at each step, but for copies of the batch."""
         self.results, last = self._bind_outputs(first)
         self._bounds = [0]
+        writes: list[int] = []
         for unit in plan.units:
             self._bounds.append(len(first) + len(self.steps))
+            if any(n in plan.places and plan.places[n].kind == "input" for n in unit.outputs):
+                writes.append(self._bounds[-1])
             bind = {"group": self._bind_kernel, "concat": self._bind_concat}.get(unit.op, self._bind_library)
             bind(unit)
         self._bounds.append(len(first) + len(self.steps))
+        self._first_write = min([*writes, self._bounds[-1]])
         self.steps = [*first, *self.steps, *last]
         self._run = in_sequence(self.steps)
         self._told = [(i - moving, i, patches) for i, patches in self._patches.items()]
@@ -66,6 +70,11 @@ class Replay:
         for i, copy in self._copied:
             np.copyto(copy, batch[i])
         self._run()
+
+    def has_written(self, error: BaseException) -> bool:
+        """Whether the state may have been written in part when a step was broken off by this error."""
+        at = step_of(error, self._run)
+        return not isinstance(error, Exception) if at is None else at >= self._first_write
 
     def tell(self, batch: Sequence[np.ndarray]) -> None:
         """Say where the large leaves of the batch lie; they live on until others are told of.

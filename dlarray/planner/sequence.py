@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["LONGEST", "Moving", "Step", "in_sequence"]
+__all__ = ["LONGEST", "Moving", "Step", "in_sequence", "step_of"]
 
 Step = tuple[Callable[..., Any], Sequence[Any]]
+
+_HEADS = 2
+"""Lines before the first step of those that are written out, each on one line."""
 
 LONGEST = 400
 """Steps that are written out; more of them work so long that a loop over them costs nothing beside."""
@@ -25,7 +28,8 @@ def in_sequence(steps: Sequence[Step], given: Sequence[Any] = ()) -> Callable[..
     if len(steps) > LONGEST and not given:
 
         def run() -> None:
-            for function, args in steps:
+            for at in range(len(steps)):  # ``step_of`` reads it
+                function, args = steps[at]
                 function(*args)
 
         return run
@@ -49,3 +53,13 @@ def in_sequence(steps: Sequence[Step], given: Sequence[Any] = ()) -> Callable[..
     made: dict[str, Any] = {}
     exec(text, made)
     return made["bind"](*names.values())
+
+
+def step_of(error: BaseException, run: Callable[..., None]) -> int | None:
+    """The step of a sequence that raised an error, by number; None where it was raised outside of it."""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code is run.__code__:
+            return trace.tb_frame.f_locals.get("at", trace.tb_lineno - _HEADS - 1)
+        trace = trace.tb_next
+    return None

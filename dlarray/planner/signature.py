@@ -6,7 +6,7 @@ count: what a plan cannot read where it lies is copied.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ class Key:
 
     __slots__ = ("_hash", "of")
 
-    def __init__(self, of: Hashable) -> None:
+    def __init__(self, of: Any) -> None:
         self.of = of
         self._hash: int | None = None
 

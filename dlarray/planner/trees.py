@@ -15,6 +15,8 @@ from typing import Any, cast
 
 import numpy as np
 
+from dlarray.planner.occupied import Occupied
+
 __all__ = ["Static", "Tree", "builder", "flatten", "mapped", "reader", "recogniser", "unflatten"]
 
 Tree = Any
@@ -153,8 +155,13 @@ def recogniser(structure: Any, leaves: Sequence[Any]) -> Callable[[Tree], bool]:
     return _defined([*lines, "return True"], "False", fixed)
 
 
-def reader(structure: Any, like: Sequence[Any], array: type = np.ndarray) -> Callable[[Tree], list[Any] | None]:
-    """The leaves of a tree of this structure if all are arrays of this type, of such shapes and dtypes, else None."""
+def reader(
+    structure: Any, like: Sequence[Any], array: type = np.ndarray, apart: Occupied | None = None
+) -> Callable[[Tree], list[Any] | None]:
+    """The leaves of a tree of this structure if all are arrays of this type, of such shapes and dtypes, else None.
+
+    None too where an array may lie in the memory that they are to be ``apart`` from.
+    """
     fixed: dict[str, Any] = {"array": array}
     names: list[str] = []
     lines = _descent(structure, names, fixed)
@@ -162,7 +169,21 @@ def reader(structure: Any, like: Sequence[Any], array: type = np.ndarray) -> Cal
         fixed |= {f"shape{i}": a.shape, f"dtype{i}": a.dtype}
         lines.append(f"if type({name}) is not array: return None")
         lines.append(f"if {name}.shape != shape{i} or {name}.dtype is not dtype{i}: return None")
+        if apart is not None:
+            lines += [line.format(name) for line in (_LOOK if apart.simple else _LOOK_CLOSELY)]
+    if apart is not None:
+        fixed |= {"owners": apart.owners, "shares": apart.shares}
     return _defined([*lines, f"return [{', '.join(names)}]"], "None", fixed)
+
+
+_LOOK_CLOSELY = ("if shares({0}): return None",)
+_LOOK = (
+    "base = {0}.base",
+    "if base is None:",
+    "    if id({0}) in owners: return None",
+    "elif (id(base) in owners or type(base) is not array or base.base is not None) and shares({0}): return None",
+)
+"""An array of NumPy's own memory lies in that of others where it has the same owner."""
 
 
 def _descent(structure: Any, leaves: list[str], known: dict[str, Any]) -> list[str]:

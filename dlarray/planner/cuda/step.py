@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from dlarray.planner.agreement import disagreement
-from dlarray.planner.compiled import MANY, PlannerWarning
 from dlarray.planner.cuda.card import Card
 from dlarray.planner.cuda.program import CardProgram, Settings
+from dlarray.planner.refusals import MANY, PlannerWarning
 from dlarray.planner.trees import flatten, reader, recogniser, unflatten
 
 __all__ = ["OnCard", "Shapes", "on_card", "shapes_of"]
