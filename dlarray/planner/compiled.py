@@ -125,12 +125,12 @@ class Compiled:
             return self.step(state, batch)
         program = self.programs[key]
         if program is None:
-            return self._plainly(state, batch, old, new)
+            return self._plainly(state, batch, old)
         bound = self._own.bound.get(program)
         if bound is None or not bound.is_on(old) or not bound.reads(batch):
             if why := bindable(old, new, program.plan.graph.captured.arrays):
                 self._tell_once(why)
-                return self._plainly(state, batch, old, new)
+                return self._plainly(state, batch, old)
             arrays = [a if in_rows(a) else np.array(a, order="C") for a in old]
             bound = self._own.bound[program] = Binding(program, arrays, [np.asarray(a) for a in new])
         self._own.latest = bound
@@ -140,12 +140,12 @@ class Compiled:
             broken = error
         return self._after(broken, bound, state, batch)
 
-    def _plainly(self, state: Any, batch: Any, old: Sequence[Any], new: Sequence[Any]) -> Any:
+    def _plainly(self, state: Any, batch: Any, old: Sequence[Any]) -> Any:
         """The plain step, and its state where planned steps may write it."""
         result = self.step(state, batch)
         if not any(self.programs.values()):
             return result
-        stays = all(map(in_rows, old)) and not bindable(old, new, ())
+        stays = any(bound.is_on(old) for bound in self._own.bound.values())
         return settled(result, old, flatten(state, []), stays)
 
     def _counted(self, bound: Binding, state: Any, batch: Any, new: Sequence[Any]) -> Any:
@@ -170,22 +170,22 @@ class Compiled:
     def _first(self, key: Key, state: Any, batch: Any, old: Sequence[Any], new: Sequence[Any]) -> Any:
         """Make a program and, unless told otherwise, hold its first step against the eager one."""
         if not all(a.dtype.isnative for a in old):  # what comes of them is
-            return self._plainly(state, batch, old, new)
+            return self._plainly(state, batch, old)
         if why := bindable(old, new, ()):
             self._tell_once(why)
-            return self._plainly(state, batch, old, new)
+            return self._plainly(state, batch, old)
         program: Program | None = None
         why = unplannable(self.programs, key, [*old, *new])
         if len(self.programs) >= MANY:
             self._tell_once(why)
-            return self._plainly(state, batch, old, new)
+            return self._plainly(state, batch, old)
         if not why:
             try:
                 program = Program(self.step, state, batch, self._executor)
             except Exception as error:
                 why = f"it cannot be traced: {type(error).__name__}: {error}"
         if program is None:
-            result = self._plainly(state, batch, old, new)
+            result = self._plainly(state, batch, old)
             _tell(why)
             self.programs[key] = None
             return result
