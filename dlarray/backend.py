@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -124,6 +125,10 @@ class Backend:
     def view(self, x: Array, dtype: str) -> Array:
         """The bits of an array read as another dtype of the same width: "int32" or "float32"."""
         return x.view(getattr(self.namespace(), dtype))
+
+    def own_types(self, place: Any) -> AbstractContextManager[None]:
+        """A ``with`` block in which operations compute in the types of their operands, as they do by default."""
+        return nullcontext()
 
     def synchronize(self, place: Any) -> None:
         """Wait until everything queued on the device is done."""

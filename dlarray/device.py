@@ -71,10 +71,14 @@ class Device:
             raise
 
     @contextmanager
-    def enough_memory(self, purpose: str, remedy: str = "") -> Generator[None]:
-        """A ``with`` block in which the library's own error for want of memory becomes an OutOfMemory."""
+    def working(self, purpose: str, remedy: str = "") -> Generator[None]:
+        """A ``with`` block of work on the device, in the arrays' own types whatever the caller has switched on.
+
+        In it the library's own error for want of memory becomes an OutOfMemory.
+        """
         try:
-            yield
+            with self.backend.own_types(self.place):
+                yield
         except Exception as error:
             self.refuse_for_memory(error, purpose, remedy)
             raise

@@ -24,6 +24,7 @@ from dlarray_torch import compiled_by_torch  # noqa: E402 - torch may be missing
 from dlarray_torch.planned import Planned  # noqa: E402
 
 from tests.steps import descent  # noqa: E402
+from tests.threads import at_once  # noqa: E402
 
 STEPS = 20
 NOISY: list[Any] = [dl.Dense(8), dl.LayerNorm(), "gelu", dl.Dropout(0.3), dl.RMSNorm(), "swish", dl.Dense(4)]
@@ -258,3 +259,37 @@ def test_torchs_compiler_where_it_is_asked_for() -> None:
     compiled = dl.fit(model, x, y, compile=compiled_by_torch, **kw)
     np.testing.assert_allclose(compiled.history.steps, plain.history.steps, rtol=1e-5)
     assert dl.fit(model, x, y, **kw).history.steps == dl.fit(model, x, y, compile=True, **kw).history.steps
+
+
+def test_training_within_autocast_is_what_it_is_without() -> None:
+    r = np.random.default_rng(0)
+    x, y = torch.tensor(r.standard_normal((60, 6)).astype("f")), torch.tensor(r.integers(0, 4, 60).astype("i4"))
+
+    def run() -> Any:
+        model, rate = dl.mlp(6, 8, 4), dl.Adam(1e-2)
+        return dl.fit(model, x, y, optimizer=rate, epochs=3, batch_size=20, progress=False, device="torch:cpu")
+
+    expected = run()
+    with torch.autocast("cpu", dtype=torch.bfloat16), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = run()
+    assert found.history["loss"] == expected.history["loss"]
+    assert all(torch.equal(a, b) for a, b in zip(found.theta, expected.theta, strict=True))
+
+
+def test_threads_step_states_of_their_own() -> None:
+    fast = planned(descent)
+    fast(
+        {"theta": torch.ones(5, dtype=torch.float64), "t": torch.zeros((), dtype=torch.int32)},
+        torch.ones((4, 5)).double(),
+    )
+    found: dict[int, float] = {}
+
+    def work(k: int) -> None:
+        state = {"theta": torch.full((5,), k + 1.0, dtype=torch.float64), "t": torch.zeros((), dtype=torch.int32)}
+        for _ in range(300):
+            state, _ = fast(state, torch.zeros((4, 5), dtype=torch.float64))
+        found[k] = int(state["t"])
+
+    at_once(work)
+    assert set(found.values()) == {300}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,11 @@ class TorchBackend(Backend):
         import torch
 
         return torch.special.erfc
+
+    def own_types(self, place: Any) -> AbstractContextManager[None]:
+        import torch
+
+        return torch.autocast(place.type, enabled=False)
 
     def synchronize(self, place: Any) -> None:
         import torch

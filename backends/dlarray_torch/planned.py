@@ -7,6 +7,7 @@ the plan is held against, and what runs where a step cannot be planned.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -29,6 +30,16 @@ _ARRAYS: tuple[type[Any], ...] = (np.ndarray, np.generic)
 _Step = Callable[[Any, Any], Any]
 
 
+class _Thread(threading.local):
+    """What one thread has looked at: a state, with views of its tensors, and what the plain step has returned."""
+
+    def __init__(self) -> None:
+        self.is_state: Callable[[Any], bool] = _never
+        self.state: Any = None
+        self.known: dict[int, Any] = {}
+        self.plain: list[tuple[Any, Any]] = []
+
+
 class Planned:
     """A step that is planned where all that it is given are tensors on the CPU, of types that NumPy has.
 
@@ -47,26 +58,24 @@ class Planned:
         self._from_numpy: Callable[[np.ndarray], Any] = torch.from_numpy
         self._fork_rng: Callable[..., Any] = torch.random.fork_rng
         self._half = (torch.float16, torch.bfloat16)
-        self._is_state: Callable[[Any], bool] = _never
-        self._state: Any = None
-        self._known: dict[int, Any] = {}
-        self._plain: list[tuple[Any, Any]] = []
+        self._own = _Thread()
 
     def __call__(self, state: Any, batch: Any) -> Any:
         """The next state and the loss. Consumes the state."""
         try:
             given = self._views(batch)
-            if not self._is_state(state):
+            own = self._own
+            if not own.is_state(state):
                 self._look_at(state)
         except (TypeError, RuntimeError) as error:
             return self._unplanned(state, batch, error)
-        result = self.planned(self._state, given)
-        if self._plain:
-            plain, self._plain = self._plain, []
+        result = self.planned(own.state, given)
+        if own.plain:
+            plain, own.plain = own.plain, []
             for views, tensors in plain:
                 if views is result:
                     return tensors
-        if result[0] is self._state:  # the same tensors with other numbers in them
+        if result[0] is own.state:  # the same tensors with other numbers in them
             return state, mapped(result[1], self._seen)
         return mapped(result, self._seen)
 
@@ -106,10 +115,11 @@ class Planned:
         for x in tensors:
             if x.dtype in self._half:  # NumPy has one of the two, and no kernels for it
                 raise TypeError(f"a tensor of type {x.dtype}")
-        self._state = self._views(state)
-        flatten(self._state, views)
-        self._known = {id(view): tensor for view, tensor in zip(views, tensors, strict=True)}
-        self._is_state = recogniser(structure, tensors)
+        own = self._own
+        own.state = self._views(state)
+        flatten(own.state, views)
+        own.known = {id(view): tensor for view, tensor in zip(views, tensors, strict=True)}
+        own.is_state = recogniser(structure, tensors)
 
     def _on_views(self, state: Any, batch: Any) -> Any:
         """The step as the planner sees it: symbols are traced, and what looks at tensors is computed by torch.
@@ -118,12 +128,12 @@ class Planned:
         """
         symbols: list[Any] = []
         flatten((state, batch), symbols, (Symbol,))
-        with self._fork_rng(devices=()) if symbols or self._plain else nullcontext():
+        with self._fork_rng(devices=()) if symbols or self._own.plain else nullcontext():
             if symbols:
                 return without_numbers(self.step)(state, batch)
             result = self.step(mapped(state, self._seen_anew), mapped(batch, self._seen_anew))
-        self._plain.append((mapped(result, self._view_or_itself), result))
-        return self._plain[-1][0]
+        self._own.plain.append((mapped(result, self._view_or_itself), result))
+        return self._own.plain[-1][0]
 
     def _unplanned(self, state: Any, batch: Any, error: Exception) -> Any:
         if self._other is None:
@@ -166,7 +176,7 @@ class Planned:
 
     def _seen(self, leaf: Any) -> Any:
         """The caller's tensor for the array that looks at it, else a new one that looks at the array."""
-        known = self._known.get(id(leaf))
+        known = self._own.known.get(id(leaf))
         return self._seen_anew(leaf) if known is None else known
 
     def _seen_anew(self, leaf: Any) -> Any:

@@ -77,7 +77,7 @@ class Answering(Stored):
         """The inputs as ``_given`` has them, and their outputs on the model's device."""
         x, home = self._given(X, method), device_of(self.coefs_[0])
         dtype = str(self.coefs_[0].dtype).rpartition(".")[2]
-        with home.enough_memory("to answer", "Fewer examples at a time take less"):
+        with home.working("to answer", "Fewer examples at a time take less"):
             return x, self._outputs_on(at_home(inputs(self, x), home, dtype), self._named(), self._buffers)
 
     def _refuse(self, method: str, why: str) -> NoReturn:

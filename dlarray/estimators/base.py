@@ -105,7 +105,7 @@ class BaseMLP(CallbackSupportMixin, Parameters, Answering):
             self._check_filled()
         device = device_of(self.coefs_[0]) if not first else self._device_for(x)
         dtype = dtype_of(x, device) if first else str(self.coefs_[0].dtype).rpartition(".")[2]
-        with device.enough_memory("to train", "A smaller batch_size takes less"):
+        with device.working("to train", "A smaller batch_size takes less"):
             self._prepare(outputs, first, device, dtype)
             rows = self._rows(x, t, weight, device, dtype)
             if self.solver == "lbfgs":

@@ -205,7 +205,7 @@ def fit(
     called = chosen_callbacks(callbacks, max_time)
     target = home(x, device)
     step = precise(Step(model, loss, optimizer, accumulate), precision, target, dtype)
-    with target.enough_memory("to train", LESS_MEMORY):
+    with target.working("to train", LESS_MEMORY):
         if stream is None:
             if steps_per_epoch is not None:
                 raise ValueError("steps_per_epoch is for batches from an iterable; arrays are cut by batch_size")

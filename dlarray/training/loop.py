@@ -74,7 +74,7 @@ class Loop:
             total = self.max_steps if total is None else min(total, self.max_steps)
         hidden = None if progress is None else not progress  # None: where the error stream is no terminal
         bar = tqdm(total=total, initial=walk.steps, unit="step", desc=walk.device.name, disable=hidden)
-        with walk.device.enough_memory("to train", LESS_MEMORY), bar, _quiet():
+        with walk.device.working("to train", LESS_MEMORY), bar, _quiet():
             for callback in self.callbacks:
                 callback.on_start(walk)
             while walk.epoch < walk.epochs and not self._over(walk):
