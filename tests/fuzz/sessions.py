@@ -22,7 +22,10 @@ TIMES = 8.0
 """By how many epsilons inputs are moved to see how far a rounding moves the results."""
 CALLERS = " (the caller's memory)"
 """Marks what is not only a result: a part of the state, which the next call consumes, or of a refilled batch."""
-REFUSALS = ("cannot be traced", "cannot be planned", "programs:", "captur", "memory", "hashed", "other kinds of arrays")
+REFUSALS = (
+    *("cannot be traced", "cannot be planned", "programs:", "captur", "memory", "hashed", "other kinds of arrays"),
+    "byte order",
+)
 """Words of warnings that say that a step is left to NumPy; what remains says that a plan was wrong."""
 
 SLOWER = "launch by launch"
