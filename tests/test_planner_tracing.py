@@ -145,6 +145,31 @@ def test_a_librarys_arrays_without_axes_are_written():
         assert float(loss) == 2 * i + 1
 
 
+@pytest.mark.filterwarnings("ignore::dlarray.planner.PlannerWarning")
+@pytest.mark.parametrize(
+    "view", ["+y", "y.flatten()", "xp.meshgrid(y[0])[0]", "xp.conj(y)", "y.sum()", "y[0, 1]", "y[i]"]
+)
+def test_views_are_torchs_on_torch(view):
+    """Where torch gives the same memory and NumPy a copy or a number."""
+    torch = pytest.importorskip("torch")
+    from dlarray import backend
+
+    text = compile(view, view, "eval")
+
+    def step(state, w):
+        y = state * 2.0
+        xp = array_namespace(y)
+        first = z = eval(text, {"y": y, "xp": xp, "i": xp.argmin(y[:, 0])})
+        z += w
+        return state * 1.0, (first.sum() + 0.0, y.sum())
+
+    fast = backend.get("torch").compile(step)
+    state = torch.arange(6.0).reshape(2, 3)
+    for i in range(3):
+        state, got = fast(state, torch.tensor(float(i)))
+        assert [float(g) for g in got] == [float(e) for e in step(state, torch.tensor(float(i)))[1]]
+
+
 # Views and copies
 
 LAYOUTS: dict[str, Any] = {

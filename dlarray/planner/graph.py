@@ -32,7 +32,10 @@ class Graph:
         self.captured = Captured(state)
         """Arrays that the step closes over, by number. They are read where they lie, as the eager step would."""
         self.numbers = True
-        """Whether what is computed and has no axes is a number, as NumPy has it, or an array, as other libraries do."""
+        """Whether what is computed and has no axes is a number, as NumPy has it.
+
+        Where it is an array, the step is another library's, which may give a view where NumPy copies: +x, x.flatten().
+        """
         self.ledger = Ledger()
         """The memory that the traced step would take plainly."""
         self.refused: UntraceableError | None = None

@@ -105,7 +105,8 @@ class Namespace(Reductions):
                 "number decides"
             )
         node = self.graph.called(call, [self._node(x) for x in leaves])
-        shared = 0 if function in OUT_OF_ORDER else call.view_of
+        maybe = function in OUT_OF_ORDER or (function is np.conjugate and not self.graph.numbers)
+        shared = 0 if maybe else call.view_of
         if shared is not None:
             return self._view(leaves[shared], node)
         return self._new(node) if call.is_number else fresh(self.graph, node)
@@ -136,7 +137,7 @@ def _transposed(xp: Namespace, x: Symbol, *axes: Any) -> Symbol:
 
 def _flattened(xp: Namespace, x: Symbol, order: str = "C") -> Any:
     row = xp.ravel(x) if order == "C" else xp.call_numpy(np.ravel, x, order=order)
-    return fresh(xp.graph, row.node) if xp.graph.numbers else row  # torch's may be a view
+    return fresh(xp.graph, row.node) if xp.graph.numbers else row
 
 
 def _copied(xp: Namespace, x: Symbol, order: str = "C") -> Symbol:

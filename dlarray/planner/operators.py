@@ -52,7 +52,7 @@ class Operators:
         return self.computed(self.graph.pointwise("negative", self.node))
 
     def __pos__(self) -> Any:
-        return self.computed(self.graph.positive(self.node))
+        return self.graph.namespace.positive(self)
 
     def __abs__(self) -> Any:
         return self.computed(self.graph.pointwise("absolute", self.node))

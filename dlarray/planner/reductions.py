@@ -62,8 +62,9 @@ class Reductions(Shapes):
         return self._new(node)
 
     def positive(self, x: Any, /) -> Symbol:
-        """A copy, of what has no axes a number."""
-        return self._new(self.graph.positive(self._node(x)))
+        """A copy, of what has no axes a number; torch gives the array itself."""
+        node = self.graph.positive(self._node(x))
+        return self._new(node) if self.graph.numbers else self._view(x, node)
 
     def copy(self, a: Any) -> Symbol:
         """A copy, always an array."""

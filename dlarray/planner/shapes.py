@@ -198,7 +198,7 @@ class Shapes(Creation):
         axes = [1 - i if flipped and i < 2 else i for i in range(len(xi))]
         lines = [self.reshape(x, [-1 if a == i else 1 for i in range(len(xi))]) for x, a in zip(xi, axes, strict=True)]
         grids: Sequence[Symbol] = lines if sparse else self.broadcast_arrays(*lines)
-        return tuple([fresh(self.graph, g.node) for g in grids] if copy else grids)
+        return tuple([fresh(self.graph, g.node) for g in grids] if copy and self.graph.numbers else grids)
 
     # Side by side
 
