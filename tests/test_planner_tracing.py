@@ -676,3 +676,37 @@ def test_a_sample_of_zeros_that_fails_is_followed_by_ones():
     x, counts = np.arange(3.0), np.array([1, 2, 3])
     got, expected = second(step, np.ones(2), [(x * 0, counts), (x, counts)])
     assert got == expected
+
+
+@pytest.mark.filterwarnings("ignore::dlarray.planner.PlannerWarning")
+def test_a_state_whose_arrays_share_memory_runs_eagerly():
+    """The next step writes w, and g is a part of it."""
+
+    def step(state, batch):
+        w, g = state
+        old = g * 1.0
+        w *= 0.9
+        w += batch
+        return (w, w[:, 0]), (g + 0.0, old)
+
+    fast = compile_step(step)
+    ours = plain = None
+    for i in range(4):
+        ours = ours or (np.ones((2, 2)), np.zeros(2))
+        plain = plain or (np.ones((2, 2)), np.zeros(2))
+        ours, got = fast(ours, np.full((2, 2), float(i)))
+        plain, expected = step(plain, np.full((2, 2), float(i)))
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_parts_of_one_array_that_do_not_overlap_are_planned():
+    def step(state, batch):
+        both = np.concatenate(state) * 0.5 + batch
+        return (both[:2], both[2:]), both.sum()
+
+    fast = compile_step(step)
+    state = (np.ones(2), np.ones(3))
+    for _ in range(3):
+        state, loss = fast(state, 1.0)
+    assert fast.latest()
+    assert loss == 5 * 1.875

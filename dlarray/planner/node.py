@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from dlarray.planner.loops import OPERATIONS, REDUCTIONS
 
@@ -23,6 +24,7 @@ __all__ = [
     "is_dense",
     "layout",
     "root",
+    "span",
     "through",
     "view_of",
 ]
@@ -127,6 +129,19 @@ def layout(node: Node) -> np.ndarray:
         return view_of(layout(node.args[0]), node)
     strides = [math.prod(node.shape[i + 1 :]) for i in range(len(node.shape))]
     return np.lib.stride_tricks.as_strided(np.empty(1, np.bool_), node.shape, strides, writeable=False)
+
+
+def span(node: Node) -> tuple[int, int]:
+    """The part of the root's elements, from one to before another, within which a view lies."""
+    views: list[Node] = []
+    while node.op in VIEWS:
+        views.append(node)
+        node = node.args[0]
+    array = whole = layout(node)
+    for view in reversed(views):
+        array = view_of(array, view)
+    start, stop = byte_bounds(array)
+    return start - whole.ctypes.data, stop - whole.ctypes.data
 
 
 def is_dense(node: Node) -> bool:

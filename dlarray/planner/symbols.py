@@ -18,7 +18,7 @@ import numpy as np
 from dlarray.planner.graph import Graph
 from dlarray.planner.indexing import assigned, is_basic, is_view, item, updated_at
 from dlarray.planner.ledger import Ledger
-from dlarray.planner.node import Node, UntraceableError
+from dlarray.planner.node import Node, UntraceableError, root, span
 from dlarray.planner.operators import Operators, operand
 
 __all__ = ["Symbol", "computed", "fresh"]
@@ -96,6 +96,15 @@ class Symbol(Operators):
     def alike(self, node: Node) -> Symbol:
         """New memory: a number's where this is one, else an array's."""
         return Symbol(self.graph, node, _owned(self.graph, node), number=False if node.shape else self.number)
+
+    def overlaps(self, other: Symbol) -> bool:
+        """Whether what is written into one array is read in the other."""
+        if self._memory is not other._memory or self.number or other.number or 0 in (self.size, other.size):
+            return False
+        if root(self.node) is not root(other.node):
+            return True  # memory order has made a copy, or a view that is not one here
+        (start, stop), (low, high) = span(self.node), span(other.node)
+        return start < high and low < stop
 
     def view(self, dtype: Any = None) -> Symbol:
         """NumPy's method: the same memory, read as another type."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, cast
 
 import numpy as np
@@ -80,6 +81,8 @@ def trace(step: _Step, state: Any, batch: Any) -> tuple[Graph, list[Node], Any, 
         made: list[Any] = []
         structure = flatten(result, made, (Symbol, np.ndarray, np.generic))
         outputs = [m.node if isinstance(m, Symbol) else graph.lift(m) for m in made]
+        if moving and isinstance(result, tuple):
+            _refuse_shared(graph, result[0])
     except Exception as error:  # NumPy's, where it was refused a number
         raise graph.refused or error from None
     finally:
@@ -89,6 +92,14 @@ def trace(step: _Step, state: Any, batch: Any) -> tuple[Graph, list[Node], Any, 
     del result, made  # whoever holds an array now is none of the step's
     graph.captured.settle()
     return graph, inputs, structure, outputs, moving
+
+
+def _refuse_shared(graph: Graph, state: Any) -> None:
+    """The next step of a plan writes each of the state's arrays by itself."""
+    arrays: list[Symbol] = []
+    flatten(state, arrays, (Symbol,))
+    if any(a.overlaps(b) for a, b in combinations(arrays, 2)):
+        graph.refuse("two arrays of the state that the step returns share memory: let one of them be a copy")
 
 
 def _symbol(graph: Graph, node: Node, leaf: Any, lent: bool) -> Symbol:

@@ -24,7 +24,7 @@ CALLERS = " (the caller's memory)"
 """Marks what is not only a result: a part of the state, which the next call consumes, or of a refilled batch."""
 REFUSALS = (
     *("cannot be traced", "cannot be planned", "programs:", "captur", "memory", "hashed", "other kinds of arrays"),
-    "byte order",
+    *("byte order", "read-only"),
 )
 """Words of warnings that say that a step is left to NumPy; what remains says that a plan was wrong."""
 
