@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dlarray.array import array_namespace
-from dlarray.planner import PlannerWarning, plan
+from dlarray.planner import PlannerWarning, accelerate, plan
 from dlarray.planner import compile as compile_step
 from dlarray.planner.agreement import copies, disagreement
 from dlarray.planner.proof import LATER
@@ -398,3 +398,14 @@ def test_a_long_sum_of_equal_terms_is_off_by_its_order_and_no_mistake(dtype: str
     assert not disagreement(graph, *of, [state], [x])
     wrong = (of[1][0] * np.asarray(1.002, dtype), of[1][1])
     assert disagreement(graph, of[0], wrong, [state], [x])
+
+
+def test_predictions_are_tried_on_made_up_numbers() -> None:
+    def function(fixed: Any, x: Any) -> Any:
+        return x @ fixed[0] + fixed[1] * (2.0 if is_traced(x) else 1.0)
+
+    fast, fixed = accelerate(function), (np.ones((3, 2)), np.zeros(2))
+    with pytest.warns(PlannerWarning, match="uncompiled, because on made-up numbers output 0"):
+        fast(fixed, np.ones((4, 3)))
+    np.testing.assert_array_equal(fast((fixed[0], np.ones(2)), np.ones((4, 3))), np.full((4, 2), 4.0))
+    np.testing.assert_array_equal(fixed[1], np.zeros(2))

@@ -11,22 +11,24 @@ import warnings
 from collections.abc import Callable
 from operator import is_not
 from threading import Lock
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from dlarray.check import one_of
-from dlarray.planner.agreement import copies, disagreement
-from dlarray.planner.compiled import EXECUTORS
+from dlarray.planner.agreement import disagreement
+from dlarray.planner.compiled import EXECUTORS, LONG
 from dlarray.planner.loops import Executor
 from dlarray.planner.memory import Plan, make_plan
 from dlarray.planner.node import Node, root
+from dlarray.planner.proof import differs_on_made_up
 from dlarray.planner.refusals import MANY, PlannerWarning
 from dlarray.planner.replay import STAGED, Replay
 from dlarray.planner.sequence import LONGEST, in_sequence
 from dlarray.planner.signature import Key, only_tuples, signature
 from dlarray.planner.tracing import trace
-from dlarray.planner.trees import builder, flatten
+from dlarray.planner.trees import builder, flatten, unflatten
 
 __all__ = ["Accelerated", "accelerate"]
 
@@ -177,12 +179,19 @@ class Accelerated:
             self._lock.release()
 
     def _made(self, key: Any, fixed: Any, x: np.ndarray) -> Any:
+        start = perf_counter()
         y: Any = self.function(fixed, x) if self._check else None
+        seconds = perf_counter() - start
         program, planned, why = None, None, ""
         try:
             program = _Inference(self.function, fixed, x, self._executor)
             planned = program(fixed, None, x)
-            why = disagreement(program.plan, y, planned, copies(fixed), copies(x)) if self._check else ""
+            if self._check:
+                leaves: list[np.ndarray] = []
+                flatten((fixed, x), leaves)
+                why = disagreement(program.plan, y, planned, (), leaves)
+                if not why and (seconds < LONG or not self.programs):
+                    why = self._differs_on_made_up(program, flatten(fixed, []), leaves)
         except Exception as error:
             what = "its plan fails" if program else "it cannot be traced"
             why = f"{what}: {type(error).__name__}: {error}"
@@ -194,14 +203,23 @@ class Accelerated:
             return y
         return planned if program else self.function(fixed, x)
 
+    def _differs_on_made_up(self, program: _Inference, structure: Any, arrays: list[np.ndarray]) -> str:
+        def plain(leaves: list[np.ndarray]) -> Any:
+            return self.function(unflatten(structure, iter(leaves[:-1])), leaves[-1])
+
+        def planned(leaves: list[np.ndarray]) -> Any:
+            return _Binding(program, None, leaves[:-1], self._executor).run(leaves[-1])
+
+        return differs_on_made_up(plain, planned, program.plan, arrays, 0)
+
 
 def accelerate(function: _Function, executor: str | Executor = "ufuncs", check: bool = True) -> Accelerated:
     """A faster ``function(fixed, x) -> y`` for NumPy's arrays, which consumes neither; y is new at every call.
 
     ``fixed`` is a tree of arrays that are the same from call to call; where its nests are tuples, the same tuple is
     known at once. They are read where they lie: numbers written into them count. With ``check`` the first call of each
-    shape runs plainly too, and the two must agree to rounding. Several threads may call at once. Raises ValueError
-    where there is no such executor.
+    kind runs plainly too, on the arrays and on made-up numbers like theirs, and the two must agree to rounding. Several
+    threads may call at once. Raises ValueError where there is no such executor.
     """
     if isinstance(executor, str):
         executor = EXECUTORS[one_of("executor", executor, EXECUTORS)]

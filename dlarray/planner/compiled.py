@@ -24,13 +24,13 @@ from dlarray.planner.loops import Executor
 from dlarray.planner.numba_executor import numba_loops
 from dlarray.planner.occupied import bindable
 from dlarray.planner.program import NAMELESS, Binding, Program, settled
-from dlarray.planner.proof import LATER, differs_on_made_up, plainly
+from dlarray.planner.proof import LATER, plainly, step_differs_on_made_up
 from dlarray.planner.refusals import MANY, PlannerWarning, has_no_hash, in_rows, unplannable
 from dlarray.planner.signature import Key, signature
 from dlarray.planner.trees import flatten
 from dlarray.planner.ufuncs import ufuncs
 
-__all__ = ["EXECUTORS", "Compiled", "compile", "plan"]
+__all__ = ["EXECUTORS", "LONG", "Compiled", "compile", "plan"]
 
 EXECUTORS: dict[str, Executor] = {"ufuncs": ufuncs, "numba": numba_loops}
 """What can run kernels, by name. Numba is imported when the first kernel is bound."""
@@ -206,7 +206,7 @@ class Compiled:
                 planned = program.run(*([a.copy() for a in leaves] for leaves in before))
                 why = disagreement(program.plan, result, planned, *before)
             if not why and (seconds < LONG or not self.programs):
-                why = differs_on_made_up(self.step, program, *before)
+                why = step_differs_on_made_up(self.step, program, *before)
         except Exception as error:
             why = f"its plan fails: {type(error).__name__}: {error}"
         if why:

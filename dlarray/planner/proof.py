@@ -13,17 +13,19 @@ from typing import Any
 import numpy as np
 
 from dlarray.planner.agreement import disagreement
+from dlarray.planner.memory import Plan
 from dlarray.planner.program import Program
 from dlarray.planner.synthetic import made_up
 from dlarray.planner.trees import unflatten
 
-__all__ = ["LATER", "differs_on_made_up", "plainly"]
+__all__ = ["LATER", "differs_on_made_up", "plainly", "step_differs_on_made_up"]
 
 LATER = frozenset({8, 200})
 """The steps of a program that run plainly too, so many after its first."""
 
 _Step = Callable[[Any, Any], Any]
 _Leaves = Sequence[np.ndarray]
+_Run = Callable[[list[np.ndarray]], Any]
 
 
 def plainly(step: _Step, program: Program, state: _Leaves, batch: _Leaves) -> Any:
@@ -33,20 +35,35 @@ def plainly(step: _Step, program: Program, state: _Leaves, batch: _Leaves) -> An
         return step(*trees)
 
 
-def differs_on_made_up(step: _Step, program: Program, state: _Leaves, batch: _Leaves) -> str:
-    """What differs on made-up numbers like these; nothing where the plain step raises, for then they mean nothing."""
+def differs_on_made_up(plain: _Run, planned: _Run, plan: Plan, arrays: _Leaves, moving: int) -> str:
+    """What differs on made-up numbers like these; nothing where the plain one raises, for then they mean nothing.
+
+    From number ``moving`` on the arrays are no state. What they give is the caller's to write.
+    """
     for within in (False, True):
-        leaves = made_up([*state, *batch], within)
-        old, new = leaves[: len(state)], leaves[len(state) :]
-        try:
-            eager = plainly(step, program, old, new)
-        except Exception:  # what it refuses, a plan need not do
-            continue
-        try:
-            with np.errstate(all="ignore"):
-                planned = program.run([x.copy() for x in old], new)
-            why = disagreement(program.plan, eager, planned, old, new)
-        except Exception as error:
-            why = f"its plan fails: {type(error).__name__}: {error}"
+        leaves = made_up(arrays, within)
+        with np.errstate(all="ignore"):
+            try:
+                eager = plain([x.copy() for x in leaves])
+            except Exception:  # what it refuses, a plan need not do
+                continue
+            try:
+                found = planned([x.copy() for x in leaves])
+                why = disagreement(plan, eager, found, leaves[:moving], leaves[moving:])
+            except Exception as error:
+                why = f"its plan fails: {type(error).__name__}: {error}"
         return f"on made-up numbers {why}" if why else ""
     return ""
+
+
+def step_differs_on_made_up(step: _Step, program: Program, state: _Leaves, batch: _Leaves) -> str:
+    """``differs_on_made_up`` for a step and its program, on leaves like these."""
+    n = len(state)
+
+    def plain(leaves: list[np.ndarray]) -> Any:
+        return plainly(step, program, leaves[:n], leaves[n:])
+
+    def planned(leaves: list[np.ndarray]) -> Any:
+        return program.run(leaves[:n], leaves[n:])
+
+    return differs_on_made_up(plain, planned, program.plan, [*state, *batch], n)
