@@ -229,6 +229,17 @@ def test_what_rounding_explains_is_measured_on_the_step_itself():
     assert not disagreement(plan_of(step, (before[0],), x), result, other, before, [x])
 
 
+def test_rounding_is_measured_where_a_transposed_result_is_reshaped():
+    """NumPy gives 1.5 Wᵀ in columns, a plan in rows: as such it is reshaped."""
+
+    def step(state, x):
+        xp = array_namespace(x)
+        return (state[0] + 0.0,), xp.reshape(state[0].T * 1.5, (-1,)) * x
+
+    W, x = np.arange(6.0).reshape(2, 3), np.ones(6)
+    np.testing.assert_array_equal(Rounding(plan_of(step, (W,), x), [W, x]).outputs(0)[1], step((W,), x)[1])
+
+
 def test_a_saturated_tangent_hangs_on_rounding_though_no_input_does():
     """1 - tanh² z near 1 has no digits left, and Adam makes a step of it."""
 

@@ -54,7 +54,8 @@ class Rounding:
         values: dict[Node, np.ndarray] = {}
         with np.errstate(all="ignore"):
             for node in self._nodes:
-                value = np.asarray(self._value(node, [values[a] for a in node.args], steps))
+                order = "K" if node.op in VIEWS else "C"  # a plan's values lie in rows, and are reshaped as such
+                value = np.asarray(self._value(node, [values[a] for a in node.args], steps), order=order)
                 if times and node.op not in VIEWS and (node.op == "input" or node.op not in LEAVES):
                     value = _rounded(value, steps, node.op in _INEXACT, int(draw.integers(_PATTERN)))
                 values[node] = value
