@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -35,11 +36,17 @@ class OnCard:
         self.settings = settings
         self.programs: dict[Any, CardProgram | None] = {}
         self._bound: CardProgram | None = None
+        self._lock = RLock()
+        self._told: set[str] = set()
         self._is_state: Callable[[Any], bool] = _nothing
         self._leaves_of: Callable[[Any], list[Any] | None] = _nothing
 
     def __call__(self, state: Any, batch: Any) -> tuple[Any, Any]:
-        """The next state and the loss. Consumes the state."""
+        """The next state and the loss. Consumes the state. Threads wait for each other."""
+        with self._lock:
+            return self._step(state, batch)
+
+    def _step(self, state: Any, batch: Any) -> tuple[Any, Any]:
         if self._bound is not None and self._is_state(state) and (leaves := self._leaves_of(batch)) is not None:
             return self._bound(state, leaves)
         new: list[Any] = []
@@ -62,7 +69,8 @@ class OnCard:
         key = (flatten(state, old, self.card.arrays), structure, shapes_of(old), shapes)
         try:
             return self.programs[key]
-        except TypeError:  # something in the trees cannot be hashed
+        except TypeError as error:  # something in the trees cannot be hashed
+            self._tell_once(str(error))
             return None
 
     def takes(self, program: CardProgram, state: Any, batch: Sequence[Any]) -> bool:
@@ -102,15 +110,17 @@ class OnCard:
 
     def _first(self, key: Any, state: Any, batch: Any) -> tuple[Any, Any]:
         """Make a program and hold it against the plain step."""
+        if len(self.programs) >= MANY:
+            self._tell_once(f"it has {MANY} programs: shapes, types or Python numbers change from step to step")
+            return self.step(state, batch)
         program: CardProgram | None = None
-        why = f"it has {MANY} programs: a Python number in the state or the batch changes from step to step"
-        if len(self.programs) < MANY:
-            try:
-                program = CardProgram(self.step, state, batch, self.card, self.settings)
-            except MemoryError:
-                raise
-            except Exception as error:
-                why = f"it cannot be planned: {type(error).__name__}: {error}"
+        why = ""
+        try:
+            program = CardProgram(self.step, state, batch, self.card, self.settings)
+        except MemoryError:
+            raise
+        except Exception as error:
+            why = f"it cannot be planned: {type(error).__name__}: {error}"
         proof = None if program is None else _Proof(self, program, state, batch)
         result = self.step(state, batch)
         if proof is not None:
@@ -121,6 +131,11 @@ class OnCard:
             return result
         self.programs[key] = program
         return self._taken_over(proof.result, result, state)
+
+    def _tell_once(self, why: str) -> None:
+        if why not in self._told:
+            self._told.add(why)
+            _warn(f"the step runs eagerly, uncompiled, because {why}")
 
     def _taken_over(self, planned: Any, eager: Any, state: Any) -> Any:
         """What the plan gave, in the caller's arrays where the plain step has left its own result there."""
