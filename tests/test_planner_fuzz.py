@@ -10,7 +10,7 @@ from tests.fuzz.exact import EXECUTORS, Program, failure, generate, shrink
 from tests.fuzz.running import fuzz
 
 PROGRAMS = 250
-SOURCES = 250
+SOURCES = 500
 
 
 @pytest.mark.parametrize("first", range(0, SOURCES, 125))
@@ -19,7 +19,7 @@ def test_random_source(first: int):
     reports, counts = fuzz(range(first, first + 125), ["ufuncs"])
     print(f"seeds {first} to {first + 124}: {dict(counts)}")
     assert not reports, "\n".join(reports)
-    assert counts["equal"] > 90, counts
+    assert counts["equal"] > 75, counts
 
 
 @pytest.mark.skipif(not numba_executor.available(), reason="there is no Numba")

@@ -13,7 +13,7 @@ from dlarray.planner.numba_places import LANES, ROWS, Places
 
 __all__ = ["BLOCK", "Sums", "indented"]
 
-BLOCK = 32
+BLOCK = 16
 """The numbers that a lane or a row adds up in their own type."""
 
 

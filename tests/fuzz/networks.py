@@ -113,6 +113,8 @@ STEADY = [
     "Clipped(Momentum({rate}), clip_by_global_norm, 0.1)",
 ]
 """For weights whose gradient is 0 but for rounding, as a bias before batch norm: others divide it by its own size."""
+CANCELLING = ["Hinge()", "MeanAbsoluteError()"]
+"""Losses of whose slopes, 1 and -1, a sum may be 0 but for rounding."""
 RATES = ["0.01", "0.1", "StepDecay(0.1, 2, 0.5)", "ConstantRate(0.05)"]
 
 
@@ -231,6 +233,8 @@ def drawn(seed: int) -> Network:
     if "BatchNorm()" in layers and setup.first in ("zeros", "ones", "equal rows"):
         setup = replace(setup, first="generic")  # of equal rows it makes rounding errors, divided by their own size
     loss = r.choice(r.choice([CONTINUOUS, LABELS, BINARY, ROWS]))
-    optimizer = r.choice(STEADY if "BatchNorm()" in layers else OPTIMIZERS).format(rate=r.choice(RATES))
+    optimizer = r.choice(STEADY if "BatchNorm()" in layers or loss in CANCELLING else OPTIMIZERS).format(
+        rate=r.choice(RATES)
+    )
     weighted = r.random() < 0.4
     return Network(setup, tuple(layers), loss, optimizer, weighted, r.choice([1, 1, 1, 2]), r.random() < 0.2)
