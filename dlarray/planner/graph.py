@@ -152,10 +152,6 @@ class Graph:
             return self.call(converted, [x], dtype=dtype)
         return self.node("astype", (self._in_rows(x),), None, x.shape, dtype)
 
-    def positive(self, x: Node) -> Node:
-        """The same numbers, in the machine's byte order."""
-        return x if x.dtype.isnative else self.call(native, [x])
-
     def bits(self, x: Node, dtype: Any) -> Node:
         """The same bits, read as another dtype of the same width."""
         dtype = np.dtype(dtype)
