@@ -127,17 +127,3 @@ def test_the_standards_clip_keeps_the_type_and_numpys_promotes(dtype: str, low: 
             assert a.dtype == b.dtype
             np.testing.assert_array_equal(a, b)
     assert fast.latest()
-
-
-def test_a_number_of_another_byte_order_is_read():
-    def step(state: Any, batch: Any) -> Any:
-        return state * 1.0, (+batch, np.positive(batch), batch[1:] * 2)
-
-    x = np.arange(4, dtype=">i4")
-    fast = compile_step(step)
-    _, expected = step(np.ones(2), x)
-    _, actual = fast(np.ones(2), x)
-    for a, b in zip(actual, expected, strict=True):
-        assert a.dtype == b.dtype
-        np.testing.assert_array_equal(a, b)
-    assert fast.latest()
