@@ -259,7 +259,7 @@ def product_turned(state: Any, batch: Any) -> Any:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("step", [turned, swapped, same_twice, the_old_loss, product_turned])
+@pytest.mark.parametrize("step", [turned, swapped, the_old_loss, product_turned])
 def test_values_that_move(step: Any, stage: str, folder: Path):
     state = tuple(RNG.normal(size=(5, 5)) for _ in range(3))
     batches = [(RNG.normal(size=(5, 5)),) for _ in range(4)]
@@ -268,6 +268,15 @@ def test_values_that_move(step: Any, stage: str, folder: Path):
         planned = check(step, state, batches, PaperCard(folder), STAGES[stage])
     assert None not in planned.programs.values()
     assert all("launch by launch, because no graph can hold" in str(w.message) for w in caught)
+
+
+def test_a_new_state_with_one_array_twice_is_not_planned(folder: Path):
+    """What is written into one of them would be written into the other: only the plain step does that."""
+    state = tuple(RNG.normal(size=(5, 5)) for _ in range(3))
+    batches = [(RNG.normal(size=(5, 5)),) for _ in range(4)]
+    with pytest.warns(PlannerWarning, match="runs eagerly"):
+        planned = check(same_twice, state, batches, PaperCard(folder), STAGES["fused"])
+    assert list(planned.programs.values()) == [None]
 
 
 @pytest.mark.parametrize("kind", ["a view", "not in rows", "not aligned", "backwards"])
