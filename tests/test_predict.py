@@ -96,7 +96,7 @@ def warm(case: str = "norms", n: int = 9, dtype: str = "float32", question: str 
     for _ in range(PLAIN + 2):
         asked(trained, question, inputs(n, dtype=dtype))
     programs = getattr(vars(trained)["_answers"], question).fast.programs
-    assert (n, 6) in {shape for shape, _ in programs}
+    assert (n, 6) in {shape for _, shape, _ in programs}
     assert None not in programs.values()
     return trained
 
@@ -169,7 +169,7 @@ def test_many_rows_in_parts_of_any_size(monkeypatch: pytest.MonkeyPatch):
     for batch_size in (4096, 45, 44, 7, 6, 1):
         for _ in range(4):
             np.testing.assert_allclose(trained.outputs(x, batch_size=batch_size), expected, rtol=1e-12, atol=1e-14)
-    shapes = {shape[0] for shape, _ in vars(trained)["_answers"].outputs.fast.programs}
+    shapes = {shape[0] for _, shape, _ in vars(trained)["_answers"].outputs.fast.programs}
     assert shapes == {4, 1}
 
 
@@ -244,7 +244,7 @@ def test_validation_in_training_is_compiled_once_for_all_epochs():
     x, y = inputs(40), np.arange(40) % 3
     trained = dl.fit(CASES["classes"][0], x, y, epochs=PLAIN + 4, validation=0.25, batch_size=10, progress=False)
     programs = vars(trained)["_answers"].outputs.fast.programs
-    assert [shape for shape, _ in programs] == [(10, 6)]
+    assert [shape for _, shape, _ in programs] == [(10, 6)]
     assert None not in programs.values()
     figures = [epoch["validation_loss"] for epoch in trained.history.epochs]
     assert len(set(figures)) == len(figures)  # each epoch's own weights
