@@ -83,6 +83,7 @@ def confusion_matrix(y: Array, p: Array, *, classes: int | None = None, threshol
 
     A product of one-hot matrices, Yᵀ P. ``classes`` is K, and may be left out where p or y has columns to count. In
     float32 counts are exact up to 2²⁴.
+    An example whose score is NaN has chosen no class: no column counts it.
 
     Examples
     --------
@@ -199,7 +200,10 @@ def _read(
 
     That is ``classes``, where given, else what shapes or dtypes tell, else ``default``.
     """
-    array_namespace(y, p)  # of one library
+    xp = array_namespace(y, p)  # of one library
+    for name, x in (("y", y), ("p", p)):
+        if not xp.isdtype(x.dtype, ("bool", "integral", "real floating")):
+            raise TypeError(f"{name} must hold numbers, such as labels from 0 on, got {x.dtype}; number the classes")
     columns = [x.shape[1] if x.ndim == 2 else 1 for x in (y, p)]
     if is_floating(y) and columns[0] == 1 and not (is_floating(p) and columns[1] == 1):
         raise ValueError(f"true labels must be integers, got {y.dtype}; convert them with astype")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,9 @@ def test_weights_by_class_are_read_against_all_classes() -> None:
     model.partial_fit(x[y > 0], y[y > 0])  # the class that the dictionary names is not among these
     with pytest.raises(ValueError, match="class_weight has 2 weights for 3 classes"):
         MLPClassifier(class_weight=[1.0, 2.0]).fit(x, y)
+    for given in ({0: -1}, {0: math.nan}, {0: math.inf}, dict.fromkeys(range(3), 0), [0, 0, 0]):
+        with pytest.raises(ValueError, match="class_weight must"):
+            MLPClassifier(class_weight=given).fit(x, y)
     with pytest.raises(ValueError, match="class_weight has 1 entries for 2 labels"):
         MLPClassifier(class_weight=[{1: 2.0}]).fit(x, np.stack([y == 0, y != 1], axis=1).astype(int))
 

@@ -275,6 +275,16 @@ def test_a_run_that_is_resumed_only_adds_where_every_line_is_whole(kind: Log, tm
 
 
 @logs
+def test_a_log_that_an_editor_has_saved_goes_on(kind: Log, tmp_path: Path) -> None:
+    """With a mark of its encoding before it, and Windows' ends of lines."""
+    run, log, lines = stopped_run(tmp_path, kind)
+    log.write_bytes(b"\xef\xbb\xbf" + b"".join(lines).replace(b"\n", b"\r\n"))
+    fit(epochs=5, callbacks=[kind(log)], resume=run)
+    assert log.read_bytes().startswith(b"".join(lines))
+    assert epochs_of(log) == [1, 2, 3, 4, 5]
+
+
+@logs
 def test_lines_that_go_are_removed_in_a_new_file(kind: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault in that moment leaves all lines: of epochs that the checkpoint does not know, and of all others."""
     run, log, lines = stopped_run(tmp_path, kind)

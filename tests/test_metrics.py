@@ -188,6 +188,8 @@ Y, P = np.array([0, 2, 1]), np.zeros((3, 4))
         (lambda: m.accuracy(np.eye(4)[:3] + 1, P), ValueError, r"y: rows must be one-hot .*got 2\.0 in row 0"),
         (lambda: m.accuracy(np.zeros((3, 4), int), P), ValueError, r"y: each row .* sum to 1, got 0 in row 0"),
         (lambda: m.log_loss(Y > 0, np.array([0.5, 1.5, 2.0])), ValueError, r"p must hold prob.*got 1\.5 in row 1; log"),
+        (lambda: m.accuracy(Y.astype(str), Y), TypeError, "y must hold numbers, .* got <U21; number the classes"),
+        (lambda: m.f1(Y, Y.astype(object)), TypeError, "p must hold numbers, .* got object"),
         (lambda: m.log_loss(Y, P - 1), ValueError, r"p must hold probabilities, in \[0, 1\], got -1\.0 in row 0"),
     ],
 )

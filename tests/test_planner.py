@@ -240,6 +240,25 @@ def test_rounding_is_measured_where_a_transposed_result_is_reshaped():
     np.testing.assert_array_equal(Rounding(plan_of(step, (W,), x), [W, x]).outputs(0)[1], step((W,), x)[1])
 
 
+def test_the_largest_of_a_row_is_itself_in_every_rounding():
+    """The slope of a cross-entropy hangs on z == max z, which no rounding changes: a small mistake is no rounding."""
+    r = np.random.default_rng(0)
+    z = r.normal(size=(64, 5)).astype(np.float32)
+
+    def step(state: Any, x: Any) -> Any:
+        xp = array_namespace(x)
+        z = x * 1.1
+        largest = xp.max(z, axis=-1, keepdims=True)
+        slope = xp.where(z == largest, xp.exp(z - largest), z)
+        return state - 0.1 * xp.sum(slope, axis=0), xp.sum(slope)
+
+    program = plan(step, np.zeros(5, np.float32), z)
+    eager = step(np.zeros(5, np.float32), z)
+    wrong = (eager[0] * np.float32(1 + 1e-3), eager[1])
+    assert "differs" in disagreement(program.plan, eager, wrong, [np.zeros(5, np.float32)], [z])
+    assert not disagreement(program.plan, eager, eager, [np.zeros(5, np.float32)], [z])
+
+
 def test_a_saturated_tangent_hangs_on_rounding_though_no_input_does():
     """1 - tanh² z near 1 has no digits left, and Adam makes a step of it."""
 

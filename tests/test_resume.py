@@ -162,6 +162,8 @@ def run(tmp_path: Path) -> Path:
         ({"seed": 6}, "seed was 5, is 6"),
         ({"shuffle": False}, "shuffle was True, is False"),
         ({"accumulate": 2}, "accumulate was 1, is 2"),
+        ({"class_weight": {0: 2.0}}, r"class_weight was None, is \{'0': 2.0\}"),
+        ({"class_weight": np.ones(3)}, r"class_weight was None, is \[1.0, 1.0, 1.0\]"),
         ({"dtype": "float64"}, "dtype was float32, is float64"),
         ({"x": X[:30], "y": LABELS[:30]}, "examples was 40, is 30"),
     ],

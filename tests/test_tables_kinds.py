@@ -200,6 +200,14 @@ def test_a_category_of_numbers_is_known_by_its_value_and_one_of_text_by_its_text
         assert text.transform(pl.Series("c", ["1.5"])).tolist() == [[0, 0, 0]]
 
 
+def test_a_code_is_no_number() -> None:
+    """In a CSV the code 7 is not 007, so the number 7 of a Parquet file is not either."""
+    codes = Category("c", 0, ("001", "007", "10"), 0)
+    for values in (["7", "10"], [7, 10], [7.0, 10.0]):
+        with pytest.warns(TableWarning, match="1 value is unknown to training"):
+            assert codes.transform(pl.Series("c", values)).tolist() == [[0, 0, 0], [0, 0, 1]]
+
+
 @pytest.mark.parametrize(
     ("categories", "values"),
     [

@@ -56,7 +56,8 @@ class _Log(Callback):
 
     def _kept(self, data: bytes, walk: Walk) -> list[str]:
         """The whole lines of the epochs that are done. Raises ValueError where they are under another head."""
-        *whole, _ = data.decode(errors="replace").split("\n")  # a line without an end was cut off as it was written
+        text = data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n")  # as an editor may have saved it
+        *whole, _ = text.split("\n")  # a line without an end was cut off as it was written
         head = list(self.head(walk))
         if whole and whole[: len(head)] != head:
             raise ValueError(

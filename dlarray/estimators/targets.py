@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from dlarray.array import Array, array_namespace, largest_column
 from dlarray.losses import Loss, SparseCategoricalCrossEntropy
+from dlarray.losses.values import plain_weights
 from dlarray.training.class_weight import class_weights
 
 __all__ = ["Labels", "check_known", "check_same", "weights_by_class"]
@@ -112,5 +113,5 @@ def weights_by_class(given: Any, labels: Labels, y: Any, own: np.ndarray | None)
 def _one_class(given: Any, classes: np.ndarray, index: np.ndarray, own: np.ndarray) -> np.ndarray:
     """``weights_by_class`` of examples of one class each, which ``index`` numbers."""
     if isinstance(given, Mapping):  # by label, as scikit-learn reads it
-        return compute_class_weight(given, classes=classes, y=classes)[index]
+        return np.asarray(plain_weights(compute_class_weight(given, classes=classes, y=classes)))[index]
     return class_weights(given, np.bincount(index, weights=own, minlength=len(classes)))[index]

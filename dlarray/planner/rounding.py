@@ -29,6 +29,10 @@ _CIRCULAR = "sin cos tan sinh cosh tanh arcsin arccos arctan arcsinh arccosh arc
 _INEXACT = frozenset(f"{_EXPONENTIAL} {_CIRCULAR}".split())
 """What may be off by an epsilon where the result is a whole number, too."""
 
+_CHOOSING = "max min maximum minimum where absolute negative positive concat sign rint floor ceil trunc"
+_EXACT = frozenset(f"{_CHOOSING} equal not_equal less less_equal greater greater_equal".split())
+"""What gives one of its arguments, or a whole number, and rounds nothing: z == max(z) holds in every rounding."""
+
 _PATTERN = 65_521
 """Random numbers that are repeated: a prime, so that they fall otherwise on each row."""
 
@@ -56,7 +60,7 @@ class Rounding:
             for node in self._nodes:
                 order = "K" if node.op in VIEWS else "C"  # a plan's values lie in rows, and are reshaped as such
                 value = np.asarray(self._value(node, [values[a] for a in node.args], steps), order=order)
-                if times and node.op not in VIEWS and (node.op == "input" or node.op not in LEAVES):
+                if times and _rounds(node):
                     value = _rounded(value, steps, node.op in _INEXACT, int(draw.integers(_PATTERN)))
                 values[node] = value
                 for a in set(node.args):
@@ -95,6 +99,10 @@ class Rounding:
             return _summed(made, lambda: np.sum(np.abs(x), axis=axes, keepdims=True).reshape(node.shape), times, steps)
         made = np.asarray(getattr(np, op)(*args))
         return made.reshape(node.shape) if made.size == node.size else np.broadcast_to(made, node.shape)
+
+
+def _rounds(node: Node) -> bool:
+    return node.op == "input" or not (node.op in VIEWS or node.op in LEAVES or node.op in _EXACT)
 
 
 def _summed(total: np.ndarray, size: Callable[[], np.ndarray], times: float, steps: np.ndarray) -> np.ndarray:

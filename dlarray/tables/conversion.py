@@ -37,6 +37,8 @@ READERS: dict[str, Callable[[pl.Series], pl.Series]] = {
     TIMES: as_times,
 }
 MICROSECONDS_A_DAY = 86400e6
+CODE = r"^\s*[+-]?0[0-9]"
+"""A whole number of some width, such as 007: the name of something, and no amount."""
 
 
 def kind(values: pl.Series) -> str:
@@ -136,7 +138,8 @@ def codes(values: pl.Series, labels: Sequence[str], of: str, decimal: str | None
     """The place of each value among labels, Int32: null where it is missing, -1 where it is none of them.
 
     A label is known by its text. Where the labels are ``of`` another kind than text, or the values are, it is also
-    known by its value: 1.50 is 1.5, TRUE is true, and 2020-01-01T10:00Z is 2020-01-01 12:00+02:00.
+    known by its value: 1.50 is 1.5, TRUE is true, and 2020-01-01T10:00Z is 2020-01-01 12:00+02:00. But a code is no
+    number: among labels of text, 7 is not 007.
     """
     pl = polars()
     values = _checked(values, of, (TEXT, NUMBERS, TRUTHS, MOMENTS, TIMES, LENGTHS))
@@ -148,13 +151,17 @@ def codes(values: pl.Series, labels: Sequence[str], of: str, decimal: str | None
     lost = (found.is_null() & text.is_not_null()).arg_true()
     if not len(lost):
         return found
-    of = kind(values) if of == TEXT else of
+    coded = of == TEXT
+    of = kind(values) if coded else of
     other = [-1] * len(lost)
     if of in READERS:
         here = _by_value(text.gather(lost), of, decimal if is_text(values) else ".")
         if of == NUMBERS and not values.dtype.is_float():  # of larger ones two may be one float
             here = here.set(here.cast(pl.Float64, strict=False).abs() >= EXACT, None)
-        there = _by_value(pl.Series(labels, dtype=pl.String), of, decimal).to_list()
+        names = pl.Series(labels, dtype=pl.String)
+        if coded and of == NUMBERS:
+            names = names.set(names.str.contains(CODE), None)
+        there = _by_value(names, of, decimal).to_list()
         often = Counter(there)
         alike = {value: i for i, value in enumerate(there) if value is not None and often[value] == 1}
         other = here.replace_strict(alike, default=-1, return_dtype=pl.Int32).fill_null(-1)

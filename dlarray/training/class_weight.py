@@ -12,6 +12,7 @@ import numpy as np
 from dlarray.check import non_negative
 from dlarray.device import device_of, to_numpy
 from dlarray.losses import Loss, SparseCategoricalCrossEntropy
+from dlarray.losses.values import plain_weights
 from dlarray.training.data import Examples
 
 __all__ = ["class_weights", "weighted"]
@@ -67,10 +68,10 @@ def class_weights(given: Any, count: np.ndarray) -> np.ndarray:
                     f"class_weight names the class {label!r}, and there are the classes 0 to {classes - 1}"
                 )
             found[int(label)] = non_negative("class_weight", weight)
-        return found
+        return np.asarray(plain_weights(found))
     if isinstance(given, (Sequence, np.ndarray)):
         numbers = [non_negative("class_weight", weight) for weight in cast("Sequence[Any]", given)]
         if len(numbers) != classes:
             raise ValueError(f"class_weight has {len(numbers)} weights for {classes} classes")
-        return np.asarray(numbers)
+        return np.asarray(plain_weights(numbers))
     raise TypeError(f"class_weight must be 'balanced', a mapping or a sequence, got {given!r}")

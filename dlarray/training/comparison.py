@@ -20,6 +20,10 @@ def described(value: Any) -> Any:
         return value
     if isinstance(value, (tuple, list)):
         return [described(item) for item in cast("Sequence[Any]", value)]
+    if isinstance(value, Mapping):
+        return {str(key): described(item) for key, item in cast("Mapping[Any, Any]", value).items()}
+    if hasattr(value, "tolist"):  # NumPy's numbers and arrays
+        return described(value.tolist())
     if is_dataclass(value):
         return {known_as(type(value)): {f.name: described(getattr(value, f.name)) for f in fields(value)}}
     return known_as(value if hasattr(value, "__qualname__") else type(value))

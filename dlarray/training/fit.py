@@ -253,6 +253,7 @@ def fit(
         del begin, buffers, start, state  # the walk holds them for as long as they are needed
         walk.formula = step
         walk.settings = settings | {
+            "class_weight": described(class_weight),
             "optimizer": described(optimizer),
             "accumulate": accumulate,
             "seed": seed,
