@@ -282,7 +282,7 @@ def test_words_in_brackets_are_shown_as_they_are(run: CommandLine, monkeypatch: 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("--activation rely", "error: unknown activation 'rely', did you mean 'relu'?; known are celu"),
+        ("--activation rely", "error: unknown activation 'rely', did you mean 'relu'?; known are"),
         ("--optimizer adamm", "error: unknown optimizer 'adamm', did you mean 'adam'?; known are adadelta"),
         ("--device cdua", "error: device='cdua' asks for an unknown device, did you mean 'cuda'?"),
         ("--hidden many", "error: --hidden takes whole numbers with commas between them, got 'many'"),

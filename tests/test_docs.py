@@ -30,7 +30,7 @@ def blocks(page: Path) -> list[tuple[str, int, str]]:
 
 
 def run(page: Path) -> None:
-    namespace: dict[str, Any] = {"__name__": page.stem}
+    namespace: dict[str, Any] = {"__name__": "__main__"}  # as a script: a class that two pages define is one
     printed = ""
     for kind, line, code in blocks(page):
         if kind == "output":
