@@ -232,6 +232,13 @@ def test_what_a_callback_remembers_must_be_data(tmp_path: Path) -> None:
             fit(epochs=1, model=SMALL, callbacks=[Hoards(**bad), dl.Checkpoint(path)])
 
 
+def test_a_checkpoint_is_a_model_with_its_history(tmp_path: Path) -> None:
+    trained = fit(epochs=3, model=SMALL, callbacks=[dl.Checkpoint(tmp_path / "run")])
+    found = dl.load(tmp_path / "run").history
+    assert found == trained.history
+    assert len(found["loss"]) == 3
+
+
 def test_a_checkpoint_names_what_it_holds(run: Path) -> None:
     header = json.loads(run.read_bytes()[8 : 8 + int.from_bytes(run.read_bytes()[:8], "little")])
     own = {name for name in header if name.startswith("walk.")}

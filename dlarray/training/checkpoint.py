@@ -109,7 +109,17 @@ def read_model(
         on_device(layout, {name: arrays[name] for name, _ in layout.shapes}, target)
         for layout in (model.layout, model.buffer_layout)
     )
-    return model, theta, buffers, loss, target, dtype, config["history"], config["notes"]
+    history = _history_of_run(path, config["walk"], arrays) if "walk" in config else config["history"]
+    return model, theta, buffers, loss, target, dtype, history, config["notes"]
+
+
+def _history_of_run(path: str | PathLike[str], data: Any, arrays: Mapping[str, np.ndarray]) -> History:
+    """The history in a training checkpoint, whose steps are an array."""
+    try:
+        steps = arrays["walk.history"].tolist()
+        return History.from_data({"count": len(steps), "each": 1, "steps": steps, "epochs": data["figures"]})
+    except (LookupError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a dlarray model: {str(error)[:MESSAGE]}") from error
 
 
 def read_file(path: str | PathLike[str]) -> tuple[MLP, Loss, str, dict[str, np.ndarray], dict[str, Any]]:
