@@ -101,13 +101,8 @@ def days(values: pl.Series) -> np.ndarray:
     NaN where a value is missing. Raises ValueError where there are numbers, booleans or times of day.
     """
     pl = polars()
-    if is_text(values):
-        text = plain(values)
-        values, _ = _read(text, as_moments, MOMENTS, refused=(NUMBERS, TRUTHS, TIMES))
-        _say_lost(values.name, values, text, "no date")
-    else:
-        values = _checked(values, MOMENTS, (MOMENTS,))
-    moments = without_zone(values).cast(pl.Datetime("us"))
+    read = _of_time(values, MOMENTS, (NUMBERS, TRUTHS, TIMES), "no date")
+    moments = without_zone(read).cast(pl.Datetime("us"))
     return np.array((moments.dt.timestamp("us") / MICROSECONDS_A_DAY).to_numpy(), dtype=np.float64)
 
 
@@ -117,13 +112,8 @@ def hours(values: pl.Series) -> np.ndarray:
     Raises ValueError where there are numbers, booleans or dates.
     """
     pl = polars()
-    if is_text(values):
-        text = plain(values)
-        values, _ = _read(text, as_times, TIMES, refused=(NUMBERS, TRUTHS, MOMENTS))
-        _say_lost(values.name, values, text, "no time of day")
-    else:
-        values = _checked(values, TIMES, (TIMES,))
-    return np.array((values.cast(pl.Time).cast(pl.Int64) / (MICROSECONDS_A_DAY * 1e3)).to_numpy(), dtype=np.float64)
+    read = _of_time(values, TIMES, (NUMBERS, TRUTHS, MOMENTS), "no time of day")
+    return np.array((read.cast(pl.Time).cast(pl.Int64) / (MICROSECONDS_A_DAY * 1e3)).to_numpy(), dtype=np.float64)
 
 
 def present(values: pl.Series, of: str, decimal: str | None = None) -> pl.Series:
@@ -185,6 +175,16 @@ def _read(
             if len(met := rest.filter(READERS[other](rest).is_not_null())):
                 _refuse(text.name, learnt, other, f", such as {met[0]!r}")
     return found, lost
+
+
+def _of_time(values: pl.Series, learnt: str, refused: Sequence[str], lost: str) -> pl.Series:
+    """Dates or times of day, read where they are text. Raises ValueError where there is another kind."""
+    if not is_text(values):
+        return _checked(values, learnt, (learnt,))
+    text = plain(values)
+    read, _ = _read(text, READERS[learnt], learnt, refused)
+    _say_lost(values.name, read, text, lost)
+    return read
 
 
 def _filled(found: pl.Series, lost: pl.Series, other: pl.Series) -> pl.Series:
