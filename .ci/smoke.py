@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import dlarray
-from dlarray import backend
+from dlarray.device import backend
 
 assert Path(dlarray.__file__).is_relative_to(sys.prefix), f"{dlarray.__file__} is no installed wheel"
 

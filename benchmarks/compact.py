@@ -24,9 +24,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 import dlarray
-from dlarray.array import Array, array_namespace
 from dlarray.bench import Case, Problem, interleave, low, machine
-from dlarray.bfloat16 import decode, encode
+from dlarray.core.array import Array, array_namespace
+from dlarray.core.bfloat16 import decode, encode
 from dlarray.optimizers import Adam, Compact, Optimizer, State
 from dlarray.planner import compile as plan
 

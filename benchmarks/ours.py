@@ -26,7 +26,7 @@ def compiler(numba: bool | None = None, check: bool = True) -> Callable[..., Any
     if not numba:
         return partial(compile, executor="ufuncs", check=check)
 
-    from dlarray.planner.numba_executor import numba_loops
+    from dlarray.planner.numba.executor import numba_loops
 
     return partial(compile, executor=numba_loops, check=check)
 

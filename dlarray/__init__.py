@@ -17,13 +17,10 @@ __version__ = "0.1.0.dev0"
 
 _flat = (
     "device",
-    "shortage",
-    "layout",
-    "activations",  # before layer: who asks for Activation gets all activations with it, and finds them by name
-    "layer",
+    "core.layout",
+    "activations",  # before layers: who asks for Activation gets all activations with it, and finds them by name
     "initializers",
     "layers",
-    "normalization",
     "losses",
     "schedules",
     "optimizers",
@@ -35,17 +32,13 @@ _flat = (
 )
 _of_array = ("Array", "array_namespace")  # the rest of that module is for formulas, and ``device`` is a module here
 _modules = (
-    *_flat,
-    "backend",
+    *(name for name in _flat if "." not in name),
+    "core",
     "datasets",
-    "description",
     "estimators",
     "metrics",
-    "names",
     "planner",
     "plot",
-    "random",
-    "special",
     "tables",
 )
 
@@ -56,7 +49,7 @@ def __getattr__(name: str) -> Any:
     if name == "__all__":
         return sorted({*_of_array, *(public for module in _flat for public in _declared(module))})
     if not name.startswith("_"):
-        for module in ("array",) if name in _of_array else _flat:
+        for module in ("core.array",) if name in _of_array else _flat:
             if name in _declared(module):
                 value = getattr(import_module(f"dlarray.{module}"), name)
                 globals()[name] = value  # found directly from now on

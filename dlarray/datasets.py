@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.random import Bits
+from dlarray.core.random import Bits
 
 __all__ = ["Split", "digits", "standardise", "stratified"]
 

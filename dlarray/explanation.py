@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from dlarray import backend as backends
-from dlarray.description import Description, Names, bytes_text, flops_text
+from dlarray.device import backend as backends
+from dlarray.device.description import Description, Names, bytes_text, flops_text
 from dlarray.training import Step
 
 if TYPE_CHECKING:

@@ -17,20 +17,20 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from dlarray import backend as backends
-from dlarray.array import Array
-from dlarray.backend import Backend
-from dlarray.check import at_least_one, one_of
-from dlarray.description import Description, Names, bytes_text
+from dlarray.core.array import Array
+from dlarray.core.check import at_least_one, one_of
+from dlarray.core.layer import Layer, Shape
+from dlarray.core.layout import Layout, Theta
+from dlarray.core.random import fold
+from dlarray.core.registry import make
 from dlarray.device import Device
-from dlarray.layer import Layer, Shape
+from dlarray.device import backend as backends
+from dlarray.device.backend import Backend
+from dlarray.device.description import Description, Names, bytes_text
 from dlarray.layers import Chain
-from dlarray.layout import Layout, Theta
 from dlarray.losses import Loss, MeanSquaredError, SparseCategoricalCrossEntropy
 from dlarray.losses.base import check_parts
-from dlarray.names import make
 from dlarray.optimizers import Optimizer, State
-from dlarray.random import fold
 
 __all__ = ["Footprint", "Network", "footprint"]
 

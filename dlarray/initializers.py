@@ -16,10 +16,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from dlarray.array import size
-from dlarray.check import finite, plain_numbers, positive
-from dlarray.layer import Shape
-from dlarray.random import Bits
+from dlarray.core.array import size
+from dlarray.core.check import finite, plain_numbers, positive
+from dlarray.core.layer import Shape
+from dlarray.core.random import Bits
 
 __all__ = [
     "Constant",
@@ -189,7 +189,7 @@ class HeNormal(_ScaledNormal):
     Examples
     --------
     >>> import dlarray
-    >>> W = dlarray.HeNormal()(dlarray.random.Bits(0, "an example"), (200, 100))
+    >>> W = dlarray.HeNormal()(dlarray.core.random.Bits(0, "an example"), (200, 100))
     >>> W.shape, round(float(W.std()), 2)  # √(2 / 200) = 0.1
     ((200, 100), 0.1)
     >>> layer = dlarray.Dense(100, weight="he_normal")

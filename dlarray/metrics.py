@@ -18,8 +18,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
-from dlarray.array import Array, array_namespace, device, is_floating, is_integer, largest_column, size
-from dlarray.check import at_least_one, one_of
+from dlarray.core.array import Array, array_namespace, device, is_floating, is_integer, largest_column, size
+from dlarray.core.check import at_least_one, one_of
 from dlarray.losses import (
     BinaryCrossEntropy,
     MeanAbsoluteError,

@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 
 from dlarray.activations import Activation
-from dlarray.array import Array, array_namespace, is_array, is_floating, is_integer, root_module
-from dlarray.check import at_least_one, plain_numbers
+from dlarray.core.array import Array, array_namespace, is_array, is_floating, is_integer, root_module
+from dlarray.core.check import at_least_one, plain_numbers
+from dlarray.core.layer import Layer, Shape
+from dlarray.core.layout import Layout, Theta
+from dlarray.core.random import Bits
+from dlarray.core.registry import make
 from dlarray.device import Device, resolve
 from dlarray.footprint import footprint
-from dlarray.layer import Layer, Shape
 from dlarray.layers import Chain, Dense, Dropout
-from dlarray.layout import Layout, Theta
 from dlarray.losses import Loss
-from dlarray.names import make
 from dlarray.optimizers import Optimizer
-from dlarray.random import Bits
 
 __all__ = ["MLP", "mlp", "on_device"]
 
@@ -121,7 +121,9 @@ class MLP:
         """
         self.check_inputs(x)
         if self.chain.random and key is None:
-            raise ValueError("a layer of this model draws random numbers: give key=, from dlarray.random.key_words")
+            raise ValueError(
+                "a layer of this model draws random numbers: give key=, from dlarray.core.random.key_words"
+            )
         return self.chain.forward(x, key, **self._beside(x, theta))
 
     def backward(self, theta: Theta, saved: Any, dz: Array) -> Theta:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dlarray.description import Description, Value, Work, bytes_text, flops_text
+from dlarray.device.description import Description, Value, Work, bytes_text, flops_text
 from dlarray.plot import BLUE, GREY, ORANGE, pyplot
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlarray.array import Array, array_namespace
-from dlarray.check import at_least_one, finite, non_negative, plain_numbers, positive
+from dlarray.core.array import Array, array_namespace
+from dlarray.core.check import at_least_one, finite, non_negative, plain_numbers, positive
 
 __all__ = [
     "ConstantRate",

@@ -28,7 +28,7 @@ z = np.linspace(-REACH, REACH, 801, dtype=np.float32)
 rows = dlarray.asarray(np.stack([z, np.zeros_like(z)], axis=1))
 first = dlarray.asarray(np.stack([np.ones_like(z), np.zeros_like(z)], axis=1))
 
-kinds = dlarray.names.classes(dlarray.Activation)
+kinds = dlarray.core.registry.classes(dlarray.Activation)
 columns = 5
 lines = -(-len(kinds) // columns)
 figure, axes = plt.subplots(lines, columns, figsize=(13, 2.5 * lines), sharex=True, sharey=True, layout="constrained")

@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import dlarray
-from dlarray.array import Array
+from dlarray.core.array import Array
 
 
 @dataclass(frozen=True)

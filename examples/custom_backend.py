@@ -22,7 +22,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import dlarray
-from dlarray.backend import Backend
+from dlarray.device.backend import Backend
 
 
 class Array(np.ndarray):

@@ -20,7 +20,7 @@ from dlarray.planner.cuda.launch import Placed, head
 from dlarray.planner.cuda.prelude import PRELUDE
 from dlarray.planner.cuda.printer import source
 from dlarray.planner.cuda.spread import COUNT, grids, workspace
-from dlarray.planner.loops import Call, Kernel
+from dlarray.planner.kernel.loops import Call, Kernel
 from tests.cuda_host import COMPILER, HOST, LAUNCH
 
 _made: dict[str, ctypes.CDLL] = {}

@@ -13,8 +13,8 @@ import numpy as np
 
 import dlarray as dl
 from dlarray.activations import Activation
+from dlarray.core.layer import Layer
 from dlarray.device import Device
-from dlarray.layer import Layer
 from dlarray.losses import FromLogits, Loss
 from dlarray.optimizers import Optimizer
 from dlarray.schedules import Schedule

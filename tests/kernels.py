@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.planner import interpreter
-from dlarray.planner.loops import AFTER, BEFORE, OPERATIONS, Bound, Call, Input, Kernel, Operation
-from dlarray.planner.program import Program
-from dlarray.planner.trees import flatten
+from dlarray.core.trees import flatten
+from dlarray.planner.kernel import interpreter
+from dlarray.planner.kernel.loops import AFTER, BEFORE, OPERATIONS, Bound, Call, Input, Kernel, Operation
+from dlarray.planner.run.program import Program
 from tests.own import own
 
 INEXACT = {"sum", "power"} | {f"arc{n}{h}" for n in ("sin", "cos", "tan") for h in ("", "h")}
@@ -286,8 +286,8 @@ def library(dtype: str, every: bool = True) -> dict[str, tuple[Callable[[Any, An
     ``every`` option of the losses too, or their defaults alone.
     """
     import dlarray.layers
-    import dlarray.normalization  # noqa: F401 - so that the walk over subclasses finds its layers
-    from dlarray.layer import Activation, Layer
+    import dlarray.layers.normalization  # noqa: F401 - so that the walk over subclasses finds its layers
+    from dlarray.core.layer import Activation, Layer
     from dlarray.optimizers import Optimizer
     from tests.loss_cases import LOSSES, outputs, targets
 

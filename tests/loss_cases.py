@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dlarray.core.registry import classes
 from dlarray.losses import (
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
@@ -22,7 +23,6 @@ from dlarray.losses import (
     Poisson,
     SparseCategoricalCrossEntropy,
 )
-from dlarray.names import classes
 
 N, K = 7, 4
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 import dlarray.device as dd
-from dlarray import backend as backends
-from dlarray.planner.numba_executor import available
+from dlarray.device import backend as backends
+from dlarray.planner.numba.executor import available
 
 
 def _arrays(tree: Any) -> Iterator[np.ndarray]:

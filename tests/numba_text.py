@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.planner.block import Block, is_flat, same_memory
-from dlarray.planner.loops import Bound, Call
-from dlarray.planner.numba_expressions import LIBRARY
-from dlarray.planner.numba_places import Layout
-from dlarray.planner.numba_source import source, workspace
+from dlarray.planner.kernel.loops import Bound, Call
+from dlarray.planner.numba.block import Block, is_flat, same_memory
+from dlarray.planner.numba.expressions import LIBRARY
+from dlarray.planner.numba.places import Layout
+from dlarray.planner.numba.source import source, workspace
 
 
 class Pointer:

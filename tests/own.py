@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlarray.names import classes
+from dlarray.core.registry import classes
 
 
 def own(*kinds: type) -> dict[str, type]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from dlarray.core.trees import flatten
 from dlarray.planner.cuda.program import CardProgram, Settings
 from dlarray.planner.cuda.step import OnCard, on_card
-from dlarray.planner.trees import flatten
 from tests.paper_card import PaperArray, PaperCard, on_paper
 
 __all__ = ["STAGES", "check", "close", "leaves", "papered", "program", "run"]

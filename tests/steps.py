@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dlarray.array import array_namespace
+from dlarray.core.array import array_namespace
 
 __all__ = ["descent"]
 

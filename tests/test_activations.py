@@ -12,10 +12,10 @@ import pytest
 
 from dlarray import activations
 from dlarray.activations import CELU, ELU, GELU, LeakyReLU, PReLU, Swish
+from dlarray.core.layer import Activation, Layer
+from dlarray.core.registry import by_name, classes, make
 from dlarray.initializers import Initializer
-from dlarray.layer import Activation, Layer
-from dlarray.names import by_name, classes, make
-from dlarray.normalization import LayerNorm, RMSNorm
+from dlarray.layers import LayerNorm, RMSNorm
 from tests.matrix import On
 
 torch = pytest.importorskip("torch")

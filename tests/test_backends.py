@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import dlarray.device as dd
-from dlarray import backend as backends
-from dlarray.array import array_namespace
+from dlarray.core.array import array_namespace
+from dlarray.device import backend as backends
 from tests.process import ROOT, python
 
 PACKAGES = {"jax": "jax", "numpy": "numpy", "strict": "array-api-strict", "torch": "torch"}
@@ -109,7 +109,7 @@ def test_an_unknown_backend_gets_the_nearest_name():
 
 STRANGER = """
 import numpy as np
-from dlarray.backend import Backend
+from dlarray.device.backend import Backend
 
 class Marked(np.ndarray):
     pass
@@ -134,7 +134,7 @@ backend = MarkedBackend()
 
 USE = """
 import dlarray.device as dd
-from dlarray import backend as backends
+from dlarray.device import backend as backends
 x = dd.asarray([1.0, 2.0], "marked:there")
 print(type(x).__name__, dd.to_numpy(x).tolist(), dd.resolve("marked:there").backend.name)
 print([s.name for s in dd.devices() if s.backend == "marked"], "marked" in backends.names())

@@ -16,8 +16,8 @@ import pytest
 
 import dlarray as dl
 from dlarray import metrics
-from dlarray.names import classes
-from dlarray.random import key_words
+from dlarray.core.random import key_words
+from dlarray.core.registry import classes
 from dlarray.training import Diverged
 from tests.matrix import On
 
@@ -530,7 +530,7 @@ ARRAYS: dict[str, tuple[Callable[[Given], Any], type[Exception], str]] = {
     "no key": (
         lambda a: dl.mlp(4, 3, 2, dropout=0.5).forward(dl.mlp(4, 3, 2).init(0, "cpu"), a.x),
         ValueError,
-        "give key=, from dlarray.random.key_words",
+        "give key=, from dlarray.core.random.key_words",
     ),
     "g a list": (
         lambda a: dl.Adam().step(a.theta[0], a.theta[0].tolist(), a.state[0]),

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import dlarray as dl
-from dlarray.names import classes, make
+from dlarray.core.registry import classes, make
 from dlarray.optimizers import Optimizer
 from dlarray.training import Callback, Walk
 from tests.matrix import On

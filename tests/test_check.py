@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from dlarray import check
+from dlarray.core import check
 
 NAN, INF = float("nan"), float("inf")
 

@@ -21,9 +21,9 @@ import pytest
 import safetensors.numpy
 
 import dlarray as dl
-from dlarray.layer import Layer, Shape
+from dlarray.core.layer import Layer, Shape
+from dlarray.core.registry import classes
 from dlarray.losses import Loss
-from dlarray.names import classes
 from dlarray.training import container, load_with_notes
 from tests.matrix import On
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import dlarray as dl
-from dlarray.names import classes
+from dlarray.core.registry import classes
 from tests.command_line import CommandLine, in_folder
 from tests.process import ROOT, python
 
@@ -362,12 +362,12 @@ except SystemExit as error: print(error.code)
 def test_another_module_that_is_missing_is_not_called_typer() -> None:
     code = """
 import sys
-sys.modules["dlarray.names"] = None
+sys.modules["dlarray.core.registry"] = None
 from dlarray.__main__ import main
 try: main()
 except ModuleNotFoundError as error: print(error.name)
 """
-    assert python(code) == "dlarray.names"
+    assert python(code) == "dlarray.core.registry"
 
 
 def test_a_terminal_that_knows_no_unicode_is_no_error(tmp_path: Path) -> None:

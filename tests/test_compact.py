@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import dlarray
-from dlarray import bfloat16
-from dlarray.array import array_namespace
-from dlarray.bfloat16 import decode, encode, noise
+from dlarray.core import bfloat16
+from dlarray.core.array import array_namespace
+from dlarray.core.bfloat16 import decode, encode, noise
 from dlarray.optimizers import Adam, AdamW, Clipped, Compact, Momentum, Optimizer, RMSprop, clip_by_global_norm
 from dlarray.planner import compile as plan
 

@@ -13,10 +13,10 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 HEADER = """
 from dataclasses import dataclass
 import numpy as np
-from dlarray.array import Array, array_namespace
-from dlarray.layer import Activation
+from dlarray.core.array import Array, array_namespace
+from dlarray.core.layer import Activation
 from dlarray.losses import SumOfTerms
-from dlarray.names import make
+from dlarray.core.registry import make
 from dlarray.optimizers import Optimizer
 from dlarray.optimizers.base import FirstOrder, State
 import dlarray

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import dlarray as dl
-from dlarray.array import array_namespace
+from dlarray.core.array import array_namespace
 from dlarray.planner import PlannerWarning
 from dlarray.planner.cuda.step import on_card
 from dlarray.training.first import first_step
@@ -155,7 +155,7 @@ def test_a_state_that_is_restored_between(folder: Path):
     again = on_paper(copy.deepcopy(state))
     current, _ = planned(given, on_paper(batches[0]))
     to, source = [], []
-    from dlarray.planner.trees import flatten
+    from dlarray.core.trees import flatten
 
     flatten(current, to)
     flatten(again, source)

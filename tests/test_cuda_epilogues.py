@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import dlarray as dl
-from dlarray.array import array_namespace
+from dlarray.core.array import array_namespace
 from dlarray.planner import PlannerWarning, plan
 from dlarray.planner.cuda.epilogues import Fused, options
 from dlarray.training.first import first_step

@@ -21,9 +21,9 @@ from dlarray.planner.cuda.epilogues import Fused, options
 from dlarray.planner.cuda.jobs import Jobs
 from dlarray.planner.cuda.step import on_card
 from dlarray.planner.cuda.tuning import Tuning
-from dlarray.planner.loops import Bound, Call
-from dlarray.planner.memory import Plan
-from dlarray.planner.node import root
+from dlarray.planner.kernel.loops import Bound, Call
+from dlarray.planner.schedule.memory import Plan
+from dlarray.planner.trace.node import root
 from tests import cuda, families
 from tests.fuzz.exact import generate
 from tests.fuzz.programs import written

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import dlarray as dl
-from dlarray.description import Names
+from dlarray.device.description import Names
 from dlarray.planner import PlannerWarning
 from dlarray.planner.cuda.profiling import profile
 from dlarray.planner.cuda.program import Settings

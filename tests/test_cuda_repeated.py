@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import dlarray as dl
-from dlarray.array import array_namespace
+from dlarray.core.array import array_namespace
 from dlarray.planner import PlannerWarning
 from dlarray.planner.cuda.program import Settings
 from dlarray.planner.cuda.repeated import Repeated

@@ -102,7 +102,7 @@ def test_a_step_at_every_stage(stage: str, cupy: Any):
 
 
 def _state(program: Any) -> Any:
-    from dlarray.planner.trees import unflatten
+    from dlarray.core.trees import unflatten
 
     return unflatten(program.given[0], iter(program.jobs.state))
 

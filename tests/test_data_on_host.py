@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import dlarray
-from dlarray import backend as backends
+from dlarray.device import backend as backends
 from tests.paper_cupy import Card
 from tests.process import ROOT
 

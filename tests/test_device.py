@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 import dlarray.device as dd
-from dlarray import backend as backends
-from dlarray.backend import Backend
+from dlarray.device import backend as backends
+from dlarray.device import search
+from dlarray.device.backend import Backend
+from dlarray.device.choice import VARIABLE
 from tests.process import python
 
 pytest.importorskip("array_api_strict")  # its made-up devices stand for real ones
@@ -22,8 +24,8 @@ pytest.importorskip("array_api_strict")  # its made-up devices stand for real on
 
 @pytest.fixture(autouse=True)
 def _nothing_chosen(monkeypatch):
-    monkeypatch.delenv(dd._VARIABLE, raising=False)
-    monkeypatch.setattr(dd, "_working", {})
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(search, "_working", {})
     yield
     dd.set_device(None)
 
@@ -37,7 +39,7 @@ def chosen() -> str:
 
 def test_each_way_to_choose_goes_before_the_next(monkeypatch):
     assert chosen() == "cpu"
-    monkeypatch.setenv(dd._VARIABLE, "strict:device1")
+    monkeypatch.setenv(VARIABLE, "strict:device1")
     assert chosen() == "strict:device1"
     dd.set_device("strict:device2")
     assert chosen() == "strict:device2"
@@ -49,7 +51,7 @@ def test_each_way_to_choose_goes_before_the_next(monkeypatch):
     assert chosen() == "strict:device2"
     dd.set_device(None)
     assert chosen() == "strict:device1"
-    monkeypatch.delenv(dd._VARIABLE)
+    monkeypatch.delenv(VARIABLE)
     assert chosen() == "cpu"
 
 
@@ -66,7 +68,7 @@ print(dd.current_device())
 
 
 def test_an_empty_variable_chooses_nothing(monkeypatch):
-    monkeypatch.setenv(dd._VARIABLE, "")
+    monkeypatch.setenv(VARIABLE, "")
     assert chosen() == "cpu"
 
 
@@ -152,7 +154,7 @@ def by_set_device(name, monkeypatch):
 
 
 def by_variable(name, monkeypatch):
-    monkeypatch.setenv(dd._VARIABLE, name)
+    monkeypatch.setenv(VARIABLE, name)
     dd.current_device()
 
 
@@ -306,7 +308,7 @@ SHY = Made("shy", None, "gpu:0")  # asks never to be chosen
 )
 def test_auto_takes_the_first_accelerator_that_works_and_says_so(installed, expected, passed_over, monkeypatch, caplog):
     monkeypatch.setattr(backends, "importable", lambda: installed)
-    monkeypatch.setenv(dd._VARIABLE, "auto")
+    monkeypatch.setenv(VARIABLE, "auto")
     with caplog.at_level(logging.INFO, "dlarray"):
         assert chosen() == expected
         assert chosen() == expected

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import dlarray as dl
+from dlarray.core.layer import Activation
+from dlarray.core.registry import classes
 from dlarray.diagnostics import LayerFigures, diagnose, landscape, loss_landscape, verdicts
 from dlarray.diagnostics import diagnose as function
 from dlarray.diagnostics.formulas import norm, share, spread, twins
 from dlarray.diagnostics.nature import nature
-from dlarray.layer import Activation
-from dlarray.names import classes
 from tests.matrix import On
 
 rng = np.random.default_rng(7)

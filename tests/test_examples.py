@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dlarray import Activation
-from dlarray.names import classes
+from dlarray.core.registry import classes
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import dlarray
-from dlarray.array import array_namespace
-from dlarray.description import Names, bytes_text, flops_text
+from dlarray.core.array import array_namespace
+from dlarray.core.trees import flatten
+from dlarray.device.description import Names, bytes_text, flops_text
 from dlarray.explanation import Explanation, explain
 from dlarray.planner import PlannerWarning
 from dlarray.planner import compile as plan
-from dlarray.planner.trees import flatten
 from tests.process import python
 
 F = 4  # bytes of a float32
@@ -247,7 +247,7 @@ def test_tensors_on_the_cpu_have_the_plan_of_numpy() -> None:
     numpy, tensors = (dlarray.first_step(model, X, T, device=device) for device in ("cpu", "torch"))
     assert isinstance(tensors[1]["theta"][0], torch.Tensor)
     assert str(explain(*tensors)) == str(explain(*numpy))
-    compiled = dlarray.backend.get("torch").compile(tensors[0])
+    compiled = dlarray.device.backend.get("torch").compile(tensors[0])
     compiled(*tensors[1:])
     assert str(explain(compiled)) == str(explain(*numpy))
 

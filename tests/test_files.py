@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import dlarray as dl
-from dlarray.files import replacing
+from dlarray.core.files import replacing
 from tests.command_line import in_folder
 
 posix = pytest.mark.skipif(os.name != "posix", reason="modes, links and flushed folders of POSIX")

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 import dlarray
-from dlarray import backend as backends
-from dlarray.array import array_namespace
-from dlarray.backend import Backend, host_memory
+from dlarray.core.array import array_namespace
+from dlarray.device import backend as backends
+from dlarray.device.backend import Backend, host_memory
 from dlarray.explanation import explain
 from dlarray.footprint import Footprint, footprint
 from dlarray.optimizers import Compact, Optimizer

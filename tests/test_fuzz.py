@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dlarray.planner.loops import Bound, Call
-from dlarray.planner.ufuncs import ufuncs
+from dlarray.planner.kernel.loops import Bound, Call
+from dlarray.planner.numpy.ufuncs import ufuncs
 from tests.fuzz.inputs import LAYOUTS, Inputs, Setup, placed, refill
 from tests.fuzz.networks import drawn
 from tests.fuzz.programs import Program, written

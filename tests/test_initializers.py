@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from dlarray import names
+from dlarray.core import registry as names
+from dlarray.core.random import Bits
 from dlarray.initializers import (
     Constant,
     GlorotNormal,
@@ -23,7 +24,6 @@ from dlarray.initializers import (
     Zeros,
     fans,
 )
-from dlarray.random import Bits
 
 SHAPE = (300, 200)
 N = 300 * 200

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import dlarray as dl
-from dlarray.layout import _ALIGNMENT, Layout, Place
+from dlarray.core.layout import _ALIGNMENT, Layout, Place
 
 SHAPES = (("0.W", (3, 4)), ("0.b", (4,)), ("1.W", (4, 65)), ("none", (0, 5)), ("scalar", ()), ("1.b", (65,)))
 LAYOUT = Layout(SHAPES)

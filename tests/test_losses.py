@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dlarray.core.registry import by_name, classes
 from dlarray.losses import (
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
@@ -26,7 +27,6 @@ from dlarray.losses import (
     SquaredHinge,
     SumOfTerms,
 )
-from dlarray.names import by_name, classes
 from tests.loss_cases import LOSSES, K, N, case, value_and_slope
 from tests.matrix import On
 

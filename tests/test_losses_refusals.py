@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dlarray.core.registry import classes
 from dlarray.layers import Dense
 from dlarray.losses import (
     BinaryCrossEntropy,
@@ -24,7 +25,6 @@ from dlarray.losses import (
     SquaredHinge,
 )
 from dlarray.model import MLP
-from dlarray.names import classes
 from tests.loss_cases import K, case
 from tests.matrix import On
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import dlarray
-from dlarray import backend as backends
-from dlarray.shortage import OutOfMemory
+from dlarray.device import backend as backends
+from dlarray.device.errors import OutOfMemory
 
 X = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(np.int32)
@@ -197,7 +197,7 @@ def test_a_real_failure(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
         abstract = True
 
         def forward(self, x: Any) -> Any:
-            from dlarray.array import array_namespace
+            from dlarray.core.array import array_namespace
 
             xp = array_namespace(x)
             return x + xp.sum(xp.zeros((x.shape[0], 10**13), dtype=x.dtype)), None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import dlarray as dl
-from dlarray.random import key_words
+from dlarray.core.random import key_words
 from tests.matrix import On
 
 rng = np.random.default_rng(0)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from dlarray.names import by_name, classes, make, spelling
+from dlarray.core.registry import by_name, classes, make, spelling
 
 
 class Shape:

@@ -7,9 +7,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from dlarray import names
-from dlarray.array import array_namespace, device
-from dlarray.layout import Layout
+from dlarray.core import registry as names
+from dlarray.core.array import array_namespace, device
+from dlarray.core.layout import Layout
 from dlarray.optimizers import (
     Adadelta,
     Adagrad,

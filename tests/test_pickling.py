@@ -19,9 +19,10 @@ import dlarray.device as dd
 from dlarray import callbacks, shortage
 from dlarray.callbacks.non_finite import NonFinite
 from dlarray.cli.telling import UsageError
+from dlarray.device import search
 from dlarray.planner import PlannerWarning
-from dlarray.planner.accelerated import _Unfit
-from dlarray.planner.node import UntraceableError
+from dlarray.planner.run.accelerated import _Unfit
+from dlarray.planner.trace.node import UntraceableError
 from dlarray.tables.values import TableWarning, UnknownColumn
 from dlarray.training import CheckpointError, Diverged, Interrupted
 from tests.matrix import On
@@ -62,8 +63,8 @@ def test_a_device_and_its_backend_are_the_same_afterwards(each: On, way: Callabl
 
 def test_a_device_that_is_missing_is_named_when_it_is_unpickled(monkeypatch: pytest.MonkeyPatch) -> None:
     data = pickle.dumps(dd.resolve("cpu"))
-    monkeypatch.setattr(dd, "_working", {})
-    monkeypatch.setattr(dd, "_probe", lambda backend, local: 1 / 0)
+    monkeypatch.setattr(search, "_working", {})
+    monkeypatch.setattr(search, "_probe", lambda backend, local: 1 / 0)
     with pytest.raises(dd.DeviceError, match="a copy of something on cpu asks for a device that cannot be used"):
         pickle.loads(data)
 

@@ -10,7 +10,7 @@ import pytest
 
 import dlarray as dl
 from dlarray import plot
-from dlarray.names import classes
+from dlarray.core.registry import classes
 from tests.pictures import lines, overlapping
 from tests.process import python
 

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dlarray import backend
-from dlarray.array import array_namespace
+from dlarray.core.array import array_namespace
+from dlarray.device import backend
 from dlarray.planner import Compiled, PlannerWarning, plan, replay
 from dlarray.planner import compile as compile_step
-from dlarray.planner.agreement import difference, disagreement
-from dlarray.planner.interpreter import run
-from dlarray.planner.loops import Bound, Call
-from dlarray.planner.rounding import Rounding
-from dlarray.planner.ufuncs import ufuncs
+from dlarray.planner.kernel.interpreter import run
+from dlarray.planner.kernel.loops import Bound, Call
+from dlarray.planner.numpy.ufuncs import ufuncs
+from dlarray.planner.run.agreement import difference, disagreement
+from dlarray.planner.run.rounding import Rounding
 from tests.process import ROOT
 from tests.steps import descent
 

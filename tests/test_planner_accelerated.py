@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dlarray.array import array_namespace
-from dlarray.backend import Backend, get
-from dlarray.layer import Layer
+from dlarray.core.array import array_namespace
+from dlarray.core.layer import Layer
+from dlarray.core.registry import classes
+from dlarray.device.backend import Backend, get
 from dlarray.layers import Dense, Embedding
 from dlarray.model import MLP, mlp
-from dlarray.names import classes
 from dlarray.planner import PlannerWarning, accelerate
-from dlarray.planner.refusals import MANY
-from dlarray.planner.replay import STAGED
+from dlarray.planner.run.refusals import MANY
+from dlarray.planner.run.replay import STAGED
 from tests.test_planner_library import default
 from tests.threads import at_once
 

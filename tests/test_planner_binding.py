@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 import dlarray as dl
-from dlarray.array import array_namespace
+from dlarray.core.array import array_namespace
+from dlarray.core.trees import Static, flatten, unflatten
 from dlarray.planner import PlannerWarning, accelerate
 from dlarray.planner import compile as compile_step
-from dlarray.planner.trees import Static, builder, flatten, reader, recogniser, unflatten
+from dlarray.planner.trace.tree_code import builder, reader, recogniser
 
 
 def total(state: Any, x: Any) -> Any:

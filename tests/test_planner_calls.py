@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dlarray.array import array_namespace
+from dlarray.core.array import array_namespace
 from dlarray.planner import compile as compile_step
-from dlarray.planner.symbols import Symbol
+from dlarray.planner.trace.symbols import Symbol
 
 CALLS: dict[str, str] = {
     "functions from all to cross": """

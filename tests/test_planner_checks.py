@@ -9,13 +9,13 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from dlarray.array import array_namespace
+from dlarray.core.array import array_namespace
+from dlarray.core.trees import flatten
 from dlarray.planner import PlannerWarning, accelerate, plan
 from dlarray.planner import compile as compile_step
-from dlarray.planner.agreement import copies, disagreement
-from dlarray.planner.proof import LATER
-from dlarray.planner.synthetic import made_up
-from dlarray.planner.trees import flatten
+from dlarray.planner.run.agreement import copies, disagreement
+from dlarray.planner.run.proof import LATER
+from dlarray.planner.run.synthetic import made_up
 from tests.threads import at_once
 
 
@@ -301,8 +301,8 @@ def test_a_plan_that_fails_where_the_step_does_not_is_dropped() -> None:
     failing: list[int] = []
 
     def executor(call: Any) -> Any:
-        from dlarray.planner.loops import Bound
-        from dlarray.planner.ufuncs import ufuncs
+        from dlarray.planner.kernel.loops import Bound
+        from dlarray.planner.numpy.ufuncs import ufuncs
 
         def fail() -> None:
             if failing:

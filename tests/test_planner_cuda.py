@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from dlarray.bench import CASES, Problem
+from dlarray.core.trees import flatten
 from dlarray.device import resolve
 from dlarray.losses import SparseCategoricalCrossEntropy
 from dlarray.optimizers import Adam
@@ -19,11 +20,10 @@ from dlarray.planner.cuda import spread
 from dlarray.planner.cuda.prelude import PRELUDE
 from dlarray.planner.cuda.printer import source
 from dlarray.planner.cuda.spread import grids, workspace
-from dlarray.planner.loops import Bound, Call, Input, Kernel, Operation
-from dlarray.planner.lowering import Body
-from dlarray.planner.memory import make_plan
-from dlarray.planner.tracing import trace
-from dlarray.planner.trees import flatten
+from dlarray.planner.kernel.loops import Bound, Call, Input, Kernel, Operation
+from dlarray.planner.schedule.lowering import Body
+from dlarray.planner.schedule.memory import make_plan
+from dlarray.planner.trace.trace import trace
 from dlarray.training import Step
 from tests import cuda, kernels
 from tests.fuzz import exact

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dlarray.planner import numba_executor
+from dlarray.planner.numba import executor as numba_executor
 from tests.fuzz import exact
 from tests.fuzz.exact import EXECUTORS, Program, failure, generate, shrink
 from tests.fuzz.running import fuzz
@@ -40,13 +40,13 @@ def test_random_programs(name, first):
 
 def test_a_wrong_plan_is_found_and_shrunk(monkeypatch):
     """The fuzzer itself: with a planner that lets scalars be read too early it must fail, in few instructions."""
-    from dlarray.planner import memory
+    from dlarray.planner.schedule import memory
 
     monkeypatch.setattr(memory, "reaches", lambda start, goal: True)  # nothing is written in place
     assert all(failure(generate(seed), "ufuncs") in ("", "refused") for seed in range(20))
     monkeypatch.undo()
     monkeypatch.setattr(memory, "is_dense", lambda node: True)
-    monkeypatch.setattr("dlarray.planner.lowering.Body.may_overwrite", lambda *_: True)
+    monkeypatch.setattr("dlarray.planner.schedule.lowering.Body.may_overwrite", lambda *_: True)
     broken = next(seed for seed in range(400) if failure(generate(seed), "blocks") not in ("", "refused"))
     small = shrink(generate(broken), "blocks")
     assert isinstance(small, Program)

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dlarray.array import array_namespace
+from dlarray.core.array import array_namespace
+from dlarray.core.layer import Layer
+from dlarray.core.registry import classes
+from dlarray.core.trees import flatten
 from dlarray.device import resolve
-from dlarray.layer import Layer
-from dlarray.layers import Dense, Dropout, Embedding, Residual
+from dlarray.layers import BatchNorm, Dense, Dropout, Embedding, LayerNorm, Residual, RMSNorm
 from dlarray.losses import CategoricalCrossEntropy, Loss, MeanSquaredError, SparseCategoricalCrossEntropy
 from dlarray.model import MLP, mlp
-from dlarray.names import classes
-from dlarray.normalization import BatchNorm, LayerNorm, RMSNorm
 from dlarray.optimizers import (
     Adam,
     Clipped,
@@ -28,8 +28,7 @@ from dlarray.optimizers import (
     clip_by_value,
 )
 from dlarray.planner import compile as compile_step
-from dlarray.planner.trees import flatten
-from dlarray.planner.ufuncs import ufuncs
+from dlarray.planner.numpy.ufuncs import ufuncs
 from dlarray.schedules import CosineDecay, CosineRestarts, ExponentialDecay, OneCycle, StepDecay, WarmUp
 from dlarray.training.step import Step
 from tests.loss_cases import LOSSES, case

@@ -13,7 +13,7 @@ import pytest
 
 numba = pytest.importorskip("numba", reason="Numba is not installed: pip install 'dlarray[fast]'")
 
-from dlarray.planner.mathematics import FUNCTIONS  # noqa: E402 - it needs Numba
+from dlarray.planner.numba.mathematics import FUNCTIONS  # noqa: E402 - it needs Numba
 
 NAMES = list(FUNCTIONS["float64"])
 EXACT: dict[str, Callable[[Any], Any]] = {

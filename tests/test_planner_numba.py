@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dlarray.planner import numba_executor
-from dlarray.planner.loops import Call, Input, Kernel, Operation
+from dlarray.planner.kernel.loops import Call, Input, Kernel, Operation
+from dlarray.planner.numba import executor as numba_executor
 from tests import kernels, numba_text
 from tests.fuzz import exact
 from tests.process import ROOT
@@ -213,7 +213,7 @@ def test_an_output_across_an_input_is_refused():
 
 PROGRAM = """
 import numpy as np
-from dlarray.planner import numba_executor
+from dlarray.planner.numba import executor as numba_executor
 from tests import kernels
 made = []
 compile_text = numba_executor.compiled

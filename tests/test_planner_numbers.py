@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dlarray.array import array_namespace
+from dlarray.core.array import array_namespace
 from dlarray.planner import compile as compile_step
-from dlarray.planner import numba_executor
+from dlarray.planner.numba import executor as numba_executor
 from tests import kernels
 
 EXECUTORS = [

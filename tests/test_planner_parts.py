@@ -9,17 +9,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from dlarray.array import array_namespace, device, is_array
-from dlarray.description import Names
-from dlarray.planner.graph import Graph
-from dlarray.planner.interpreter import run, run_by_rows, validate
-from dlarray.planner.loops import AFTER, BEFORE, OPERATIONS, Call, Input, Kernel, Operation
-from dlarray.planner.namespace import Namespace
-from dlarray.planner.node import UntraceableError, form, is_dense
-from dlarray.planner.program import Program
-from dlarray.planner.symbols import Symbol
-from dlarray.planner.trees import builder, flatten, unflatten
-from dlarray.planner.ufuncs import ufuncs
+from dlarray.core.array import array_namespace, device, is_array
+from dlarray.core.trees import flatten, unflatten
+from dlarray.device.description import Names
+from dlarray.planner.kernel.interpreter import run, run_by_rows, validate
+from dlarray.planner.kernel.loops import AFTER, BEFORE, OPERATIONS, Call, Input, Kernel, Operation
+from dlarray.planner.numpy.ufuncs import ufuncs
+from dlarray.planner.run.program import Program
+from dlarray.planner.trace.graph import Graph
+from dlarray.planner.trace.namespace import Namespace
+from dlarray.planner.trace.node import UntraceableError, form, is_dense
+from dlarray.planner.trace.symbols import Symbol
+from dlarray.planner.trace.tree_code import builder
 
 EXECUTORS = {
     "ufuncs": lambda call: [f(*args) for f, args in ufuncs(call).steps],

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dlarray.array import array_namespace
+from dlarray.core.array import array_namespace
 from dlarray.planner import PlannerWarning
 from dlarray.planner import compile as compile_step
 
@@ -130,7 +130,7 @@ def test_a_counter_in_the_state_may_be_an_array_or_a_number():
 
 def test_a_librarys_arrays_without_axes_are_written():
     torch = pytest.importorskip("torch")
-    from dlarray import backend
+    from dlarray.device import backend
 
     def step(state, x):
         first = x.sum()
@@ -152,7 +152,7 @@ def test_a_librarys_arrays_without_axes_are_written():
 def test_views_are_torchs_on_torch(view):
     """Where torch gives the same memory and NumPy a copy or a number."""
     torch = pytest.importorskip("torch")
-    from dlarray import backend
+    from dlarray.device import backend
 
     text = compile(view, view, "eval")
 

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 import dlarray as dl
-from dlarray.layers import Dense, Dropout
+from dlarray.layers import BatchNorm, Dense, Dropout, LayerNorm
 from dlarray.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SparseCategoricalCrossEntropy
 from dlarray.model import MLP
-from dlarray.normalization import BatchNorm, LayerNorm
 from dlarray.training import answers as answers_module
 from dlarray.training import trained as trained_module
 from dlarray.training.answers import PLAIN, SHAPES

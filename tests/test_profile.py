@@ -11,13 +11,13 @@ import pytest
 
 import dlarray
 from dlarray.bench import Limits, Profile, limits, low, profile, profiles
-from dlarray.description import Description, Kind, Names, Work
+from dlarray.core.trees import flatten
 from dlarray.device import resolve
+from dlarray.device.description import Description, Kind, Names, Work
+from dlarray.device.timing import Timings
 from dlarray.planner import PlannerWarning, compile  # noqa: A004 - the field's word
 from dlarray.planner import profile as planned_times
-from dlarray.planner.profiling import turns
-from dlarray.planner.trees import flatten
-from dlarray.timing import Timings
+from dlarray.planner.run.profiling import turns
 
 TINY = "8-6-3x5"
 QUICK: dict[str, Any] = {"bursts": 2, "seconds": 1e-4}

@@ -10,10 +10,10 @@ from inspect import isabstract
 import pytest
 
 import dlarray
+from dlarray.core.layer import Layer
+from dlarray.core.registry import classes
 from dlarray.initializers import Initializer
-from dlarray.layer import Layer
 from dlarray.losses import Loss
-from dlarray.names import classes
 from dlarray.optimizers import Optimizer
 from dlarray.schedules import Schedule
 from tests.process import python

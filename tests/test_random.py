@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dlarray.random import Bits, check_seed, fold, keep, key_words, random_int32
+from dlarray.core.random import Bits, check_seed, fold, keep, key_words, random_int32
 
 STANDARD_ERRORS = 4.0
 

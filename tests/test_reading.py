@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import dlarray
-from dlarray.backend import Backend
 from dlarray.device import to_numbers
+from dlarray.device.backend import Backend
 from tests.matrix import On
 
 X = np.random.default_rng(0).normal(size=(96, 3)).astype(np.float32)

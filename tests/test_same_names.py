@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import dlarray as dl
-from dlarray.names import by_name, classes
+from dlarray.core.registry import by_name, classes
 from dlarray.training import configuration
 from tests.process import python
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from dlarray import names
+from dlarray.core import registry as names
 from dlarray.schedules import (
     ConstantRate,
     CosineDecay,

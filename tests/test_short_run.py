@@ -15,7 +15,7 @@ from tests.own import own
 @pytest.fixture
 def no_numba(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred small networks would spend their time in Numba's compiler."""
-    monkeypatch.setattr("dlarray.planner.numba_executor.available", lambda: False)
+    monkeypatch.setattr("dlarray.planner.numba.executor.available", lambda: False)
 
 
 def test_every_family_is_tried() -> None:

@@ -9,7 +9,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from dlarray import special
+from dlarray.core import special
 from tests.matrix import On
 
 EXACT: dict[str, Callable[[Any], Any]] = {

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import dlarray as dl
-from dlarray.array import array_namespace
+from dlarray.core.array import array_namespace
+from dlarray.core.layer import Layer
 from dlarray.device import resolve
-from dlarray.layer import Layer
 from dlarray.planner import PlannerWarning
 from dlarray.training import Step
 

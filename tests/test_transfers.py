@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 import dlarray as dl
-from dlarray import backend as backends
-from dlarray.array import array_namespace
-from dlarray.array import device as place_of
+from dlarray.core.array import array_namespace
+from dlarray.core.array import device as place_of
 from dlarray.device import Device
+from dlarray.device import backend as backends
 from dlarray.training import Step
 from tests.families import batches, halves, start, steps
 from tests.matrix import MATRIX

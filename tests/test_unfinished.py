@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import dlarray as dl
+from dlarray.device.errors import OutOfMemory
 from dlarray.estimators import MLPClassifier, MLPRegressor
 from dlarray.estimators.training import each_array
-from dlarray.shortage import OutOfMemory
 from dlarray.training import Callback, Walk
 from tests.matrix import On
 

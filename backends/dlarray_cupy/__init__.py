@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.array import Array
-from dlarray.backend import Backend, HostBatch
-from dlarray.description import Description, Names
-from dlarray.timing import Timings
+from dlarray.core.array import Array
+from dlarray.device.backend import Backend, HostBatch
+from dlarray.device.description import Description, Names
+from dlarray.device.timing import Timings
 
 __all__ = ["CupyBackend", "backend"]
 

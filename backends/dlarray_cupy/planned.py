@@ -13,15 +13,15 @@ from types import MappingProxyType
 from typing import Any
 from weakref import WeakValueDictionary
 
-from dlarray.description import Description, Names
+from dlarray.core.trees import flatten
+from dlarray.device.description import Description, Names
+from dlarray.device.timing import Timings
 from dlarray.planner import PlannerWarning
 from dlarray.planner import plan as program
 from dlarray.planner.cuda.profiling import profile
 from dlarray.planner.cuda.program import Settings, stand_in
 from dlarray.planner.cuda.repeated import Repeated
 from dlarray.planner.cuda.step import OnCard, on_card
-from dlarray.planner.trees import flatten
-from dlarray.timing import Timings
 from dlarray_cupy.card import CupyCard
 
 __all__ = ["STAGES", "Planned", "planned", "repeated"]

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.array import Array
-from dlarray.backend import HostBatch
+from dlarray.core.array import Array
+from dlarray.device.backend import HostBatch
 
 __all__ = ["upload"]
 

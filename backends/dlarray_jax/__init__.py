@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.array import Array
-from dlarray.backend import Backend, host_memory
+from dlarray.core.array import Array
+from dlarray.device.backend import Backend, host_memory
 
 __all__ = ["JaxBackend", "backend"]
 

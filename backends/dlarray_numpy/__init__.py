@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.backend import Backend, host_memory
-from dlarray.description import Description, Names
-from dlarray.timing import Timings
+from dlarray.device.backend import Backend, host_memory
+from dlarray.device.description import Description, Names
+from dlarray.device.timing import Timings
 
 __all__ = ["NumPyBackend", "backend"]
 

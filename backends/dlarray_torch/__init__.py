@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.array import Array
-from dlarray.backend import Backend, HostBatch, host_memory
-from dlarray.description import Description, Names
-from dlarray.timing import Timings
+from dlarray.core.array import Array
+from dlarray.device.backend import Backend, HostBatch, host_memory
+from dlarray.device.description import Description, Names
+from dlarray.device.timing import Timings
 
 __all__ = ["TorchBackend", "backend", "compiled_by_torch"]
 

@@ -15,14 +15,15 @@ from typing import Any, cast
 
 import numpy as np
 
-from dlarray.description import Description, Names
+from dlarray.core.trees import flatten, mapped
+from dlarray.device.description import Description, Names
+from dlarray.device.timing import Timings
 from dlarray.planner import PlannerWarning, profiled
 from dlarray.planner import compile as plan
 from dlarray.planner import plan as program
-from dlarray.planner.symbols import Symbol
-from dlarray.planner.tracing import without_numbers
-from dlarray.planner.trees import flatten, mapped, recogniser
-from dlarray.timing import Timings
+from dlarray.planner.trace.symbols import Symbol
+from dlarray.planner.trace.trace import without_numbers
+from dlarray.planner.trace.tree_code import recogniser
 
 __all__ = ["Planned"]
 

@@ -11,7 +11,7 @@ from dlarray.activations import gated, rectifiers, squashing
 from dlarray.activations.gated import *
 from dlarray.activations.rectifiers import *
 from dlarray.activations.squashing import *
-from dlarray.layer import Activation
+from dlarray.core.layer import Activation
 
 __all__ = ["Activation"]
 __all__ += gated.__all__

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 from dlarray.activations.rectifiers import sum_examples
 from dlarray.activations.squashing import HardSigmoid, Sigmoid
-from dlarray.array import Array, array_namespace, clip
-from dlarray.check import finite, one_of, plain_numbers
+from dlarray.core.array import Array, array_namespace, clip
+from dlarray.core.check import finite, one_of, plain_numbers
+from dlarray.core.layer import Activation, Shape
+from dlarray.core.special import exp_ratio, normal_cdf, normal_pdf
 from dlarray.initializers import Constant
-from dlarray.layer import Activation, Shape
-from dlarray.special import exp_ratio, normal_cdf, normal_pdf
 
 __all__ = ["GELU", "HardSwish", "Mish", "Swish"]
 

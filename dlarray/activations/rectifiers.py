@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from dlarray.array import Array, array_namespace, clip, size
-from dlarray.check import finite, non_negative, plain_numbers, positive
+from dlarray.core.array import Array, array_namespace, clip, size
+from dlarray.core.check import finite, non_negative, plain_numbers, positive
+from dlarray.core.layer import Activation, Shape
 from dlarray.initializers import Constant
-from dlarray.layer import Activation, Shape
 
 __all__ = ["CELU", "ELU", "SELU", "LeakyReLU", "LogSigmoid", "PReLU", "ReLU", "Softplus"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlarray.array import Array, array_namespace, clip
-from dlarray.layer import Activation
-from dlarray.special import exp_ratio
+from dlarray.core.array import Array, array_namespace, clip
+from dlarray.core.layer import Activation
+from dlarray.core.special import exp_ratio
 
 __all__ = ["HardSigmoid", "HardTanh", "Identity", "LogSoftmax", "Sigmoid", "Softmax", "Softsign", "Tanh"]
 

@@ -12,7 +12,7 @@ from dlarray.bench.measure import Runs, bench, interleave, plans, table, write
 from dlarray.bench.players import Player, Products, Walk
 from dlarray.bench.profiling import Profile, profile, profiles
 from dlarray.bench.roofline import Limits, limits
-from dlarray.timing import low
+from dlarray.device.timing import low
 
 __all__ = [
     "BATCHES",

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from dlarray.activations import Activation
-from dlarray.check import at_least_one, did_you_mean, fraction, one_of
-from dlarray.layer import Layer
-from dlarray.layers import Dense, Dropout
+from dlarray.core.check import at_least_one, did_you_mean, fraction, one_of
+from dlarray.core.layer import Layer
+from dlarray.core.registry import by_name
+from dlarray.layers import Dense, Dropout, LayerNorm
 from dlarray.model import MLP
-from dlarray.names import by_name
-from dlarray.normalization import LayerNorm
 
 __all__ = ["BATCHES", "CASES", "Case", "Problem"]
 

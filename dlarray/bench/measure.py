@@ -10,11 +10,11 @@ from typing import Any, Protocol
 from dlarray.bench.cases import Case, Problem
 from dlarray.bench.machine import machine
 from dlarray.bench.players import Player, Products, Walk
-from dlarray.check import at_least_one
+from dlarray.core.check import at_least_one
+from dlarray.core.files import replacing
 from dlarray.device import resolve
+from dlarray.device.timing import low
 from dlarray.explanation import Explanation
-from dlarray.files import replacing
-from dlarray.timing import low
 
 __all__ = ["Runs", "bench", "interleave", "plans", "table", "write"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.array import Array
 from dlarray.bench.cases import Case, Problem
+from dlarray.core.array import Array
 from dlarray.device import Device, to_numpy
 from dlarray.explanation import Explanation, explain
 from dlarray.losses import SparseCategoricalCrossEntropy

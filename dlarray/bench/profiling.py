@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dlarray import backend as backends
 from dlarray.bench.cases import Case, Problem
 from dlarray.bench.players import Walk
 from dlarray.bench.roofline import Limits, limits
-from dlarray.description import Names, Work, bytes_text, flops_text
+from dlarray.device import backend as backends
 from dlarray.device import resolve
-from dlarray.timing import Timings
+from dlarray.device.description import Names, Work, bytes_text, flops_text
+from dlarray.device.timing import Timings
 from dlarray.training import Step
 
 __all__ = ["Profile", "profile", "profiles"]

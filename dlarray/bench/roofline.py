@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.array import Array
-from dlarray.description import Work
+from dlarray.core.array import Array
 from dlarray.device import Device
-from dlarray.timing import low
+from dlarray.device.description import Work
+from dlarray.device.timing import low
 
 __all__ = ["SIZES", "Limits", "limits"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from dlarray.array import Array
-from dlarray.check import at_least_one, fraction, plain_numbers, whole
-from dlarray.layout import Theta
+from dlarray.core.array import Array
+from dlarray.core.check import at_least_one, fraction, plain_numbers, whole
+from dlarray.core.layout import Theta
+from dlarray.core.random import fold
 from dlarray.optimizers.base import average
-from dlarray.random import fold
 from dlarray.training.callback import Callback, Memory, Walk, check_like, duplicate
 from dlarray.training.plain import entries
 

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 from dlarray.callbacks.monitor import better, check_monitor, direction
 from dlarray.callbacks.pattern import COUNTS, Pattern
-from dlarray.check import at_least_one, did_you_mean, plain_numbers, real, whole
-from dlarray.files import sweep
+from dlarray.core.check import at_least_one, did_you_mean, plain_numbers, real, whole
+from dlarray.core.files import sweep
 from dlarray.training.callback import Callback, Memory, Walk
 from dlarray.training.plain import entries, items
 from dlarray.training.resume import write_walk

@@ -9,8 +9,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from dlarray.check import at_least_one, did_you_mean
-from dlarray.files import replacing
+from dlarray.core.check import at_least_one, did_you_mean
+from dlarray.core.files import replacing
 from dlarray.training.callback import Callback, Walk
 
 __all__ = ["LivePlot"]

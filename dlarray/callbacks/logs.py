@@ -13,7 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-from dlarray.files import append, replacing
+from dlarray.core.files import append, replacing
 from dlarray.training.callback import Callback, Walk
 
 __all__ = ["CSVLog", "JSONLinesLog"]

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from dlarray.check import did_you_mean, non_negative, one_of, plain_numbers
+from dlarray.core.check import did_you_mean, non_negative, one_of, plain_numbers
 from dlarray.training.callback import Callback, Walk
 
 __all__ = ["Monitored", "better", "check_monitor", "direction"]

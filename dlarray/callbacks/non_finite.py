@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from dlarray.array import Array, array_namespace, is_floating
-from dlarray.check import at_least_one
+from dlarray.core.array import Array, array_namespace, is_floating
+from dlarray.core.check import at_least_one
+from dlarray.core.layout import Theta
+from dlarray.core.random import fold
 from dlarray.layers import Chain
-from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP
-from dlarray.random import fold
 from dlarray.training.callback import Callback, Walk
 from dlarray.training.ending import Diverged
 from dlarray.training.loop import all_finite

@@ -10,7 +10,7 @@ from os import PathLike
 from pathlib import Path
 from string import Formatter
 
-from dlarray.check import did_you_mean, real, whole
+from dlarray.core.check import did_you_mean, real, whole
 
 __all__ = ["COUNTS", "Pattern"]
 

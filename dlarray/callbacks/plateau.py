@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dlarray.callbacks.monitor import Monitored, better
-from dlarray.check import at_least_one, non_negative, real, whole
+from dlarray.core.check import at_least_one, non_negative, real, whole
 from dlarray.training.callback import Memory, Walk
 
 __all__ = ["Plateau"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any, ClassVar
 
-from dlarray.check import at_least_one
+from dlarray.core.check import at_least_one
 from dlarray.training.callback import Callback, Walk
 
 __all__ = ["TensorBoard"]

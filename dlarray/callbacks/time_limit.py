@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlarray.check import plain_numbers, positive
+from dlarray.core.check import plain_numbers, positive
 from dlarray.training.callback import Callback, Walk
 
 __all__ = ["TimeLimit"]

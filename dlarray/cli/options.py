@@ -9,7 +9,7 @@ import typer
 
 from dlarray.activations import Activation
 from dlarray.cli.telling import UsageError
-from dlarray.names import classes
+from dlarray.core.registry import classes
 from dlarray.optimizers import Optimizer
 
 __all__ = ["Debug", "DeviceName", "Json", "Model", "Names", "listed", "model_file", "units"]

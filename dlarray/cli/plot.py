@@ -10,10 +10,10 @@ import numpy as np
 import typer
 
 from dlarray import metrics, tables
-from dlarray.check import one_of
 from dlarray.cli.app import app
 from dlarray.cli.options import Debug, DeviceName, Json, Model
 from dlarray.cli.telling import UsageError, telling, usage
+from dlarray.core.check import one_of
 from dlarray.training import Trained, load
 
 __all__ = ["plot"]

@@ -13,7 +13,7 @@ from dlarray import tables
 from dlarray.cli.app import app
 from dlarray.cli.options import Debug, DeviceName, Json, Model, listed
 from dlarray.cli.telling import UsageError, json_text, telling
-from dlarray.files import replacing
+from dlarray.core.files import replacing
 
 __all__ = ["predict"]
 

@@ -12,11 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from dlarray import tables
-from dlarray.check import did_you_mean
 from dlarray.cli.options import model_file
 from dlarray.cli.telling import Told, UsageError
 from dlarray.cli.training import Training
-from dlarray.names import spelling
+from dlarray.core.check import did_you_mean
+from dlarray.core.registry import spelling
 
 __all__ = ["columns_table", "figures_line", "train_table"]
 

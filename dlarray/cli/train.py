@@ -8,17 +8,17 @@ from typing import Annotated
 import typer
 
 from dlarray.activations import Activation
-from dlarray.check import at_least_one, fraction, one_of
 from dlarray.cli.app import app
 from dlarray.cli.digits import train_digits
 from dlarray.cli.options import ACTIVATIONS, OPTIMIZERS, Debug, DeviceName, Json, Names, listed, units
 from dlarray.cli.table import train_table
 from dlarray.cli.telling import UsageError, telling, usage
 from dlarray.cli.training import Training
+from dlarray.core.check import at_least_one, fraction, one_of
+from dlarray.core.random import Bits
+from dlarray.core.registry import by_name
 from dlarray.device import resolve
-from dlarray.names import by_name
 from dlarray.optimizers import Optimizer
-from dlarray.random import Bits
 
 __all__ = ["train"]
 

@@ -9,21 +9,21 @@ from typing import Any, cast
 
 import numpy as np
 
-from dlarray.array import Array, array_namespace
-from dlarray.backend import Backend
+from dlarray.core.array import Array, array_namespace
+from dlarray.core.layer import Layer
+from dlarray.core.layout import Theta
+from dlarray.core.random import fold, key_words
+from dlarray.core.registry import make
 from dlarray.device import device_of, to_numpy
+from dlarray.device.backend import Backend
 from dlarray.diagnostics.figures import LayerFigures, ParameterFigures, Spread
 from dlarray.diagnostics.formulas import norm, share, twins
 from dlarray.diagnostics.report import Diagnosis
 from dlarray.diagnostics.verdicts import judge
 from dlarray.diagnostics.watch import leaves, watch
-from dlarray.layer import Layer
-from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP
-from dlarray.names import make
 from dlarray.optimizers import Optimizer
-from dlarray.random import fold, key_words
 from dlarray.training.data import Examples, check_home, chosen_loss, home
 
 __all__ = ["diagnose"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dlarray.array import Array, array_namespace, device, size
+from dlarray.core.array import Array, array_namespace, device, size
 
 __all__ = ["norm", "share", "spread", "twins"]
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlarray.array import Array
-from dlarray.check import at_least_one, positive
+from dlarray.core.array import Array
+from dlarray.core.check import at_least_one, positive
+from dlarray.core.layout import Theta
+from dlarray.core.random import Bits
 from dlarray.device import device_of, to_numpy
-from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP, on_device
-from dlarray.random import Bits
 from dlarray.training.data import Examples, check_home, chosen_loss
 
 __all__ = ["Landscape", "loss_landscape"]

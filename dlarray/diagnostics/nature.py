@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlarray.layer import Activation
-from dlarray.random import Bits
+from dlarray.core.layer import Activation
+from dlarray.core.random import Bits
 
 __all__ = ["Nature", "nature"]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from dlarray.array import Array, array_namespace
+from dlarray.core.array import Array, array_namespace
+from dlarray.core.layer import Activation, Layer
 from dlarray.diagnostics.formulas import norm, share, spread
 from dlarray.diagnostics.nature import nature
-from dlarray.layer import Activation, Layer
 from dlarray.layers import Chain
 
 __all__ = ["Watched", "leaves", "watch"]

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.array import array_namespace
+from dlarray.core.array import array_namespace
+from dlarray.core.layout import Theta
 from dlarray.device import Device
 from dlarray.estimators.descent import Descent
 from dlarray.estimators.losses import public
 from dlarray.estimators.solvers import Rate
-from dlarray.layout import Theta
 from dlarray.training.ending import ended
 from dlarray.training.history import History
 from dlarray.training.trained import Trained

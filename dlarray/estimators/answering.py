@@ -8,12 +8,12 @@ from sklearn import get_config
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from dlarray.array import Array, array_namespace
+from dlarray.core.array import Array, array_namespace
+from dlarray.core.layout import Theta
 from dlarray.device import Device, device_of, to_device, to_numpy
 from dlarray.estimators.inputs import at_home, home_of, inputs, is_foreign, on_host, takes_sparse
 from dlarray.estimators.losses import output_activation
 from dlarray.estimators.storage import Stored
-from dlarray.layout import Theta
 from dlarray.losses import Loss
 
 __all__ = ["Answering"]

@@ -11,7 +11,7 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state
 
 from dlarray.activations import Activation, Sigmoid
-from dlarray.array import Array, array_namespace
+from dlarray.core.array import Array, array_namespace
 from dlarray.device import Device, device_of, resolve, to_numpy
 from dlarray.estimators import parameters
 from dlarray.estimators.along import Along

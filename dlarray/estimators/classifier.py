@@ -14,7 +14,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import unique_labels
 
 from dlarray.activations import LogSigmoid, LogSoftmax, Sigmoid, Softmax
-from dlarray.array import Array, array_namespace
+from dlarray.core.array import Array, array_namespace
+from dlarray.core.layer import Activation, Layer
 from dlarray.device import Device, to_numpy
 from dlarray.estimators.base import BaseMLP
 from dlarray.estimators.inputs import home_of, hosted, is_foreign
@@ -22,7 +23,6 @@ from dlarray.estimators.kept import Kept
 from dlarray.estimators.losses import classifiers_loss
 from dlarray.estimators.parameters import invalid, keep, takes_batches
 from dlarray.estimators.targets import Labels, check_known, check_same, weights_by_class
-from dlarray.layer import Activation, Layer
 from dlarray.losses import Loss
 from dlarray.optimizers import Optimizer
 from dlarray.schedules import Schedule

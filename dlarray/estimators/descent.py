@@ -13,16 +13,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from dlarray.array import Array, array_namespace, device
+from dlarray.core.array import Array, array_namespace, device
+from dlarray.core.layer import Layer, Shape
+from dlarray.core.layout import Theta
+from dlarray.core.random import fold
 from dlarray.device import Device
 from dlarray.estimators.losses import total_weight
-from dlarray.layer import Layer, Shape
 from dlarray.layers import Chain
-from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer, State
-from dlarray.random import fold
 from dlarray.schedules import Schedule
 from dlarray.training.step import Step
 

@@ -16,9 +16,9 @@ from scipy import sparse
 from sklearn.utils import check_array, check_X_y
 from sklearn.utils.validation import validate_data
 
-from dlarray.array import Array, array_namespace, is_array, refuse_masked
-from dlarray.backend import Backend
+from dlarray.core.array import Array, array_namespace, is_array, refuse_masked
 from dlarray.device import Device, DeviceError, device_of, resolve, to_device, to_numpy
+from dlarray.device.backend import Backend
 
 __all__ = [
     "Rows",

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from dlarray.core.layout import Theta
 from dlarray.estimators.training import Training, copied
-from dlarray.layout import Theta
 from dlarray.training.loop import all_finite
 
 __all__ = ["Kept"]

@@ -11,10 +11,10 @@ import numpy as np
 from scipy import optimize
 from sklearn.exceptions import ConvergenceWarning
 
-from dlarray.array import Array, size
+from dlarray.core.array import Array, size
+from dlarray.core.layout import Theta
 from dlarray.device import Device, to_numpy
 from dlarray.estimators.inputs import Rows
-from dlarray.layout import Theta
 from dlarray.model import MLP, on_device
 
 __all__ = ["LBFGS"]

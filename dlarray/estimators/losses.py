@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
-from dlarray.array import Array, array_namespace
-from dlarray.check import one_of
-from dlarray.layer import Activation
+from dlarray.core.array import Array, array_namespace
+from dlarray.core.check import one_of
+from dlarray.core.layer import Activation
+from dlarray.core.registry import make, spelling
 from dlarray.losses import (
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
@@ -17,7 +18,6 @@ from dlarray.losses import (
     Poisson,
 )
 from dlarray.losses.weights import shares
-from dlarray.names import make, spelling
 
 __all__ = [
     "PerExample",

@@ -8,12 +8,11 @@ from typing import Any, cast
 import numpy as np
 
 from dlarray.activations import Activation
-from dlarray.layer import Layer
-from dlarray.layers import Dense, Dropout
+from dlarray.core.layer import Layer
+from dlarray.core.random import Bits
+from dlarray.core.registry import make
+from dlarray.layers import BatchNorm, Dense, Dropout, LayerNorm, RMSNorm
 from dlarray.model import MLP
-from dlarray.names import make
-from dlarray.normalization import BatchNorm, LayerNorm, RMSNorm
-from dlarray.random import Bits
 
 __all__ = ["activations_of", "dense_names", "initial", "network"]
 

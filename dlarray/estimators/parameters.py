@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 from sklearn.utils._param_validation import InvalidParameterError
 
-from dlarray.check import at_least_one, finite, fraction, non_negative, one_of, positive
+from dlarray.core.check import at_least_one, finite, fraction, non_negative, one_of, positive
 from dlarray.optimizers import Optimizer
 from dlarray.schedules import Schedule
 

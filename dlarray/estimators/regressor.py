@@ -12,14 +12,14 @@ from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 
-from dlarray.array import Array
+from dlarray.core.array import Array
+from dlarray.core.layer import Activation, Layer
 from dlarray.device import Device, to_numpy
 from dlarray.estimators.base import BaseMLP
 from dlarray.estimators.inputs import hosted
 from dlarray.estimators.kept import Kept
 from dlarray.estimators.losses import regressors_loss
 from dlarray.estimators.parameters import invalid, keep, takes_batches
-from dlarray.layer import Activation, Layer
 from dlarray.losses import Loss
 from dlarray.optimizers import Optimizer
 from dlarray.schedules import Schedule

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from dlarray.core.registry import by_name
 from dlarray.estimators.descent import RateInside
 from dlarray.estimators.parameters import Parameters
-from dlarray.names import by_name
 from dlarray.optimizers import Adam, Momentum, Nesterov, Optimizer
 from dlarray.schedules import Schedule
 

@@ -9,11 +9,11 @@ from typing import Any, cast
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from dlarray.array import Array, array_namespace
+from dlarray.core.array import Array, array_namespace
+from dlarray.core.layout import Theta
 from dlarray.device import Device, DeviceError, device_of, resolve, to_device, to_numpy
 from dlarray.estimators.network import dense_names
 from dlarray.estimators.training import Training, copied, each_array
-from dlarray.layout import Theta
 from dlarray.model import MLP
 
 __all__ = ["Stored"]

@@ -11,7 +11,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
-from dlarray.array import Array, array_namespace, largest_column
+from dlarray.core.array import Array, array_namespace, largest_column
 from dlarray.losses import Loss, SparseCategoricalCrossEntropy
 from dlarray.losses.values import plain_weights
 from dlarray.training.class_weight import class_weights

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from typing import Any, cast
 
-from dlarray.array import Array, array_namespace, is_array
+from dlarray.core.array import Array, array_namespace, is_array
+from dlarray.core.layout import Layout
 from dlarray.device import Device, to_device, to_numpy
 from dlarray.estimators.descent import Compile, Descent, SparseDescent
 from dlarray.estimators.solvers import Rate
-from dlarray.layout import Layout
 from dlarray.optimizers import State
 
 __all__ = ["Training", "compiler", "copied", "each_array"]

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from dlarray.array import Array, array_namespace
+from dlarray.core.array import Array, array_namespace
+from dlarray.core.layout import Theta
 from dlarray.device import Device, to_numpy
 from dlarray.estimators.along import Along
 from dlarray.estimators.hooks import Hooks
 from dlarray.estimators.inputs import Rows
 from dlarray.estimators.kept import Kept
 from dlarray.estimators.training import Training, copied
-from dlarray.layout import Theta
 
 __all__ = ["NOT_FINITE", "Walk"]
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self, get_args
 
 from dlarray.activations import Identity
-from dlarray.array import Array, array_namespace, is_array, is_floating, size
-from dlarray.check import one_of, plain_numbers
-from dlarray.layer import Activation, Shape
+from dlarray.core.array import Array, array_namespace, is_array, is_floating, size
+from dlarray.core.check import one_of, plain_numbers
+from dlarray.core.layer import Activation, Shape
 from dlarray.losses.values import refuse
 from dlarray.losses.weights import largest, shares
 

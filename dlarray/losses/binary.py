@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from dlarray.activations import Sigmoid, Softplus
-from dlarray.array import Array, array_namespace
-from dlarray.check import fraction, non_negative
-from dlarray.layer import Activation
+from dlarray.core.array import Array, array_namespace
+from dlarray.core.check import fraction, non_negative
+from dlarray.core.layer import Activation
 from dlarray.losses.base import FromLogits, SumOfTerms, held_log
 from dlarray.losses.values import check_probabilities, plain_weights, refuse
 from dlarray.losses.weights import times

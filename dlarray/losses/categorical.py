@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from dlarray.activations import LogSoftmax, Softmax
-from dlarray.array import Array, array_namespace, device, is_integer
-from dlarray.check import fraction
-from dlarray.layer import Activation, Shape
+from dlarray.core.array import Array, array_namespace, device, is_integer
+from dlarray.core.check import fraction
+from dlarray.core.layer import Activation, Shape
 from dlarray.losses.base import FromLogits, held_log
 from dlarray.losses.values import check_labels, check_probabilities, check_rows, plain_weights
 

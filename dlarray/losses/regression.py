@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from dlarray.array import Array, array_namespace, size
-from dlarray.check import positive
-from dlarray.layer import Activation
+from dlarray.core.array import Array, array_namespace, size
+from dlarray.core.check import positive
+from dlarray.core.layer import Activation
 from dlarray.losses.base import FromLogits, Loss, SumOfTerms
 from dlarray.losses.values import refuse
 from dlarray.losses.weights import shares, times

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dlarray.array import Array, array_namespace, device, is_floating, is_integer, is_symbolic, size
-from dlarray.check import non_negative
+from dlarray.core.array import Array, array_namespace, device, is_floating, is_integer, is_symbolic, size
+from dlarray.core.check import non_negative
 
 __all__ = ["check_labels", "check_probabilities", "check_rows", "plain_weights", "refuse"]
 

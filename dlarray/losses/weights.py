@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlarray.array import Array, array_namespace
+from dlarray.core.array import Array, array_namespace
 
 __all__ = ["largest", "mean_weight", "shares", "times"]
 

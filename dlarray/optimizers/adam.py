@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from dlarray.array import Array, array_namespace
-from dlarray.check import fraction, non_negative, one_of, positive
+from dlarray.core.array import Array, array_namespace
+from dlarray.core.check import fraction, non_negative, one_of, positive
 from dlarray.optimizers.base import DecoupledDecay, FirstOrder, State, average, correction
 from dlarray.schedules import Schedule
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from dlarray.array import Array, array_namespace
-from dlarray.check import fraction, non_negative, one_of, positive
+from dlarray.core.array import Array, array_namespace
+from dlarray.core.check import fraction, non_negative, one_of, positive
 from dlarray.optimizers.base import FirstOrder, State, average
 from dlarray.schedules import Schedule
 

@@ -16,8 +16,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from dlarray.array import Array, array_namespace, device, is_array
-from dlarray.check import non_negative, plain_numbers, positive
+from dlarray.core.array import Array, array_namespace, device, is_array
+from dlarray.core.check import non_negative, plain_numbers, positive
 from dlarray.schedules import Schedule
 
 __all__ = ["DecoupledDecay", "FirstOrder", "Optimizer", "State", "average", "correction"]

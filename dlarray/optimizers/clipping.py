@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import ClassVar
 
-from dlarray.array import Array, array_namespace, clip
-from dlarray.check import plain_numbers, positive
-from dlarray.layout import Layout
+from dlarray.core.array import Array, array_namespace, clip
+from dlarray.core.check import plain_numbers, positive
+from dlarray.core.layout import Layout
 from dlarray.optimizers.base import Optimizer, State
 
 __all__ = ["Clipped", "Gradients", "clip_by_global_norm", "clip_by_norm", "clip_by_value"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlarray.array import Array, array_namespace
-from dlarray.bfloat16 import decode, encode, noise
-from dlarray.check import plain_numbers
+from dlarray.core.array import Array, array_namespace
+from dlarray.core.bfloat16 import decode, encode, noise
+from dlarray.core.check import plain_numbers
 from dlarray.optimizers.base import Optimizer, State
 
 __all__ = ["Compact"]
@@ -18,7 +18,7 @@ class Compact(Optimizer):
     """An optimizer whose averages lie in bfloat16 between two steps: decode, optimizer.step(θ, g, state), encode.
 
     ``Compact(Adam())`` keeps m and v in half the memory. θ and g stay what they are, and each step computes in θ's
-    type. The state is rounded at random and without bias (``dlarray.bfloat16``), for v moves by g² - v in a thousand
+    type. The state is rounded at random and without bias (``core.bfloat16``), for v moves by g² - v in a thousand
     parts, and 8 digits rounded to the nearest would not follow. The chance is a function of the step's number and of
     the position in θ, so every device rounds alike. What has θ's shape and is a number that changes is kept so: not t,
     not the mask of a weight decay.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlarray.array import Array, array_namespace
-from dlarray.check import fraction
+from dlarray.core.array import Array, array_namespace
+from dlarray.core.check import fraction
 from dlarray.optimizers.base import DecoupledDecay, FirstOrder, State, average
 from dlarray.schedules import Schedule
 

@@ -10,12 +10,12 @@ and lowering make kernels of it, which loops defines; memory says where values l
 kernels on NumPy. cuda takes the same plan to a card.
 """
 
-from dlarray.planner.accelerated import Accelerated, accelerate
-from dlarray.planner.compiled import Compiled, compile, plan  # noqa: A004 - the field's word
-from dlarray.planner.numba_executor import fastest
-from dlarray.planner.profiling import profile, profiled
-from dlarray.planner.program import Program
-from dlarray.planner.refusals import PlannerWarning
+from dlarray.planner.numba.executor import fastest
+from dlarray.planner.run.accelerated import Accelerated, accelerate
+from dlarray.planner.run.compiled import Compiled, compile, plan  # noqa: A004 - the field's word
+from dlarray.planner.run.profiling import profile, profiled
+from dlarray.planner.run.program import Program
+from dlarray.planner.run.refusals import PlannerWarning
 
 __all__ = [
     "Accelerated",

@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from dlarray.files import replacing
+from dlarray.core.files import replacing
 
 __all__ = ["PALETTE", "diverging", "new_axes", "pyplot", "save"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlarray.check import did_you_mean
+from dlarray.core.check import did_you_mean
 from dlarray.plot.canvas import BLUE, MARKERS, ORANGE, PALETTE, new_axes
 from dlarray.training import History
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlarray.array import Array
+from dlarray.core.array import Array
+from dlarray.core.layer import Activation, Layer
+from dlarray.core.layout import Theta
 from dlarray.device import to_numpy
-from dlarray.layer import Activation, Layer
 from dlarray.layers import Chain, Dense, Residual
-from dlarray.layout import Theta
 from dlarray.model import MLP
 from dlarray.plot.canvas import BLUE, GREY, ORANGE, new_axes
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlarray.check import positive
-from dlarray.layer import Activation
+from dlarray.core.check import positive
+from dlarray.core.layer import Activation
+from dlarray.core.registry import classes, make
 from dlarray.model import MLP
-from dlarray.names import classes, make
 from dlarray.plot.canvas import BLUE, GREY, ORANGE, new_axes, pyplot
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from dlarray.array import Array
-from dlarray.check import at_least_one
+from dlarray.core.array import Array
+from dlarray.core.check import at_least_one
 from dlarray.device import to_numpy
 from dlarray.plot.canvas import BLUE, GREY, diverging, new_axes
 from dlarray.training import Trained

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlarray.check import at_least_one
+from dlarray.core.check import at_least_one
 from dlarray.plot.canvas import MARKERS, PALETTE, new_axes
 from dlarray.training import Trained
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dlarray.check import one_of
+from dlarray.core.check import one_of
 from dlarray.tables.reading import Cells
 from dlarray.tables.targets import Classes, Quantity, Target
 from dlarray.tables.values import polars

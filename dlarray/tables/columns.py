@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from dlarray.check import finite, plain_numbers, positive
-from dlarray.names import classes, spelling
+from dlarray.core.check import finite, plain_numbers, positive
+from dlarray.core.registry import classes, spelling
 from dlarray.tables.conversion import TEXT, TIMES, codes, days, hours, numbers, truths
 from dlarray.tables.numerals import mark
 from dlarray.tables.reading import Cells

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlarray.check import at_least_one
+from dlarray.core.check import at_least_one
 from dlarray.tables.columns import Boolean, Category, Column, Date, Number, column
 from dlarray.tables.conversion import MOMENTS, TEXT, TIMES, TRUTHS
 from dlarray.tables.reading import Cells, Table

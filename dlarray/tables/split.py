@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlarray.check import fraction
-from dlarray.random import Bits
+from dlarray.core.check import fraction
+from dlarray.core.random import Bits
 
 __all__ = ["split"]
 

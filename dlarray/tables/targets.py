@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from dlarray import metrics
-from dlarray.check import did_you_mean, finite, plain_numbers, positive
+from dlarray.core.check import did_you_mean, finite, plain_numbers, positive
+from dlarray.core.registry import classes, spelling
 from dlarray.losses import Loss, MeanSquaredError, SparseCategoricalCrossEntropy
-from dlarray.names import classes, spelling
 from dlarray.tables.columns import standard
 from dlarray.tables.conversion import NUMBERS, TEXT, TRUTHS, codes, numbers, present
 from dlarray.tables.numerals import mark

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlarray.activations import Activation
+from dlarray.core.registry import make
 from dlarray.device import Device, resolve
 from dlarray.model import mlp
-from dlarray.names import make
 from dlarray.optimizers import Optimizer
 from dlarray.tables.choice import choose_target
 from dlarray.tables.model import TableModel, say_without_target

@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from dlarray.check import did_you_mean
-from dlarray.errors import Picklable
+from dlarray.core.check import did_you_mean
+from dlarray.core.errors import Picklable
 
 if TYPE_CHECKING:
     import polars as pl

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import Lock
 
-from dlarray.array import Array, array_namespace, largest_column
-from dlarray.backend import Backend
-from dlarray.layout import Theta
+from dlarray.core.array import Array, array_namespace, largest_column
+from dlarray.core.layout import Theta
+from dlarray.device.backend import Backend
 from dlarray.losses import Loss
 from dlarray.model import MLP
 

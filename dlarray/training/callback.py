@@ -8,10 +8,10 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from dlarray.array import Array, array_namespace
-from dlarray.check import non_negative
+from dlarray.core.array import Array, array_namespace
+from dlarray.core.check import non_negative
+from dlarray.core.layout import Theta
 from dlarray.device import Device, to_numpy
-from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from dlarray.core.files import replacing
+from dlarray.core.layer import Shape
+from dlarray.core.layout import Theta
 from dlarray.device import Device, resolve, to_numpy
-from dlarray.files import replacing
-from dlarray.layer import Shape
-from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP, on_device
 from dlarray.training.configuration import describe, describe_model, restore, restore_model
@@ -58,7 +58,7 @@ def write_model(
 ) -> None:
     """Write a trained model to a file, whole or not at all; with it a history and notes, an object of JSON.
 
-    See ``dlarray.files.replacing``. Raises OSError with the path where that fails, the old file untouched, TypeError
+    See ``core.files.replacing``. Raises OSError with the path where that fails, the old file untouched, TypeError
     for a model that holds a function and for notes that are not JSON: numbers, words, None, and lists and objects of
     them, whose names are words. NaN and infinities are written as Python's json does.
     """

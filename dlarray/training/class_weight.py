@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from dlarray.check import non_negative
+from dlarray.core.check import non_negative
 from dlarray.device import device_of, to_numpy
 from dlarray.losses import Loss, SparseCategoricalCrossEntropy
 from dlarray.losses.values import plain_weights

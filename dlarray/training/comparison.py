@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, cast
 
-from dlarray.names import LIBRARY, full_name
+from dlarray.core.registry import LIBRARY, full_name
 
 __all__ = ["described", "difference", "known_as"]
 

@@ -11,19 +11,19 @@ from dataclasses import fields, is_dataclass
 from typing import Any, cast
 
 from dlarray import activations as _activations
-from dlarray import normalization as _normalization
+from dlarray import layers as _layers
+from dlarray.core.layer import Layer
+from dlarray.core.registry import LIBRARY, full_name, origin, same_name, spelling
 from dlarray.initializers import Initializer
-from dlarray.layer import Layer
 from dlarray.losses import Loss
 from dlarray.model import MLP
-from dlarray.names import LIBRARY, full_name, origin, same_name, spelling
 
 __all__ = ["describe", "describe_model", "restore", "restore_model"]
 
 KINDS: dict[str, type[Any]] = {"layer": Layer, "loss": Loss, "initializer": Initializer}
 PROGRAM = ("__main__", "__mp_main__")
 """The modules of a script and of a notebook, where a class has no module of its own."""
-_known_by_being_imported = (_activations, _normalization)
+_known_by_being_imported = (_activations, _layers)
 
 
 def describe(value: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from dlarray.check import whole
+from dlarray.core.check import whole
 from dlarray.training.plain import entries, items, unique, words
 
 __all__ = ["pack", "unpack"]

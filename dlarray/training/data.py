@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dlarray.activations import Activation
-from dlarray.array import (
+from dlarray.core.array import (
     Array,
     array_namespace,
     is_array,
@@ -20,13 +20,13 @@ from dlarray.array import (
     refuse_masked,
     root_module,
 )
-from dlarray.backend import of
+from dlarray.core.random import Bits
+from dlarray.core.registry import make
 from dlarray.device import Device, device_of, resolve, to_device
+from dlarray.device.backend import of
 from dlarray.layers import Chain
 from dlarray.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SparseCategoricalCrossEntropy
 from dlarray.model import MLP
-from dlarray.names import make
-from dlarray.random import Bits
 
 __all__ = ["Examples", "check_home", "chosen_loss", "home", "inputs_on", "lies_ready", "surely_finite"]
 

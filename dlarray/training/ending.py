@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from dlarray.errors import Picklable
+from dlarray.core.errors import Picklable
 from dlarray.training.trained import Trained
 
 __all__ = ["Diverged", "Interrupted", "ended", "with_model"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from dlarray.array import Array
-from dlarray.backend import of
+from dlarray.core.array import Array
 from dlarray.device import to_numbers
+from dlarray.device.backend import of
 
 __all__ = ["EpochLosses"]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dlarray.array import Array
-from dlarray.check import at_least_one, one_of
+from dlarray.core.array import Array
+from dlarray.core.check import at_least_one, one_of
+from dlarray.core.registry import make
 from dlarray.device import Device
 from dlarray.losses import Loss
 from dlarray.model import MLP
-from dlarray.names import make
 from dlarray.optimizers import Optimizer
 from dlarray.training.data import Examples, chosen_loss, home
 from dlarray.training.step import Batch, Step, WalkState

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.array import Array, is_array
-from dlarray.check import at_least_one, fraction, one_of
+from dlarray.core.array import Array, is_array
+from dlarray.core.check import at_least_one, fraction, one_of
+from dlarray.core.layout import Theta
 from dlarray.device import Device, resolve
-from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer

@@ -10,7 +10,7 @@ from typing import Any, cast, overload
 
 import numpy as np
 
-from dlarray.check import real, whole
+from dlarray.core.check import real, whole
 from dlarray.training.plain import entries, items
 
 __all__ = ["History"]

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from dlarray.array import Array, array_namespace
-from dlarray.layout import Theta
+from dlarray.core.array import Array, array_namespace
+from dlarray.core.layout import Theta
+from dlarray.device.errors import OutOfMemory
 from dlarray.losses.weights import mean_weight
-from dlarray.shortage import OutOfMemory
 from dlarray.training.callback import Callback, Walk
 from dlarray.training.data import Examples
 from dlarray.training.ending import Diverged, ended, with_model

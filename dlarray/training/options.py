@@ -11,14 +11,14 @@ from typing import Any, cast
 import numpy as np
 
 from dlarray import callbacks as _callbacks
-from dlarray.array import Array
 from dlarray.callbacks.time_limit import TimeLimit
-from dlarray.check import at_least_one, positive
+from dlarray.core.array import Array
+from dlarray.core.check import at_least_one, positive
+from dlarray.core.layout import Theta
+from dlarray.core.registry import make
 from dlarray.device import Device, to_numpy
-from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP, on_device
-from dlarray.names import make
 from dlarray.optimizers import Clipped, Optimizer, clip_by_global_norm, clip_by_value
 from dlarray.training.callback import Callback
 from dlarray.training.class_weight import weighted

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from dlarray import backend as backends
-from dlarray.array import Array, array_namespace
-from dlarray.check import one_of
+from dlarray.core.array import Array, array_namespace
+from dlarray.core.check import one_of
+from dlarray.core.layer import Layer
+from dlarray.core.layout import Theta
 from dlarray.device import Device
-from dlarray.layer import Layer
+from dlarray.device import backend as backends
 from dlarray.layers import Chain, Dense
-from dlarray.layout import Theta
 from dlarray.model import MLP
 from dlarray.training.step import Batch, Step, WalkState
 

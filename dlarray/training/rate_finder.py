@@ -10,13 +10,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from dlarray.array import Array, is_array
-from dlarray.check import at_least_one, one_of, positive
+from dlarray.core.array import Array, is_array
+from dlarray.core.check import at_least_one, one_of, positive
+from dlarray.core.layout import Theta
+from dlarray.core.registry import make
 from dlarray.device import Device, to_numbers
-from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP
-from dlarray.names import make
 from dlarray.optimizers import Optimizer
 from dlarray.schedules import ExponentialDecay
 from dlarray.training.callback import duplicate

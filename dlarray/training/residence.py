@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.array import size
-from dlarray.check import one_of
-from dlarray.description import bytes_text
+from dlarray.core.array import size
+from dlarray.core.check import one_of
 from dlarray.device import Device, device_of, resolve
+from dlarray.device.description import bytes_text
 from dlarray.footprint import footprint
 from dlarray.training.step import Step
 

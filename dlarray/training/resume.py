@@ -12,9 +12,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from dlarray.array import is_array
+from dlarray.core.array import is_array
+from dlarray.core.layout import Layout, Theta
 from dlarray.device import to_numpy
-from dlarray.layout import Layout, Theta
 from dlarray.training.callback import Memory, Walk
 from dlarray.training.checkpoint import write_file
 from dlarray.training.plain import as_json

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.array import Array
-from dlarray.check import finite, non_negative, real, whole
+from dlarray.core.array import Array
+from dlarray.core.check import finite, non_negative, real, whole
+from dlarray.core.layout import Layout, Theta
 from dlarray.device import Device, to_numpy
-from dlarray.layout import Layout, Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP, on_device
 from dlarray.training.callback import Callback, Memory, Walk

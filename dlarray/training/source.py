@@ -12,9 +12,9 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from dlarray.array import Array, is_array
+from dlarray.core.array import Array, is_array
+from dlarray.core.random import Bits
 from dlarray.device import Device
-from dlarray.random import Bits
 from dlarray.training.data import Examples
 from dlarray.training.step import Batch
 

@@ -14,16 +14,16 @@ from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
-from dlarray.array import Array, array_namespace
-from dlarray.description import Names
+from dlarray.core.array import Array, array_namespace
+from dlarray.core.layout import Theta
+from dlarray.core.random import fold, key_words
 from dlarray.device import Device
-from dlarray.layout import Theta
+from dlarray.device.description import Names
 from dlarray.losses import Loss
 from dlarray.losses.base import check_parts
 from dlarray.losses.weights import mean_weight
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer, State
-from dlarray.random import fold, key_words
 
 __all__ = ["Batch", "Step", "WalkState"]
 

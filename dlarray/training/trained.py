@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlarray import metrics as _metrics
-from dlarray.array import Array, array_namespace
-from dlarray.check import at_least_one, did_you_mean
+from dlarray.core.array import Array, array_namespace
+from dlarray.core.check import at_least_one, did_you_mean
+from dlarray.core.layout import Theta
 from dlarray.device import Device, to_device, to_numpy
-from dlarray.layout import Theta
 from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer

@@ -19,7 +19,7 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.inspect import stringify_signature
 
 import dlarray
-from dlarray.names import classes, spelling
+from dlarray.core.registry import classes, spelling
 
 FOLDER = Path(__file__).parent.parent / "api"
 KINDS = (

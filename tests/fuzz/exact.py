@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.array import array_namespace
+from dlarray.core.array import array_namespace
 from dlarray.planner import PlannerWarning
 from dlarray.planner import compile as compile_step
-from dlarray.planner.interpreter import run, run_by_rows, validate
-from dlarray.planner.loops import Bound, Call, Executor
-from dlarray.planner.numba_executor import numba_loops
-from dlarray.planner.ufuncs import SMALL, ufuncs
+from dlarray.planner.kernel.interpreter import run, run_by_rows, validate
+from dlarray.planner.kernel.loops import Bound, Call, Executor
+from dlarray.planner.numba.executor import numba_loops
+from dlarray.planner.numpy.ufuncs import SMALL, ufuncs
 from tests.fuzz.instructions import INSTRUCTIONS, Choices, Values, is_float, pick
 
 

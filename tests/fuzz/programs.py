@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.array import array_namespace
+from dlarray.core.array import array_namespace
 from tests.fuzz.grammar import writer
 from tests.fuzz.inputs import Inputs, Setup, draw_setup, unpack
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from dlarray.planner import PlannerWarning, accelerate
 from dlarray.planner import compile as compile_step
-from dlarray.planner.loops import Executor
+from dlarray.planner.kernel.loops import Executor
 from tests.fuzz.inputs import Inputs, Setup
 
 __all__ = ["Case", "compared", "failure", "leaves"]

@@ -12,7 +12,7 @@ import numpy as np
 from dlarray.planner.cuda.launch import Grid, head
 from dlarray.planner.cuda.printer import source
 from dlarray.planner.cuda.spread import grids, workspace
-from dlarray.planner.loops import Call
+from dlarray.planner.kernel.loops import Call
 from tests import cuda
 from tests.paper_card import PaperArray, PaperCard, PaperMemory
 from tests.ptx.memory import Memory

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dlarray.planner.cuda.card import ALIGNMENT
-from dlarray.planner.memory import Plan
-from dlarray.planner.node import LEAVES, VIEWS, Node, root, view_of
+from dlarray.planner.schedule.memory import Plan
+from dlarray.planner.trace.node import LEAVES, VIEWS, Node, root, view_of
 
 __all__ = ["Arena", "Span", "in_rows", "span"]
 

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from dlarray.planner.cuda.card import Epilogue
-from dlarray.planner.grouping import Unit
-from dlarray.planner.lowering import Body, lower
-from dlarray.planner.memory import Plan
-from dlarray.planner.node import Node, is_dense, root, through
+from dlarray.planner.schedule.grouping import Unit
+from dlarray.planner.schedule.lowering import Body, lower
+from dlarray.planner.schedule.memory import Plan
+from dlarray.planner.trace.node import Node, is_dense, root, through
 
 __all__ = ["Fused", "Option", "options"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dlarray.planner.loops import Operation
-from dlarray.planner.notation import COMPARISONS
+from dlarray.planner.kernel.loops import Operation
+from dlarray.planner.kernel.notation import COMPARISONS
 
 __all__ = ["COMBINE", "C_TYPES", "accumulate", "expression", "initial"]
 

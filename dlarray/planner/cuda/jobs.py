@@ -13,11 +13,11 @@ from dlarray.planner.cuda.card import Card, Matrix, Product
 from dlarray.planner.cuda.launch import Placed, head
 from dlarray.planner.cuda.printer import source
 from dlarray.planner.cuda.spread import grids, workspace
-from dlarray.planner.grouping import Unit
-from dlarray.planner.lowering import Body
-from dlarray.planner.memory import Plan
-from dlarray.planner.node import Node, is_dense, root
-from dlarray.planner.sequence import Step
+from dlarray.planner.run.sequence import Step
+from dlarray.planner.schedule.grouping import Unit
+from dlarray.planner.schedule.lowering import Body
+from dlarray.planner.schedule.memory import Plan
+from dlarray.planner.trace.node import Node, is_dense, root
 
 __all__ = ["Job", "Jobs"]
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlarray.planner.loops import Kernel
+from dlarray.planner.kernel.loops import Kernel
 
 __all__ = ["MOST_WORDS", "Grid", "Placed", "constant_place", "head", "places", "words"]
 

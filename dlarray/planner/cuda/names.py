@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dlarray.planner.cuda import spread
 from dlarray.planner.cuda.expressions import C_TYPES, COMBINE, accumulate, expression
-from dlarray.planner.loops import BEFORE, Kernel, Operation
+from dlarray.planner.kernel.loops import BEFORE, Kernel, Operation
 
 __all__ = ["Names", "indented"]
 

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from dlarray.planner.cuda import spread
 from dlarray.planner.cuda.names import Names, indented
-from dlarray.planner.loops import Kernel
+from dlarray.planner.kernel.loops import Kernel
 
 __all__ = ["Neighbours", "Pass", "Sweep"]
 

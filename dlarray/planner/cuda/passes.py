@@ -9,7 +9,7 @@ from dlarray.planner.cuda import spread
 from dlarray.planner.cuda.expressions import initial
 from dlarray.planner.cuda.names import indented
 from dlarray.planner.cuda.parts import Neighbours, Pass, Sweep
-from dlarray.planner.loops import Kernel
+from dlarray.planner.kernel.loops import Kernel
 
 __all__ = ["first_pass"]
 

@@ -26,7 +26,7 @@ from dlarray.planner.cuda.names import Names, indented
 from dlarray.planner.cuda.passes import first_pass
 from dlarray.planner.cuda.prelude import PRELUDE
 from dlarray.planner.cuda.spread import grids
-from dlarray.planner.loops import AFTER, Kernel
+from dlarray.planner.kernel.loops import AFTER, Kernel
 
 __all__ = ["source"]
 

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from dlarray.description import Description, Names, Work
+from dlarray.core.trees import flatten, unflatten
+from dlarray.device.description import Description, Names, Work
+from dlarray.device.timing import Timings
 from dlarray.planner.cuda.card import Card
 from dlarray.planner.cuda.epilogues import Fused
 from dlarray.planner.cuda.program import CardProgram, Settings
 from dlarray.planner.cuda.step import OnCard, shapes_of
-from dlarray.planner.memory import Plan
-from dlarray.planner.trees import flatten, unflatten
-from dlarray.timing import Timings
+from dlarray.planner.schedule.memory import Plan
 
 __all__ = ["profile"]
 

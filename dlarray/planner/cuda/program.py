@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.description import Description, Names
+from dlarray.core.trees import flatten, unflatten
+from dlarray.device.description import Description, Names
 from dlarray.planner.cuda.card import Card, Memory
 from dlarray.planner.cuda.jobs import Job, Jobs
 from dlarray.planner.cuda.tuning import Tuning
-from dlarray.planner.describe import describe
-from dlarray.planner.node import root
-from dlarray.planner.sequence import in_sequence
-from dlarray.planner.tracing import traced, without_numbers
-from dlarray.planner.trees import builder, flatten, unflatten
+from dlarray.planner.report.describe import describe
+from dlarray.planner.run.sequence import in_sequence
+from dlarray.planner.schedule.step_plan import plan_step
+from dlarray.planner.trace.node import root
+from dlarray.planner.trace.trace import without_numbers
+from dlarray.planner.trace.tree_code import builder
 
 __all__ = ["CardProgram", "Settings", "stand_in"]
 
@@ -38,7 +40,7 @@ class CardProgram:
     def __init__(self, step: Callable[..., Any], state: Any, batch: Any, card: Card, settings: Settings) -> None:
         self.card = card
         self.settings = settings
-        found = traced(without_numbers(step), *(stand_in(tree, card.arrays) for tree in (state, batch)))
+        found = plan_step(without_numbers(step), *(stand_in(tree, card.arrays) for tree in (state, batch)))
         self.plan, self.moving, self.given, self.structure = found.plan, found.moving, found.given, found.structure
         self.jobs = Jobs(self.plan, self.moving, card)
         self.staged = [(i, self.jobs.arena.staged(n), n.nbytes) for i, n in enumerate(found.inputs[self.moving :])]

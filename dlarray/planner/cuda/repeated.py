@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from dlarray.core.trees import flatten, unflatten
 from dlarray.planner.cuda.card import Memory
 from dlarray.planner.cuda.gathering import CELLS, Gathering
 from dlarray.planner.cuda.program import CardProgram
 from dlarray.planner.cuda.step import OnCard
-from dlarray.planner.refusals import PlannerWarning
-from dlarray.planner.trees import flatten, unflatten
+from dlarray.planner.run.refusals import PlannerWarning
 
 __all__ = ["Repeated"]
 

@@ -24,7 +24,7 @@ from typing import Literal
 import numpy as np
 
 from dlarray.planner.cuda.launch import Grid
-from dlarray.planner.loops import Kernel
+from dlarray.planner.kernel.loops import Kernel
 
 __all__ = ["COLUMNS", "COUNT", "Way", "columns", "grids", "kept", "lanes_for", "parts", "totals", "way", "workspace"]
 

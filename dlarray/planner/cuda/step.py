@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.planner.agreement import disagreement
+from dlarray.core.trees import flatten, unflatten
 from dlarray.planner.cuda.card import Card
 from dlarray.planner.cuda.program import CardProgram, Settings
-from dlarray.planner.refusals import MANY, PlannerWarning
-from dlarray.planner.trees import flatten, reader, recogniser, unflatten
+from dlarray.planner.run.agreement import disagreement
+from dlarray.planner.run.refusals import MANY, PlannerWarning
+from dlarray.planner.trace.tree_code import reader, recogniser
 
 __all__ = ["OnCard", "Shapes", "on_card", "shapes_of"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from dlarray.planner.cuda.card import Product
 from dlarray.planner.cuda.epilogues import Fused, Option, options
 from dlarray.planner.cuda.jobs import ALGORITHMS, Job, Jobs
-from dlarray.planner.grouping import Unit
-from dlarray.planner.lowering import Body
-from dlarray.planner.node import Node
+from dlarray.planner.schedule.grouping import Unit
+from dlarray.planner.schedule.lowering import Body
+from dlarray.planner.trace.node import Node
 
 __all__ = ["Tuning"]
 

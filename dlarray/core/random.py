@@ -1,0 +1,108 @@
+"""The same random numbers on every device.
+
+Two sources, because there are two needs:
+
+* ``Bits`` on the host, for weights and the order of examples: drawn once, transferred once. Philox is a counter-based
+  generator (Salmon et al. 2011) whose raw bits NumPy promises never to change; its distributions it does not promise,
+  so the few lines that turn bits into numbers are ours.
+* a hash of a counter on the device, for masks drawn anew at every step: each element hashes its own position, so no
+  state is carried and no number depends on how many threads there are. Keys are int32 arrays of two words; int32
+  multiplication wraps alike in every array library, which uint32 (where it exists) does not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from numbers import Integral
+
+import numpy as np
+
+from dlarray.core.array import Array, array_namespace, device, size
+
+__all__ = ["Bits", "check_seed", "fold", "keep", "key_words", "random_int32"]
+
+
+def check_seed(seed: object) -> int:
+    """``seed`` as an int; TypeError where it is not a whole number, ValueError where it is outside [0, 2**63)."""
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
+        raise TypeError(f"seed must be a whole number, got {seed!r}")
+    if not 0 <= (number := int(seed)) < 2**63:
+        raise ValueError(f"seed must lie in [0, 2**63), got {seed!r}")
+    return number
+
+
+def _digest(seed: int, purpose: str) -> bytes:
+    return hashlib.sha256(f"dlarray/{check_seed(seed)}/{purpose}".encode()).digest()
+
+
+class Bits:
+    """Random numbers on the host, keyed by (seed, purpose): two purposes never share a stream."""
+
+    def __init__(self, seed: int, purpose: str) -> None:
+        words = np.frombuffer(_digest(seed, purpose)[:16], dtype="<u8")
+        self._generator = np.random.Philox(key=words)
+
+    def raw(self, n: int) -> np.ndarray:
+        """n random words of 64 bits."""
+        return self._generator.random_raw(n)
+
+    def uniform(self, n: int) -> np.ndarray:
+        """n numbers in [0, 1), float64, from the upper 53 bits of each word."""
+        return (self.raw(n) >> np.uint64(11)) * 2.0**-53
+
+    def normal(self, n: int) -> np.ndarray:
+        """n standard normal numbers, float64, by Box and Muller (1958): sqrt(-2 log u) (cos, sin)(2 pi v)."""
+        half = -(-n // 2)
+        radius = np.sqrt(-2 * np.log1p(-self.uniform(half)))  # log1p(-u) = log(1 - u), and 1 - u is never 0
+        angle = 2 * np.pi * self.uniform(half)
+        return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:n]
+
+    def permutation(self, n: int) -> np.ndarray:
+        """The numbers 0 to n - 1 in random order: the order that sorts n random words."""
+        return np.argsort(self.raw(n), kind="stable")
+
+
+def key_words(seed: int, purpose: str) -> np.ndarray:
+    """The key of a device stream: two int32 words, on the host, to be transferred once."""
+    return np.frombuffer(_digest(seed, purpose)[16:24], dtype="<i4").astype(np.int32)
+
+
+def _int32(word: int) -> int:
+    """The lower 32 bits of a whole number, read as a signed one."""
+    return ((word + 2**31) & (2**32 - 1)) - 2**31
+
+
+def _logical_shift(x: Array, k: int) -> Array:
+    """x >> k with zeros moving in, on signed words."""
+    return (x >> k) & ((1 << (32 - k)) - 1)
+
+
+def _hash(x: Array) -> Array:
+    """A bijection of 32-bit words without visible pattern: "triple32" of C. Wellons' hash-prospector."""
+    x = x ^ _logical_shift(x, 17)
+    x = x * _int32(0xED5AD4BB)
+    x = x ^ _logical_shift(x, 11)
+    x = x * _int32(0xAC4C1B51)
+    x = x ^ _logical_shift(x, 15)
+    x = x * _int32(0x31848BAB)
+    return x ^ _logical_shift(x, 14)
+
+
+def fold(key: Array, word: Array | int) -> Array:
+    """A new key from a key and a word, such as a layer's number or the step's (an integer, or a 0-d int32 array)."""
+    # An array of one element, not of none: NumPy warns when 0-d integers wrap.
+    word = _int32(word) if isinstance(word, int) else array_namespace(word).reshape(word, (1,))
+    return _hash(_hash(key) + word)
+
+
+def random_int32(key: Array, shape: tuple[int, ...]) -> Array:
+    """Uniform int32 numbers of this shape on the key's device; element i is a hash of (key, i)."""
+    xp = array_namespace(key)
+    counter = xp.arange(size(shape), dtype=xp.int32, device=device(key))
+    return xp.reshape(_hash(_hash(counter ^ key[0:1]) ^ key[1:2]), shape)
+
+
+def keep(key: Array, shape: tuple[int, ...], probability: float) -> Array:
+    """A boolean mask of this shape; each element is True with this probability, 0 < probability <= 1."""
+    threshold = min(round(probability * 2**32) - 2**31, 2**31 - 1)
+    return random_int32(key, shape) < threshold

@@ -1,0 +1,15 @@
+"""Devices: which there are, where new arrays go, how they move, and what a backend must say."""
+
+from dlarray.device import choice, device, errors, search, transfers
+from dlarray.device.choice import *
+from dlarray.device.device import *
+from dlarray.device.errors import *
+from dlarray.device.search import *
+from dlarray.device.transfers import *
+
+__all__: list[str] = []
+__all__ += choice.__all__
+__all__ += device.__all__
+__all__ += errors.__all__
+__all__ += search.__all__
+__all__ += transfers.__all__

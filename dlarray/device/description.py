@@ -1,0 +1,177 @@
+"""What a planned step does, as data: its work in order, the values that it stores, and the memory these lie in.
+
+A backend that plans steps fills a ``Description`` (``Backend.describe``), and ``dlarray.explain`` shows it. Nothing
+here knows how a plan is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dlarray.core.layout import Layout
+
+__all__ = ["Description", "Kind", "Memory", "Names", "Value", "Work", "bytes_text", "flops_text"]
+
+Kind = Literal["product", "kernel", "concatenation", "call"]
+
+
+@dataclass(frozen=True)
+class Names:
+    """How a step's arrays are to be called, by their place in its arguments, such as ``theta`` or ``batch[0]``."""
+
+    arrays: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Names for whole arrays; by default each is called by its place."""
+    parts: Mapping[str, Layout] = field(default_factory=dict[str, Layout])
+    """What lies in the parts of an array."""
+    parameters: str = ""
+    """The place of the array that the step computes a gradient by."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A stretch of memory: a buffer of the plan's own, or an array that the step is given."""
+
+    name: str
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Value:
+    """An array that lies in memory, from the work that writes it to the last that reads it.
+
+    ``memory`` is a number in ``Description.memories``, and ``written`` and ``read`` are numbers in
+    ``Description.works``; what the step is given is written by none. ``leaves`` says whether the step returns it.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    nbytes: int
+    memory: int
+    written: int | None
+    read: tuple[int, ...]
+    leaves: bool
+
+    @property
+    def shape_text(self) -> str:
+        """The shape as people write it; a single number has none."""
+        return " × ".join(map(str, self.shape)) or "1"
+
+
+@dataclass(frozen=True)
+class Work:
+    """Something that is done at once: a product, a kernel, a concatenation, or a call of the library.
+
+    ``operations`` is how many operations of the formulas it does in one, ``flops`` how many single numbers it computes
+    for that (two for each term of a product), ``nbytes`` what it reads and writes, each array once.
+    """
+
+    kind: Kind
+    title: str
+    formulas: tuple[str, ...]
+    operations: int
+    flops: int
+    nbytes: int
+
+    @property
+    def intensity(self) -> float:
+        """Arithmetic operations for each byte of traffic."""
+        return self.flops / self.nbytes if self.nbytes else 0.0
+
+
+@dataclass(frozen=True)
+class Description:
+    """A plan: ``print`` shows it as text."""
+
+    works: Sequence[Work]
+    values: Sequence[Value]
+    memories: Sequence[Memory]
+    buffers: int
+    """How many of the memories, the first ones, are the plan's own."""
+    unshared: int
+    """The bytes that would be needed if no buffer were used twice."""
+    state: int
+    """How many arrays the step's state has."""
+    in_place: int
+    """How many of them are written where they lie; the others are copied there."""
+    plain: int = 0
+    """The most bytes that the same step run plainly takes at once, besides what it is given."""
+
+    @property
+    def flops(self) -> int:
+        """Arithmetic operations of one step."""
+        return sum(work.flops for work in self.works)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that one step reads and writes."""
+        return sum(work.nbytes for work in self.works)
+
+    @property
+    def buffer_bytes(self) -> int:
+        """The bytes of the plan's own memory."""
+        return sum(memory.nbytes for memory in self.memories[: self.buffers])
+
+    def of(self, kind: Kind) -> list[Work]:
+        """The work of one kind."""
+        return [work for work in self.works if work.kind == kind]
+
+    def summary(self) -> str:
+        """The plan in five lines."""
+        products, kernels = self.of("product"), self.of("kernel")
+        fused = sum(work.operations for work in kernels)
+        share = sum(work.flops for work in products) / max(self.flops, 1)
+        return "\n".join(
+            [
+                f"{_count(len(products), 'product')}, {_count(len(kernels), 'kernel')} of {_count(fused, 'operation')} "
+                f"together, {_count(len(self.of('call')), 'eager call')}",
+                f"{flops_text(self.flops)}, {share:.1%} of them in products",
+                f"{bytes_text(self.nbytes)} read and written, {self.flops / max(self.nbytes, 1):.3g} flop/B",
+                f"{_count(self.buffers, 'buffer')} of {bytes_text(self.buffer_bytes)}, where one for each value would "
+                f"need {bytes_text(self.unshared)}",
+                f"{self.in_place} of {self.state} arrays of the state are written where they lie"
+                + (", the others are copied" if self.in_place < self.state else ""),
+            ]
+        )
+
+    def __str__(self) -> str:
+        lines = [self.summary()]
+        for i, work in enumerate(self.works):
+            lines += [
+                "",
+                f"{i + 1:3}. {work.title}: {flops_text(work.flops)}, {bytes_text(work.nbytes)}, "
+                f"{work.intensity:.3g} flop/B",
+                *(f"       {formula}" for formula in work.formulas),
+                *(f"       → {self.placed(value)}" for value in self.values if value.written == i),
+            ]
+        return "\n".join(lines)
+
+    def placed(self, value: Value) -> str:
+        """A value with its shape, type, size and place."""
+        return (
+            f"{value.name}: {value.shape_text} {value.dtype}, {bytes_text(value.nbytes)} in "
+            f"{self.memories[value.memory].name}"
+        )
+
+
+def bytes_text(n: int) -> str:
+    """A number of bytes with its unit."""
+    return _with_unit(n, "B")
+
+
+def flops_text(n: int) -> str:
+    """A number of arithmetic operations with its unit."""
+    return _with_unit(n, "flop")
+
+
+def _with_unit(n: int, unit: str) -> str:
+    for power, prefix in ((12, "T"), (9, "G"), (6, "M"), (3, "k")):
+        if n >= 10**power:
+            return f"{n / 10**power:.4g} {prefix}{unit}"
+    return f"{n} {unit}"
+
+
+def _count(n: int, thing: str) -> str:
+    return f"{n} {thing}" + ("" if n == 1 else "s")

@@ -1,0 +1,196 @@
+"""Search for devices: from a name to a device that works, and the table of all devices with their reasons."""
+
+from __future__ import annotations
+
+import copyreg
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dlarray.core.array import Array, use_namespace
+from dlarray.core.bfloat16 import use_view
+from dlarray.core.check import did_you_mean
+from dlarray.core.special import use_erfc
+from dlarray.device import backend as backends
+from dlarray.device.backend import Backend
+from dlarray.device.device import Device
+from dlarray.device.errors import DeviceError
+
+__all__ = ["DeviceStatus", "device_of", "devices", "find"]
+
+_logger = logging.getLogger("dlarray")
+
+
+@dataclass(frozen=True)
+class DeviceStatus:
+    """A device in the table of ``devices()``: whether it can be used, and if not, why and what would help."""
+
+    name: str
+    backend: str
+    usable: bool
+    library: str = ""
+    reason: str = ""
+    remedy: str = ""
+
+
+_working: dict[str, Device] = {}
+_made: dict[tuple[Backend, str], Device] = {}
+_equipped: set[Backend] = set()
+
+
+def find(name: str, asker: str) -> Device:
+    """The working device of this name, probed once. Raises DeviceError, which names the asker."""
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"a device is named by a string such as 'cpu' or 'jax', got {name!r}")
+    if name == "auto":
+        return _first_accelerator()
+    if name not in _working:
+        backend, local = _parse(name, asker)
+        try:
+            _working[name] = _probe(backend, local)
+        except Exception as error:
+            raise DeviceError(_explain(name, asker, backend, error)) from error
+    return _working[name]
+
+
+def _parse(name: str, asker: str) -> tuple[Backend, str]:
+    head, _, rest = name.partition(":")
+    for backend in backends.importable():
+        if head in backend.plain:
+            return backend, name
+    try:
+        return backends.get(head), rest
+    except ValueError:
+        words = [word for backend in backends.importable() for word in (*backend.plain, backend.name)] + ["auto"]
+        raise DeviceError(
+            f"{asker} asks for an unknown device{did_you_mean(head, words)}; a device is written [backend:]device, "
+            f"and known are {', '.join(dict.fromkeys(words))}"
+        ) from None
+    except Exception as error:
+        raise DeviceError(f"{asker} asks for a backend whose own package fails: {_cause(error)}") from error
+
+
+def device_of(x: Array) -> Device:
+    """The device on which an array lies."""
+    _equip(home := backends.of(x), x)  # nobody may have asked for a device yet
+    return _device(home, home.device_of(x))
+
+
+def devices() -> list[DeviceStatus]:
+    """Every device of every backend, with the reason beside each that cannot be used. Imports their libraries."""
+    table: list[DeviceStatus] = []
+    for name in backends.names():
+        try:
+            backend = backends.get(name)
+        except Exception as error:  # a stranger's package that does not import
+            table.append(DeviceStatus(name, name, False, "", _cause(error)))
+            continue
+        try:
+            locals_ = backend.devices()
+        except Exception as error:
+            table.append(
+                DeviceStatus((*backend.plain, name)[0], name, False, "", _cause(error), _remedy(backend, error))
+            )
+            continue
+        library = f"{name} {backend.version()}"
+        for local in locals_:
+            public = _public_name(backend, local)
+            try:
+                _probe(backend, local)
+            except Exception as error:
+                table.append(DeviceStatus(public, name, False, library, _cause(error), _remedy(backend, error)))
+            else:
+                table.append(DeviceStatus(public, name, True, library))
+    return table
+
+
+def _public_name(backend: Backend, local: str) -> str:
+    """The name that leads back to a backend's device, one for each: "cpu", "cuda:1", "jax:cpu", "torch:cuda:0"."""
+    if local.partition(":")[0] in backend.plain:
+        return local.removesuffix(":0")
+    return f"{backend.name}:{local}"
+
+
+def _probe(backend: Backend, local: str) -> Device:
+    """The device that a backend calls so, by its proper name, after one small product has been computed on it.
+
+    Importing a library proves nothing: CuPy imports without a driver and fails at the first allocation.
+    """
+    place = backend.place(local or backend.devices()[0])
+    two = backend.asarray(np.full((1, 1), 2.0, dtype=np.float32), place)
+    if (result := float(backend.to_numpy(two @ two)[0, 0])) != 4:
+        raise ArithmeticError(f"2 times 2 came out as {result} on this device")
+    _equip(backend, two)
+    return _device(backend, backend.device_of(two))
+
+
+def _equip(backend: Backend, x: Array) -> None:
+    """Let formulas use what a backend names of its library's own, of which x is an array."""
+    if backend in _equipped:
+        return
+    _equipped.add(backend)
+    use_namespace(x, backend.namespace())
+    for root in backend.arrays:
+        use_view(root, backend.view)
+        if erfc := backend.erfc():
+            use_erfc(root, erfc)
+
+
+def _device(backend: Backend, local: str) -> Device:
+    """The one Device of a backend's device, however it is asked for."""
+    if (backend, local) not in _made:
+        _made[backend, local] = Device(_public_name(backend, local), backend, backend.place(local))
+    return _made[backend, local]
+
+
+def _first_accelerator() -> Device:
+    if "auto" not in _working:
+        ranked = [b for b in backends.importable() if b.rank is not None]
+        for backend in sorted(ranked, key=lambda b: b.rank or 0):
+            try:
+                _working["auto"] = _probe(backend, next(d for d in backend.devices() if not d.startswith("cpu")))
+                break
+            except Exception as error:  # only auto may pass over a device that does not work, and it says so
+                _logger.info("auto passed over %s: %s", backend.name, _cause(error))
+        else:
+            _working["auto"] = find("cpu", "auto")
+        _logger.warning("device 'auto': %s was chosen", _working["auto"].name)
+    return _working["auto"]
+
+
+def _cause(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"the package {error.name} is not installed"
+    if isinstance(error, StopIteration):
+        return "it has no accelerator"
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+
+
+def _remedy(backend: Backend, error: BaseException) -> str:
+    """The package where it is missing; where it is there and its device is not, what the device needs."""
+    if not isinstance(error, ImportError):
+        return backend.needs
+    return f'pip install "{backend.requires}"' if backend.requires else ""
+
+
+def _explain(name: str, asker: str, backend: Backend, error: Exception) -> str:
+    usable = [status.name for status in devices() if status.usable]
+    lines = [f"{asker} asks for a device that cannot be used: {_cause(error)}"]
+    if remedy := _remedy(backend, error):
+        lines.append(f"  remedy: {remedy}")
+    lines.append(f"  devices that work here: {', '.join(usable)}")
+    return "\n".join(lines)
+
+
+def _again(name: str) -> Device:
+    return find(name, f"a copy of something on {name}")
+
+
+def _by_name(device: Device) -> Any:
+    """A device is copied, and passed to another process, by its name: the library's own object stays where it is."""
+    return _again, (device.name,)
+
+
+copyreg.pickle(Device, _by_name)

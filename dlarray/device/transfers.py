@@ -1,0 +1,45 @@
+"""Arrays on their way: from host numbers to a device, from one device to another, and back to the host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dlarray.core.array import Array, is_array
+from dlarray.device import backend as backends
+from dlarray.device.choice import resolve
+from dlarray.device.device import Device
+
+__all__ = ["asarray", "to_device", "to_numbers", "to_numpy"]
+
+
+def asarray(values: Any, device: str | Device | None = None, dtype: str | None = None) -> Array:
+    """A new array on a device from host numbers: anything that ``numpy.asarray`` takes. One explicit transfer."""
+    return resolve(device).asarray(values, dtype)
+
+
+def to_device(x: Array, device: str | Device | None = None) -> Array:
+    """An array on another device, of another library if need be; the same array where it lies there already."""
+    target = resolve(device)
+    if not is_array(x):
+        raise TypeError(f"to_device moves arrays, got {type(x).__name__}; dlarray.asarray makes one from other values")
+    home = backends.of(x)
+    return home.move(x, target.place) if home is target.backend else target.asarray(home.to_numpy(x))
+
+
+def to_numpy(x: Array) -> np.ndarray:
+    """The numbers of any array as a NumPy array on the host: the one way out, always written out."""
+    return backends.of(x).to_numpy(x)
+
+
+def to_numbers(values: Sequence[Any]) -> list[float]:
+    """Arrays without axes, or plain numbers among them, as Python's numbers: what lies on a device in one transfer."""
+    foreign = [i for i, x in enumerate(values) if not isinstance(x, (float, np.ndarray, np.generic))]
+    read = list(values)
+    if foreign:
+        home = backends.of(values[foreign[0]])
+        for i, x in zip(foreign, home.gather([values[i] for i in foreign]).tolist(), strict=True):
+            read[i] = x
+    return list(map(float, read))

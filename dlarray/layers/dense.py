@@ -1,0 +1,68 @@
+"""Dense: every input is connected with every unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dlarray.core.array import Array, array_namespace
+from dlarray.core.check import at_least_one, plain_numbers
+from dlarray.core.layer import Layer, Shape
+from dlarray.core.registry import make
+from dlarray.initializers import Initializer, Zeros
+
+__all__ = ["Dense"]
+
+
+@dataclass(frozen=True)
+class Dense(Layer):
+    """y = x W + b,  dx = dy Wᵀ,  dW = xᵀ dy,  db = Σ dy.
+
+    Every input is connected with every unit: x is (examples, inputs), W (inputs, units), b (units,) and y (examples,
+    units). W starts by ``weight``, or where that is None by what suits the activation behind (He's uniform distribution
+    for ReLU and its kin, Glorot's for the others); b starts by ``bias``. Initializers may be given by name.
+    Raises ValueError where units is below 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import dlarray
+    >>> dense = dlarray.Dense(2)
+    >>> x, W, b = np.asarray([[1.0, 2.0, 3.0]]), np.ones((3, 2)), np.asarray([0.0, 1.0])
+    >>> y, saved = dense.forward(x, W, b)
+    >>> y
+    array([[6., 7.]])
+    >>> {name: g.shape for name, g in dense.gradient(saved, np.ones((1, 2))).items()}
+    {'W': (3, 2), 'b': (2,)}
+    """
+
+    units: int
+    weight: Initializer | None = None
+    bias: Initializer = Zeros()
+
+    def __post_init__(self) -> None:
+        plain_numbers(self)
+        at_least_one("units", self.units)
+        if self.weight is not None:
+            object.__setattr__(self, "weight", make(Initializer, self.weight))
+        object.__setattr__(self, "bias", make(Initializer, self.bias))
+
+    def shapes(self, inputs: int) -> dict[str, Shape]:
+        return {"W": (inputs, self.units), "b": (self.units,)}
+
+    def initializers(self) -> dict[str, Any]:
+        return {"W": self.weight, "b": self.bias}
+
+    def width(self, inputs: int) -> int:
+        return self.units
+
+    def forward(self, x: Array, W: Array, b: Array) -> tuple[Array, Array]:
+        y = x @ W
+        y += b
+        return y, x
+
+    def backward(self, x: Array, dy: Array, W: Array, b: Array) -> Array:
+        return dy @ W.T
+
+    def gradient(self, x: Array, dy: Array, /) -> dict[str, Array]:
+        return {"W": x.T @ dy, "b": array_namespace(dy).sum(dy, axis=0)}

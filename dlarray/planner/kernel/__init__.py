@@ -1,0 +1,3 @@
+"""Kernels as data: loops over rows and columns, their reference interpreter and their notation."""
+
+__all__: list[str] = []

@@ -1,0 +1,127 @@
+"""Sums of many numbers in a kernel printed for Numba, as accurate as NumPy's pairwise ones.
+
+A lane adds up few numbers in their own type before it is added to a lane of float64. Of float64 numbers what that
+addition rounds away is added up too (Knuth's two-sum). Sums of columns do the same with rows in the place of lanes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from dlarray.planner.kernel.loops import Operation
+from dlarray.planner.numba.places import LANES, ROWS, Places
+
+__all__ = ["BLOCK", "Sums", "indented"]
+
+BLOCK = 16
+"""The numbers that a lane or a row adds up in their own type."""
+
+
+def indented(lines: Sequence[str]) -> list[str]:
+    """The lines, one level further in."""
+    return ["    " + line for line in lines]
+
+
+class Sums(Places):
+    """The lines of sums."""
+
+    @property
+    def lanes(self) -> int:
+        """The lanes of a deep sum."""
+        return ROWS if self.narrow else LANES
+
+    def deep_begin(self, v: int) -> Iterator[str]:
+        """No numbers yet. The sum of none is -0, to which anything can be added."""
+        yield f"for l in range({self.lanes}):"
+        yield f"    {self.store(f'd{v}', 'l', 'np.float64(-0.0)')}"
+        if self.kernel.dtype(v) == "float64":
+            yield f"    {self.store(f'c{v}', 'l', 'np.float64(0)')}"
+
+    def deep_add(self, v: int, value: str) -> Iterator[str]:
+        """One number more in lane l."""
+        deep = self.load(f"d{v}", "l")
+        if self.kernel.dtype(v) != "float64":
+            yield self.store(f"d{v}", "l", f"{deep} + np.float64({value})")
+            return
+        lost = self.load(f"c{v}", "l")
+        yield f"a{v} = {deep}"
+        yield f"s{v} = a{v} + {value}"
+        yield f"t{v} = s{v} - a{v}"
+        yield self.store(f"c{v}", "l", f"{lost} + ((a{v} - (s{v} - t{v})) + ({value} - t{v}))")
+        yield self.store(f"d{v}", "l", f"s{v}")
+
+    def deep_total(self, v: int, op: Operation) -> Iterator[str]:
+        """The sum of the lanes, v. Where it is infinite what was lost is NaN."""
+        dtype = self.kernel.dtype(v)
+        yield f"total{v} = np.float64(-0.0)"
+        yield f"for l in range({self.lanes}):"
+        yield f"    total{v} = total{v} + {self.load(f'd{v}', 'l')}"
+        if dtype == "float64":
+            many = f"cols > {BLOCK * LANES}" if op.over == "row" else f"rows * cols > {BLOCK * LANES}"
+            yield f"if {many}:"  # else there is little to be lost
+            yield f"    lost{v} = np.float64(0)"
+            yield f"    for l in range({self.lanes}):"
+            yield f"        lost{v} = lost{v} + {self.load(f'c{v}', 'l')}"
+            yield f"    total{v} = total{v} + lost{v} if (lost{v} < 0) | (lost{v} > 0) else total{v}"
+        yield f"v{v} = np.{dtype}(total{v})"
+
+    def deep_lanes_added(self, v: int) -> Iterator[str]:
+        """What all lanes hold, added to the deep ones."""
+        yield f"for l in range({self.lanes}):"
+        yield f"    x{v} = {self.load(f'b{v}', 'l')}"
+        yield from indented(list(self.deep_add(v, f"x{v}")))
+
+    def summed_in_lanes(self, v: int, op: Operation, step: Sequence[str]) -> Iterator[str]:
+        """A row's numbers, ``step`` of each, in lanes and from there in deep lanes."""
+        if op.over == "row":
+            yield from self.deep_begin(v)
+        zero = self.store(f"b{v}", "l", f"np.{op.dtype}(-0.0)")
+        lanes = f"for l in range({LANES}):"
+        yield f"full = width // {LANES} * {LANES}"
+        yield f"for block in range(0, full, {BLOCK * LANES}):"
+        yield from indented([lanes, f"    {zero}"])
+        yield f"    for first in range(block, min(block + {BLOCK * LANES}, full), {LANES}):"
+        yield from indented(indented([lanes, *indented(["j = first + l", *step])]))
+        yield from indented(list(self.deep_lanes_added(v)))
+        yield "if full < width:"
+        yield from indented([lanes, f"    {zero}"])
+        yield from indented(["for j in range(full, width):", *indented(["l = j - full", *step])])
+        yield from indented(list(self.deep_lanes_added(v)))
+        if op.over == "row":
+            yield from self.deep_total(v, op)
+
+    def columns_begin(self, v: int) -> Iterator[str]:
+        """No rows yet."""
+        dtype = self.kernel.dtype(v)
+        yield f"for j in range(cols{f' * {ROWS}' if self.narrow else ''}):"
+        yield f"    {self.store(f'w{v}', 'j', f'np.{dtype}(-0.0)')}"
+        yield "for j in range(cols):"
+        yield f"    {self.store(f'd{v}', 'j', 'np.float64(-0.0)')}"
+
+    def columns_deep(self, v: int) -> Iterator[str]:
+        """What is known of all columns, added to the deep row, and begun anew."""
+        dtype = self.kernel.dtype(v)
+        at = self.element(v)
+        more = [
+            f"deep = deep + np.float64({self.load(f'w{v}', at)})",
+            self.store(f"w{v}", at, f"np.{dtype}(-0.0)"),
+        ]
+        yield "for j in range(cols):"
+        yield f"    deep = {self.load(f'd{v}', 'j')}"
+        yield from indented([f"for l in range({ROWS}):", *indented(more)] if self.narrow else more)
+        yield f"    {self.store(f'd{v}', 'j', 'deep')}"
+
+    def columns_now_and_then(self) -> Iterator[str]:
+        """The same, after every so many rows."""
+        if self.deep_rows:
+            yield (
+                f"if i % {BLOCK * ROWS} == {(BLOCK - 1) * ROWS}:" if self.narrow else f"if i % {BLOCK} == {BLOCK - 1}:"
+            )
+            yield from indented([line for v in self.deep_rows for line in self.columns_deep(v)])
+
+    def columns_total(self, v: int) -> Iterator[str]:
+        """The sums of all rows, written where they are wanted."""
+        yield from self.columns_deep(v)
+        yield "for j in range(cols):"
+        total = f"np.{self.kernel.dtype(v)}({self.load(f'd{v}', 'j')})"
+        yield f"    {self.store(f'p{self.output(v)}', 'j', total)}"

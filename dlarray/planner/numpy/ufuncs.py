@@ -1,0 +1,304 @@
+"""The executor without dependencies: a kernel as NumPy ufuncs with ``out=``, over blocks that stay in the cache.
+
+Every operation is the ufunc that the eager step would call, so results are equal to the last bit, save sums that are
+cut into several blocks or so small that a product with ones is quicker. Intermediate values live in a few scratch
+arrays of one block's size.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from dlarray.planner.kernel.loops import AFTER, BEFORE, Bound, Call, Operation
+
+__all__ = ["BLOCK", "ufuncs"]
+
+BLOCK = 32_768
+"""Elements in a block. Four times fewer or more cost some percent."""
+
+SMALL = 4096
+"""The most elements of a block whose sums are products with ones: BLAS does them at a third of a reduction's cost."""
+
+NARROW = 16
+"""Shorter rows are turned into columns before they are reduced: NumPy takes as long for each as for one of 64."""
+
+_REDUCE: dict[str, np.ufunc] = {"sum": np.add, "max": np.maximum, "min": np.minimum}
+_Step = tuple[Callable[..., Any], Sequence[Any]]
+
+
+def ufuncs(call: Call, block: int = BLOCK, small: int = SMALL) -> Bound:
+    """The steps that do what a call says. With ``small=0`` all that lies in one block is equal to the last bit."""
+    return Bound(_Blocks(call, block, small).steps())
+
+
+class _Blocks:
+    """The blocks of one call: of whole rows, or, where rows do not matter, of the elements in one row."""
+
+    def __init__(self, call: Call, block: int, small: int) -> None:
+        self.call = call
+        self.small = small
+        self.kernel = call.kernel
+        self.numbered: list[tuple[int, Operation]] = list(enumerate(self.kernel.operations, self.kernel.first))
+        self.flat = self._can_be_flat()
+        length, width = (call.rows * call.cols, 1) if self.flat else (call.rows, call.cols)
+        step = max(1, block // width)
+        self.bounds = [(i, min(i + step, length)) for i in range(0, length, step)]
+        self.height = min(step, length)
+        self.outputs = {v: self._spread(a, v) for v, a in zip(self.kernel.outputs, call.outputs, strict=True)}
+        self.inputs = [self._spread(a, i) for i, a in enumerate(call.inputs)]
+        self.last = {a: v for v, op in self.numbered for a in op.args}
+        self.scalars: dict[int, np.ndarray] = {}
+        self.columns: dict[int, np.ndarray] = {}
+        self.partial: dict[int, np.ndarray] = {}
+        self.masks: dict[Any, tuple[np.ndarray, np.ndarray]] = {}
+        self.filled: dict[Any, np.ndarray] = {}
+        self.turned: dict[Any, np.ndarray] = {}
+        self.places = self._places()
+
+    def _can_be_flat(self) -> bool:
+        kernel = self.kernel
+        kinds = {i.kind for i in kernel.inputs} | {op.kind for op in kernel.operations}
+        arrays = (*self.call.inputs, *self.call.outputs)
+        return (
+            kinds <= {"E", "S"}
+            and not any(op.over in ("row", "column") for op in kernel.operations)
+            and all(a.flags.c_contiguous for a in arrays)
+        )
+
+    def _spread(self, array: np.ndarray, value: int) -> np.ndarray:
+        """An array as blocks are cut from it: scalars without axes, elements in one row where rows do not matter."""
+        if self.kernel.kind(value) == "S":
+            return array.reshape(())
+        return array.reshape(-1) if self.flat else array
+
+    # Where values lie
+
+    def _places(self) -> dict[int, np.ndarray | None]:
+        """For each value of a block its scratch array; None for one that is written where it is to be left."""
+        places: dict[int, np.ndarray | None] = {}
+        free: dict[tuple[str, str], list[np.ndarray]] = defaultdict(list)
+        for v, op in self.numbered:
+            dying = {a for a in op.args if self._dies(a, v, places)}
+            if op.kind in "EC" and op.over in ("", "row"):
+                heir = None if op.over else next((a for a in sorted(dying) if self._alike(a, v)), None)
+                spare = free[op.kind, op.dtype]
+                if v in self.outputs and not self._read_later(v):
+                    places[v] = None
+                elif heir is not None:
+                    places[v] = places[heir]
+                    dying.remove(heir)
+                else:
+                    places[v] = spare.pop() if spare else np.empty(self._block_shape(op.kind), op.dtype)
+            for a in dying:
+                scratch = places[a]
+                assert scratch is not None
+                free[self.kernel.kind(a), self.kernel.dtype(a)].append(scratch)
+        return places
+
+    def _dies(self, value: int, at: int, places: dict[int, Any]) -> bool:
+        """Whether a scratch array is read for the last time by the operation ``at``."""
+        return places.get(value) is not None and self.last[value] == at and value not in self.outputs
+
+    def _alike(self, a: int, b: int) -> bool:
+        kernel = self.kernel
+        return kernel.kind(a) == kernel.kind(b) and kernel.dtype(a) == kernel.dtype(b)
+
+    def _read_later(self, output: int) -> bool:
+        """Whether the array of this output is an input that is read after the output is known."""
+        array = self.outputs[output]
+        return any(
+            self.last.get(i, -1) > output and np.may_share_memory(array, x) for i, x in enumerate(self.inputs) if x.ndim
+        )
+
+    def _block_shape(self, kind: str) -> tuple[int, ...]:
+        if self.flat:
+            return (self.height,)
+        return (self.height, self.call.cols if kind == "E" else 1)
+
+    # What is done
+
+    def steps(self) -> list[_Step]:
+        """Scalars and rows first, then block by block, then what stands on reductions, and last the scalar outputs."""
+        steps: list[_Step] = []
+        for v, op in self.numbered:
+            if op.sweep == BEFORE:
+                self.scalars[v] = self._scalar(v, op.dtype)
+                self._emit(steps, op, self.scalars[v], [self._value(a, None) for a in op.args])
+            elif op.kind == "R" and not op.over:
+                self.columns[v] = np.empty((1, self.call.cols), op.dtype)
+                self._emit(steps, op, self.columns[v], [self._value(a, None) for a in op.args])
+            elif op.over == "all":
+                self.scalars[v] = self._scalar(v, op.dtype)
+                self.partial[v] = np.empty(len(self.bounds), op.dtype)
+        for b in range(len(self.bounds)):
+            self._block(steps, b)
+        for v, op in self.numbered:
+            if op.over == "all" and len(self.bounds) > 1:
+                steps.append((_REDUCE[op.name].reduce, (self.partial[v], 0, None, self.scalars[v])))
+            elif op.sweep == AFTER:
+                self.scalars[v] = self._scalar(v, op.dtype)
+                self._emit(steps, op, self.scalars[v], [self._value(a, None) for a in op.args])
+        scalars = [(self.outputs[v], self.scalars[v]) for v in self.kernel.outputs if v in self.scalars]
+        return steps + [(np.copyto, (out, scalar)) for out, scalar in scalars if out is not scalar]
+
+    def _scalar(self, v: int, dtype: str) -> np.ndarray:
+        """Where a scalar is computed: where it is to be left, unless something is still to be read there."""
+        if (out := self.outputs.get(v)) is None:
+            return np.empty((), dtype)
+        when = self._phase(self.kernel.operations[v - self.kernel.first]), v
+        later = {a for w, op in self.numbered if (self._phase(op), w) > when for a in op.args}
+        read = any(i in later and np.may_share_memory(out, x) for i, x in enumerate(self.inputs))
+        return np.empty((), dtype) if read else out
+
+    @staticmethod
+    def _phase(op: Operation) -> int:
+        """Whether an operation is done before the blocks (0), in them (1) or after them (2)."""
+        if op.sweep == BEFORE or (op.kind == "R" and not op.over):
+            return 0
+        return 2 if op.sweep == AFTER else 1
+
+    def _block(self, steps: list[_Step], b: int) -> None:
+        deferred: list[_Step] = []
+        for v, op in self.numbered:
+            if op.over == "all":
+                share = self.scalars[v] if len(self.bounds) == 1 else self.partial[v][b : b + 1].reshape(())
+                steps.append((_REDUCE[op.name].reduce, (self._value(op.args[0], b), None, None, share)))
+            elif op.over == "column":
+                steps += self._column(v, op, b)
+            elif op.kind in "EC":
+                out = self._value(v, b)
+                if op.over == "row":
+                    steps += self._reduced(op, self._value(op.args[0], b), 1, out)
+                else:
+                    self._emit(steps, op, out, [self._value(a, b) for a in op.args], b)
+                if v in self.outputs and self.places[v] is not None:
+                    deferred.append((np.copyto, (self._cut(self.outputs[v], self.kernel.kind(v), b), out)))
+        steps += deferred
+
+    def _column(self, v: int, op: Operation, b: int) -> list[_Step]:
+        """A column reduction's share of a block: the first fills the output, the others add to it."""
+        x, total = self._value(op.args[0], b), self.outputs[v]
+        if b == 0:
+            return self._reduced(op, x, 0, total)
+        share = self.columns.setdefault(v, np.empty(total.shape, op.dtype))
+        return [*self._reduced(op, x, 0, share), _into(_REDUCE[op.name], (total, share), total)]
+
+    def _reduced(self, op: Operation, x: np.ndarray, axis: int, out: np.ndarray) -> list[_Step]:
+        """A reduction of a block's rows (axis 1) or columns (axis 0)."""
+        rows, cols = x.shape
+        reduce = _REDUCE[op.name].reduce
+        if op.name == "sum" and x.size <= self.small and x.flags.c_contiguous and out.flags.c_contiguous:
+            ones = self._filled((cols, 1) if axis else (1, rows), np.ones((), op.dtype))
+            return [(np.dot, (x, ones, out) if axis else (ones, x, out))]
+        if axis and cols < NARROW < rows:
+            turned = self.turned.setdefault((cols, rows, op.dtype), np.empty((cols, rows), op.dtype))
+            return [(np.copyto, (turned, x.T)), (reduce, (turned, 0, None, out.reshape(1, rows), True))]
+        return [(reduce, (x, axis, None, out, True))]
+
+    def _value(self, v: int, b: int | None) -> np.ndarray:
+        """The array of a value in a block, or outside of all blocks."""
+        kernel = self.kernel
+        if v in self.scalars:
+            return self.scalars[v]
+        if v in self.columns:
+            return self.columns[v]
+        if v >= kernel.first:
+            assert b is not None
+            scratch = self.places[v]
+            if scratch is not None:
+                start, stop = self.bounds[b]
+                return scratch[: stop - start]
+            return self._cut(self.outputs[v], kernel.kind(v), b)
+        if v >= len(kernel.inputs):
+            self.scalars[v] = np.array(self.call.constants[v - len(kernel.inputs)], kernel.dtype(v))
+            return self.scalars[v]
+        return self._cut(self.inputs[v], kernel.kind(v), b)
+
+    def _cut(self, array: np.ndarray, kind: str, b: int | None) -> np.ndarray:
+        if kind in "SR" or b is None:
+            return array
+        start, stop = self.bounds[b]
+        return array[start:stop]
+
+    def _emit(self, steps: list[_Step], op: Operation, out: np.ndarray, args: list[np.ndarray], b: int = 0) -> None:
+        """One operation on one block."""
+        if op.name == "where":
+            steps += self._where(op, out, *args)
+        elif op.name == "astype":
+            steps.append((_convert, (out, args[0])))
+        elif op.name == "bits":
+            steps.append((np.copyto, (out.view(args[0].dtype), args[0])))
+        elif op.name == "index":
+            width = self.call.cols if op.kind == "E" and not self.flat else 1
+            start = self.bounds[b][0] * width if op.kind in "EC" else 0
+            count = np.arange(start, start + out.size).astype(op.dtype).reshape(out.shape)
+            if op.kind == "R":  # in memory of its own
+                np.copyto(out, count)
+            else:
+                steps.append((np.copyto, (out, count)))
+        else:
+            if op.name in ("maximum", "minimum") and out.ndim:  # beside a single number they do not fill the registers
+                args = [
+                    self._filled(out.shape, x) if self._is_constant(a) else x
+                    for a, x in zip(op.args, args, strict=True)
+                ]
+            steps.append(_into(getattr(np, op.name), args, out))
+
+    def _where(
+        self, op: Operation, out: np.ndarray, condition: np.ndarray, x: np.ndarray, y: np.ndarray
+    ) -> list[_Step]:
+        """Selection by bits, exact for every number: masked copies take ten times as long."""
+        bits = np.dtype(f"i{out.itemsize}")
+        mask, mixed = self._masks(out.shape, bits)
+        a, b, o = x.view(bits), y.view(bits), out.view(bits)
+        fill: _Step = (np.copyto, (mask, condition))
+        ones: _Step = (np.negative, (mask, mask))
+        if self._is_zero(op.args[2]):
+            return [fill, ones, (np.bitwise_and, (a, mask, o))]
+        if self._is_zero(op.args[1]):
+            return [fill, (np.subtract, (mask, np.ones((), bits), mask)), (np.bitwise_and, (b, mask, o))]
+        return [
+            fill,
+            ones,
+            (np.bitwise_xor, (a, b, mixed)),
+            (np.bitwise_and, (mixed, mask, mixed)),
+            (np.bitwise_xor, (mixed, b, o)),
+        ]
+
+    def _masks(self, shape: tuple[int, ...], bits: np.dtype[Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Two arrays of integers, shared by all selections of one width, the last and shorter block's too."""
+        if not shape:
+            return np.empty((), bits), np.empty((), bits)
+        known = self.masks.get((shape[1:], bits))
+        if known is None or len(known[0]) < shape[0]:
+            known = self.masks[shape[1:], bits] = (np.empty(shape, bits), np.empty(shape, bits))
+        return known[0][: shape[0]], known[1][: shape[0]]
+
+    def _filled(self, shape: tuple[int, ...], value: np.ndarray) -> np.ndarray:
+        """An array with one number everywhere, made once for each shape."""
+        key = shape, value.dtype, value.tobytes()
+        if key not in self.filled:
+            self.filled[key] = np.full(shape, value)
+        return self.filled[key]
+
+    def _is_constant(self, v: int) -> bool:
+        return 0 <= v - len(self.kernel.inputs) < len(self.kernel.constants)
+
+    def _is_zero(self, v: int) -> bool:
+        """Whether a value is the constant whose bits are all 0."""
+        return self._is_constant(v) and not any(self._value(v, None).tobytes())
+
+
+def _into(ufunc: np.ufunc, args: Sequence[np.ndarray], out: np.ndarray) -> _Step:
+    """The quickest form of ``ufunc(*args, out=out)``; NumPy wants the keyword for maximum and minimum."""
+    if ufunc in (np.maximum, np.minimum):
+        return partial(ufunc, out=out), args
+    return ufunc, (*args, out)
+
+
+_convert = partial(np.copyto, casting="unsafe")

@@ -1,0 +1,244 @@
+"""``accelerate(function)``: a function of something fixed and something that moves, planned; it consumes nothing.
+
+Inference is such a function: θ stays, x comes anew at each call. A program is bound to the fixed arrays where they lie,
+and its buffers are its own, so each call borrows a binding that nobody else is using: threads may call at once. What
+comes out is a new array.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from operator import is_not
+from threading import Lock
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from dlarray.core.check import one_of
+from dlarray.core.trees import flatten, unflatten
+from dlarray.planner.kernel.loops import Executor
+from dlarray.planner.run.agreement import disagreement
+from dlarray.planner.run.compiled import EXECUTORS, LONG
+from dlarray.planner.run.proof import differs_on_made_up
+from dlarray.planner.run.refusals import MANY, PlannerWarning
+from dlarray.planner.run.replay import STAGED, Replay
+from dlarray.planner.run.sequence import LONGEST, in_sequence
+from dlarray.planner.run.signature import Key, only_tuples, signature
+from dlarray.planner.schedule.memory import Plan, make_plan
+from dlarray.planner.trace.node import Node, root
+from dlarray.planner.trace.trace import trace
+from dlarray.planner.trace.tree_code import builder
+
+__all__ = ["Accelerated", "accelerate"]
+
+_Function = Callable[[Any, Any], Any]
+
+
+class _Inference:
+    """A plan for one shape and dtype of x, and the bindings of it that are idle."""
+
+    def __init__(self, function: _Function, fixed: Any, x: np.ndarray, executor: Executor) -> None:
+        graph, inputs, self.structure, outputs, _ = trace(lambda _, given: function(*given), (), (fixed, x))
+        self.plan = make_plan(graph, outputs, {})
+        self.x = inputs[-1]
+        self.only_multiplied = _is_only_multiplied(self.plan, self.x)
+        """Whether x is nothing but the operand of products, which can be told of it as they are called."""
+        self._executor = executor
+        self._idle: list[_Binding] = []
+
+    def __call__(self, fixed: Any, leaves: list[Any] | None, x: np.ndarray) -> Any:
+        """The function's value in new arrays, for a fixed tree with these leaves; None where it cannot change.
+
+        Raises _Unfit where the fixed arrays cannot be bound.
+        """
+        binding = self._idle.pop() if self._idle else None
+        if binding is None or binding.fixed is not fixed or leaves is not None:
+            binding = self._bound(binding, fixed, leaves)
+        y = binding.run(x)
+        self._idle.append(binding)
+        return y
+
+    def _bound(self, old: _Binding | None, fixed: Any, leaves: list[Any] | None) -> _Binding:
+        """A binding to these arrays: the old one, where they are the same."""
+        found: list[Any] = []
+        if leaves is None:
+            flatten(fixed, found)
+        else:
+            found, fixed = leaves, None
+        if old is not None and not any(map(is_not, found, old.leaves)):
+            return old
+        if not all(map(_is_plain, found)):
+            raise _Unfit
+        return _Binding(self, fixed, found, self._executor)
+
+
+class _Binding:
+    """A plan bound to the fixed arrays, with buffers of its own: for one call at a time."""
+
+    def __init__(self, program: _Inference, fixed: Any, leaves: list[np.ndarray], executor: Executor) -> None:
+        self.fixed = fixed
+        self.leaves = leaves
+        blank = np.empty(program.x.shape, program.x.dtype)  # in the place of x while there is none; never touched
+        self._nothing = (blank,)
+        self._replay = Replay(program.plan, [*leaves, blank], len(leaves), executor)
+        self._build = builder(program.structure)
+        self.run = self._told
+        if program.only_multiplied and len(self._replay.steps) <= LONGEST:
+            given = blank if blank.nbytes > STAGED else self._replay.array(program.x)
+            steps = in_sequence(self._replay.steps, [given])
+            self.run = self._returning(steps, program.structure)
+
+    def _returning(self, steps: Callable[[np.ndarray], None], structure: Any) -> Callable[[np.ndarray], Any]:
+        outputs, build = self._replay.outputs, self._build
+        (y, own), *others = self._replay.results
+        if structure is None and y.ndim and not own and not others:
+
+            def run(x: np.ndarray) -> Any:
+                steps(x)
+                return y.copy()
+        else:
+
+            def run(x: np.ndarray) -> Any:
+                steps(x)
+                return build(outputs())
+
+        return run
+
+    def _told(self, x: np.ndarray) -> Any:
+        self._replay((x,))
+        self._replay.tell(self._nothing)
+        return self._build(self._replay.outputs())
+
+
+class _Unfit(Exception):  # noqa: N818 - it says what the arrays are
+    """The fixed arrays do not lie as a plan wants them."""
+
+
+class Accelerated:
+    """A function that is planned for what it meets: the structure, shapes and dtypes of what is fixed, and those of x.
+
+    The first call of each kind runs the function plainly as well. Where the two disagree, or where the function cannot
+    be traced, it stays plain for that kind, and a ``PlannerWarning`` says why. Beyond 64 kinds it stays plain without
+    a word: a server's requests may be of any length.
+    """
+
+    def __init__(self, function: _Function, executor: Executor, check: bool) -> None:
+        self.function = function
+        self.programs: dict[Any, _Inference | None] = {}
+        """By the signature of what is fixed and the shape and dtype of x; None where the function runs plainly."""
+        self._executor = executor
+        self._check = check
+        self._lock = Lock()
+        self._told = False
+        self._known: tuple[Any, Any] = (self, None)
+        """What has last been fixed, where it cannot change but for numbers in its arrays, and its signature."""
+
+    def __call__(self, fixed: Any, x: Any) -> Any:
+        """The function's value."""
+        if type(x) is not np.ndarray:
+            return self.function(fixed, x)
+        known, key = self._known  # one look at both: other threads write them
+        leaves: list[Any] | None = None
+        if known is not fixed:
+            leaves = []
+            structure = flatten(fixed, leaves)
+            key = Key((structure, signature(leaves)))
+            if only_tuples(structure):
+                self._known = (fixed, key)
+        try:
+            program = self.programs[key, x.shape, x.dtype]
+        except KeyError:
+            return self._first(key, fixed, x)
+        except TypeError as error:
+            return self._unhashable(fixed, x, error)
+        if program is None:
+            return self.function(fixed, x)
+        try:
+            return program(fixed, leaves, x)
+        except _Unfit:
+            return self.function(fixed, x)
+
+    def _unhashable(self, fixed: Any, x: np.ndarray, error: TypeError) -> Any:
+        if not self._told:
+            self._told = True
+            warnings.warn(f"the function runs plainly, uncompiled, because {error}", PlannerWarning, stacklevel=3)
+        return self.function(fixed, x)
+
+    def _first(self, key: Any, fixed: Any, x: np.ndarray) -> Any:
+        """Make a program and hold its value against the plain one; plain while another thread is at it."""
+        leaves: list[Any] = []
+        flatten(fixed, leaves)
+        if len(self.programs) >= MANY or not x.dtype.isnative or not all(map(_is_plain, leaves)):
+            return self.function(fixed, x)
+        if not self._lock.acquire(blocking=False):
+            return self.function(fixed, x)
+        try:
+            return self._made(key, fixed, x)
+        finally:
+            self._lock.release()
+
+    def _made(self, key: Any, fixed: Any, x: np.ndarray) -> Any:
+        start = perf_counter()
+        y: Any = self.function(fixed, x) if self._check else None
+        seconds = perf_counter() - start
+        program, planned, why = None, None, ""
+        try:
+            program = _Inference(self.function, fixed, x, self._executor)
+            planned = program(fixed, None, x)
+            if self._check:
+                leaves: list[np.ndarray] = []
+                flatten((fixed, x), leaves)
+                why = disagreement(program.plan, y, planned, (), leaves)
+                if not why and (seconds < LONG or not self.programs):
+                    why = self._differs_on_made_up(program, flatten(fixed, []), leaves)
+        except Exception as error:
+            what = "its plan fails" if program else "it cannot be traced"
+            why = f"{what}: {type(error).__name__}: {error}"
+        if why:
+            warnings.warn(f"the function runs plainly, uncompiled, because {why}", PlannerWarning, stacklevel=5)
+            program = None
+        self.programs[key, x.shape, x.dtype] = program
+        if self._check:
+            return y
+        return planned if program else self.function(fixed, x)
+
+    def _differs_on_made_up(self, program: _Inference, structure: Any, arrays: list[np.ndarray]) -> str:
+        def plain(leaves: list[np.ndarray]) -> Any:
+            return self.function(unflatten(structure, iter(leaves[:-1])), leaves[-1])
+
+        def planned(leaves: list[np.ndarray]) -> Any:
+            binding = _Binding(program, None, leaves[:-1], self._executor)  # kernels know its buffers by address alone
+            return binding.run(leaves[-1])
+
+        return differs_on_made_up(plain, planned, program.plan, arrays, 0)
+
+
+def accelerate(function: _Function, executor: str | Executor = "ufuncs", check: bool = True) -> Accelerated:
+    """A faster ``function(fixed, x) -> y`` for NumPy's arrays, which consumes neither; y is new at every call.
+
+    ``fixed`` is a tree of arrays that are the same from call to call; where its nests are tuples, the same tuple is
+    known at once. They are read where they lie: numbers written into them count. With ``check`` the first call of each
+    kind runs plainly too, on the arrays and on made-up numbers like theirs, and the two must agree to rounding. Several
+    threads may call at once. Raises ValueError where there is no such executor.
+    """
+    if isinstance(executor, str):
+        executor = EXECUTORS[one_of("executor", executor, EXECUTORS)]
+    return Accelerated(function, executor, check)
+
+
+def _is_only_multiplied(plan: Plan, x: Node) -> bool:
+    for unit in plan.units:
+        if x in plan.reads(unit) and (
+            unit.op != "matmul" or any(root(a) is x and a is not x for a in unit.outputs[0].args)
+        ):
+            return False
+    return all(root(output) is not x for output in plan.outputs)
+
+
+def _is_plain(array: Any) -> bool:
+    """Whether an array can be read where it lies."""
+    if type(array) is not np.ndarray:
+        return False
+    return array.dtype.isnative and array.flags.c_contiguous and array.flags.aligned

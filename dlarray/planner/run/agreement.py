@@ -1,0 +1,141 @@
+"""Whether a plan does what the step does: two results held against each other, and what rounding explains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dlarray.core.trees import flatten
+from dlarray.planner.run.rounding import Rounding
+from dlarray.planner.schedule.memory import Plan
+
+__all__ = ["copies", "difference", "disagreement"]
+
+CHANGE = {"float32": 1e-4, "float64": 1e-9}
+"""What may differ of the changes of the numbers around one: sums are added up in other orders."""
+AROUND = 64
+"""So many numbers, one after the other, are around each other: one vector holds layers of very different gradients."""
+ULPS = 16
+"""And of the number itself."""
+NOISE = 4
+"""How much further off than the step itself under rounding a plan may be."""
+TRIES = 12
+"""How often a step is rounded anew to learn how far rounding moves a number that is off."""
+PART = 2**20
+"""The numbers that are held against each other at once."""
+COARSE = 256
+"""How many times as hard for whole numbers and truths: few hang on rounding, and by chance."""
+
+
+def difference(
+    eager: Any, planned: Any, before: Sequence[np.ndarray] = (), noise: Sequence[np.ndarray] | None = None
+) -> str:
+    """What differs first between the results of two steps, in words; nothing where they agree.
+
+    Each number must be equal within 16 ulp, plus 1e-9 (float64) or 1e-4 (float32) of what the step has changed the 64
+    numbers around it by, in the root of their mean square, plus 4 times its ``noise``. Whole numbers and truths must be
+    equal, but for those that have ``noise``.
+    """
+    a: list[Any] = []
+    b: list[Any] = []
+    if flatten(eager, a) != flatten(planned, b):
+        return "the plan gives another tree than the step"
+    for i, (x, y) in enumerate(zip(a, b, strict=True)):
+        if x.shape != y.shape or x.dtype != y.dtype:
+            return f"output {i} is {y.dtype}{list(y.shape)} in the plan, and {x.dtype}{list(x.shape)} without it"
+        old = before[i] if i < len(before) and before[i].shape == x.shape else None
+        with np.errstate(all="ignore"):
+            off = _off(np.asarray(x), np.asarray(y), old, noise[i] if noise else None)
+        if off:
+            return f"output {i} of {len(a)}, {x.dtype}{list(x.shape)}, differs from the plan's: {off}"
+    return ""
+
+
+def disagreement(
+    plan: Plan, eager: Any, planned: Any, state: Sequence[np.ndarray], batch: Sequence[np.ndarray], products: int = 1
+) -> str:
+    """``difference``, with what rounding makes of the step on these arrays where they differ by more than a little.
+
+    ``products`` is how many epsilons the operands of matrix products are rounded by. Adam divides a gradient by its own
+    size, so in its first steps the rounding of a gradient of 1e-7 is as large as the step: no fixed tolerance could
+    tell that from a mistake.
+    """
+    why = difference(eager, planned, state)
+    if not why:
+        return why
+    step = Rounding(plan, [*state, *batch], products)
+    exact = step.outputs(0)
+    noise: list[np.ndarray] = [np.zeros(x.shape, np.float32) for x in exact]
+    coarse = any(x.dtype.kind != "f" for x in exact)
+    for seed in range(TRIES):
+        moved, far = step.outputs(1, seed), step.outputs(COARSE, seed) if coarse else exact
+        with np.errstate(all="ignore"):
+            for x, y, z, most in zip(exact, moved, far, noise, strict=True):
+                np.maximum(most, _moved(x, y) if x.dtype.kind == "f" else ~_equal(x, z), out=most, casting="same_kind")
+        why = difference(eager, planned, state, noise)
+        if not why:
+            break
+    return why
+
+
+def copies(arrays: Any) -> list[np.ndarray]:
+    """Copies of a tree's arrays, in rows."""
+    leaves: list[Any] = []
+    flatten(arrays, leaves)
+    return [np.array(a, order="C") for a in leaves]
+
+
+def _equal(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Where two arrays hold the same numbers; NaN is NaN."""
+    return (x == y) | ((x != x) & (y != y)) if x.dtype.kind in "fc" else x == y
+
+
+def _moved(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """How far each number has moved: infinitely, where it has become NaN or infinite, or is so no more."""
+    return np.where(np.isfinite(x) & np.isfinite(y), np.abs(x - y), np.where(_equal(x, y), 0, np.inf).astype(x.dtype))
+
+
+def _off(x: np.ndarray, y: np.ndarray, old: np.ndarray | None, noise: np.ndarray | None) -> str:
+    """By how much two arrays differ more than they may, in words."""
+    wrong = ~_equal(x, y)
+    if not np.any(wrong):
+        return ""
+    if x.dtype.name not in CHANGE:
+        if noise is not None:
+            wrong &= noise == 0
+        return f"{count} of {x.size} numbers" if (count := int(np.sum(wrong))) else ""
+    flat = [a if a is None else np.reshape(a, (-1,)) for a in (x, y, old, noise)]
+    for i in range(0, x.size, PART):  # large arrays in parts, for what is computed of them is larger still
+        if off := _part_off(i, *(a if a is None else a[i : i + PART] for a in flat)):
+            return off
+    return ""
+
+
+def _part_off(start: int, x: Any, y: Any, old: np.ndarray | None, noise: np.ndarray | None) -> str:
+    kind, x, y = x.dtype, x.astype(np.float64), y.astype(np.float64)
+    known = np.isfinite(x) & np.isfinite(y)
+    allowed = ULPS * np.finfo(kind).eps * np.abs(x)
+    if old is not None:
+        allowed += CHANGE[kind.name] * _around(x - old)
+    if noise is not None:
+        allowed += NOISE * noise
+    off = np.where(known | _equal(x, y), np.where(known, np.abs(x - y), 0.0), np.inf)
+    allowed = np.where(known | (allowed == np.inf), allowed, 0.0)
+    over = (off > allowed) & (allowed < np.inf)
+    if not np.any(over):
+        return ""
+    if np.any(over & ~known):
+        return "infinities or NaN at other places"
+    worst = int(np.argmax(np.where(over, off - allowed, 0.0)))
+    return f"number {start + worst} by {off[worst]:.3g}, allowed {allowed[worst]:.3g}"
+
+
+def _around(change: np.ndarray) -> np.ndarray:
+    """The root of the mean square of the changes around each number; what is not finite counts as no change."""
+    squares = np.square(np.where(np.isfinite(change), change, 0.0))
+    starts = np.arange(0, change.size, AROUND)
+    counts = np.minimum(AROUND, change.size - starts)
+    means = np.sqrt(np.add.reduceat(squares, starts) / counts)
+    return np.repeat(means, counts)

@@ -1,0 +1,118 @@
+"""How long a planned step takes, and each unit of it: measured where it stands, in the step.
+
+A kernel that is repeated alone finds its arrays in the cache, and in the step it may not; so the units are done one
+after the other as ever, with a look at the clock between them. The price of a look is known from a unit that does
+nothing. The state is set back before each burst, or the step would learn its one batch by heart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from dlarray.core.trees import flatten, unflatten
+from dlarray.device.description import Names
+from dlarray.device.timing import Timings, low
+from dlarray.planner.run.agreement import copies
+from dlarray.planner.run.compiled import Compiled, compile  # noqa: A004 - the field's word
+from dlarray.planner.run.sequence import in_sequence
+
+__all__ = ["profile", "profiled", "turns"]
+
+LONGEST = 1000
+"""The most steps of a burst: weights that have learned all by heart have gradients too small to be computed fast."""
+
+_Run = Callable[[], Any]
+
+
+def profile(
+    step: Callable[[Any, Any], Any], state: Any, batch: Any, names: Names, executor: str, bursts: int, seconds: float
+) -> Timings:
+    """The times of a step on copies of these arrays of NumPy. Raises ValueError where the step has no plan.
+
+    ``step`` may be compiled already. ``bursts`` is how often the works and the whole take turns, ``seconds`` how long
+    each turn is.
+    """
+    compiled = compile(step.step if isinstance(step, Compiled) else step, executor)
+    leaves = copies((state, batch))
+    state, batch = unflatten(flatten((state, batch), []), iter(leaves))
+    return profiled(compiled, lambda: compiled(state, batch), state, batch, names, bursts, seconds)
+
+
+def profiled(
+    compiled: Compiled, whole: _Run, state: Any, batch: Any, names: Names, bursts: int, seconds: float
+) -> Timings:
+    """The times of a compiled step, which ``whole`` takes on this state and batch of NumPy's arrays, again and again.
+
+    The state is what it was afterwards. Raises ValueError where the step runs eagerly.
+    """
+    given: list[np.ndarray] = []
+    flatten(state, given)
+    kept = [array.copy() for array in given]
+
+    def restore() -> None:
+        for array, old in zip(given, kept, strict=True):
+            np.copyto(array, old)
+
+    whole()  # makes the plan, and holds it against the plain step
+    whole()  # binds it to these arrays
+    program = compiled.latest()
+    try:
+        first, *units, last = compiled.pieces(batch)
+        nothing = in_sequence(())
+        (_, *works, _, look), step = turns([first, *units, last, nothing], whole, restore, bursts, seconds)
+    finally:
+        restore()
+    plan = program.describe(names)
+    times = [max(t - look, 0.0) if work.nbytes else 0.0 for work, t in zip(plan.works, works, strict=True)]
+    return Timings(plan, tuple(times), step, "cpu")
+
+
+def turns(
+    parts: Sequence[_Run],
+    whole: _Run,
+    restore: _Run,
+    bursts: int,
+    seconds: float,
+    clock: Callable[[], float] = perf_counter,
+) -> tuple[list[float], float]:
+    """The seconds of each part, done in order with a look at the clock after each, and of the whole; by turns.
+
+    Of the means of all bursts the 10th percentile. ``restore`` is called before each burst and is not measured.
+    """
+    whole()
+    start = clock()
+    whole()
+    once = max(clock() - start, 1e-7)
+    times = min(max(1, round(seconds / once)), LONGEST)
+    means: list[list[float]] = []
+    wholes: list[float] = []
+    for _ in range(bursts):
+        restore()
+        for part in parts:  # what restoring has driven from the caches comes back
+            part()
+        means.append(_looked_at(parts, times, clock))
+        restore()
+        whole()
+        start = clock()
+        for _ in range(times):
+            whole()
+        wholes.append((clock() - start) / times)
+    return [low(own) for own in zip(*means, strict=True)], low(wholes)
+
+
+def _looked_at(parts: Sequence[_Run], times: int, clock: Callable[[], float]) -> list[float]:
+    """The mean seconds of each part in so many passes."""
+    total = [0.0] * len(parts)
+    numbered = list(enumerate(parts))
+    before = clock()
+    for _ in range(times):
+        for i, part in numbered:
+            part()
+            now = clock()
+            total[i] += now - before
+            before = now
+    return [t / times for t in total]

@@ -1,0 +1,131 @@
+"""A plan for one kind of arguments, and what it is bound to: the arrays of one state, in one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import is_not
+from typing import Any
+
+import numpy as np
+
+from dlarray.core.trees import flatten, unflatten
+from dlarray.device.description import Description, Names
+from dlarray.planner.kernel.loops import Executor
+from dlarray.planner.report.describe import describe
+from dlarray.planner.run.replay import Replay
+from dlarray.planner.schedule.step_plan import plan_step
+from dlarray.planner.trace.occupied import Occupied
+from dlarray.planner.trace.tree_code import builder, reader, recogniser
+
+__all__ = ["NAMELESS", "Binding", "Program", "settled"]
+
+NAMELESS = Names()
+
+_Step = Callable[[Any, Any], tuple[Any, Any]]
+
+
+class Program:
+    """A plan for one structure of state and batch, with arrays of these shapes and dtypes."""
+
+    def __init__(self, step: _Step, state: Any, batch: Any, executor: Executor) -> None:
+        self.executor = executor
+        found = plan_step(step, state, batch)
+        self.plan, self.moving, self.given, self.structure = found.plan, found.moving, found.given, found.structure
+        self.build = builder(self.structure)
+        self.in_place = found.keeps_state and all(map(self.plan.written, self.plan.donated))
+        self.build_loss = found.loss_builder() if self.in_place else self.build
+        self.watched = False
+        """Whether steps are counted, because the plan is to be held against the plain step again."""
+        self.steps = 0
+
+    def run(self, state: Sequence[np.ndarray], batch: Sequence[np.ndarray]) -> Any:
+        """What one step on these leaves gives. Writes into the state's."""
+        return Binding(self, state, batch).run(batch)
+
+    def describe(self, names: Names = NAMELESS) -> Description:
+        """What the plan does."""
+        return describe(self.plan, self.given, self.structure, names)
+
+
+class Binding:
+    """A program on the arrays of one state, with buffers of its own: for one thread."""
+
+    def __init__(self, program: Program, state: Sequence[np.ndarray], batch: Sequence[np.ndarray]) -> None:
+        self.program = program
+        self.replay = Replay(program.plan, [*state, *batch], program.moving, program.executor)
+        self.state = list(state)
+        self._is_state = recogniser(program.given[0], state)
+        self._leaves_of = reader(program.given[1], batch, apart=Occupied(state))
+
+    def is_on(self, state: Sequence[Any]) -> bool:
+        """Whether these are the arrays that it is bound to."""
+        return not any(map(is_not, state, self.state))
+
+    def reads(self, batch: Any) -> bool:
+        """Whether it may read this batch: arrays like those of the one before, outside of the state's memory."""
+        return self._leaves_of(batch) is not None
+
+    def again(self, state: Any, batch: Any) -> Any:
+        """One step after another: with the arrays of the step before, and a batch like the one before; else None.
+
+        None too where the program is watched.
+        """
+        program = self.program
+        if not self._is_state(state) or (leaves := self._leaves_of(batch)) is None or program.watched:
+            return None
+        self.replay(leaves)
+        if program.in_place:  # the state is what it was, with other numbers in it
+            return state, program.build_loss(self.replay.outputs(program.moving))
+        return program.build(self.replay.outputs())
+
+    def run(self, batch: Sequence[np.ndarray]) -> Any:
+        """One step on the leaves of any batch."""
+        self.replay(batch)
+        return self.program.build(self.replay.outputs())
+
+    def pieces(self, batch: Any) -> list[Callable[[], None]]:
+        """The step in pieces, to be called in order; see ``Replay.pieces``."""
+        leaves = self._leaves_of(batch)
+        if leaves is None:
+            raise ValueError("a program is taken apart on a batch like the one that it was given")
+        return self.replay.pieces(leaves)
+
+
+def settled(result: Any, given: Sequence[Any], structure: Any, stays: bool) -> Any:
+    """What a plain step returned, with its state in memory of its own: the given arrays' where it ``stays`` there.
+
+    The next planned step writes that memory, and must not write into what the caller keeps.
+    """
+    leaves: list[Any] = []
+    count = 0
+    if isinstance(result, tuple) and len(result) == 2:  # pyright: ignore[reportUnknownArgumentType]
+        stays = flatten(result[0], leaves) == structure and stays
+        count = len(leaves)
+        leaves = []
+    whole = flatten(result, leaves)
+    old, new = Occupied(_arrays(given)), Occupied(_arrays(leaves[:count]))
+    copied: list[tuple[np.ndarray, np.ndarray]] = []
+    for i, x in enumerate(leaves):
+        own: Any = given[i] if stays and i < count else None
+        if type(x) is not np.ndarray:
+            continue
+        if i >= count:
+            leaves[i] = x.copy() if old.shares(x) or new.shares(x) else x
+        elif type(own) is np.ndarray and (own.shape, own.dtype) == (x.shape, x.dtype):
+            leaves[i] = own
+            if _place(own) != _place(x):
+                copied.append((own, x.copy() if old.shares(x) else x))
+        else:
+            leaves[i] = np.array(x, x.dtype.newbyteorder("="), order="C")
+    for own, x in copied:
+        np.copyto(own, x)
+    return unflatten(whole, iter(leaves))
+
+
+def _arrays(leaves: Sequence[Any]) -> list[np.ndarray]:
+    return [a for a in leaves if isinstance(a, np.ndarray)]
+
+
+def _place(x: np.ndarray) -> Any:
+    """Where an array's numbers lie, and how: the same for two views of the same memory."""
+    return x.ctypes.data, x.shape, x.strides, x.dtype.str

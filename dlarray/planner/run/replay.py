@@ -1,0 +1,283 @@
+"""Replay: a plan bound to arrays is a flat list of calls, done again at every step.
+
+The state's arrays are the caller's own and are bound where they lie; when other arrays come, the plan is bound anew.
+The batch lies elsewhere at every step: products and eager calls are told where. What kernels read is copied to a fixed
+place, unless the executor can be told too, and so is what is so small that a copy costs less than telling everyone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from dlarray.planner.kernel.loops import Bound, Call, Executor
+from dlarray.planner.run.sequence import Moving, Step, in_sequence, step_of
+from dlarray.planner.schedule.memory import Plan
+from dlarray.planner.trace.node import LEAVES, VIEWS, Form, Node, root, view_of
+
+__all__ = ["Replay"]
+
+ALIGNMENT = 64
+"""Bytes on a multiple of which buffers start: a line of the cache, and the widest vectors."""
+
+STAGED = 16_384
+"""The largest leaf of a batch, in bytes, that is copied to a fixed place at every step."""
+
+
+class Replay:
+    """A plan bound to the leaves of one state.
+
+    ``leaves`` are all inputs of the step; from ``moving`` on they are the batch's. ``results`` are the arrays of the
+    outputs, each with whether it is the caller's own.
+    """
+
+    def __init__(self, plan: Plan, leaves: Sequence[Any], moving: int, executor: Executor) -> None:
+        self.plan = plan
+        self.leaves: list[np.ndarray] = [*leaves[:moving], *map(_in_rows, leaves[moving:])]
+        self._moving = moving
+        self._executor = executor
+        self._buffers = [_aligned(n) for n in plan.buffers]
+        self._wholes = {u.outputs[0].number: u.outputs[0] for u in plan.units if u.op == "concat"}
+        self._arrays: dict[Node, np.ndarray] = {}
+        self._staged: dict[int, np.ndarray] = {}
+        self._patches: dict[int, list[Callable[[np.ndarray], None]]] = {}
+        first: list[Step] = []
+        self.steps: list[Step] = []
+        """What is done at each step, but for copies of the batch."""
+        self.results, last = self._bind_outputs(first)
+        self._bounds = [0]
+        writes: list[int] = []
+        for unit in plan.units:
+            self._bounds.append(len(first) + len(self.steps))
+            if any(n in plan.places and plan.places[n].kind == "input" for n in unit.outputs):
+                writes.append(self._bounds[-1])
+            bind = {"group": self._bind_kernel, "concat": self._bind_concat}.get(unit.op, self._bind_library)
+            bind(unit)
+        self._bounds.append(len(first) + len(self.steps))
+        self._first_write = min([*writes, self._bounds[-1]])
+        self.steps = [*first, *self.steps, *last]
+        self._run = in_sequence(self.steps)
+        self._told = [(i - moving, i, patches) for i, patches in self._patches.items()]
+        self._copied = [(i - moving, copy) for i, copy in self._staged.items()]
+
+    def __call__(self, batch: Sequence[np.ndarray]) -> None:
+        """One step on these leaves of the batch. What comes out lies in the arrays of ``results``."""
+        if self._told:
+            self.tell(batch)
+        for i, copy in self._copied:
+            np.copyto(copy, batch[i])
+        self._run()
+
+    def has_written(self, error: BaseException) -> bool:
+        """Whether the state may have been written in part when a step was broken off by this error."""
+        at = step_of(error, self._run)
+        return not isinstance(error, Exception) if at is None else at >= self._first_write
+
+    def tell(self, batch: Sequence[np.ndarray]) -> None:
+        """Say where the large leaves of the batch lie; they live on until others are told of.
+
+        A leaf whose rows do not lie one behind the other is copied at every step: it may hold other numbers by now.
+        """
+        for i, leaf, patches in self._told:
+            array = _in_rows(batch[i])
+            if self.leaves[leaf] is not array:
+                self.leaves[leaf] = array
+                for patch in patches:
+                    patch(array)
+
+    def pieces(self, batch: Sequence[np.ndarray]) -> list[Callable[[], None]]:
+        """The step on these leaves of the batch in pieces, to be called in order.
+
+        What is copied first, then each unit of the plan, and what is copied last.
+        """
+        self.tell(batch)
+        ends = [*self._bounds, len(self.steps)]
+        first, *others = [self.steps[i:j] for i, j in pairwise(ends)]
+        copied: list[Step] = [(np.copyto, (copy, batch[i])) for i, copy in self._copied]
+        return [in_sequence(steps) for steps in ([*copied, *first], *others)]
+
+    def outputs(self, start: int = 0) -> list[Any]:
+        """The arrays and numbers of the outputs from one on: the caller's own, or new ones."""
+        return [a if given else a[()] if a.ndim == 0 else a.copy() for a, given in self.results[start:]]
+
+    # Where values lie
+
+    def array(self, node: Node) -> np.ndarray:
+        """The memory of a value, for all steps. The batch's leaves are staged: copied to one place."""
+        if node not in self._arrays:
+            self._arrays[node] = self._found(node)
+        return self._arrays[node]
+
+    def _found(self, node: Node) -> np.ndarray:
+        if node.op in VIEWS:
+            return view_of(self.array(node.args[0]), node)
+        if node.op == "input":
+            if node.attribute < self._moving:
+                return self.leaves[int(node.attribute)]
+            return self._staged.setdefault(node.attribute, np.empty(node.shape, node.dtype))
+        if node.op in LEAVES:
+            return self.plan.constant(node)
+        place = self.plan.places[node]
+        if place.kind == "input":
+            return self.leaves[place.number].reshape(node.shape)
+        if place.kind == "slice":
+            whole = self.array(self._wholes[place.number])
+            return whole[place.start : place.start + node.size].reshape(node.shape)
+        return self._buffers[place.number][: node.nbytes].view(node.dtype).reshape(node.shape)
+
+    def _is_moving(self, node: Node) -> bool:
+        """Whether a value lies in a leaf of the batch that is read where it lies."""
+        base = root(node)
+        return base.op == "input" and base.attribute >= self._moving and base.nbytes > STAGED
+
+    def _array_now(self, node: Node) -> np.ndarray:
+        """The memory of a value in this step: what belongs to the batch lies elsewhere in the next."""
+        return _follow(self.leaves[int(root(node).attribute)], node) if self._is_moving(node) else self.array(node)
+
+    # What is done
+
+    def _bind_kernel(self, unit: Any) -> None:
+        """A kernel. What it reads of the batch is staged, unless the executor can be told where it lies now."""
+        body = self.plan.bodies[unit]
+        moving = {i: n for i, n in enumerate(body.inputs) if self._is_moving(n)}
+        outputs = [
+            _shaped(self.array(n), body.kernel.kind(v), body.domain)
+            for n, v in zip(body.outputs, body.kernel.outputs, strict=True)
+        ]
+
+        def bound_to(find: Callable[[Node], np.ndarray]) -> Bound:
+            kinds = [given.kind for given in body.kernel.inputs]
+            inputs = [_shaped(find(n), kind, body.domain) for n, kind in zip(body.inputs, kinds, strict=True)]
+            return self._executor(Call(body.kernel, *body.domain, body.constants, inputs, outputs))
+
+        bound = bound_to(self._array_now)
+        if moving and bound.move is None:
+            bound = bound_to(self.array)
+        elif bound.move is not None:
+            for i, node in moving.items():
+                patch = _Move(bound.move, i, node, body.kernel.inputs[i].kind, body.domain)
+                self._patches.setdefault(root(node).attribute, []).append(patch)
+        self.steps += bound.steps
+
+    def _bind_library(self, unit: Any) -> None:
+        """A product, which writes into its place, or an eager call, whose result is copied there."""
+        node: Node = unit.outputs[0]
+        any_moving = any(map(self._is_moving, node.args))
+        args: list[Any] = Moving([None] * len(node.args)) if any_moving else [None] * len(node.args)
+        for i, operand in enumerate(node.args):
+            args[i] = self._array_now(operand)
+            if self._is_moving(operand):
+                self._patches.setdefault(root(operand).attribute, []).append(_Patch(args, i, operand))
+        out = self.array(node)
+        if node.op == "matmul":
+            args.append(out)
+            self.steps.append((np.dot, args))  # of two matrices the same call of BLAS as matmul, half a µs sooner
+        else:
+            self.steps.append((_Eager(node, out), args))
+
+    def _bind_concat(self, unit: Any) -> None:
+        """Parts that are not computed in their slices are copied; constant ones once and for all."""
+        node: Node = unit.outputs[0]
+        whole, start = self.array(node), 0
+        for part in node.args:
+            target = whole[start : start + part.size]
+            start += part.size
+            if part.op in ("full", "index"):
+                target[...] = self.array(part)
+            elif (place := self.plan.places.get(root(part))) is None or (place.kind, place.number, place.start) != (
+                "slice",
+                node.number,
+                start - part.size,
+            ):
+                self.steps.append((np.copyto, (target, self.array(part))))
+
+    def _bind_outputs(self, first: list[Step]) -> tuple[list[tuple[np.ndarray, bool]], list[Step]]:
+        """The array of each output, and whether it is the caller's own; and what is to be done last of all.
+
+        What is an old value of the state, at another place or in part, is saved before the state is written.
+        """
+        last: list[Step] = []
+        results: list[tuple[np.ndarray, bool]] = []
+        for i, node in enumerate(self.plan.outputs):
+            target = self.plan.donated.get(i)
+            if target is not None and self.plan.written(i):
+                results.append((self.leaves[int(target.attribute)], True))
+                continue
+            source = self.array(node)
+            if root(node).op == "input" and root(node).attribute < self._moving:
+                saved = np.empty(node.shape, node.dtype)
+                first.append((np.copyto, (saved, source)))
+                source = saved
+            if target is not None:
+                last.append((np.copyto, (self.leaves[int(target.attribute)], source)))
+                source = self.leaves[int(target.attribute)]
+            results.append((source, target is not None))
+        return results, last
+
+
+class _Patch:
+    """Tells a step's arguments where the batch lies now."""
+
+    def __init__(self, args: list[Any], place: int, operand: Node) -> None:
+        self._args = args
+        self._place = place
+        self._operand = operand
+
+    def __call__(self, array: np.ndarray) -> None:
+        self._args[self._place] = _follow(array, self._operand)
+
+
+class _Move:
+    """Tells a bound kernel where one of its inputs lies now."""
+
+    def __init__(self, move: Callable[[int, np.ndarray], None], i: int, node: Node, kind: str, domain: Form) -> None:
+        self._move = move
+        self._input = i
+        self._node = node
+        self._kind = kind
+        self._domain = domain
+
+    def __call__(self, array: np.ndarray) -> None:
+        self._move(self._input, _shaped(_follow(array, self._node), self._kind, self._domain))
+
+
+class _Eager:
+    """An eager call, whose result is copied to its place."""
+
+    def __init__(self, node: Node, out: np.ndarray) -> None:
+        self._function = node.attribute
+        self._out = out
+
+    def __call__(self, *args: np.ndarray) -> None:
+        result = self._function(*args)
+        if np.shape(result) != self._out.shape:
+            raise RuntimeError(
+                f"{self._function.function} gave shape {np.shape(result)}, planned was {self._out.shape}"
+            )
+        self._out[...] = result
+
+
+def _in_rows(array: np.ndarray) -> np.ndarray:
+    """The array, or a copy where its rows do not lie one behind the other."""
+    flags = array.flags
+    return array if flags.c_contiguous and flags.aligned else np.array(array, order="C")
+
+
+def _follow(array: np.ndarray, node: Node) -> np.ndarray:
+    """The view of a leaf that a node stands for."""
+    return view_of(_follow(array, node.args[0]), node) if node.op in VIEWS else array
+
+
+def _shaped(array: np.ndarray, kind: str, domain: tuple[int, int]) -> np.ndarray:
+    rows, cols = domain
+    shape = (rows if kind in "EC" else 1, cols if kind in "ER" else 1)
+    return np.reshape(array, shape, copy=False)
+
+
+def _aligned(nbytes: int) -> np.ndarray:
+    raw = np.zeros(nbytes + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + nbytes]

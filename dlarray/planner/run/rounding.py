@@ -1,0 +1,122 @@
+"""How far rounding moves what a step computes: its graph evaluated again, every operation rounding at random.
+
+Each result is multiplied by 1 plus or minus up to two epsilons of its type, as rounding in another order or by another
+function may do. So what is nothing but rounding is found where it arises: 1 - a² for a = tanh z near 1 has few
+digits that mean anything, whatever the inputs are. Whole numbers that arithmetic gives are exact and stay: a label in a
+float column, a count, a mask. Conversions to whole numbers and comparisons then turn for those alone whose arguments
+hang on rounding.
+
+Sums round in every one of their additions. By how much depends on their order, which is what a plan changes: of n terms
+added one by one the root of n times the epsilon of what they come to without their signs, of terms added in pairs its
+logarithm.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from dlarray.planner.schedule.grouping import live
+from dlarray.planner.schedule.memory import Plan
+from dlarray.planner.trace.node import LEAVES, VIEWS, Node, view_of
+
+__all__ = ["Rounding"]
+
+_EXPONENTIAL = "exp expm1 log log1p log2 log10 power"
+_CIRCULAR = "sin cos tan sinh cosh tanh arcsin arccos arctan arcsinh arccosh arctanh"
+_INEXACT = frozenset(f"{_EXPONENTIAL} {_CIRCULAR}".split())
+"""What may be off by an epsilon where the result is a whole number, too."""
+
+_CHOOSING = "max min maximum minimum where absolute negative positive concat sign rint floor ceil trunc"
+_EXACT = frozenset(f"{_CHOOSING} equal not_equal less less_equal greater greater_equal".split())
+"""What gives one of its arguments, or a whole number, and rounds nothing: z == max(z) holds in every rounding."""
+
+_PATTERN = 65_521
+"""Random numbers that are repeated: a prime, so that they fall otherwise on each row."""
+
+
+class Rounding:
+    """A plan's graph on some inputs. ``products`` is how many epsilons the operands of matrix products are rounded by.
+
+    That is 1, but where products are computed in a type that is coarser than the operands.
+    """
+
+    def __init__(self, plan: Plan, inputs: Sequence[np.ndarray], products: int = 1) -> None:
+        self._plan = plan
+        self._inputs = inputs
+        self._products = products
+        self._nodes = sorted(live(plan.outputs), key=lambda n: n.number)
+        self._last = {a: n for n in self._nodes for a in n.args}
+
+    def outputs(self, times: int, seed: int = 0) -> list[np.ndarray]:
+        """The outputs, where all is rounded by up to twice so many epsilons; by none with 0."""
+        draw = np.random.default_rng(seed)
+        steps = draw.uniform(-2, 2, _PATTERN) * times
+        kept = set(self._plan.outputs)
+        values: dict[Node, np.ndarray] = {}
+        with np.errstate(all="ignore"):
+            for node in self._nodes:
+                order = "K" if node.op in VIEWS else "C"  # a plan's values lie in rows, and are reshaped as such
+                value = np.asarray(self._value(node, [values[a] for a in node.args], steps), order=order)
+                if times and _rounds(node):
+                    value = _rounded(value, steps, node.op in _INEXACT, int(draw.integers(_PATTERN)))
+                values[node] = value
+                for a in set(node.args):
+                    if self._last[a] is node and a not in kept:
+                        del values[a]
+        return [np.array(values[node]) for node in self._plan.outputs]
+
+    def _value(self, node: Node, args: list[np.ndarray], steps: np.ndarray) -> np.ndarray:
+        op = node.op
+        if op == "input":
+            return self._inputs[int(node.attribute)]
+        if op in LEAVES:
+            return self._plan.constant(node)
+        if op in VIEWS:
+            return view_of(args[0], node)
+        if op == "matmul":
+            if self._products > 1:
+                args = [_rounded(a, self._products * steps, True, i) for i, a in enumerate(args)]
+            return _summed(np.matmul(*args), lambda: np.matmul(*map(np.abs, args)), args[0].shape[-1] ** 0.5, steps)
+        if op == "concat":
+            return np.concatenate(args)
+        if op == "call":
+            return node.attribute(*args)
+        if op == "astype":
+            return args[0].astype(node.dtype)
+        if op == "bits":
+            return args[0].view(node.dtype)
+        if op in ("sum", "max", "min"):
+            x = args[0]
+            axes = {"all": None, "row": -1, "column": tuple(range(x.ndim - 1))}[node.attribute]
+            made = getattr(np, op)(x, axis=axes, keepdims=True).reshape(node.shape)
+            if op != "sum":
+                return made
+            terms = max(x.size // max(made.size, 1), 1)
+            times = terms**0.5 if node.attribute == "column" else 1 + math.log2(terms)  # as NumPy adds them
+            return _summed(made, lambda: np.sum(np.abs(x), axis=axes, keepdims=True).reshape(node.shape), times, steps)
+        made = np.asarray(getattr(np, op)(*args))
+        return made.reshape(node.shape) if made.size == node.size else np.broadcast_to(made, node.shape)
+
+
+def _rounds(node: Node) -> bool:
+    return node.op == "input" or not (node.op in VIEWS or node.op in LEAVES or node.op in _EXACT)
+
+
+def _summed(total: np.ndarray, size: Callable[[], np.ndarray], times: float, steps: np.ndarray) -> np.ndarray:
+    """A sum, off by so many times the epsilon of its terms without their signs; whole numbers add up exactly."""
+    if not steps.any() or total.dtype.kind not in "fc":
+        return total
+    off = np.resize(steps, total.size).reshape(total.shape) * (times * float(np.finfo(total.dtype).eps))
+    return np.where(total == np.rint(total), total, total + off.astype(np.finfo(total.dtype).dtype) * size())
+
+
+def _rounded(x: np.ndarray, steps: np.ndarray, inexact: bool, start: int) -> np.ndarray:
+    """The floats of an array, each rounded anew; whole numbers as they are, unless they are ``inexact`` too."""
+    if x.dtype.kind not in "fc" or x.size == 0:
+        return x
+    pattern = np.resize(np.roll(steps, start), x.size).reshape(x.shape).astype(np.finfo(x.dtype).dtype)
+    moved = x * (1 + np.finfo(x.dtype).eps * pattern)
+    return moved.astype(x.dtype) if inexact else np.where(x == np.rint(x), x, moved).astype(x.dtype)

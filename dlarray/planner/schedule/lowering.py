@@ -1,0 +1,99 @@
+"""Lowering: a group of nodes as a kernel of ``loops``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from dlarray.planner.kernel.loops import AFTER, BEFORE, REDUCTIONS, Input, Kernel, Operation
+from dlarray.planner.schedule.grouping import Unit, kind_of
+from dlarray.planner.trace.node import Form, Node, attribute_key, is_dense, root, through
+
+__all__ = ["Body", "lower"]
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """A kernel beside the nodes that stand behind its inputs, operations and outputs."""
+
+    kernel: Kernel
+    domain: Form
+    inputs: tuple[Node, ...]
+    constants: tuple[Any, ...]
+    operations: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+
+    def may_overwrite(self, memory: Node, output: Node) -> bool:
+        """Whether an output may be written where an array that this kernel reads lies, by the rule of ``loops``."""
+        number = self.kernel.outputs[self.outputs.index(output)]
+        kind, sweep = self.kernel.kind(number), self.kernel.sweep(number)
+        for i, node in enumerate(self.inputs):
+            if root(node) is memory:
+                if node is not memory or kind not in "ES" or self.kernel.inputs[i].kind != kind:
+                    return False
+                if kind == "E" and any(i in self._read_in(s) for s in range(sweep + 1, self.kernel.sweeps)):
+                    return False
+        return kind in "ES" or not any(root(node) is memory for node in self.inputs)
+
+    def _read_in(self, sweep: int) -> set[int]:
+        kernel = self.kernel
+        return {a for v in kernel.evaluated(sweep) for a in kernel.operations[v - kernel.first].args}
+
+
+def lower(unit: Unit, is_read: Callable[[Node], bool]) -> Body:
+    """The cone of a unit's outputs, down to what is read from memory."""
+    operations, inputs, constants = _cone(unit.outputs, is_read)
+    known: dict[Any, int] = {}
+    for value in (*inputs, *constants, *operations):
+        known[_identity(value)] = len(known)
+    ready: dict[Node, int] = {}  # the first sweep in which a value can be read
+    made: list[Operation] = []
+    for node in operations:
+        kind = kind_of(node.form, unit.domain)
+        args = [through(a) for a in node.args]
+        earliest = max((ready.get(a, BEFORE if a.size == 1 else 0) for a in args), default=BEFORE)
+        over = node.attribute if node.op in REDUCTIONS else ""
+        if kind == "S" and not over:
+            sweep = ready[node] = AFTER if earliest > BEFORE else BEFORE
+        else:
+            sweep = max(earliest, 0)
+            ready[node] = {"": sweep, "row": sweep + 1, "column": AFTER, "all": AFTER}[over]
+        made.append(Operation(node.op, tuple(known[_identity(a)] for a in args), kind, node.dtype.name, sweep, over))
+    kernel = Kernel(
+        tuple(Input(kind_of(n.form, unit.domain), n.dtype.name, is_dense(n)) for n in inputs),
+        tuple(n.dtype.name for n in constants),
+        tuple(made),
+        tuple(known[n] for n in unit.outputs),
+    )
+    values = tuple(n.attribute for n in constants)
+    return Body(kernel, unit.domain, tuple(inputs), values, tuple(operations), tuple(unit.outputs))
+
+
+def _cone(outputs: list[Node], is_read: Callable[[Node], bool]) -> tuple[list[Node], list[Node], list[Node]]:
+    """Operations in trace order, the values that are read for them, and constants, each once."""
+    operations: set[Node] = set()
+    inputs: dict[Node, None] = {}
+    constants: dict[Any, Node] = {}
+    todo = list(outputs)
+    while todo:
+        node = todo.pop()
+        if node in operations:
+            continue
+        if node.op == "full":
+            constants.setdefault(_identity(node), node)
+        elif node.op == "index" or (node.computes and (node in outputs or not is_read(node))):
+            operations.add(node)
+            todo.extend(through(a) for a in node.args)
+        else:
+            inputs[node] = None
+    return _ordered(operations), _ordered(inputs), _ordered(constants.values())
+
+
+def _ordered(nodes: Iterable[Node]) -> list[Node]:
+    return sorted(nodes, key=lambda n: n.number)
+
+
+def _identity(node: Node) -> Any:
+    """What makes two values one: for constants the number and its type, in whatever shape."""
+    return (attribute_key(node.attribute), node.dtype) if node.op == "full" else node

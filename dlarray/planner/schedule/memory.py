@@ -1,0 +1,203 @@
+"""Memory: where every stored value lies, and in what order things are done.
+
+The state is donated: the value that leaves the step at some place of the state's tree is written into the array that
+came in there, after its last reader. What feeds a concatenation is computed in its slice. All else lives in buffers
+that are reused when their last reader is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from dlarray.planner.schedule.grouping import Unit, group, live, reaches, stored_values
+from dlarray.planner.schedule.lowering import Body, lower
+from dlarray.planner.trace.graph import Graph
+from dlarray.planner.trace.node import Node, is_dense, root, through
+
+__all__ = ["Place", "Plan", "make_plan"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a stored value lies: in an input's own array, in the slice of a concatenation, or in a buffer."""
+
+    kind: Literal["input", "slice", "buffer"]
+    number: int
+    """Of the input, of the concatenation's node, or of the buffer."""
+    start: int = 0
+
+
+@dataclass
+class Plan:
+    """Everything but addresses: what is done in which order, and where each value lies."""
+
+    graph: Graph
+    outputs: list[Node]
+    donated: dict[int, Node]
+    """The input whose array an output is to be left in."""
+    units: list[Unit] = field(default_factory=list[Unit])
+    bodies: dict[Unit, Body] = field(default_factory=dict[Unit, Body])
+    places: dict[Node, Place] = field(default_factory=dict[Node, Place])
+    buffers: list[int] = field(default_factory=list[int])
+    """The bytes of each."""
+    unshared: int = 0
+    """The bytes that would be needed if no buffer were used twice."""
+
+    def reads(self, unit: Unit) -> set[Node]:
+        """The arrays, as roots, that a unit reads."""
+        return {root(n) for n in (self.bodies[unit].inputs if unit.is_group else unit.outputs[0].args)}
+
+    def constant(self, node: Node) -> np.ndarray:
+        """The numbers of a leaf that is no input."""
+        return self.graph.constant(node)
+
+    def written(self, output: int) -> bool:
+        """Whether a donated output is computed where it is to be left, or was there from the beginning."""
+        node, target = self.outputs[output], self.donated[output]
+        place = self.places.get(root(node))
+        return node is target or (place is not None and place.kind == "input" and place.number == target.attribute)
+
+
+def make_plan(graph: Graph, outputs: list[Node], donated: dict[int, Node]) -> Plan:
+    """A plan for the outputs of a traced step; ``donated`` says which of them are left in which input's array."""
+    plan = Plan(graph, outputs, donated)
+    _settle_units(plan)
+    _write_into_state(plan)
+    _schedule(plan)
+    _write_into_slices(plan)
+    _allocate(plan)
+    return plan
+
+
+def _settle_units(plan: Plan) -> None:
+    """Units with their outputs, kernels, and who really needs whom."""
+    nodes = live(plan.outputs)
+    grouping = group(nodes)
+    stored = stored_values(grouping, nodes, plan.outputs)
+    for unit in grouping.units:
+        unit.outputs = [n for n in unit.nodes if n in stored]
+    plan.units = [u for u in grouping.units if u.outputs]
+    floating = {n for n in nodes if n.computes and n not in grouping.of}
+    wanted = {root(a) for n in nodes if not n.computes for a in n.args if through(n) is n} & floating
+    leaving = _ordered(({root(o) for o in plan.outputs} & floating) - wanted)  # nobody reads them in memory
+    last = max((u for u in plan.units if u.is_group), key=_place_in_trace, default=None)
+    if last is not None and not any(n in grouping.of for n in live(leaving)):  # of what is there from the beginning
+        last.outputs = last.outputs + leaving  # counters: the last kernel does them besides
+        leaving = []
+    for scalars in (*([n] for n in _ordered(wanted)), leaving):
+        if scalars:
+            plan.units.append(Unit("group", (1, 1), outputs=scalars))
+    producer = {n: u for u in plan.units for n in u.outputs}
+    for unit in plan.units:
+        if unit.is_group:
+            plan.bodies[unit] = lower(unit, lambda n: n in stored)
+        unit.needs = {producer[r] for r in plan.reads(unit) if r in producer}
+
+
+def _place_in_trace(unit: Unit) -> int:
+    return max(n.number for n in unit.outputs)
+
+
+def _ordered(nodes: Iterable[Node]) -> list[Node]:
+    return sorted(nodes, key=lambda n: n.number)
+
+
+def _write_into_state(plan: Plan) -> None:
+    """Give donated outputs the memory of their inputs, where all readers of the old value can go first."""
+    producer = {n: u for u in plan.units for n in u.outputs}
+    for output, target in plan.donated.items():
+        node = root(plan.outputs[output])
+        writer = producer.get(node)
+        if writer is None or not writer.is_group or node in plan.places or not is_dense(plan.outputs[output]):
+            continue
+        if (
+            node.size != target.size
+            or node.dtype != target.dtype
+            or not plan.bodies[writer].may_overwrite(target, node)
+        ):
+            continue
+        readers = {u for u in plan.units if u is not writer and target in plan.reads(u)}
+        if not any(reaches(u, writer) for u in readers):
+            writer.needs |= readers
+            plan.places[node] = Place("input", target.attribute)
+
+
+def _schedule(plan: Plan) -> None:
+    """An order in which everything is done after what it needs; else as in the trace."""
+    left = sorted(plan.units, key=_place_in_trace)
+    done: set[Unit] = set()
+    plan.units = []
+    while left:
+        unit = next(u for u in left if u.needs <= done)
+        left.remove(unit)
+        done.add(unit)
+        plan.units.append(unit)
+
+
+def _write_into_slices(plan: Plan) -> None:
+    """What feeds a concatenation lives in its slice of the whole."""
+    stored = {n for u in plan.units for n in u.outputs}
+    for unit in plan.units:
+        if unit.op == "concat":
+            whole, start = unit.outputs[0], 0
+            for part in whole.args:
+                value = root(part)
+                whole_value = value.size == part.size and is_dense(part)
+                if value in stored and value not in plan.places and whole_value and value.op != "concat":
+                    plan.places[value] = Place("slice", whole.number, start)
+                start += part.size
+
+
+def _allocate(plan: Plan) -> None:
+    """Buffers, reused when the last reader of what lies in them is done."""
+    concats = {u.outputs[0].number: u.outputs[0] for u in plan.units if u.op == "concat"}
+    for whole in concats.values():  # alone in its buffer: parts are written early, constant parts once and for all
+        plan.places[whole] = _new_buffer(plan, whole)
+    leaving = {root(o) for o in plan.outputs}
+    last: dict[Node, int] = {}
+    for i, unit in enumerate(plan.units):
+        for node in (*plan.reads(unit), *unit.outputs):
+            last[node] = i
+    free: list[int] = []
+    for i, unit in enumerate(plan.units):
+        ending = [n for n in _ordered(plan.reads(unit)) if last[n] == i and n not in leaving and _is_shared(plan, n)]
+        for node in unit.outputs:
+            if node in plan.places:
+                continue
+            heir = next((n for n in ending if _may_inherit(plan, unit, n, node)), None)
+            if heir is not None:
+                ending.remove(heir)
+                plan.places[node] = plan.places[heir]
+            else:
+                fitting = [b for b in free if node.nbytes <= plan.buffers[b] <= 4 * node.nbytes]
+                best = min(fitting, key=lambda b: plan.buffers[b], default=None)
+                if best is None:
+                    plan.places[node] = _new_buffer(plan, node)
+                else:
+                    free.remove(best)
+                    plan.places[node] = Place("buffer", best)
+            plan.unshared += node.nbytes
+        ending += [n for n in unit.outputs if last[n] == i and n not in leaving and _is_shared(plan, n)]
+        free += [plan.places[n].number for n in ending]
+
+
+def _new_buffer(plan: Plan, node: Node) -> Place:
+    plan.buffers.append(node.nbytes)
+    return Place("buffer", len(plan.buffers) - 1)
+
+
+def _is_shared(plan: Plan, node: Node) -> bool:
+    """Whether the value lies in a buffer that others may have after it."""
+    place = plan.places.get(node)
+    return place is not None and place.kind == "buffer" and node.op != "concat"
+
+
+def _may_inherit(plan: Plan, unit: Unit, old: Node, new: Node) -> bool:
+    """Whether a kernel may write an output over an input that nobody reads again."""
+    if not unit.is_group or old.nbytes != new.nbytes or old.dtype != new.dtype or new.size == 1:
+        return False
+    return old in plan.bodies[unit].inputs and plan.bodies[unit].may_overwrite(old, new)

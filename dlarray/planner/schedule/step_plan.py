@@ -1,0 +1,60 @@
+"""A step's plan: the plan of its graph, with the trees of what goes in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from dlarray.core.trees import Tree, flatten
+from dlarray.planner.schedule.memory import Plan, make_plan
+from dlarray.planner.trace.node import Node
+from dlarray.planner.trace.trace import Step, trace
+from dlarray.planner.trace.tree_code import builder
+
+__all__ = ["StepPlan", "plan_step"]
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """The plan of ``step(state, batch) -> (state, loss)`` for arrays of some shapes and dtypes."""
+
+    plan: Plan
+    inputs: list[Node]
+    moving: int
+    """How many of the inputs are the state's; the rest are the batch's."""
+    given: tuple[Any, Any]
+    """The structures of what the step is given."""
+    structure: Any
+    """That of what it gives."""
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether each of the state's arrays may stay where it is: the next one has its place, shape and dtype."""
+        return _part(self.structure, 0) == self.given[0] and len(self.plan.donated) == self.moving
+
+    def loss_builder(self) -> Callable[[list[Any]], Tree]:
+        """The loss from its leaves."""
+        return builder(_part(self.structure, 1))
+
+
+def plan_step(step: Step, state: Any, batch: Any) -> StepPlan:
+    """The plan of a step for such arrays of NumPy, which are looked at for shape and dtype alone.
+
+    The state is donated where it leaves the step as it came. Raises what tracing raises.
+    """
+    given = (flatten(state, []), flatten(batch, []))
+    graph, inputs, structure, outputs, moving = trace(step, state, batch)
+    donated = {
+        i: inputs[i]
+        for i in range(moving if _part(structure, 0) == given[0] else 0)
+        if outputs[i].shape == inputs[i].shape and outputs[i].dtype == inputs[i].dtype
+    }
+    return StepPlan(make_plan(graph, outputs, donated), inputs, moving, given, structure)
+
+
+def _part(structure: Any, i: int) -> Any:
+    """What a pair has in one of its places."""
+    if structure is None or structure[0] is not tuple or len(structure[2]) != 2:
+        return "none"
+    return structure[2][i]

@@ -1,0 +1,3 @@
+"""Tracing: a step runs once on symbols, which leaves a graph."""
+
+__all__: list[str] = []

@@ -1,0 +1,165 @@
+"""Eager calls inside a plan: functions of NumPy with their arguments, a hole for every array in them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from dlarray.planner.trace.node import Node, UntraceableError
+
+__all__ = ["HOLE", "Call", "converted", "copied", "filled", "holes", "joined", "native", "sample", "sampled", "spread"]
+
+HOLE = object()
+"""Where an array is left out of a call's arguments."""
+
+
+class Call:
+    """A function and the pattern of its arguments and options, as a function of the arrays in them."""
+
+    def __init__(self, function: Callable[..., Any], pattern: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
+        self.function = function
+        self.pattern = pattern
+        self.view_of: int | None = None
+        """The array in whose memory the result lies, if it does."""
+        self.is_number = False
+        """Whether NumPy gives a number, and no array without axes."""
+        args, options = pattern
+        self._is_flat = all(a is HOLE for a in args) and not any(map(_has_holes, options.values()))
+
+    def __call__(self, *arrays: np.ndarray) -> Any:
+        if self._is_flat:
+            return self.function(*arrays, **self.pattern[1])
+        args, options = filled(self.pattern, iter(arrays))
+        return self.function(*args, **options)
+
+    @property
+    def name(self) -> str:
+        """The function's name, for messages."""
+        return getattr(self.function, "__name__", str(self.function))
+
+    @property
+    def key(self) -> Hashable:
+        """What makes two calls the same: a text where it tells all of the pattern, else the call itself."""
+        return (self.function, repr(self.pattern) if _is_told(self.pattern) else id(self))
+
+
+def sampled(call: Call, samples: Sequence[list[np.ndarray]]) -> tuple[list[np.ndarray], Any]:
+    """The first of some arguments that a call takes, and what it gives.
+
+    Raises UntraceableError where that is no array of numbers, or where others give another shape or type; what the call
+    raises where it takes none of them, as an index that is out of bounds.
+    """
+    made: list[tuple[list[np.ndarray], Any]] = []
+    failure: Exception | None = None
+    for arrays in samples:
+        try:
+            made.append((arrays, _called(call, arrays)))
+        except UntraceableError:
+            raise
+        except Exception as error:
+            failure = failure or error
+    if not made:
+        assert failure is not None
+        raise failure
+    if len({(result.shape, result.dtype) for _, result in made}) > 1:
+        raise UntraceableError(f"the shape or type of what {call.name} gives depends on an array's numbers")
+    return made[0]
+
+
+def _called(call: Call, arrays: Sequence[np.ndarray]) -> Any:
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of numbers that mean nothing
+        result: Any = call(*arrays)
+    kind: Any = result.__class__
+    if issubclass(kind, (np.ndarray, np.generic)) and not result.dtype.hasobject:
+        return result
+    what = "several results" if issubclass(kind, (tuple, list)) else f"a {kind.__name__}"
+    raise UntraceableError(f"{call.name} gives {what} and no single array")
+
+
+def _is_told(tree: Any) -> bool:
+    """Whether the text of a pattern says all of it: that of a table or of another library's array may be cut short."""
+    if isinstance(tree, dict):
+        return all(map(_is_told, cast("dict[Any, Any]", tree).values()))
+    if isinstance(tree, (tuple, list)):
+        return all(map(_is_told, cast("Sequence[Any]", tree)))
+    if isinstance(tree, slice):
+        part = cast("slice[Any, Any, Any]", tree)
+        return _is_told((part.start, part.stop, part.step))
+    return tree is None or tree is HOLE or tree is Ellipsis or isinstance(tree, _TOLD)
+
+
+_TOLD = (bool, int, float, complex, str, bytes, type, np.dtype, np.generic)
+
+
+def spread(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The array repeated along new and single axes."""
+    return np.broadcast_to(x, shape).copy()
+
+
+def converted(x: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """The numbers in another type."""
+    return x.astype(dtype)
+
+
+def copied(x: np.ndarray) -> np.ndarray:
+    """The array in rows of its own."""
+    return x.copy()
+
+
+def joined(*parts: np.ndarray, axis: int) -> np.ndarray:
+    """One after the other along an axis."""
+    return np.concatenate(parts, axis)
+
+
+def native(x: np.ndarray) -> np.ndarray:
+    """The numbers in rows, in the machine's byte order."""
+    return np.array(x, x.dtype.newbyteorder("="), order="C")
+
+
+def sample(node: Node, whole: int) -> np.ndarray:
+    """An array like a node's, with numbers that mean nothing.
+
+    Whole numbers and truths are ``whole``, 0 or 1; square matrices of others can be inverted.
+    """
+    if node.dtype.kind not in "fc":
+        return np.full(node.shape, whole, node.dtype) if node.dtype.kind in "iub" else np.zeros(node.shape, node.dtype)
+    if len(node.shape) > 1 and node.shape[-1] == node.shape[-2]:
+        return np.broadcast_to(np.eye(node.shape[-1], dtype=node.dtype), node.shape).copy()
+    return np.ones(node.shape, node.dtype)
+
+
+def holes(tree: Any, leaves: list[Any], kinds: tuple[type, ...]) -> Any:
+    """A call's arguments with a hole for each array, in lists and dicts too; the arrays are appended to leaves."""
+    if isinstance(tree, kinds):
+        leaves.append(tree)
+        return HOLE
+    if isinstance(tree, dict):
+        return {name: holes(item, leaves, kinds) for name, item in cast("dict[Any, Any]", tree).items()}
+    if isinstance(tree, (tuple, list)):
+        items = [holes(item, leaves, kinds) for item in cast("Sequence[Any]", tree)]
+        return items if isinstance(tree, list) else tuple(items)
+    return tree
+
+
+def filled(tree: Any, arrays: Iterator[np.ndarray]) -> Any:
+    """The arguments with these arrays in their holes."""
+    if tree is HOLE:
+        return next(arrays)
+    if isinstance(tree, dict):
+        return {name: filled(item, arrays) for name, item in cast("dict[Any, Any]", tree).items()}
+    if isinstance(tree, (tuple, list)):
+        items = [filled(item, arrays) for item in cast("Sequence[Any]", tree)]
+        return items if isinstance(tree, list) else tuple(items)
+    return tree
+
+
+def _has_holes(tree: Any) -> bool:
+    if isinstance(tree, dict):
+        return any(map(_has_holes, cast("dict[Any, Any]", tree).values()))
+    if isinstance(tree, (tuple, list)):
+        return any(map(_has_holes, cast("Sequence[Any]", tree)))
+    return tree is HOLE

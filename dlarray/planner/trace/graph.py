@@ -1,0 +1,287 @@
+"""The graph of a traced step: every value once, immutable, in trace order.
+
+Two nodes with the same operation and arguments are one node (hash-consing), so what formulas write twice is computed
+once. A node knows its shape and dtype; all conversions between dtypes are nodes of their own, found by asking NumPy
+which loop it would choose. What the planner has no loop for becomes a ``call``: NumPy itself, run eagerly inside the
+plan.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NoReturn, cast
+
+import numpy as np
+
+from dlarray.planner.kernel.loops import DTYPES, FLOATS
+from dlarray.planner.trace.calls import Call, converted, copied, holes, joined, native, sample, sampled, spread
+from dlarray.planner.trace.captured import Captured
+from dlarray.planner.trace.ledger import Ledger
+from dlarray.planner.trace.node import LEAVES, POINTWISE, VIEWS, Node, UntraceableError, attribute_key, form, layout
+from dlarray.planner.trace.promotion import is_weak, resolved
+
+__all__ = ["Graph"]
+
+
+class Graph:
+    """The nodes of one trace, in order."""
+
+    def __init__(self, state: Sequence[Any] = ()) -> None:
+        self.nodes: list[Node] = []
+        self.captured = Captured(state)
+        """Arrays that the step closes over, by number. They are read where they lie, as the eager step would."""
+        self.numbers = True
+        """Whether what is computed and has no axes is a number, as NumPy has it.
+
+        Where it is an array, the step is another library's, which may give a view where NumPy copies: +x, x.flatten().
+        """
+        self.ledger = Ledger()
+        """The memory that the traced step would take plainly."""
+        self.refused: UntraceableError | None = None
+        """What the step was refused first, which it may have caught: it then did otherwise than on arrays."""
+        self.is_closed = False
+        """Whether the step has run: what it has kept of its symbols is not to be read."""
+        self.namespace: Any = None
+        """What symbols of this graph answer when they are asked for their namespace."""
+        self._known: dict[Hashable, Node] = {}
+
+    def refuse(self, why: str) -> NoReturn:
+        """Raise UntraceableError, and remember it."""
+        error = UntraceableError(why)
+        self.refused = self.refused or error
+        raise error
+
+    def node(self, op: str, args: Sequence[Node], attribute: Any, shape: tuple[int, ...], dtype: Any) -> Node:
+        """The node with these properties, the old one where it is known."""
+        dtype = np.dtype(dtype)
+        key = (op, tuple(a.number for a in args), attribute_key(attribute), shape, dtype)
+        if key not in self._known:
+            self._known[key] = Node(op, tuple(args), attribute, shape, dtype, len(self.nodes))
+            self.nodes.append(self._known[key])
+        return self._known[key]
+
+    # Leaves
+
+    def input(self, number: int, shape: tuple[int, ...], dtype: Any) -> Node:
+        """An argument of the step."""
+        return self.node("input", (), number, shape, dtype)
+
+    def full(self, shape: tuple[int, ...], value: Any, dtype: Any) -> Node:
+        """One number everywhere. Raises OverflowError where the dtype cannot hold it."""
+        return self.node("full", (), np.dtype(dtype).type(value).item(), shape, dtype)
+
+    def index(self, shape: tuple[int, ...], dtype: Any) -> Node:
+        """0, 1, 2, … in the order of memory."""
+        return self.node("index", (), None, shape, dtype)
+
+    def array(self, array: np.ndarray) -> Node:
+        """An array that is no argument of the step."""
+        if array.ndim == 0 and array.dtype.name in DTYPES and not array.flags.writeable:
+            return self.full((), array.item(), array.dtype)
+        leaf = self.node("array", (), self.captured.number(array), array.shape, array.dtype)
+        if array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative:
+            return leaf
+        return self.call(native, [leaf])  # a copy, made at every step
+
+    def lift(self, value: Any) -> Node:
+        """A node for a node, an array or a scalar on its own."""
+        if isinstance(value, Node):
+            return value
+        if isinstance(value, np.ndarray):
+            return self.array(cast("np.ndarray", value))
+        array = np.asarray(value)  # that of another library may look at memory that its owner writes
+        if isinstance(value, (bool, int, float, complex, np.generic)):
+            array.flags.writeable = False
+        return self.array(array)
+
+    def constant(self, node: Node) -> np.ndarray:
+        """The numbers of a leaf that is no input."""
+        if node.op == "array":
+            return self.captured.arrays[int(node.attribute)]
+        if node.op == "index":
+            return np.arange(node.size).astype(node.dtype).reshape(node.shape)
+        return np.full(node.shape, node.attribute, node.dtype)
+
+    # Pointwise operations and reductions
+
+    def pointwise(self, name: str, *args: Any) -> Node:
+        """A NumPy ufunc, or where, of nodes, arrays and Python scalars, which are weak as NumPy has it."""
+        operands: list[Any] = [a if is_weak(a) else self.lift(a) for a in args]
+        nodes = [a for a in operands if isinstance(a, Node)]
+        shape = np.broadcast_shapes(*(a.shape for a in nodes))
+        try:
+            loop, dtype = resolved(name, operands)
+            if (
+                name not in POINTWISE
+                or not {np.dtype(d).name for d in (*loop, dtype)} <= DTYPES
+                or (name in FLOATS and dtype.kind != "f")
+                or math.prod(shape) == 0
+            ):
+                raise UntraceableError(name)
+            values = [
+                self.cast(a, d) if isinstance(a, Node) else self.full((), a, d)
+                for a, d in zip(operands, loop, strict=True)
+            ]
+        except (UntraceableError, OverflowError):
+            return self.call(getattr(np, name), operands)
+        return self.node(name, [self._fitting(v, shape) for v in values], None, shape, dtype)
+
+    def _fitting(self, operand: Node, shape: tuple[int, ...]) -> Node:
+        """The operand, spread out by an eager call where a broadcast is not one of rows or columns as a whole."""
+        (r, c), (rows, cols) = operand.form, form(shape)
+        if r in (1, rows) and c in (1, cols):
+            return self._in_rows(operand)
+        return self.call(spread, [operand], shape=shape)
+
+    def _in_rows(self, x: Node) -> Node:
+        """The operand, copied where its rows do not lie at one distance from each other."""
+        if x.op in VIEWS and len(x.shape) > 2:
+            try:
+                np.reshape(layout(x), x.form, copy=False)
+            except ValueError:
+                return self.call(copied, [x])
+        return x
+
+    def cast(self, x: Node, dtype: Any) -> Node:
+        """The same numbers in another dtype."""
+        dtype = np.dtype(dtype)
+        if x.dtype == dtype:
+            return x
+        if x.size == 0 or not {x.dtype.name, dtype.name} <= DTYPES:
+            return self.call(converted, [x], dtype=dtype)
+        return self.node("astype", (self._in_rows(x),), None, x.shape, dtype)
+
+    def bits(self, x: Node, dtype: Any) -> Node:
+        """The same bits, read as another dtype of the same width."""
+        dtype = np.dtype(dtype)
+        if x.dtype == dtype:
+            return x
+        if x.dtype.itemsize != dtype.itemsize or not {x.dtype.name, dtype.name} <= DTYPES - {"bool"}:
+            raise UntraceableError(f"numbers of type {x.dtype} are looked at as {dtype}")
+        if x.size == 0:
+            return self.call(np.ndarray.view, [x], dtype=dtype)
+        return self.node("bits", (self._in_rows(x),), None, x.shape, dtype)
+
+    def reduce(self, name: str, x: Node, axis: int | tuple[int, ...] | None, keepdims: bool) -> Node:
+        """sum, max or min: a kernel's where it goes over rows, columns or all of floats, else an eager call."""
+        every = tuple(range(len(x.shape)))
+        wanted = every if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        if not every and wanted in ((0,), (-1,)):  # NumPy lets a number be reduced along one axis
+            wanted = ()
+        axes = tuple(sorted(np.lib.array_utils.normalize_axis_tuple(wanted, len(x.shape))))
+        kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+        shape = kept if keepdims else tuple(n for i, n in enumerate(x.shape) if i not in axes)
+        if x.op == "full" and x.size:  # no array stands behind it, whose elements a kernel could count
+            whole = np.full(x.shape, x.attribute, x.dtype)
+            value = getattr(np, name)(whole, axis=axes).flat[0]
+            return self.full(shape, value, value.dtype)
+        over = (
+            "all"
+            if math.prod(shape) == 1
+            else "row"
+            if axes == every[-1:]
+            else "column"
+            if axes == every[:-1]
+            else None
+        )
+        if over is None or x.size == 0 or x.dtype.name not in ("float32", "float64"):
+            return self.call(getattr(np, name), [x], axis=axes, keepdims=keepdims)
+        if math.prod(kept) == x.size:  # of single numbers each
+            return self.reshape(x, shape)
+        return self.reshape(self.node(name, (self._in_rows(x),), over, kept, x.dtype), shape)
+
+    # Views
+
+    def reshape(self, x: Node, shape: tuple[int, ...]) -> Node:
+        """The same elements in the same order."""
+        if x.shape == shape:
+            return x
+        if x.op == "full":
+            return self.full(shape, x.attribute, x.dtype)
+        if x.op == "index":
+            return self.index(shape, x.dtype)
+        if self._generated(x) and form(shape) != x.form:  # no array stands behind it: generate it in the new shape
+            args = [a if a.size == 1 else self.reshape(a, shape) for a in x.args]
+            return self.node(x.op, args, x.attribute, shape, x.dtype)
+        if x.op == "reshape":
+            return self.reshape(x.args[0], shape)
+        view = self.node("reshape", (x,), shape, shape, x.dtype)
+        try:
+            layout(view)
+        except ValueError:  # memory order forbids: as in NumPy, a copy
+            return self.reshape(self.call(copied, [x]), shape)
+        return view
+
+    def _generated(self, x: Node) -> bool:
+        """Whether a value of several elements is made of counters and single numbers alone, as a dropout mask is."""
+        if x.op in ("index", "full"):
+            return True
+        return x.op in POINTWISE and all(a.size == 1 or (a.size == x.size and self._generated(a)) for a in x.args)
+
+    def slice(self, x: Node, key: tuple[Any, ...]) -> Node:
+        """Basic indexing: integers, slices, None and an ellipsis."""
+        shape = np.broadcast_to(np.empty((), bool), x.shape)[key].shape
+        if x.op == "full":
+            return self.full(shape, x.attribute, x.dtype)
+        if shape == x.shape and all(k == slice(None) or k is Ellipsis for k in key):
+            return x
+        return self.node("slice", (x,), key, shape, x.dtype)
+
+    def permute(self, x: Node, axes: tuple[int, ...]) -> Node:
+        """The axes in another order."""
+        shape = tuple(x.shape[i] for i in axes)
+        if axes == tuple(range(len(axes))):
+            return x
+        if x.op == "full":
+            return self.full(shape, x.attribute, x.dtype)
+        return self.node("permute", (x,), axes, shape, x.dtype)
+
+    # Everything else
+
+    def matmul(self, a: Node, b: Node) -> Node:
+        """The product of two matrices, the library's own."""
+        floats = a.dtype == b.dtype and a.dtype.name in ("float32", "float64")
+        if (
+            not floats
+            or len(a.shape) != 2
+            or len(b.shape) != 2
+            or a.shape[1] != b.shape[0]
+            or 0 in (*a.shape, *b.shape)
+        ):
+            return self.call(np.matmul, [a, b])
+        return self.node("matmul", (a, b), None, (a.shape[0], b.shape[1]), a.dtype)
+
+    def concat(self, parts: Sequence[Node], axis: int) -> Node:
+        """One after the other."""
+        if axis != 0 or any(len(p.shape) != 1 or p.dtype != parts[0].dtype or p.size == 0 for p in parts):
+            return self.call(joined, list(parts), axis=axis)
+        return self.node("concat", parts, None, (sum(p.size for p in parts),), parts[0].dtype)
+
+    def call(self, function: Callable[..., Any], args: Sequence[Any], **options: Any) -> Node:
+        """An eager call inside the plan, of nodes and whatever else the function takes."""
+        nodes: list[Node] = []
+        return self.called(Call(function, holes((tuple(args), options), nodes, (Node,))), nodes)
+
+    def called(self, call: Call, nodes: Sequence[Node]) -> Node:
+        """An eager call of nodes. Samples, calls on numbers that mean nothing, say what comes out.
+
+        Raises UntraceableError where that is not one array, or is another for other whole numbers.
+        """
+        whole = any(n.dtype.kind in "iub" and not _is_constant(n) for n in nodes)
+        given, result = sampled(call, [[self._sample(n, i) for n in nodes] for i in range(1 + whole)])
+        call.view_of = next((i for i, a in enumerate(given) if np.may_share_memory(a, result)), None)
+        call.is_number = isinstance(result, np.generic)
+        return self.stated(call, nodes, result.shape, result.dtype)
+
+    def stated(self, call: Call, nodes: Sequence[Node], shape: tuple[int, ...], dtype: Any) -> Node:
+        """An eager call of which it is known what comes out."""
+        return self.node("call", nodes, call, shape, dtype)
+
+    def _sample(self, node: Node, whole: int) -> np.ndarray:
+        """An array like a node's, with numbers that mean nothing; the array itself where it is there."""
+        return self.constant(node) if _is_constant(node) else sample(node, whole)
+
+
+def _is_constant(node: Node) -> bool:
+    return node.op in LEAVES and node.op != "input"

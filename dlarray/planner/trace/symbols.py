@@ -1,0 +1,291 @@
+"""Symbols: arrays without numbers, on which a step is run once to learn what it computes.
+
+A symbol is a box around an immutable node, so ``y += b`` puts another node into the box and means what it means in
+NumPy, as long as nobody else looks at the same memory. Who shares memory with whom is known by ``_Memory``: after one
+of several views has been written, the others are stale and refuse to be read. Where NumPy gives a view or a copy as
+memory order has it, a symbol counts as a view. What has no axes is a number or an array, as in NumPy: ``y += b``
+rebinds y to another number, and writes into an array. What cannot be traced raises ``UntraceableError``; then the step
+runs eagerly, which is always right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self, cast
+
+import numpy as np
+
+from dlarray.planner.trace.graph import Graph
+from dlarray.planner.trace.indexing import assigned, is_basic, is_view, item, updated_at
+from dlarray.planner.trace.ledger import Ledger
+from dlarray.planner.trace.node import Node, UntraceableError, root, span
+from dlarray.planner.trace.operators import Operators, operand
+
+__all__ = ["Symbol", "computed", "fresh"]
+
+_ALIASED = "an array is read after another view of its memory was written: write it without aliasing"
+_REBOUND = (
+    "an array of the state without axes is read under another name after it was changed in place, which NumPy does for "
+    "an array and not for a number: write x = x + y for x += y"
+)
+
+
+class _Memory:
+    """What an array and its views have in common; ``version`` counts the writes.
+
+    ``lent``: it is not the step's to write. What the step makes itself stands in a ledger for as long as it is there.
+    """
+
+    def __init__(self, lent: bool = False, ledger: Ledger | None = None, nbytes: int = 0) -> None:
+        self.version = 0
+        self.lent = lent
+        self._ledger = ledger
+        self._nbytes = nbytes
+        if ledger is not None:
+            ledger.take(nbytes)
+
+    def __del__(self) -> None:
+        if self._ledger is not None:
+            self._ledger.give_back(self._nbytes)
+
+
+class Symbol(Operators):
+    """An array of known shape and dtype and unknown numbers."""
+
+    __hash__ = None  # type: ignore[assignment]  # as NumPy's arrays
+    device = "cpu"
+    symbolic = True
+
+    def __init__(
+        self,
+        graph: Graph,
+        node: Node,
+        memory: _Memory | None = None,
+        lent: bool = False,
+        number: bool | None = False,
+    ) -> None:
+        self.graph = graph
+        self._number = number
+        self._node = node
+        self._memory = memory or _Memory(lent)
+        self._version = self._memory.version
+        self._stale = _ALIASED
+
+    @property
+    def node(self) -> Node:  # type: ignore[override]  # read alone
+        """The value as it is now."""
+        if self.graph.is_closed:
+            raise UntraceableError(
+                "a value that a step computed while it was traced is read outside of it: let it be part of the state"
+            )
+        if self._version != self._memory.version:
+            self.graph.refuse(self._stale)
+        return self._node
+
+    @property
+    def number(self) -> bool | None:
+        """Whether NumPy has a number here, which cannot be written; None where it may be one or an array."""
+        return self._number if self.graph.numbers else False
+
+    def beside(self, node: Node) -> Symbol:
+        """What NumPy gives where it takes a view of an array, if it can, and of a number makes another."""
+        if self.number:
+            return computed(self.graph, node)
+        return Symbol(self.graph, node, self._memory, number=False if node.shape else self.number)
+
+    def alike(self, node: Node) -> Symbol:
+        """New memory: a number's where this is one, else an array's."""
+        return Symbol(self.graph, node, _owned(self.graph, node), number=False if node.shape else self.number)
+
+    def overlaps(self, other: Symbol) -> bool:
+        """Whether what is written into one array is read in the other."""
+        if self._memory is not other._memory or self.number or other.number or 0 in (self.size, other.size):
+            return False
+        if root(self.node) is not root(other.node):
+            return True  # memory order has made a copy, or a view that is not one here
+        (start, stop), (low, high) = span(self.node), span(other.node)
+        return start < high and low < stop
+
+    def view(self, dtype: Any = None) -> Symbol:
+        """NumPy's method: the same memory, read as another type."""
+        return self.beside(self.node if dtype is None else self.graph.bits(self.node, dtype))
+
+    def computed(self, node: Node) -> Symbol:
+        """The result of an operator."""
+        return computed(self.graph, node)
+
+    def updated(self, node: Node) -> Symbol:
+        """What augmented assignment binds the name to: a number is another one, an array is written."""
+        if self.number:
+            return computed(self.graph, node)
+        if self.number is None and (node.shape or node.dtype != self.dtype):
+            self.graph.refuse(
+                f"an array of the state without axes, of type {self.dtype}, is changed in place to {node.dtype}"
+                f"{list(node.shape)}, which NumPy does for a number and not for an array"
+            )
+        self.write(node)
+        if self.number is False:
+            return self
+        self._version, self._stale = -1, _REBOUND
+        return self.beside(self._node)
+
+    def write(self, node: Node) -> Self:
+        """The memory holds another value from now on."""
+        if self.number:
+            raise TypeError("a number without axes cannot be written: NumPy gives no array here")
+        if node.shape != self.shape:
+            raise ValueError(f"a result of shape {node.shape} cannot be written into an array of shape {self.shape}")
+        if not np.can_cast(node.dtype, self.dtype, "same_kind"):
+            raise TypeError(f"a result of type {node.dtype} cannot be written into an array of type {self.dtype}")
+        if self._memory.lent:
+            self.graph.refuse("the step writes into an array that is no part of its state")
+        _ = self.node  # refuses where it is stale
+        self._node = self.graph.cast(node, self.dtype)
+        self._memory.version += 1
+        self._version = self._memory.version
+        return self
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths of the axes."""
+        return self._node.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the numbers."""
+        return self._node.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self._node.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self._node.size
+
+    @property
+    def T(self) -> Symbol:  # noqa: N802 - the standard's name
+        """The array with its axes reversed."""
+        return self.beside(self.graph.permute(self.node, tuple(reversed(range(self.ndim)))))
+
+    @property
+    def mT(self) -> Symbol:  # noqa: N802
+        """The array with its last two axes exchanged."""
+        return self.__array_namespace__().matrix_transpose(self)
+
+    @property
+    def real(self) -> Symbol:
+        """The real parts."""
+        return self.__array_namespace__().real(self)
+
+    @property
+    def imag(self) -> Symbol:
+        """The imaginary parts."""
+        return self.__array_namespace__().imag(self)
+
+    @property
+    def itemsize(self) -> int:
+        """The bytes of one element."""
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the elements."""
+        return self._node.nbytes
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a 0-d array")
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Symbol:
+        keys = cast("tuple[Any, ...]", key) if isinstance(key, tuple) else (key,)
+        basic = all(map(is_basic, keys))
+        node = self.graph.slice(self.node, keys) if basic else item(self.graph, self.node, keys)
+        if not node.shape and self.graph.numbers and not any(k is Ellipsis for k in keys):
+            return computed(self.graph, node)
+        if self.number or not (basic or is_view(self.graph, keys)):
+            return fresh(self.graph, node)
+        return self.beside(node)
+
+    def __iter__(self) -> Any:
+        return (self[i] for i in range(len(self)))
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.write(assigned(self.graph, self.node, key, operand(value)))
+
+    def _no_value(self, *_: Any) -> Any:
+        self.graph.refuse("the step decides by an array's value: use where")
+
+    def __index__(self) -> int:
+        self.graph.refuse(
+            "an array's number decides a length, or an index of an array of NumPy's own: use take(table, i, axis=0)"
+        )
+
+    __bool__ = __float__ = __int__ = __complex__ = item = tolist = tobytes = _no_value
+    __round__ = __trunc__ = __floor__ = __ceil__ = _no_value
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        self.graph.refuse(
+            "the step asks for an array's numbers while it is traced, as NumPy's own arrays do where they take them: "
+            "use stack or concat, or begin with zeros_like(x)"
+        )
+
+    def __format__(self, spec: str) -> str:
+        if spec:
+            self.graph.refuse("the step writes an array's numbers as text")
+        return repr(self)
+
+    def __copy__(self) -> Symbol:
+        return self.alike(self.node)
+
+    def __deepcopy__(self, _: Any) -> Symbol:
+        return self.alike(self.node)
+
+    def __reduce__(self) -> Any:
+        self.graph.refuse("the step takes an array apart to its bytes")
+
+    def __array_namespace__(self, api_version: str | None = None) -> Any:
+        """The namespace of symbols."""
+        return self.graph.namespace
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *args: Any, **options: Any) -> Any:
+        """NumPy's own functions, called on a symbol: ``np.exp(x)``."""
+        if method == "at" and isinstance(args[0], Symbol):
+            target: Symbol = args[0]
+            target.write(updated_at(self.graph, ufunc, target.node, args[1], [operand(a) for a in args[2:]]))
+            return None
+        if "out" in options or method == "at":
+            self.graph.refuse(
+                f"{ufunc.__name__} writes into an array of NumPy's own (out=, at, or +=): "
+                "begin with zeros_like(x), and write y = y + x"
+            )
+        return self.__array_namespace__().numpy(
+            ufunc if method == "__call__" else getattr(ufunc, method), args, options
+        )
+
+    def __array_function__(self, function: Callable[..., Any], _: Any, args: Any, options: Any) -> Any:
+        """As ``__array_ufunc__``, for what is no ufunc: ``np.concatenate([x, y])``."""
+        return self.__array_namespace__().numpy(function, args, options)
+
+    def __getattr__(self, name: str) -> Any:
+        """NumPy's methods, ``x.sum(axis=0)``: the namespace's function of that name, or an eager call."""
+        if name.startswith("_") or not callable(getattr(np.ndarray, name, None)):
+            raise AttributeError(f"an array has no attribute {name!r} that could be traced")
+        return self.__array_namespace__().method(self, name)
+
+
+def fresh(graph: Graph, node: Node) -> Symbol:
+    """A new array, with memory of its own."""
+    return Symbol(graph, node, _owned(graph, node))
+
+
+def computed(graph: Graph, node: Node) -> Symbol:
+    """What a ufunc, a reduction or a product gives: a new array, and a number where there are no axes."""
+    return Symbol(graph, node, _owned(graph, node), number=not node.shape)
+
+
+def _owned(graph: Graph, node: Node) -> _Memory:
+    return _Memory(ledger=graph.ledger, nbytes=node.nbytes)

@@ -1,0 +1,80 @@
+"""Tracing: a step run once on symbols, which leaves its graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations
+from typing import Any, cast
+
+import numpy as np
+
+from dlarray.core.trees import flatten, unflatten
+from dlarray.planner.trace.captured import is_plain
+from dlarray.planner.trace.graph import Graph
+from dlarray.planner.trace.namespace import Namespace
+from dlarray.planner.trace.node import Node, UntraceableError
+from dlarray.planner.trace.symbols import Symbol
+
+__all__ = ["Step", "trace", "without_numbers"]
+
+Step = Callable[[Any, Any], Any]
+
+
+def trace(step: Step, state: Any, batch: Any) -> tuple[Graph, list[Node], Any, list[Node], int]:
+    """Run a step on symbols.
+
+    Returns the graph, its inputs, the structure of what comes out, its leaves, and how many inputs are the state's.
+    """
+    leaves: list[Any] = []
+    structures = [flatten(state, leaves)]
+    moving = len(leaves)
+    structures.append(flatten(batch, leaves))
+    for kind in {cast("Any", type(leaf)) for leaf in leaves}:
+        if not (is_plain(kind) or issubclass(kind, np.generic)):
+            raise UntraceableError(f"the step is given a {kind.__name__}: a plan is one of plain arrays")
+    graph = Graph(leaves[:moving])
+    Namespace(graph)
+    inputs = [graph.input(i, a.shape, a.dtype) for i, a in enumerate(leaves)]
+    symbols = iter([_symbol(graph, n, a, i >= moving) for i, (n, a) in enumerate(zip(inputs, leaves, strict=True))])
+    try:
+        result = step(*(unflatten(s, symbols) for s in structures))
+        made: list[Any] = []
+        structure = flatten(result, made, (Symbol, np.ndarray, np.generic))
+        outputs = [m.node if isinstance(m, Symbol) else graph.lift(m) for m in made]
+        if moving and isinstance(result, tuple):
+            _refuse_shared(graph, result[0])
+    except Exception as error:  # NumPy's, where it was refused a number
+        raise graph.refused or error from None
+    finally:
+        graph.is_closed = True
+    if graph.refused is not None:
+        raise graph.refused
+    del result, made  # whoever holds an array now is none of the step's
+    graph.captured.settle()
+    return graph, inputs, structure, outputs, moving
+
+
+def _refuse_shared(graph: Graph, state: Any) -> None:
+    """The next step of a plan writes each of the state's arrays by itself."""
+    arrays: list[Symbol] = []
+    flatten(state, arrays, (Symbol,))
+    if any(a.overlaps(b) for a, b in combinations(arrays, 2)):
+        graph.refuse("two arrays of the state that the step returns share memory: let one of them be a copy")
+
+
+def _symbol(graph: Graph, node: Node, leaf: Any, lent: bool) -> Symbol:
+    """A symbol for an argument. The state's numbers and arrays without axes have one plan, so they are either."""
+    return Symbol(graph, node, lent=lent, number=None if not (lent or node.shape) else isinstance(leaf, np.generic))
+
+
+def without_numbers(step: Step) -> Step:
+    """The step of a library whose arrays stay arrays where they have no axes, as CuPy's and torch's do."""
+
+    def run(state: Any, batch: Any) -> Any:
+        symbols: list[Any] = []
+        flatten((state, batch), symbols, (Symbol,))
+        for symbol in symbols:
+            symbol.graph.numbers = False
+        return step(state, batch)
+
+    return run
