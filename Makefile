@@ -10,11 +10,11 @@ BIN  := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: help demo test lint docs dist clean
+.PHONY: help demo test lint docs pictures dist clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 14
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
 	@echo '  ARGS="…" hands arguments on: make demo ARGS="--epochs 5 --device torch", make test ARGS="--device torch"'
 
 demo: $(VENV)/installed-demo  ## train on handwritten digits, print the accuracy, draw a picture in out
@@ -32,6 +32,9 @@ lint: $(VENV)/installed-lint  ## ruff and pyright
 docs: $(VENV)/installed-docs  ## the documentation with every example run, in docs/_build/html
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
 	@echo 'open docs/_build/html/index.html'
+
+pictures: $(VENV)/installed-demo  ## draw the two pictures of README.md anew
+	$(BIN)/python .ci/readme.py docs/_static
 
 dist: $(VENV)/installed-build  ## source distribution and wheel, in dist
 	rm -rf dist

@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 
 import dlarray
+from tests.process import python
 
 ROOT = Path(__file__).parent.parent
+DRAW = ROOT / ".ci" / "readme.py"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -78,6 +80,15 @@ def test_names_and_links_of_a_page_exist(page: Path) -> None:
     assert not unknown
     links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link]
     assert not [link for link in links if not (page.parent / link).exists()]
+
+
+def test_the_pictures_of_the_readme_can_be_drawn_anew(tmp_path: Path) -> None:
+    image = pytest.importorskip("matplotlib.image")
+    python(f"import runpy, sys; sys.argv[1:] = [{str(tmp_path)!r}]; runpy.run_path({str(DRAW)!r}, run_name='__main__')")
+    pictures = {path.name: image.imread(path).shape for path in tmp_path.glob("*.png")}
+    assert pictures == {name: image.imread(ROOT / "docs" / "_static" / name).shape for name in pictures}
+    shown = re.findall(r"!\[.+\]\(docs/_static/(.+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert sorted(shown) == sorted(pictures)
 
 
 def test_the_notes_name_what_the_book_teaches() -> None:

@@ -36,7 +36,8 @@ def training_report(
     matrix = np.zeros((classes, classes), dtype=int)
     np.add.at(matrix, (true, predicted), 1)
     wrong = np.flatnonzero(predicted != true)
-    figure = plt.figure(figsize=(12, 7.6 if images is not None else 5.4), layout="constrained")
+    figure = plt.figure(figsize=(10, 6.6 if images is not None else 4.8), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # inches: nothing touches the edge of the picture
     parts = figure.subfigures(2 if images is not None else 1, 1, height_ratios=[3, 1] if images is not None else [1])
     upper = parts[0] if images is not None else parts
     left, right = upper.subplots(1, 2, width_ratios=[1.25, 1])
@@ -44,9 +45,9 @@ def training_report(
     confusion(matrix, right)
     if images is not None:
         parts[1].suptitle(
-            f"Wrongly read: {len(wrong)} of {len(predicted)}" + (", the first 10" if len(wrong) > 10 else "")
+            f"Misclassified: {len(wrong)} of {len(predicted)}" + (", the first 10" if len(wrong) > 10 else "")
         )
-        row = np.atleast_1d(parts[1].subplots(1, 10))
+        row = np.atleast_1d(parts[1].subplots(1, min(10, len(wrong)) or 1))
         misread(images[wrong], true[wrong], predicted[wrong], row)
     if title:
         figure.suptitle(title)
