@@ -25,8 +25,9 @@ _flat = (
     "schedules",
     "optimizers",
     "model",
+    "callbacks",  # before training: whose name asks for ``fit`` finds callbacks by name
+    "plot.live_plot",
     "training",
-    "callbacks",
     "explanation",
     "diagnostics",
 )

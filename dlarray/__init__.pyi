@@ -30,6 +30,7 @@ from dlarray.layers import *
 from dlarray.losses import *
 from dlarray.model import *
 from dlarray.optimizers import *
+from dlarray.plot.live_plot import *
 from dlarray.schedules import *
 from dlarray.training import *
 

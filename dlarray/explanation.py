@@ -55,7 +55,7 @@ class Explanation:
 
         ``dlarray.plot.save`` writes it to a file. Raises ImportError with the remedy where matplotlib is missing.
         """
-        from dlarray.plan_picture import plan_picture
+        from dlarray.plot.plan import plan_picture
 
         return plan_picture(self.description)
 

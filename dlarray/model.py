@@ -21,10 +21,8 @@ from dlarray.core.layout import Layout, Theta
 from dlarray.core.random import Bits
 from dlarray.core.registry import make
 from dlarray.device import Device, resolve
-from dlarray.footprint import footprint
 from dlarray.layers import Chain, Dense, Dropout
 from dlarray.losses import Loss
-from dlarray.optimizers import Optimizer
 
 __all__ = ["MLP", "mlp", "on_device"]
 
@@ -195,33 +193,10 @@ class MLP:
         if shape[1] != self.inputs:
             raise ValueError(f"the model takes {self.inputs} inputs, got x with {shape[1]} features, shape {shape}")
 
-    def summary(
-        self,
-        device: str | Device | None = None,
-        *,
-        batch_size: int = 32,
-        optimizer: str | Optimizer = "adam",
-        loss: str | Loss | None = None,
-        dtype: str = "float32",
-        accumulate: int = 1,
-    ) -> str:
+    def summary(self) -> str:
         """A table of the layers: what comes out of each and how many parameters it has.
 
-        With a device also the memory that a step of training takes there, ``footprint``, beside what the device has
-        free; the arguments mean what they mean in ``fit``, and the loss is by default the mean squared error. The
-        examples themselves come on top, where they lie on the device, and so does what is measured after an epoch.
-        Raises DeviceError for the device, ValueError and TypeError for what ``fit`` would not take.
-
-        Examples
-        --------
-        >>> import dlarray
-        >>> text = dlarray.mlp(784, 1024, 10).summary("cpu", batch_size=4096)
-        >>> for line in text.splitlines()[10:14]:
-        ...     print(line)
-        memory of a training step on cpu
-        θ                                            3.257 MB
-        gradient                                     3.257 MB
-        optimizer's state                            6.513 MB
+        ``dlarray.memory_estimate`` says what training takes of memory.
         """
         widths = self.chain.widths(self.inputs)
         rows = [("", "layer", "output", "parameters", "")]
@@ -237,10 +212,7 @@ class MLP:
         rule = "─" * max(map(len, lines))
         kept = f", {self.buffer_layout.count:,} kept besides" if self.buffer_layout.shapes else ""
         count = f"{self.layout.count:,} parameters{kept}"
-        table = "\n".join([f"MLP of {self.inputs} inputs", rule, lines[0], rule, *lines[1:], rule, count])
-        if device is None:
-            return table
-        return f"{table}\n\n{footprint(self, resolve(device), batch_size, optimizer, loss, dtype, accumulate)}"
+        return "\n".join([f"MLP of {self.inputs} inputs", rule, lines[0], rule, *lines[1:], rule, count])
 
 
 def on_device(layout: Layout, arrays: Mapping[str, np.ndarray], device: Device) -> Theta:

@@ -41,7 +41,7 @@ x, y = data.x_train, data.y_train
 found = {}
 print(f"{'network':20} {'verdict':34} test accuracy after {EPOCHS} epochs")
 for name, (model, optimizer) in CASES.items():
-    found[name] = dlarray.diagnose(model, model.init(), x, y, optimizer=optimizer)
+    found[name] = dlarray.diagnose_at(model, model.init(), x, y, optimizer=optimizer)
     trained = dlarray.fit(model, x, y, optimizer=optimizer, epochs=EPOCHS, metrics=[], compile=False, progress=False)
     accuracy = trained.evaluate(data.x_test, data.y_test)["accuracy"]
     kinds = ", ".join(trouble.kind for trouble in found[name].troubles) or found[name].verdict

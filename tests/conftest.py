@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.matrix import On, selected
+from tests.support.matrix import On, selected
 
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # before SciPy is imported: scikit-learn's checks of arrays ask for it
 

@@ -4,15 +4,14 @@ from dlarray.callbacks import averaging, logs, non_finite
 from dlarray.callbacks.averaging import *
 from dlarray.callbacks.checkpoint import Checkpoint
 from dlarray.callbacks.early_stopping import EarlyStopping
-from dlarray.callbacks.live_plot import LivePlot
 from dlarray.callbacks.logs import *
 from dlarray.callbacks.monitor import Monitored
 from dlarray.callbacks.non_finite import *
 from dlarray.callbacks.plateau import Plateau
 from dlarray.callbacks.tensorboard import TensorBoard
-from dlarray.callbacks.time_limit import TimeLimit
+from dlarray.training.time_limit import TimeLimit
 
-__all__ = ["Checkpoint", "EarlyStopping", "LivePlot", "Monitored", "Plateau", "TensorBoard", "TimeLimit"]
+__all__ = ["Checkpoint", "EarlyStopping", "Monitored", "Plateau", "TensorBoard", "TimeLimit"]
 __all__ += averaging.__all__
 __all__ += logs.__all__
 __all__ += non_finite.__all__

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dlarray import tables
+from dlarray import diagnostics, tables
 from dlarray.cli.app import app
 from dlarray.cli.options import Debug, DeviceName, Json, Model
 from dlarray.cli.telling import telling
@@ -36,11 +36,11 @@ def diagnose(
     with telling(json, debug) as told:
         learnt = tables.load(model, device)
         x, t = learnt.examples(tables.read_verbatim(table).head(rows))
-        diagnosis = learnt.trained.diagnose(x, t)
+        diagnosis = diagnostics.diagnose(learnt.trained, x, t)
         told.words(str(diagnosis))
         if output is not None:
-            from dlarray.plot import save
+            from dlarray import plot
 
-            save(diagnosis.plot(), output)
+            plot.save(plot.diagnosis(diagnosis), output)
             told.words(f"saved: {output}")
         told.result({"model": str(model), **diagnosis.to_dict()})

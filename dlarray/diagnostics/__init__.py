@@ -1,13 +1,13 @@
 """The textbook's troubles made visible: a network is looked at in one step of training, and told what ails it.
 
-    diagnosis = dlarray.diagnose(model, theta, x, y)
-    print(diagnosis)
+    print(dlarray.diagnose_at(model, model.init(), x, y))  # before training
+    print(dlarray.diagnose(trained, x, y))                 # after it
 
 Vanishing and exploding gradients, dying ReLUs, saturation, equal weights, and steps of the wrong size: each is a figure
 with a threshold, and each has the book's remedy.
 """
 
-from dlarray.diagnostics.diagnose import diagnose
+from dlarray.diagnostics.diagnose import diagnose, diagnose_at
 from dlarray.diagnostics.figures import LayerFigures, ParameterFigures, Spread
 from dlarray.diagnostics.landscape import Landscape, loss_landscape
 from dlarray.diagnostics.report import Diagnosis
@@ -21,5 +21,6 @@ __all__ = [
     "Spread",
     "Trouble",
     "diagnose",
+    "diagnose_at",
     "loss_landscape",
 ]

@@ -25,11 +25,35 @@ from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
 from dlarray.training.data import Examples, check_home, chosen_loss, home
+from dlarray.training.trained import Trained
 
-__all__ = ["diagnose"]
+__all__ = ["diagnose", "diagnose_at"]
 
 
 def diagnose(
+    trained: Trained,
+    x: Array,
+    y: Array,
+    *,
+    optimizer: str | Optimizer = "adam",
+    weight: Array | None = None,
+    seed: int = 0,
+) -> Diagnosis:
+    """What one more step of training on these examples looks like from inside, layer by layer, and what is wrong.
+
+    ``diagnose_at`` for a trained model, with its loss. Raises ValueError and TypeError as that does.
+    """
+    if not isinstance(trained, Trained):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(
+            f"diagnose takes a trained model, got {type(trained).__name__}; "
+            "dlarray.diagnose_at(model, theta, x, y) takes a model and its parameters"
+        )
+    return diagnose_at(
+        trained.model, trained.theta, x, y, loss=trained.loss, optimizer=optimizer, weight=weight, seed=seed
+    )
+
+
+def diagnose_at(
     model: MLP,
     theta: Theta,
     x: Array,
@@ -61,7 +85,8 @@ def diagnose(
     Returns
     -------
     Diagnosis
-        ``print`` it, ``.plot()`` it, or ask for ``.verdict``, ``.troubles``, ``.layers`` and ``.to_dict()``.
+        ``print`` it, draw it by ``dlarray.plot.diagnosis``, or ask for ``.verdict``, ``.troubles``, ``.layers`` and
+        ``.to_dict()``.
 
     Raises
     ------

@@ -6,7 +6,6 @@ import math
 import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from typing import Any, cast
 
 from dlarray.diagnostics.figures import LayerFigures
@@ -35,7 +34,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A network looked at in one step of training. ``print`` shows it as a table; ``plot()`` draws it.
+    """A network looked at in one step of training. ``print`` shows it as a table, ``dlarray.plot.diagnosis`` draws it.
 
     ``layers`` are the innermost layers in the order of the forward feed, ``troubles`` what ails the network, the
     gravest first. ``loss`` is that of the examples, ``loss_after`` that of the same ones after a step of the optimizer.
@@ -77,11 +76,6 @@ class Diagnosis:
             for name, p in figures.parameters.items():
                 layer["parameters"][name]["update"] = p.update
         return _plain(told)
-
-    def plot(self) -> Any:
-        """The figures by layer as a matplotlib Figure: ``dlarray.plot.diagnosis`` of this."""
-        # Found when it is asked for, as dlarray finds its own modules: reading this file brings no pictures along.
-        return import_module("dlarray.plot").diagnosis(self)
 
 
 def _row(f: LayerFigures) -> tuple[str, ...]:

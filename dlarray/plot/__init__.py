@@ -10,7 +10,9 @@ from dlarray.plot.curves import learning_curves, metric_curves
 from dlarray.plot.diagram import network
 from dlarray.plot.functions import activation, activations
 from dlarray.plot.health import activation_spread, diagnosis, gradient_flow, unit_shares, update_ratios
+from dlarray.plot.live_plot import LivePlot
 from dlarray.plot.matrices import weight_histograms, weights
+from dlarray.plot.plan import plan_picture
 from dlarray.plot.rates import rate_search
 from dlarray.plot.regions import decision_boundary
 from dlarray.plot.report import training_report
@@ -21,6 +23,7 @@ __all__ = [
     "GREY",
     "ORANGE",
     "PALETTE",
+    "LivePlot",
     "activation",
     "activation_spread",
     "activations",
@@ -34,6 +37,7 @@ __all__ = [
     "metric_curves",
     "misread",
     "network",
+    "plan_picture",
     "pyplot",
     "rate_search",
     "save",

@@ -10,9 +10,9 @@ from dlarray.core.files import replacing
 
 __all__ = ["PALETTE", "diverging", "new_axes", "pyplot", "save"]
 
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"
+BLUE, ORANGE, GREEN, SKY, GREY = "#0072B2", "#D55E00", "#009E73", "#56B4E9", "#777777"
 
-PALETTE = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+PALETTE = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", SKY, "#000000", "#F0E442")
 """Okabe and Ito 2008, the darkest first: for things that are told apart by colour."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")

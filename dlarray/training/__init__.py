@@ -7,6 +7,7 @@ from dlarray.training.ending import Diverged, Interrupted
 from dlarray.training.first import first_step
 from dlarray.training.fit import fit
 from dlarray.training.history import History
+from dlarray.training.memory_estimate import MemoryEstimate, memory_estimate
 from dlarray.training.rate_finder import RateSearch, find_learning_rate
 from dlarray.training.step import Step
 from dlarray.training.trained import Trained, load, load_with_notes
@@ -18,6 +19,7 @@ __all__ = [
     "Examples",
     "History",
     "Interrupted",
+    "MemoryEstimate",
     "RateSearch",
     "Step",
     "Trained",
@@ -27,4 +29,5 @@ __all__ = [
     "fit",
     "load",
     "load_with_notes",
+    "memory_estimate",
 ]

@@ -20,6 +20,7 @@ from dlarray.training.callback import Callback, Walk, duplicate
 from dlarray.training.class_weight import weighted
 from dlarray.training.comparison import described
 from dlarray.training.data import Examples, chosen_loss, home
+from dlarray.training.data_placement import data_placement
 from dlarray.training.history import History
 from dlarray.training.loop import LESS_MEMORY, Loop
 from dlarray.training.options import (
@@ -34,7 +35,6 @@ from dlarray.training.options import (
     pair,
 )
 from dlarray.training.precision import precise
-from dlarray.training.residence import residence
 from dlarray.training.resumption import read_walk
 from dlarray.training.source import Drawn, Source, Streamed, Uploaded, is_stream
 from dlarray.training.step import Step
@@ -212,7 +212,7 @@ def fit(
             measured = named_metrics(metrics, loss, model.outputs)
             apart = isinstance(validation, Real)
             others = () if validation is None or apart else pair(validation)
-            lie = residence(data, target, step, (x, y, weight, *others), batch_size, dtype, 2 if apart else 1)
+            lie = data_placement(data, target, step, (x, y, weight, *others), batch_size, dtype, 2 if apart else 1)
             examples = Examples.on(lie, model, loss, x, y, weight, dtype)
             seen = examples
             if isinstance(validation, Real):

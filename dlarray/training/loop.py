@@ -28,7 +28,7 @@ __all__ = ["LESS_MEMORY", "Loop", "all_finite"]
 
 LESS_MEMORY = (
     "A smaller batch_size, a batch in parts (accumulate=) or batches from an iterable in place of x take less; "
-    "model.summary(device) says what goes where"
+    "dlarray.memory_estimate(model, device) says what goes where"
 )
 
 

@@ -10,8 +10,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from dlarray import callbacks as _callbacks
-from dlarray.callbacks.time_limit import TimeLimit
 from dlarray.core.array import Array
 from dlarray.core.check import at_least_one, positive
 from dlarray.core.layout import Theta
@@ -26,8 +24,7 @@ from dlarray.training.data import Examples
 from dlarray.training.loop import all_finite
 from dlarray.training.source import Streamed
 from dlarray.training.step import Step
-
-_known_by_being_imported = _callbacks  # so that names find them
+from dlarray.training.time_limit import TimeLimit
 
 __all__ = [
     "Compiler",

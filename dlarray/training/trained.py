@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,14 +17,10 @@ from dlarray.core.layout import Theta
 from dlarray.device import Device, to_device, to_numpy
 from dlarray.losses import Loss
 from dlarray.model import MLP
-from dlarray.optimizers import Optimizer
 from dlarray.training.answers import Answer, Answers, Point, flat
 from dlarray.training.checkpoint import read_model, write_model
 from dlarray.training.data import Examples, check_home, inputs_on, lies_ready, surely_finite
 from dlarray.training.history import History
-
-if TYPE_CHECKING:
-    from dlarray.diagnostics import Diagnosis
 
 __all__ = ["Metric", "Trained", "default_metrics", "load", "load_with_notes", "named_metrics"]
 
@@ -116,14 +112,6 @@ class Trained:
             t, y = (xp.astype(a > self.loss.boundary, z.dtype) for a in (t, y))
         figures |= {name: metric(t, y) for name, metric in metrics.items()}
         return {name: float(to_numpy(value)) for name, value in figures.items()}
-
-    def diagnose(
-        self, x: Array, y: Array, *, optimizer: str | Optimizer = "adam", weight: Array | None = None
-    ) -> Diagnosis:
-        """What one more step of training on these examples looks like from inside: ``dlarray.diagnose``."""
-        from dlarray.diagnostics import diagnose  # looked at rarely: predicting need not read it
-
-        return diagnose(self.model, self.theta, x, y, loss=self.loss, optimizer=optimizer, weight=weight)
 
     def save(self, path: str | PathLike[str], *, notes: Mapping[str, Any] | None = None) -> None:
         """Write the model to a file that ``dlarray.load`` reads: safetensors, its configuration in the metadata.

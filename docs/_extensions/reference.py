@@ -35,7 +35,7 @@ PAGES = {  # title: what stands above the table, and the modules; a module that 
         """The model is configuration; θ, a point in the space of its parameters, is handed to it::
 
     value, g = model.loss_and_gradient(theta, x, t, loss)""",
-        "model layout",
+        "model core.layout",
     ),
     "Training": ("The walk, what comes out of it, and the files that keep it.", "training"),
     "Activations": (
@@ -49,7 +49,7 @@ PAGES = {  # title: what stands above the table, and the modules; a module that 
     dx       = layer.backward(saved, dy, **p)
     dp       = layer.gradient(saved, dy)     {name: array}
     y        = layer.predict(x, **p)         inference""",
-        "layer layers normalization",
+        "layers",
     ),
     "Losses": (
         """How far z, the network's output, is from its target t, and dz, the way back::
@@ -69,11 +69,14 @@ PAGES = {  # title: what stands above the table, and the modules; a module that 
     "Schedules": ("The learning rate after t steps: ``rate = schedule(t)``.", "schedules"),
     "Initialisers": ("The weights before the first step: ``W = initializer(bits, shape)``.", "initializers"),
     "Metrics": ("What a person wants to know of predictions: ``metric(y, p)``.", "metrics"),
-    "Devices": ("Where arrays live, the ways in and out, and what memory there is.", "device shortage footprint"),
-    "Backends": ("What dlarray must know of an array library.", "backend"),
+    "Devices": ("Where arrays live, the ways in and out, and what memory there is.", "device"),
+    "Backends": ("What dlarray must know of an array library.", "device.backend device.description"),
     "Data": ("Real examples that installed packages bring.", "datasets"),
     "Pictures": ("Drawn by matplotlib.", "plot"),
-    "For formulas": ("What a formula of one's own may ask of arrays, chance and names.", "array random special names"),
+    "For formulas": (
+        "What a formula of one's own may ask of arrays, chance and names.",
+        "core.array core.check core.layer core.random core.registry core.special core.trees core.files core.errors",
+    ),
     "The planner": ("The compiler of steps on NumPy; backends call it.", "planner"),
 }
 PROGRAMS = {"__main__", "bench", "check", "cli"}
@@ -86,7 +89,7 @@ def _modules() -> list[str]:
 def _places() -> dict[str, tuple[str, list[str]]]:
     """Each page's title, sentence and modules."""
     known = {title: (text, modules.split()) for title, (text, modules) in PAGES.items()}
-    placed = {module for _, modules in known.values() for module in modules}
+    placed = {module.partition(".")[0] for _, modules in known.values() for module in modules}
     for name in _modules():
         if name not in placed:
             first = (import_module(f"dlarray.{name}").__doc__ or "").strip().partition("\n\n")[0]

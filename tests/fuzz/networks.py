@@ -15,7 +15,7 @@ from dlarray.losses import SumOfTerms
 from dlarray.optimizers import FirstOrder
 from dlarray.training import Step
 from tests.fuzz.inputs import Inputs, Setup, draw_setup, shaken
-from tests.own import own
+from tests.support.own import own
 
 __all__ = ["Network", "drawn"]
 

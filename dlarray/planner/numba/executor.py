@@ -81,7 +81,7 @@ def _versions() -> str:
             "the fast executor of the planner needs Numba's compiler: unset NUMBA_DISABLE_JIT", name="numba"
         )
     digest = hashlib.sha256()
-    for name in ("mathematics", "numba_memory"):
+    for name in ("mathematics", "memory"):
         digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
     return f"Numba {numba.__version__}, functions {digest.hexdigest()[:16]}"
 

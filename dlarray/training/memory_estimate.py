@@ -1,0 +1,217 @@
+"""What a training step takes of a device's memory: counted before anything is trained, and without taking any.
+
+    θ, its gradient, the optimizer's state, the buffers of the step, the last good weights, the batch and the next
+
+Where the backend plans steps, the buffers are those of the plan. Elsewhere they are an upper bound, what there is at
+once while the step is run plainly, one operation after the other: what forward keeps for backward, what backward makes
+on its way, and then what the optimizer does. A compiler of the library's own needs less.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from dlarray.core.array import Array
+from dlarray.core.check import at_least_one, one_of
+from dlarray.core.layer import Shape
+from dlarray.core.registry import make
+from dlarray.device import Device, resolve
+from dlarray.device import backend as backends
+from dlarray.device.backend import Backend
+from dlarray.device.description import Description, Names, bytes_text
+from dlarray.losses import Loss, MeanSquaredError, SparseCategoricalCrossEntropy
+from dlarray.model import MLP
+from dlarray.optimizers import Optimizer, State
+from dlarray.training.step import Batch, Step, WalkState
+
+__all__ = ["MemoryEstimate", "memory_estimate"]
+
+_FEW = 64
+"""The length of a θ that is as good as any to learn what an optimizer remembers of each number."""
+
+_COPIES = 6
+"""Of state and batch, where a plan's first step is held against the plain one and against the noise of rounding."""
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """The bytes of a training step, by what they are for. ``print`` shows them beside what the device has.
+
+    ``theta`` holds the buffers of layers too. ``good`` is a copy of it: the weights that ``fit`` hands out where a
+    later epoch goes wrong. ``following`` is what there is between two steps: the next batch or, beside the buffers that
+    a plan keeps, the next good weights. ``step`` is what the step needs besides all others, of its plan where it is
+    ``planned``, else at most. ``checked`` is what the first step may take on top: a plan is then run beside the plain
+    step, and the two are compared. ``memory`` is what the device has free and in all, or None.
+    """
+
+    device: Device
+    batch_size: int
+    theta: int
+    gradient: int
+    optimizer: int
+    step: int
+    good: int
+    batch: int
+    following: int
+    planned: bool
+    checked: int
+    memory: tuple[int, int] | None
+
+    @property
+    def total(self) -> int:
+        """The peak of every step but the first: the sum of all."""
+        return self.theta + self.gradient + self.optimizer + self.step + self.good + self.batch + self.following
+
+    @property
+    def fits(self) -> bool:
+        """Whether the device has as much free, the first step's check included; True where nobody knows."""
+        return self.memory is None or self.total + self.checked <= self.memory[0]
+
+    def __str__(self) -> str:
+        rows = {
+            "θ": self.theta,
+            "gradient": self.gradient,
+            "optimizer's state": self.optimizer,
+            "buffers of the step, " + ("of its plan" if self.planned else "at most"): self.step,
+            "last good weights": self.good,
+            f"batch of {self.batch_size}": self.batch,
+            "the next batch, or weights": self.following,
+            "together": self.total,
+        }
+        if self.checked:
+            rows["at most in the first step, which is checked"] = self.total + self.checked
+        if self.memory is not None:
+            rows[f"free on {self.device}, of {bytes_text(self.memory[1])}"] = self.memory[0]
+        shown = {name: bytes_text(n) for name, n in rows.items()}
+        left, right = (max(map(len, column)) for column in (shown, shown.values()))
+        lines = [
+            f"memory of a training step on {self.device}",
+            *(f"{k:<{left}}  {v:>{right}}" for k, v in shown.items()),
+        ]
+        if not self.fits:
+            lines.append(
+                "It does not fit: a smaller batch_size, a batch in parts (accumulate=), Compact(optimizer) or a "
+                "smaller network takes less"
+            )
+        return "\n".join(lines)
+
+
+def memory_estimate(
+    model: MLP,
+    device: str | Device | None = None,
+    *,
+    batch_size: int = 32,
+    optimizer: str | Optimizer = "adam",
+    loss: str | Loss | None = None,
+    dtype: str = "float32",
+    accumulate: int = 1,
+) -> MemoryEstimate:
+    """The bytes that a training step of this model takes. Nothing is trained, and no memory is taken.
+
+    The arguments mean what they mean in ``fit``; the loss is by default the mean squared error. The examples themselves
+    come on top, where they lie on the device, and so does what is measured after an epoch. Raises ValueError for a
+    batch size or a number of parts below 1, for an unknown dtype, optimizer or loss, and for parts beside a loss that
+    is no sum over examples; DeviceError.
+
+    Examples
+    --------
+    >>> import dlarray
+    >>> estimate = dlarray.memory_estimate(dlarray.mlp(784, 1024, 10), "cpu", batch_size=4096)
+    >>> for line in str(estimate).splitlines()[:4]:
+    ...     print(line)
+    memory of a training step on cpu
+    θ                                            3.257 MB
+    gradient                                     3.257 MB
+    optimizer's state                            6.513 MB
+    """
+    device = resolve(device)
+    at_least_one("batch_size", batch_size)
+    at_least_one("accumulate", accumulate)
+    one_of("dtype", dtype, ("float32", "float64"))
+    loss = MeanSquaredError() if loss is None else make(Loss, loss)
+    step = Step(model, loss, make(Optimizer, optimizer), accumulate)
+    state, batch = _arguments(step, batch_size, dtype, not device.backend.writes_in_place)
+    theta, buffers, remembered = _bytes(state["theta"]), _bytes(state["buffers"]), _bytes(state["optimizer"])
+    plan = _planned(step, device, state, batch)
+    plain = _plain(step, state, batch, theta) if plan is None else plan.plain
+    moving = theta + buffers + remembered + _bytes(batch)
+    return MemoryEstimate(
+        device=device,
+        batch_size=batch_size,
+        theta=theta + buffers,
+        gradient=theta,
+        optimizer=remembered,
+        step=max((plain if plan is None else plan.buffer_bytes) - theta, 0),
+        good=theta + buffers,
+        batch=_bytes(batch),
+        following=_bytes(batch) if plan is None else max(_bytes(batch), theta + buffers),
+        planned=plan is not None,
+        checked=0 if plan is None else plain + _COPIES * moving,
+        memory=device.backend.memory(device.place),
+    )
+
+
+def _arguments(step: Step, n: int, dtype: str, apart: bool) -> tuple[WalkState, Batch]:
+    """A state and a batch of n examples with shapes and no numbers; ``apart``: θ is a vector for each parameter."""
+    model = step.model
+    layout, kept = (one.separated() if apart else one for one in (model.layout, model.buffer_layout))
+    short = tuple(np.ones(_FEW, dtype) for _ in layout.lengths)
+    state = WalkState(
+        theta=tuple(_blank((length,), dtype) for length in layout.lengths),
+        optimizer=tuple(map(_like, step.optimizer.start(short, short), layout.lengths)),
+        buffers=tuple(_blank((length,), dtype) for length in kept.lengths),
+        steps=_blank((), "int32"),
+        key=_blank((2,), "int32"),
+    )
+    sparse = isinstance(step.loss, SparseCategoricalCrossEntropy)
+    x = _blank((n, model.inputs), "int32" if model.layers[0].integers else dtype)
+    return state, (x, _blank((n,), "int32") if sparse else _blank((n, model.outputs), dtype), None)
+
+
+def _planned(step: Step, device: Device, state: Any, batch: Any) -> Description | None:
+    """The plan that the device's backend makes of the step; None where it makes none."""
+    if not device.backend.compiles_on(device.place) or type(device.backend).describe is Backend.describe:
+        return None
+    xp = device.backend.namespace()
+
+    def there(tree: Any) -> Any:
+        if isinstance(tree, dict):
+            return {name: there(item) for name, item in cast("dict[str, Any]", tree).items()}
+        if isinstance(tree, tuple):
+            return tuple(map(there, cast("tuple[Any, ...]", tree)))
+        return None if tree is None else xp.broadcast_to(device.asarray(np.zeros((), tree.dtype)), tree.shape)
+
+    try:
+        return device.backend.describe(step, there(state), there(batch), Names())
+    except ValueError:  # the step cannot be planned
+        return None
+
+
+def _plain(step: Step, state: Any, batch: Any, theta: int) -> int:
+    """The most that the step takes at once where it is run plainly, its gradient included."""
+    try:
+        return backends.get("numpy").describe(step, state, batch, Names()).plain
+    except ValueError:  # a layer that looks at numbers: a guess, of all outputs and what each was made of
+        outputs = sum(step.model.chain.widths(step.model.inputs)[1:])
+        return 2 * theta + 2 * batch[0].shape[0] * outputs * batch[1].dtype.itemsize
+
+
+def _like(state: State, length: int) -> State:
+    """An optimizer's state for a θ of this length, from that for a short one."""
+    return {name: _blank((length,) if x.ndim else (), x.dtype.name) for name, x in state.items()}
+
+
+def _blank(shape: Shape, dtype: str) -> Array:
+    """An array of this shape in the memory of one number: whoever asks for shapes and types alone may have it."""
+    return np.broadcast_to(np.zeros((), dtype), shape)
+
+
+def _bytes(tree: Any) -> int:
+    if isinstance(tree, dict):
+        return sum(map(_bytes, cast("dict[str, Any]", tree).values()))
+    if isinstance(tree, tuple):
+        return sum(map(_bytes, cast("tuple[Any, ...]", tree)))
+    return 0 if tree is None else tree.size * tree.dtype.itemsize

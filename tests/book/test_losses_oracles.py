@@ -1,0 +1,349 @@
+"""Losses against oracles: torch's functions, exact arithmetic at extreme inputs, JAX's derivative of our forward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import mpmath as mp
+import numpy as np
+import pytest
+
+from dlarray.losses import (
+    BinaryCrossEntropy,
+    CategoricalCrossEntropy,
+    Focal,
+    Hinge,
+    Huber,
+    KLDivergence,
+    LogCosh,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Poisson,
+    RootMeanSquaredError,
+    SparseCategoricalCrossEntropy,
+    SquaredHinge,
+    SumOfTerms,
+)
+from tests.support.loss_cases import LOSSES, K, case, outputs, targets, value_and_slope
+
+torch = pytest.importorskip("torch")
+F = torch.nn.functional
+
+
+def _reduce(terms: Any, reduction: str) -> Any:
+    return terms if reduction == "none" else getattr(terms, reduction)()
+
+
+def _right(y: Any, t: Any) -> Any:
+    return torch.where(t > 0, y, 1 - y)
+
+
+def _focal(z: Any, t: Any, gamma: float, alpha: float | None) -> Any:
+    """Lin et al. 2017, equation 5, over the binary cross-entropy, as torchvision composes it."""
+    entropy, y = F.binary_cross_entropy_with_logits(z, t, reduction="none"), torch.sigmoid(z)
+    terms = entropy * (1 - (y * t + (1 - y) * (1 - t))) ** gamma
+    return terms if alpha is None else (alpha * t + (1 - alpha) * (1 - t)) * terms
+
+
+def _hinge(z: Any, t: Any) -> Any:
+    return torch.clamp(1 - (2 * t - 1) * z, min=0)
+
+
+def _soft(t: Any, classes: int) -> Any:
+    return 0.9 * t + 0.1 / classes
+
+
+# what torch computes for each configuration: (z, t, reduction) -> value
+TORCH: list[tuple[type[Loss], dict[str, Any], Callable[[Any, Any, str], Any]]] = [
+    (MeanSquaredError, {}, lambda z, t, r: F.mse_loss(z, t, reduction=r)),
+    (MeanAbsoluteError, {}, lambda z, t, r: F.l1_loss(z, t, reduction=r)),
+    (RootMeanSquaredError, {}, lambda z, t, r: torch.sqrt(F.mse_loss(z, t))),
+    (Huber, {}, lambda z, t, r: F.huber_loss(z, t, reduction=r)),
+    (Huber, {"delta": 0.3}, lambda z, t, r: F.huber_loss(z, t, reduction=r, delta=0.3)),
+    (LogCosh, {}, lambda z, t, r: _reduce(torch.log(torch.cosh(z - t)), r)),
+    (Poisson, {}, lambda z, t, r: F.poisson_nll_loss(z, t, reduction=r)),
+    (Poisson, {"from_logits": False}, lambda z, t, r: F.poisson_nll_loss(z, t, log_input=False, reduction=r)),
+    (BinaryCrossEntropy, {}, lambda z, t, r: F.binary_cross_entropy_with_logits(z, t, reduction=r)),
+    (BinaryCrossEntropy, {"from_logits": False}, lambda z, t, r: F.binary_cross_entropy(z, t, reduction=r)),
+    (
+        BinaryCrossEntropy,
+        {"label_smoothing": 0.1},
+        lambda z, t, r: F.binary_cross_entropy_with_logits(z, _soft(t, 2), reduction=r),
+    ),
+    (
+        BinaryCrossEntropy,
+        {"label_smoothing": 0.1, "from_logits": False},
+        lambda z, t, r: F.binary_cross_entropy(z, _soft(t, 2), reduction=r),
+    ),
+    (Focal, {}, lambda z, t, r: _reduce(_focal(z, t, 2.0, None), r)),
+    (Focal, {"gamma": 0.5, "alpha": 0.25}, lambda z, t, r: _reduce(_focal(z, t, 0.5, 0.25), r)),
+    (Focal, {"gamma": 0.0}, lambda z, t, r: F.binary_cross_entropy_with_logits(z, t, reduction=r)),
+    (
+        Focal,
+        {"from_logits": False, "gamma": 3.0, "alpha": 0.25},
+        lambda z, t, r: _reduce(-(0.75 - 0.5 * t) * (1 - _right(z, t)) ** 3 * torch.log(_right(z, t)), r),
+    ),
+    (Hinge, {}, lambda z, t, r: _reduce(_hinge(z, t), r)),
+    (SquaredHinge, {}, lambda z, t, r: _reduce(_hinge(z, t) ** 2, r)),
+    (CategoricalCrossEntropy, {}, lambda z, t, r: F.cross_entropy(z, t, reduction=r)),
+    (
+        CategoricalCrossEntropy,
+        {"label_smoothing": 0.1},
+        lambda z, t, r: F.cross_entropy(z, t, label_smoothing=0.1, reduction=r),
+    ),
+    (
+        CategoricalCrossEntropy,
+        {"from_logits": False, "label_smoothing": 0.1},
+        lambda z, t, r: _reduce(-(_soft(t, K) * torch.log(z)).sum(1), r),
+    ),
+    (SparseCategoricalCrossEntropy, {}, lambda z, t, r: F.cross_entropy(z, t, reduction=r)),
+    (
+        SparseCategoricalCrossEntropy,
+        {"label_smoothing": 0.1},
+        lambda z, t, r: F.cross_entropy(z, t, label_smoothing=0.1, reduction=r),
+    ),
+    (
+        SparseCategoricalCrossEntropy,
+        {"class_weight": (0.5, 3.0, 0.0, 1.25)},
+        lambda z, t, r: F.cross_entropy(z, t, torch.tensor([0.5, 3.0, 0.0, 1.25], dtype=z.dtype), reduction=r),
+    ),
+    (
+        SparseCategoricalCrossEntropy,
+        {"from_logits": False, "class_weight": (0.5, 3.0, 0.0, 1.25)},
+        lambda z, t, r: F.nll_loss(torch.log(z), t, torch.tensor([0.5, 3.0, 0.0, 1.25], dtype=z.dtype), reduction=r),
+    ),
+    (KLDivergence, {}, lambda z, t, r: _reduce(F.kl_div(F.log_softmax(z, 1), t, reduction="none").sum(1), r)),
+    (
+        KLDivergence,
+        {"from_logits": False},
+        lambda z, t, r: _reduce(F.kl_div(torch.log(z), t, reduction="none").sum(1), r),
+    ),
+]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize(("cls", "options", "oracle"), TORCH)
+def test_torch(cls: type[Loss], options: dict[str, Any], oracle: Callable[..., Any], reduction: str) -> None:
+    if not issubclass(cls, SumOfTerms) and reduction != "mean":
+        pytest.skip("it has no reduction")
+    loss = cls(**options, reduction=reduction) if issubclass(cls, SumOfTerms) else cls(**options)
+    z, t, _ = case(loss)
+    value, dz = value_and_slope(loss)(z, t)
+    theirs = torch.tensor(z, requires_grad=True)
+    expected = oracle(theirs, torch.tensor(t), reduction)
+    expected.sum().backward()
+    np.testing.assert_allclose(value, expected.detach().numpy(), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(dz, theirs.grad.numpy(), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize(("cls", "options", "oracle"), TORCH)
+def test_torch_weighted(cls: type[Loss], options: dict[str, Any], oracle: Callable[..., Any], reduction: str) -> None:
+    if not issubclass(cls, SumOfTerms) or "class_weight" in options:
+        pytest.skip("it has no terms to weigh, or weighs them already")
+    loss = cls(**options, reduction=reduction)
+    z, t, weight = case(loss)
+    value, dz = value_and_slope(loss)(z, t, weight)
+    theirs = torch.tensor(z, requires_grad=True)
+    terms = oracle(theirs, torch.tensor(t), "none")
+    w = torch.tensor(weight).reshape((-1,) + (1,) * (terms.ndim - 1)).expand(terms.shape)
+    expected = (w * terms).sum() / w.sum() if reduction == "mean" else _reduce(w * terms, reduction)
+    expected.sum().backward()
+    np.testing.assert_allclose(value, expected.detach().numpy(), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(dz, theirs.grad.numpy(), rtol=1e-12, atol=1e-14)
+
+
+def test_root_mean_squared_error_weighted() -> None:
+    z, t, weight = case(RootMeanSquaredError())
+    value, dz = value_and_slope(RootMeanSquaredError())(z, t, weight)
+    expected = np.sqrt(np.sum(weight[:, None] * (z - t) ** 2) / np.sum(weight) / K)
+    np.testing.assert_allclose(value, expected, rtol=1e-13)
+    np.testing.assert_allclose(dz, weight[:, None] * (z - t) / (expected * np.sum(weight) * K), rtol=1e-12)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_class_weights_multiply_example_weights_and_divide_the_mean(weighted: bool) -> None:
+    no, yes = 0.5, 3.0
+    for loss in (BinaryCrossEntropy(class_weight=(no, yes)), Hinge(class_weight=(no, yes))):
+        z, t, weight = case(loss)
+        terms, saved = type(loss)(reduction="none").forward(z, t)
+        w = (no * (1 - t) + yes * t) * (weight[:, None] if weighted else 1)
+        value, dz = value_and_slope(loss)(z, t, weight if weighted else None)
+        np.testing.assert_allclose(value, np.sum(w * terms) / np.sum(w), rtol=1e-13)
+        np.testing.assert_allclose(dz, w * loss.slopes(saved[0]) / np.sum(w), rtol=1e-12)
+    of_class = (0.5, 3.0, 0.0, 1.25)
+    plain, loss = (
+        CategoricalCrossEntropy(0.1, class_weight=c, reduction=r) for c, r in ((None, "none"), (of_class, "mean"))
+    )
+    z, t, weight = case(loss)
+    terms, saved = plain.forward(z, t)
+    w = (t @ np.array(of_class)) * (weight if weighted else 1)
+    value, dz = value_and_slope(loss)(z, t, weight if weighted else None)
+    np.testing.assert_allclose(value, np.sum(w * terms) / np.sum(w), rtol=1e-13)
+    np.testing.assert_allclose(dz, w[:, None] * plain.backward(saved) / np.sum(w), rtol=1e-12)
+
+
+def test_scikit_learn_hinge() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    z, t, _ = case(Hinge())
+    np.testing.assert_allclose(Hinge().forward(z[:, 0], t[:, 0])[0], metrics.hinge_loss(t[:, 0], z[:, 0]), rtol=1e-13)
+
+
+@pytest.mark.parametrize("scale", [2.0, 40.0])
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_jax_vjp(loss: Loss, scale: float) -> None:
+    jax = pytest.importorskip("jax")
+    if getattr(loss, "from_logits", True) is False:
+        scale = min(scale, 2.0)
+    with jax.enable_x64(True):
+        z, t, weight = map(jax.numpy.asarray, case(loss, scale))
+        value, pullback, saved = jax.vjp(lambda z: loss.forward(z, t, weight), z, has_aux=True)
+        (expected,) = pullback(jax.numpy.ones_like(value))
+        found = loss.backward(saved)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12 * float(np.max(np.abs(expected))))
+
+
+EXTREMES = [0.0, *(s * x for x in (1e-300, 1e-8, 0.4, 0.6, 40.0, 745.0, 1e4, 1e300) for s in (1, -1))]
+
+
+def _sigma(z: Any) -> Any:
+    return 1 / (1 + mp.exp(-z))
+
+
+def _softplus(z: Any) -> Any:
+    return mp.log(1 + mp.exp(z))
+
+
+def _clip(d: Any, delta: Any) -> Any:
+    return max(-delta, min(delta, d))
+
+
+def _exact_focal(z: Any, t: Any) -> tuple[Any, Any]:
+    s = z if t else -z
+    p, miss, log_p = _sigma(s), _sigma(-s), -_softplus(-s)
+    return -(miss**2) * log_p, (1 if t else -1) * miss**2 * (2 * p * log_p - miss)
+
+
+# the formula of one term and its slope in exact arithmetic, and the targets to try
+EXACT: list[tuple[Loss, list[float], Callable[[Any, Any], tuple[Any, Any]]]] = [
+    (MeanSquaredError(reduction="none"), [0.0, 3.0], lambda z, t: ((z - t) ** 2, 2 * (z - t))),
+    (MeanAbsoluteError(reduction="none"), [0.0, 3.0], lambda z, t: (abs(z - t), mp.sign(z - t))),
+    (RootMeanSquaredError(), [0.0, 3.0], lambda z, t: (abs(z - t), mp.sign(z - t))),
+    (
+        Huber(0.5, reduction="none"),
+        [0.0, 3.0],
+        lambda z, t: (
+            (z - t) ** 2 / 2 if abs(z - t) <= 0.5 else (abs(z - t) - mp.mpf(0.25)) / 2,
+            _clip(z - t, mp.mpf(0.5)),
+        ),
+    ),
+    (LogCosh(reduction="none"), [0.0, 3.0], lambda z, t: (mp.log(mp.cosh(z - t)), mp.tanh(z - t))),
+    (Poisson(reduction="none"), [0.0, 3.0], lambda z, t: (mp.exp(z) - t * z, mp.exp(z) - t)),
+    (
+        BinaryCrossEntropy(reduction="none"),
+        [0.0, 1.0, 0.25],
+        lambda z, t: (t * _softplus(-z) + (1 - t) * _softplus(z), _sigma(z) - t),
+    ),
+    (Focal(reduction="none"), [0.0, 1.0], _exact_focal),
+    (
+        Focal(gamma=0.0, reduction="none"),  # the binary cross-entropy
+        [0.0, 1.0],
+        lambda z, t: (_softplus(-z if t else z), _sigma(z) - t),
+    ),
+    (
+        Hinge(reduction="none"),
+        [-1.0, 1.0],
+        lambda z, t: (max(mp.mpf(0), 1 - t * z), -t if t * z < 1 else mp.mpf(0)),
+    ),
+    (
+        SquaredHinge(reduction="none"),
+        [-1.0, 1.0],
+        lambda z, t: (max(mp.mpf(0), 1 - t * z) ** 2, -2 * t * max(mp.mpf(0), 1 - t * z)),
+    ),
+]
+
+
+@pytest.mark.parametrize(("loss", "tried", "exact"), EXACT, ids=lambda x: repr(x) if isinstance(x, Loss) else "")
+def test_extremes(loss: Loss, tried: list[float], exact: Callable[[Any, Any], tuple[Any, Any]]) -> None:
+    for z in EXTREMES:
+        for t in tried:
+            with mp.workdps(700):
+                value, slope = (float(x) for x in exact(mp.mpf(z), mp.mpf(t)))
+            # a number beyond float64 is inf, with NumPy's warning; nothing else may warn
+            with np.errstate(
+                all="raise", under="ignore", over="raise" if np.isfinite([value, slope]).all() else "ignore"
+            ):
+                found_value, found_slope = value_and_slope(loss)(np.array([[z]]), np.array([[t]]))
+            where = f"z = {z}, t = {t}"
+            np.testing.assert_allclose(np.squeeze(found_value), value, rtol=1e-12, atol=1e-307, err_msg=where)
+            np.testing.assert_allclose(np.squeeze(found_slope), slope, rtol=1e-12, atol=1e-307, err_msg=where)
+
+
+@pytest.mark.parametrize("cls", [CategoricalCrossEntropy, KLDivergence])
+def test_extremes_of_rows(cls: type[Loss]) -> None:
+    rows = [[z, 0.0, -z / 3] for z in EXTREMES] + [[z, z, z] for z in EXTREMES] + [[z, z + 1, 5.0] for z in EXTREMES]
+    for row in rows:
+        for t in ([1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [0.5, 0.25, 0.25], [0.5, 0.5, 0.0]):
+            with mp.workdps(700):
+                total = mp.fsum(mp.exp(mp.mpf(z)) for z in row)
+                log_q = [mp.mpf(z) - mp.log(total) for z in row]
+                pairs = list(zip(t, log_q, strict=True))
+                truth = mp.fsum(p * ((mp.log(p) if cls is KLDivergence else 0) - q) for p, q in pairs if p)
+                value, slopes = float(truth), [float(mp.exp(q) - mp.mpf(p)) for p, q in pairs]
+            with np.errstate(all="raise", under="ignore"):
+                found, dz = value_and_slope(cls(reduction="sum"))(np.array([row]), np.array([t]))
+            exact = 1e-307 if max(t) == 1 else 1e-15  # of a soft target q - t may be a difference of equals
+            np.testing.assert_allclose(found, value, rtol=1e-12, atol=exact, err_msg=f"{row}, {t}")
+            np.testing.assert_allclose(dz[0], slopes, rtol=1e-12, atol=exact, err_msg=f"{row}, {t}")
+
+
+@pytest.mark.parametrize("y", [0.0, 1e-300, 1e-30, 1e-8, 0.3, 1 - 1e-8, 1.0])
+@pytest.mark.parametrize("t", [0.0, 1.0, 0.25])
+def test_extremes_of_probabilities(y: float, t: float) -> None:
+    def held(x: Any) -> Any:
+        return max(mp.log(x), mp.mpf(-100)) if x else mp.mpf(-100)
+
+    with mp.workdps(50):
+        p, floor = mp.mpf(y), mp.mpf(1e-12)
+        value = float(-t * held(p) - (1 - t) * held(1 - p))
+        slope = float((1 - t) / max(1 - p, floor) - t / max(p, floor))
+    loss = BinaryCrossEntropy(from_logits=False)
+    with np.errstate(all="raise", under="ignore"):
+        found_value, found_slope = value_and_slope(loss)(np.array([[y]]), np.array([[t]]))
+    np.testing.assert_allclose(found_value, value, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(found_slope, slope, rtol=1e-12)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_nan_is_never_lost(loss: Loss) -> None:
+    rng = np.random.default_rng(3)
+    z, t = outputs(loss, rng), targets(loss, rng)
+    t = t if t.dtype.kind == "i" else np.clip(t, 0.05, None) / np.sum(np.clip(t, 0.05, None), axis=1, keepdims=True)
+    t = np.round(t) if isinstance(loss, (Focal, Hinge)) else t
+    z[2, 1] = np.nan
+    value, dz = value_and_slope(loss)(z, t)
+    assert np.isnan(value).any()
+    assert np.isnan(dz[2]).any()
+
+
+@pytest.mark.parametrize(("loss", "tried", "exact"), EXACT, ids=lambda x: repr(x) if isinstance(x, Loss) else "")
+def test_infinity_gives_the_limit(loss: Loss, tried: list[float], exact: Callable[[Any, Any], Any]) -> None:
+    for sign in (1, -1):
+        for t in tried:
+            with mp.workdps(50):
+                limits = [float(x) for x in exact(mp.mpf(sign * 1e200), mp.mpf(t))]
+            limits = [np.sign(x) * np.inf if abs(x) > 1e100 else x for x in limits]
+            with np.errstate(invalid="ignore"):
+                found = value_and_slope(loss)(np.array([[sign * np.inf]]), np.array([[t]]))
+            np.testing.assert_allclose(
+                [x.item() for x in found], limits, rtol=1e-12, atol=1e-50, err_msg=f"{sign} inf, {t}"
+            )
+
+
+def test_one_infinite_error_among_others_is_all_of_the_root() -> None:
+    with np.errstate(invalid="ignore"):
+        value, dz = value_and_slope(RootMeanSquaredError())(np.array([[1.0], [-np.inf], [3.0]]), np.zeros((3, 1)))
+    assert value == np.inf
+    np.testing.assert_allclose(dz, [[0], [-1 / np.sqrt(3)], [0]])

@@ -1,0 +1,144 @@
+"""A card of paper: what the planner asks of one, on the host. Kernels are the CUDA text compiled as C++."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from dlarray_cupy.cublaslt import CublasLt
+
+from dlarray.planner.cuda.card import ALIGNMENT, Product, extent
+from dlarray.planner.cuda.launch import Grid
+from tests.fakes.cublaslt import ComputeType, PaperLt
+from tests.support import cuda
+
+
+class PaperMemory:
+    def __init__(self, nbytes: int) -> None:
+        self.whole = np.zeros(nbytes + ALIGNMENT, np.uint8)
+        self.address = self.whole.ctypes.data + -self.whole.ctypes.data % ALIGNMENT
+
+
+class PaperArray(np.ndarray):
+    """The card's own arrays, which nothing else takes for its own."""
+
+
+class PaperCard:
+    """``cost`` says what a piece of queued work takes, by what it is made of; ``capacity`` bounds the memory."""
+
+    processors = 3
+    no_products = ""
+    coarseness = 1
+    arrays = (PaperArray,)
+
+    def __init__(self, folder: Path, cost: Callable[[list[Any]], float] = len, capacity: int = 2**40) -> None:
+        self.folder = folder
+        self.cost = cost
+        self.capacity = capacity
+        self.lt = PaperLt()
+        self._scratch = PaperMemory(4096)
+        self._library = CublasLt(self.lt, ComputeType, (self._scratch.address, 4096), lambda: 0)
+        self.queued: list[Any] = []
+        """Everything that was ever queued, by kind."""
+        self.recording: list[tuple[Callable[..., None], tuple[Any, ...]]] | None = None
+        self.records = 0
+        self.refuses_to_record = ""
+
+    def _queue(self, what: Any, function: Callable[..., None], *args: Any) -> None:
+        self.queued.append(what)
+        if self.recording is not None:
+            self.recording.append((function, args))
+        else:
+            function(*args)
+
+    def reserve(self, nbytes: int) -> PaperMemory:
+        if nbytes > self.capacity:
+            raise MemoryError(f"{nbytes} bytes are asked for, there are {self.capacity}")
+        return PaperMemory(nbytes)
+
+    def write(self, address: int, values: np.ndarray) -> None:
+        assert self.recording is None, "a copy from the host while recording"
+        values = np.ascontiguousarray(values)
+        ctypes.memmove(address, values.ctypes.data, values.nbytes)
+
+    def copy(self, target: int, source: int, nbytes: int) -> None:
+        self._queue("copy", ctypes.memmove, target, source, nbytes)
+
+    def compile(self, text: str, names: Sequence[str]) -> list[Any]:
+        code = cuda.library(text, tuple(names), self.folder)
+        return [getattr(code, f"launch_{name}") for name in names]
+
+    def launch(self, function: Any, grid: Grid, head: np.ndarray) -> None:
+        def run() -> None:
+            why = "lanes of a warp exchange numbers unequally often"
+            assert not function(ctypes.c_void_p(head.ctypes.data), ctypes.c_longlong(grid.warps)), why
+
+        self._queue(grid.name, run)
+
+    def algorithms(self, product: Product, most: int) -> list[Callable[[], None]]:
+        found = self._library.algorithms(product, most)
+        return [_Queued(self, product, i, run) for i, run in enumerate(found)]
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        if self.refuses_to_record:
+            raise RuntimeError(self.refuses_to_record)
+        self.recording = []
+        try:
+            work()
+        finally:
+            recorded, self.recording = self.recording, None
+        self.records += 1
+
+        def launch() -> None:
+            self.queued.append("graph")
+            for function, args in recorded:
+                function(*args)
+
+        return launch
+
+    def seconds(self, work: Callable[[], None]) -> float:
+        before = len(self.queued)
+        work()
+        done = self.queued[before:]
+        del self.queued[before:]
+        return float(self.cost(done))
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> PaperArray:
+        assert self.recording is None, "memory is allocated while recording"
+        return np.full(shape, 77, dtype).view(PaperArray)
+
+    def view(self, address: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+        below, nbytes = extent(shape, strides, dtype.itemsize)
+        buffer = (ctypes.c_char * nbytes).from_address(address - below)
+        return np.ndarray(shape, dtype, buffer, below, strides).view(PaperArray)
+
+    def address_of(self, array: np.ndarray) -> int:
+        return array.ctypes.data
+
+    def in_rows(self, array: np.ndarray) -> np.ndarray:
+        return array if array.flags.c_contiguous and array.flags.aligned else array.copy(order="C")
+
+    def to_host(self, array: np.ndarray) -> np.ndarray:
+        return np.array(array).view(np.ndarray)
+
+
+class _Queued:
+    def __init__(self, card: PaperCard, product: Product, i: int, run: Callable[[], None]) -> None:
+        self._card, self._what, self._run = card, (product.epilogue, i), run
+
+    def __call__(self) -> None:
+        self._card._queue(("product", *self._what), self._run)
+
+
+def on_paper(tree: Any) -> Any:
+    """The tree with the card's arrays for NumPy's."""
+    if isinstance(tree, (np.ndarray, np.generic)):
+        return np.array(tree).view(PaperArray)
+    if isinstance(tree, dict):
+        return {name: on_paper(item) for name, item in tree.items()}
+    if isinstance(tree, tuple):
+        return tuple(on_paper(item) for item in tree)
+    return tree

@@ -1,0 +1,79 @@
+"""Steps on a card of paper beside the plain step on NumPy's arrays."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from dlarray.core.trees import flatten
+from dlarray.planner.cuda.program import CardProgram, Settings
+from dlarray.planner.cuda.step import OnCard, on_card
+from tests.fakes.card import PaperArray, PaperCard, on_paper
+
+__all__ = ["STAGES", "check", "close", "leaves", "papered", "program", "run"]
+
+STAGES = {"fused": Settings(False, False), "captured": Settings(False, True), "epilogues": Settings(True, True)}
+TOLERANCE = {"float64": 1e-10, "float32": 2e-5}
+
+
+def leaves(tree: Any) -> list[np.ndarray]:
+    """The arrays of a tree, copied."""
+    found: list[Any] = []
+    flatten(tree, found)
+    return [np.array(x) for x in found]
+
+
+def papered(step: Callable[..., Any]) -> Callable[..., Any]:
+    """The step with the card's arrays for what NumPy makes of them: a library's own step gives its own arrays alone."""
+    return lambda state, batch: _as_paper(step(state, batch))
+
+
+def _as_paper(tree: Any) -> Any:
+    if isinstance(tree, (np.ndarray, np.generic)):
+        return np.asarray(tree).view(PaperArray)
+    if isinstance(tree, dict):
+        return {name: _as_paper(item) for name, item in tree.items()}
+    return tuple(map(_as_paper, tree)) if isinstance(tree, tuple) else tree
+
+
+def run(step: Callable[..., Any], state: Any, batches: Sequence[Any]) -> list[list[np.ndarray]]:
+    """The arrays of the state and of the loss after each step."""
+    found: list[list[np.ndarray]] = []
+    for batch in batches:
+        state, loss = step(state, batch)
+        found.append(leaves((state, loss)))
+    return found
+
+
+def close(actual: list[list[np.ndarray]], expected: list[list[np.ndarray]]) -> None:
+    """The same shapes and types, and numbers that are equal as far as rounding allows."""
+    assert len(actual) == len(expected)
+    for xs, ys in zip(actual, expected, strict=True):
+        assert [(x.shape, x.dtype) for x in xs] == [(y.shape, y.dtype) for y in ys]
+        for x, y in zip(xs, ys, strict=True):
+            if x.dtype.kind == "f":
+                limit = TOLERANCE[x.dtype.name]
+                np.testing.assert_allclose(x, y, rtol=limit, atol=limit * float(np.max(np.abs(y), initial=0)))
+            else:
+                np.testing.assert_array_equal(x, y)
+
+
+def check(
+    step: Callable[..., Any], state: Any, batches: Sequence[Any], card: PaperCard, settings: Settings | None = None
+) -> OnCard:
+    """Hold a step on the card against the plain one on NumPy's arrays."""
+    planned = on_card(papered(step), card, settings or Settings())
+    given = on_paper(copy.deepcopy(state)), [on_paper(batch) for batch in batches]
+    expected = run(step, copy.deepcopy(state), copy.deepcopy(batches))
+    close(run(planned, *given), expected)
+    return planned
+
+
+def program(planned: OnCard) -> CardProgram:
+    """The one program of a step."""
+    (found,) = planned.programs.values()
+    assert found is not None
+    return found

@@ -1,0 +1,341 @@
+"""The text of CUDA kernels: compiled by nvrtc without a GPU, and run as C++ on the host against the interpreter."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dlarray.bench import CASES, Problem
+from dlarray.core.trees import flatten
+from dlarray.device import resolve
+from dlarray.losses import SparseCategoricalCrossEntropy
+from dlarray.optimizers import Adam
+from dlarray.planner.cuda import spread
+from dlarray.planner.cuda.prelude import PRELUDE
+from dlarray.planner.cuda.printer import source
+from dlarray.planner.cuda.spread import grids, workspace
+from dlarray.planner.kernel.loops import Bound, Call, Input, Kernel, Operation
+from dlarray.planner.schedule.lowering import Body
+from dlarray.planner.schedule.memory import make_plan
+from dlarray.planner.trace.trace import trace
+from dlarray.training import Step
+from tests.fuzz import exact
+from tests.support import cuda, kernels
+
+ARCHITECTURES = ("sm_70", "sm_80", "sm_90", "sm_100")
+SIZES = [*kernels.SIZES, (1, 130), (130, 1), (4097, 1), (5, 4097), (130, 10), (600, 3), (33, 16)]
+H100 = 132
+"""Multiprocessors."""
+
+on_host = pytest.mark.skipif(not cuda.have_compiler(), reason="there is no g++")
+by_nvrtc = pytest.mark.skipif(cuda.nvrtc() is None, reason="no nvrtc: pip install nvidia-cuda-nvrtc-cu12")
+by_ptxas = pytest.mark.skipif(not cuda.have_ptxas(), reason="there is no nvcc with ptxas")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cuda")
+
+
+def values(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    return abs(np.random.default_rng(1).normal(size=shape).astype(dtype)) + np.asarray(0.5, dtype)
+
+
+def tiles(dtype: str) -> dict[str, Kernel]:
+    """Kernels of which columns are reduced, and rows are not."""
+
+    def op(name: str, args: tuple[int, ...], kind: Any, over: Any = "") -> Operation:
+        return Operation(name, args, kind, dtype, 0, over)
+
+    e, r, c = Input("E", dtype), Input("R", dtype), Input("C", dtype)
+    return {
+        "slopes and their sums": Kernel(  # written over what was read
+            (e, r, e),
+            (),
+            (op("multiply", (0, 1), "E"), op("multiply", (3, 2), "E"), op("sum", (4,), "R", "column")),
+            (4, 5),
+        ),
+        "columns of everything": Kernel(
+            (Input("E", dtype, False), Input("R", dtype, False), Input("C", dtype, False), c, e),
+            (dtype,),
+            (
+                op("add", (1, 5), "R"),
+                op("multiply", (2, 3), "C"),
+                op("index", (), "E"),
+                op("add", (0, 6), "E"),
+                op("multiply", (9, 7), "E"),
+                op("subtract", (10, 4), "E"),
+                op("max", (11,), "R", "column"),
+                op("sum", (11,), "R", "column"),
+                op("sum", (8,), "R", "column"),
+                op("min", (11,), "S", "all"),
+                op("max", (7,), "S", "all"),
+            ),
+            (7, 10, 12, 13, 14, 15, 16),
+        ),
+        "all of everything": Kernel(
+            (Input("E", dtype, False), r, Input("C", dtype, False), Input("E", "bool")),
+            (),
+            (
+                op("add", (0, 1), "E"),
+                op("square", (2,), "C"),
+                op("where", (3, 4, 5), "E"),
+                op("sum", (6,), "S", "all"),
+                op("min", (5,), "S", "all"),
+            ),
+            (5, 6, 7, 8),
+        ),
+    }
+
+
+HAND = {
+    (dtype, name): kernel
+    for dtype in kernels.FLOATS
+    for name, kernel in (kernels.by_hand(dtype) | tiles(dtype)).items()
+}
+IN_PLACE = kernels.IN_PLACE | {"slopes and their sums": {0: 2}}
+
+
+@pytest.fixture(scope="module")
+def library() -> dict[str, list[tuple[str, Call]]]:
+    """By dtype, the calls of every kernel of the library with the name of what it belongs to."""
+    found: dict[str, list[tuple[str, Call]]] = {dtype: [] for dtype in kernels.FLOATS}
+    for dtype, calls in found.items():
+        for name, step in kernels.library(dtype).items():
+            kept: list[Call] = []
+            kernels.through_planner(*step, keeping(kept.append))
+            calls += [(name, call) for call in kept]
+    return found
+
+
+def keeping(keep: Callable[[Call], Any]) -> kernels.Run:
+    """Runs by the interpreter, and keeps what was to be run."""
+
+    def run(call: Call) -> None:
+        keep(kernels.copied(call))
+        kernels.interpreter.run(call)
+
+    return run
+
+
+# On the host
+
+
+@on_host
+@pytest.mark.parametrize(("offset", "order"), [(0, 1), (1, -1), (None, 1)])
+def test_every_kind_and_reduction(offset: int | None, order: int, folder: Path):
+    cuda.prepare(HAND.values(), folder)
+    for (_, name), kernel in HAND.items():
+        for rows, cols in SIZES if kernel.sweeps else [(1, 1)]:
+            given = kernels.call(kernel, rows, cols, values, IN_PLACE.get(name, {}))
+            kernels.check(given, lambda call: cuda.run_on_host(call, folder, offset=offset, order=order))
+
+
+@on_host
+@pytest.mark.parametrize("processors", [1, 2, 100])
+def test_cards_of_any_size(processors: int, folder: Path):
+    cuda.prepare(HAND.values(), folder)
+    for (dtype, name), kernel in HAND.items():
+        if dtype == "float64":
+            given = kernels.call(kernel, 65, 31, values, IN_PLACE.get(name, {}))
+            kernels.check(given, lambda call: cuda.run_on_host(call, folder, processors))
+
+
+@on_host
+@pytest.mark.parametrize("dtype", [*kernels.FLOATS, "bool", *kernels.INTEGERS])
+def test_every_exact_operation_bit_for_bit(dtype: str, folder: Path):
+    cuda.prepare(kernels.exact(dtype), folder)
+    kernels.check_exact(dtype, lambda call: cuda.run_on_host(call, folder))
+
+
+@on_host
+@pytest.mark.parametrize("dtype", kernels.FLOATS)
+def test_every_kernel_of_the_library(dtype: str, folder: Path, library: dict[str, list[tuple[str, Call]]]):
+    cuda.prepare((call.kernel for _, call in library[dtype]), folder)
+    for name, call in library[dtype]:
+        try:
+            kernels.check(kernels.copied(call), lambda call: cuda.run_on_host(call, folder))
+        except AssertionError as error:
+            raise AssertionError(f"{name}: {error}") from error
+
+
+def fuzz(seeds: range, folder: Path) -> tuple[list[str], dict[str, int]]:
+    """Random programs, eager against planned with these kernels: what failed, and how many ran."""
+    met: list[Kernel] = []
+    for seed in seeds:
+        program = exact.generate(seed)
+        state, batches = program.start()
+        with suppress(Exception), np.errstate(all="ignore"):  # some are no programs, or cannot be traced
+            kernels.through_planner(program, state, batches[0], keeping(lambda call: met.append(call.kernel)))
+    cuda.prepare(met, folder)
+
+    def executor(call: Call) -> Bound:
+        kernels.interpreter.validate(call.kernel)
+        return Bound([(cuda.run_on_host, (call, folder))])
+
+    exact.COMPILED["cuda"] = executor
+    try:
+        return exact.fuzz(seeds, ["cuda"])
+    finally:
+        del exact.COMPILED["cuda"]
+
+
+@on_host
+def test_random_programs(folder: Path):
+    reports, counts = fuzz(range(20), folder)
+    assert not reports, "\n".join(reports)
+    assert counts["equal"] > 10, counts
+
+
+@on_host
+def test_lanes_that_part_are_found(folder: Path):
+    text = PRELUDE + "struct Head {};\nKERNEL k(const Head head) { if (LANE < 16) across<int, plus<int>>(1, 1, 8); }"
+    assert cuda.library(text, ("k",), folder).launch_k(ctypes.c_void_p(0), ctypes.c_longlong(1)) == 1
+
+
+# How work is spread
+
+
+@on_host
+@pytest.mark.parametrize(("rows", "cols"), [(8192, 3), (5000, 40)])
+def test_sums_of_columns_are_as_exact_as_is_said(rows: int, cols: int, folder: Path):
+    square = Operation("square", (0,), "E", "float32", 0)
+    kernel = Kernel((Input("E", "float32"),), (), (square, Operation("sum", (1,), "R", "float32", 0, "column")), (2,))
+    x = np.random.default_rng(2).uniform(size=(rows, cols)).astype(np.float32)
+    call = Call(kernel, rows, cols, [], [x], [np.zeros((1, cols), np.float32)])
+    cuda.run_on_host(call, folder, H100)
+    exact = np.sum(np.square(x).astype(np.float64), axis=0)
+    lines = workspace(kernel, rows, cols, H100) / 8 / cols
+    assert lines < rows / 8
+    bound = (rows / lines + lines / 4 + 2) * np.finfo(np.float32).eps
+    assert np.all(abs(call.outputs[0][0] - exact) <= bound * exact)
+    assert bound < rows / 8 * np.finfo(np.float32).eps
+
+
+@on_host
+def test_sums_of_long_rows_are_as_exact_as_numpys(folder: Path):
+    kernel = Kernel((Input("E", "float32"),), (), (Operation("sum", (0,), "C", "float32", 0, "row"),), (1,))
+    x = (0.1 + 1e-3 * np.random.default_rng(2).random((2, 300_001))).astype(np.float32)
+    call = Call(kernel, *x.shape, [], [x], [np.zeros((2, 1), np.float32)])
+    cuda.run_on_host(call, folder, H100)
+    np.testing.assert_allclose(call.outputs[0][:, 0], np.sum(x.astype(np.float64), axis=1), rtol=4 * 2.0**-23)
+
+
+def test_no_array_of_all_elements_is_kept():
+    """Where no row is reduced, columns need a line for each group of rows, of few rows each; elements need nothing."""
+    assert workspace(HAND["float32", "relu of a sum"], 8192, 4096, H100) == 0
+    assert workspace(HAND["float32", "slopes and their sums"], 8192, 4096, H100) < 8192 * 4096 * 8 / 50
+    assert workspace(HAND["float32", "norm by columns"], 8192, 4096, H100) < 8192 * 4096 * 8 / 7
+
+
+def test_small_problems_reach_every_multiprocessor():
+    for kernel in (HAND["float32", "relu of a sum"], HAND["float32", "norm by columns"]):
+        grid = grids(kernel, 128, 256, H100)[0]
+        assert grid.blocks >= 128
+        assert grids(kernel, 8192, 4096, H100)[0].threads == 256
+    assert grids(HAND["float32", "all of everything"], 8192, 4096, H100)[0].warps <= 16 * H100, "one warp adds them up"
+    assert grids(HAND["float32", "scalars"], 1, 1, H100)[0].warps == 1
+
+
+def bodies(case: str, **varied: Any) -> list[Body]:
+    """The kernels of a step of the benchmark."""
+    chosen = CASES[case].varied("", **varied)
+    device = resolve("cpu")
+    step = Step(chosen.model, SparseCategoricalCrossEntropy(), Adam(1e-3))
+    state = step.start(chosen.model.init(0, device, chosen.dtype), (), 0, device)
+    x, t = Problem.of(chosen, 1, weights=False).batches[0]
+    graph, inputs, _, outputs, moving = trace(step, state, (x, t, None))
+    leaves: list[Any] = []
+    flatten(state, leaves)
+    plan = make_plan(graph, outputs, {i: inputs[i] for i in range(moving) if outputs[i].shape == inputs[i].shape})
+    return [plan.bodies[unit] for unit in plan.units if unit.is_group]
+
+
+@pytest.mark.parametrize(
+    ("case", "launches", "nbytes"), [("S", 6, 105_332), ("M", 9, 7_810_228), ("L", 9, 63_819_188)], ids="SML"
+)
+def test_launches_and_traffic_of_a_step(case: str, launches: int, nbytes: int):
+    found = bodies(case)
+    assert sum(len(grids(body.kernel, *body.domain, H100)) for body in found) == launches
+    moved = [cuda.moved(body.kernel, *body.domain, H100) for body in found]
+    theta = found[-1].domain[1]
+    assert moved[-1] == 7 * 4 * theta + 16, "θ, g, m and v are read once, θ, m and v written once, and two counters"
+    assert sum(moved) <= nbytes
+
+
+# For a card
+
+
+def optimizer() -> Kernel:
+    return bodies("M")[-1].kernel
+
+
+@by_nvrtc
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+def test_the_optimizer_is_one_pass_of_16_byte_accesses(architecture: str):
+    entry = cuda.entry(cuda.compile_for(source(optimizer()), architecture), "rows_kernel")
+    assert entry.count("ld.global.v4.f32") == 4
+    assert entry.count("st.global.v4.f32") == 3
+    together = entry[entry.index("ld.global.v4.f32") : entry.rindex("ld.global.v4.f32")]
+    assert "bra" not in together, "the loads wait for something"
+    assert entry.rindex("ld.global.v4.f32") < entry.index("st.global"), "an output may be an input's memory"
+    assert "ld.local" not in entry
+    assert entry.count("atom.") == 1, "blocks count themselves"
+    assert {"div.rn.f32", "sqrt.rn.f32"} <= set(entry.split()), "quotients and roots are those of IEEE"
+    assert not any(fast in entry for fast in (".ftz", "div.full", "div.approx", "sqrt.approx"))
+
+
+@by_ptxas
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+def test_nothing_is_spilled(architecture: str, folder: Path):
+    """With 64 registers a thread, a multiprocessor holds half as many warps as it ever can."""
+    for kernel in (optimizer(), *(body.kernel for body in bodies("M", norm=True))):
+        most = 128 if spread.columns(kernel) and spread.way(kernel) == "rows" else 64  # so many warps are not wanted
+        for name, (registers, spilled) in cuda.resources(source(kernel), architecture, folder).items():
+            assert spilled == 0, name
+            assert registers <= most, name
+
+
+@by_nvrtc
+def test_nvrtc_compiles_every_operation():
+    """What differs between architectures is the compiler's part, so each text meets one or two of them."""
+    wanted = [kernel for d in (*kernels.FLOATS, "bool", *kernels.INTEGERS) for kernel in kernels.exact(d)]
+    compiled_in_turns([*wanted, *HAND.values()])
+
+
+@by_nvrtc
+@pytest.mark.parametrize("dtype", kernels.FLOATS)
+def test_nvrtc_compiles_every_kernel_of_the_library(dtype: str, library: dict[str, list[tuple[str, Call]]]):
+    texts = {source(call.kernel): call.kernel for _, call in library[dtype]}
+    compiled_in_turns([texts[text] for text in sorted(texts)], kernels.FLOATS.index(dtype))
+
+
+def compiled_in_turns(wanted: list[Kernel], first: int = 0) -> None:
+    """Compile each kernel for one of the architectures that this nvrtc knows."""
+    known = [a for a in ARCHITECTURES if cuda.known(a)]
+    assert known
+    for i, architecture in enumerate(known):
+        mine = wanted[(i + first) % len(known) :: len(known)]
+        ptx = cuda.compile_for(cuda.bundle(mine), architecture)
+        for k, kernel in enumerate(mine):
+            for grid in grids(kernel, 1, 1, 1):
+                assert f".entry {grid.name}_{k}(".encode() in ptx
+
+
+@by_nvrtc
+def test_what_is_no_cuda_does_not_compile():
+    with pytest.raises(AssertionError, match="error"):
+        cuda.compile_for("__global__ void k() { no such thing; }", "sm_90")
+
+
+def test_the_ways_to_spread_work():
+    ways = {name: spread.way(kernel) for (_, name), kernel in HAND.items()}
+    assert ways["descent"] == ways["relu of a sum"] == ways["columns in"] == ways["index"] == "elements"
+    assert ways["slopes and their sums"] == ways["columns of everything"] == "tiles"
+    assert ways["softmax"] == ways["norm by columns"] == ways["strided"] == "rows"

@@ -1,0 +1,70 @@
+"""Where the time of a step on a card goes, told by a card of paper whose clock is the test's."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dlarray as dl
+from dlarray.device.description import Names
+from dlarray.planner import PlannerWarning
+from dlarray.planner.cuda.profiling import profile
+from dlarray.planner.cuda.program import Settings
+from tests.fakes.card import PaperCard, on_paper
+from tests.support import cuda
+
+pytestmark = pytest.mark.skipif(not cuda.have_compiler(), reason="there is no g++")
+
+
+def first() -> tuple[Any, Any, Any]:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(24, 20)).astype("f4")
+    return dl.first_step(dl.mlp(20, 64, 32, 5), x, rng.integers(0, 5, 24), batch_size=24)
+
+
+def cost(done: list[Any]) -> float:
+    """A microsecond for a launch, and ten for a product without an epilogue."""
+    return sum(1e-5 if what == ("product", "", what[-1]) else 1e-6 for what in done)
+
+
+def test_works_and_times(tmp_path: Path):
+    step, state, batch = first()
+    before = copy.deepcopy(state)
+    given = on_paper(state)
+    card = PaperCard(tmp_path, cost)
+    found = profile(step, given, on_paper(batch), Names(), card, Settings(graph=False), "paper")
+    np.testing.assert_array_equal(given["theta"][0], before["theta"][0])  # it was done on copies
+    works = [(work.title, seconds) for work, seconds in zip(found.description.works, found.works, strict=True)]
+    fused = {title: seconds for title, seconds in works if ", relu" in title or ", bias gradient" in title}
+    assert len(fused) == 5  # two rectifiers there and back, and the last layer's bias gradient
+    assert set(fused.values()) == {1e-6}
+    alone = [seconds for title, seconds in works if title.startswith("product") and title not in fused]
+    assert sorted(alone) == pytest.approx([0, 0, 0, 0, 1e-5, 1e-5, 1e-5])  # four are done with the kernel behind them
+    assert found.step == pytest.approx(sum(found.works))
+
+
+def test_a_fused_product_moves_less(tmp_path: Path):
+    step, state, batch = first()
+    plain, fused = (
+        profile(step, on_paper(state), on_paper(batch), Names(), PaperCard(tmp_path, cost), Settings(wanted), "paper")
+        for wanted in (False, True)
+    )
+    product, kernel = plain.description.works[:2]
+    both = fused.description.works[1]
+    assert both.kind == "product"
+    assert both.flops == product.flops + kernel.flops
+    assert both.nbytes == product.nbytes + kernel.nbytes - 2 * 24 * 64 * 4
+    assert both.formulas == (*product.formulas, *kernel.formulas)
+
+
+def test_a_step_without_a_plan(tmp_path: Path):
+    def unplanned(state: Any, batch: Any) -> Any:
+        return state * float(np.sum(batch)), np.sum(batch)
+
+    arrays = on_paper(np.ones(3, np.float32)), on_paper(np.ones(3, np.float32))
+    with pytest.warns(PlannerWarning, match="cannot be planned"), pytest.raises(ValueError, match="no plan"):
+        profile(unplanned, *arrays, Names(), PaperCard(tmp_path), Settings(), "paper")

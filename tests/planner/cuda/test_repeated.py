@@ -1,0 +1,301 @@
+"""K steps as one graph on a card of paper are the same steps one by one, bit for bit."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dlarray as dl
+from dlarray.core.array import array_namespace
+from dlarray.planner import PlannerWarning
+from dlarray.planner.cuda.program import Settings
+from dlarray.planner.cuda.repeated import Repeated
+from dlarray.planner.cuda.step import on_card
+from dlarray.training.first import first_step
+from tests.fakes.card import PaperCard, on_paper
+from tests.fakes.steps import leaves, papered
+from tests.support import cuda
+
+pytestmark = pytest.mark.skipif(not cuda.have_compiler(), reason="there is no g++")
+RNG = np.random.default_rng(0)
+EXAMPLES, BATCH = 50, 5
+X = RNG.normal(size=(EXAMPLES, 6))
+LABELS = RNG.integers(0, 3, EXAMPLES).astype(np.int32)
+WEIGHT = RNG.uniform(0.5, 2, EXAMPLES)
+ORDER = RNG.permutation(EXAMPLES).astype(np.int32)
+
+
+class Walk:
+    """The same steps twice: together on one card, and one by one on another."""
+
+    def __init__(self, step: Any, state: Any, card: PaperCard, steps: int = 4) -> None:
+        self.card = card
+        self.together = Repeated(on_card(papered(step), card), steps)
+        self.single = on_card(papered(step), PaperCard(card.folder))
+        self.state, self.apart = on_paper(copy.deepcopy(state)), on_paper(copy.deepcopy(state))
+
+    def go(self, data: Any, order: Any, start: int, count: int, batch: int = BATCH) -> np.ndarray:
+        """Take some steps both ways: the losses."""
+        given, at = on_paper(data), None if order is None else on_paper(order)
+        self.state, losses = self.together(self.state, given, at, start, batch, count)
+        expected: list[Any] = []
+        for i in range(count):
+            rows = np.arange(start + i * batch, start + (i + 1) * batch)
+            rows = rows if order is None else order[rows]
+            part = on_paper(tuple(None if x is None else x[rows] for x in data))
+            self.apart, loss = self.single(self.apart, part)
+            expected.append(np.array(loss))
+        found = np.array(losses)
+        assert found.dtype == expected[0].dtype
+        assert found.tobytes() == np.array(expected).tobytes()
+        for a, b in zip(leaves(self.state), leaves(self.apart), strict=True):
+            assert a.tobytes() == b.tobytes()
+        return found
+
+
+def network(dtype: str = "float32", weight: Any = None, **options: Any) -> tuple[Any, Any, Any]:
+    model = dl.mlp(6, 16, 3, dropout=options.pop("dropout", 0.0))
+    step, state, _ = first_step(model, X, LABELS, batch_size=BATCH, dtype=dtype, weight=weight, **options)
+    return step, state, (X.astype(dtype), LABELS, None if weight is None else weight.astype(dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("count", [1, 2, 4, 5, 9, 10])
+def test_a_walk(count: int, ordered: bool, dtype: str, folder: Path):
+    step, state, data = network(dtype)
+    walk = Walk(step, state, PaperCard(folder))
+    for _ in range(3):
+        walk.go(data, ORDER if ordered else None, 0, count)
+
+
+def test_what_is_queued(folder: Path):
+    """After the first call, which proves it, there are graphs alone: as many as it takes."""
+    step, state, data = network()
+    card = PaperCard(folder)
+    walk = Walk(step, state, card)
+    for _ in range(2):
+        walk.go(data, ORDER, 0, 10)
+    card.queued.clear()
+    walk.go(data, ORDER, 0, 10)
+    assert card.queued == ["graph"] * 3
+    card.queued.clear()
+    walk.go(data, ORDER, 20, 4)
+    assert card.queued == ["graph"]
+
+
+@pytest.mark.parametrize("options", [
+    {"weight": WEIGHT},
+    {"dropout": 0.3},
+    {"accumulate": 2},
+    {"optimizer": dl.Clipped(dl.Momentum(), dl.clip_by_global_norm, 0.1)},
+])  # fmt: skip
+def test_other_steps(options: dict[str, Any], folder: Path):
+    step, state, data = network(**options)
+    walk = Walk(step, state, PaperCard(folder))
+    for start in (0, 10):
+        walk.go(data, ORDER, start, 8)
+
+
+def test_other_data_and_another_order(folder: Path):
+    step, state, data = network()
+    card = PaperCard(folder)
+    walk = Walk(step, state, card)
+    walk.go(data, ORDER, 0, 9)
+    walk.go(data, ORDER, 0, 8)
+    records = card.records
+    other = (data[0][::-1] * 2, (LABELS + 1) % 3, None)
+    for order in (ORDER[::-1].copy(), None, ORDER):
+        walk.go(other, order, 10, 8)
+    assert card.records == records, "the same graphs serve for all of it"
+    walk.go(tuple(None if x is None else x[:30] for x in data), None, 10, 4)
+    assert card.records == records
+
+
+def test_another_state(folder: Path):
+    step, state, data = network()
+    walk = Walk(step, state, PaperCard(folder))
+    walk.go(data, ORDER, 0, 10)
+    walk.state, walk.apart = on_paper(copy.deepcopy(state)), on_paper(copy.deepcopy(state))
+    first = walk.go(data, ORDER, 0, 10)
+    walk.state, walk.apart = on_paper(copy.deepcopy(state)), on_paper(copy.deepcopy(state))
+    np.testing.assert_array_equal(walk.go(data, ORDER, 0, 10), first)
+
+
+def test_other_batch_sizes(folder: Path):
+    step, state, data = network()
+    walk = Walk(step, state, PaperCard(folder))
+    for batch in (5, 3, 5, 3, 5):
+        walk.go(data, ORDER, 0, 8, batch)
+
+
+def of_bytes(state: Any, batch: Any) -> Any:
+    """A step over pictures of bytes, short numbers, a flag for each example, and what is wider than a word."""
+    pictures, shorts, flags, points = batch
+    xp = array_namespace(pictures)
+    x = xp.astype(pictures, state.dtype) / 255
+    weight = xp.astype(flags, state.dtype) + xp.astype(shorts, state.dtype) / 100
+    loss = xp.sum(xp.sum(x * state, axis=1) * weight) + xp.sum(points * points)
+    return state - 0.01 * xp.sum(x * xp.reshape(weight, (-1, 1)), axis=0), loss
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_examples_of_odd_widths(aligned: bool, folder: Path):
+    data = (
+        RNG.integers(0, 256, (EXAMPLES, 7)).astype(np.uint8),
+        RNG.integers(-99, 99, EXAMPLES).astype(np.int16),
+        RNG.random(EXAMPLES) < 0.5,
+        RNG.normal(size=(EXAMPLES, 2, 3)),
+    )
+    walk = Walk(of_bytes, RNG.normal(size=7), PaperCard(folder), 3)
+    if not aligned:  # the pictures begin at an odd address
+        card = walk.card
+        card.in_rows = lambda x, fine=card.in_rows: _shifted(x) if x.dtype == np.uint8 and x.ndim == 2 else fine(x)  # type: ignore[method-assign,misc]
+    for start in (0, 5):
+        walk.go(data, ORDER, start, 8)
+
+
+KEPT: list[Any] = []
+
+
+def _shifted(x: Any) -> Any:
+    if x.ctypes.data % 2:
+        return x
+    raw = np.zeros(x.nbytes + 1, np.uint8).view(type(x))
+    KEPT.append(raw)
+    raw[1:].reshape(x.shape)[...] = x
+    return raw[1:].reshape(x.shape)
+
+
+class Lying(PaperCard):
+    """A card whose longer graphs leave something out: what is at this place from the end."""
+
+    lies = 1
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        whole = super().record(work)
+        recorded = dict(zip(whole.__code__.co_freevars, whole.__closure__ or (), strict=True))["recorded"].cell_contents
+        if len(recorded) > 20:
+            del recorded[-self.lies]
+        return whole
+
+
+@pytest.mark.parametrize("lies", [1, 2, 5, 12])
+def test_a_graph_that_lies(lies: int, folder: Path):
+    step, state, data = network()
+    card = Lying(folder)
+    card.lies = lies
+    walk = Walk(step, state, card)
+    with pytest.warns(PlannerWarning, match="one by one, because of a graph of 4, it gives other numbers"):
+        walk.go(data, ORDER, 0, 10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        walk.go(data, ORDER, 0, 10)
+
+
+def test_a_graph_that_gives_other_losses(folder: Path):
+    """The state is right, and the loss of a step before the last is not."""
+
+    class Card(PaperCard):
+        losses: Any = None
+
+        def record(self, work: Callable[[], None]) -> Callable[[], None]:
+            before = len(self.queued)
+            whole, losses = super().record(work), self.losses
+            is_single = "gather" not in self.queued[before:]
+
+            def run() -> None:
+                whole()
+                losses[1] += 1
+
+            return whole if is_single else run
+
+        def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
+            made = super().empty(shape, dtype)
+            self.losses = made if shape == (10,) else self.losses
+            return made
+
+    step, state, data = network()
+    with pytest.warns(PlannerWarning, match="other numbers"):
+        Walk(step, state, Card(folder)).go(data, ORDER, 0, 10)
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 4])
+def test_a_refused_graph(after: int, folder: Path):
+    """Whenever recording begins to fail, the numbers stay right and a warning says why."""
+
+    class Card(PaperCard):
+        def record(self, work: Callable[[], None]) -> Callable[[], None]:
+            if self.records >= after:
+                raise RuntimeError("no more graphs")
+            return super().record(work)
+
+    step, state, data = network()
+    walk = Walk(step, state, Card(folder))
+
+    def three_times() -> None:
+        for _ in range(3):
+            walk.go(data, ORDER, 0, 10)
+            walk.state, walk.apart = on_paper(copy.deepcopy(state)), on_paper(copy.deepcopy(state))
+
+    with pytest.warns(PlannerWarning, match="no more graphs"):
+        three_times()
+
+
+def test_steps_that_are_no_graph(folder: Path):
+    def sorting(state: Any, batch: Any) -> Any:
+        xp = array_namespace(state)
+        return xp.sort(state + 0.1 * batch[0][0, ...]), xp.sum(state)
+
+    walk = Walk(sorting, RNG.normal(size=6), PaperCard(folder))
+    with pytest.warns(PlannerWarning, match="no graph can hold"):
+        walk.go((X,), ORDER, 0, 10)
+    walk.go((X,), None, 0, 10)
+
+
+def test_a_state_that_changes_its_tree(folder: Path):
+    def counting(state: Any, batch: Any) -> Any:
+        a, n = state
+        xp = array_namespace(a)
+        return (a + n * xp.sum(batch[0], axis=0), n + 1), xp.sum(a)
+
+    Walk(counting, (np.zeros(6), 1), PaperCard(folder)).go((X,), ORDER, 0, 6)
+
+
+def test_a_loss_that_is_a_number_of_the_batch(folder: Path):
+    """It lies where the next batch is fetched to."""
+
+    def step(state: Any, batch: Any) -> Any:
+        xp = array_namespace(state)
+        return state + xp.sum(batch[0], axis=0), batch[0][0, 0]
+
+    walk = Walk(step, np.zeros(6), PaperCard(folder))
+    walk.go((X,), ORDER, 0, 10)
+    walk.go((X,), None, 0, 10)
+
+
+def test_without_graphs(folder: Path):
+    step, state, data = network()
+    walk = Walk(step, state, PaperCard(folder))
+    walk.together = Repeated(on_card(papered(step), walk.card, Settings(graph=False)), 4)
+    walk.go(data, ORDER, 0, 10)
+    assert walk.card.records == 0
+
+
+def test_bad_input(folder: Path):
+    step, state, data = network()
+    repeat = Repeated(on_card(papered(step), PaperCard(folder)), 4)
+    given = on_paper(state), on_paper(data)
+    with pytest.raises(TypeError, match="order must be an int32 vector, got int64"):
+        repeat(*given, on_paper(ORDER.astype(np.int64)), 0, BATCH, 3)
+    for order, start, count in ((ORDER, 0, 11), (None, 5, 10), (ORDER[:9], 0, 2), (None, -5, 2)):
+        with pytest.raises(ValueError, match="examples, not enough for"):
+            repeat(*given, None if order is None else on_paper(order), start, BATCH, count)
+    with pytest.raises(ValueError, match="examples, not enough for"):
+        repeat(given[0], on_paper((X, LABELS[:20], None)), None, 0, BATCH, 2)

@@ -1,0 +1,320 @@
+"""Kernels printed for Numba against the interpreter, and what becomes of them on disk."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dlarray.planner.kernel.loops import Call, Input, Kernel, Operation
+from dlarray.planner.numba import executor as numba_executor
+from tests.fuzz import exact
+from tests.support import kernels, numba_text
+from tests.support.process import ROOT
+
+compiled = pytest.mark.skipif(not numba_executor.available(), reason="no Numba: pip install 'dlarray[fast]'")
+LAYOUTS = ("flat", "wide", "narrow")
+HAND = [(dtype, name) for dtype in kernels.FLOATS for name in kernels.by_hand(dtype)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _folder(tmp_path_factory: pytest.TempPathFactory):
+    with pytest.MonkeyPatch.context() as patch:
+        if "DLARRAY_CACHE" not in os.environ:
+            patch.setenv("DLARRAY_CACHE", str(tmp_path_factory.mktemp("kernels")))
+        yield
+
+
+def run(call: Call) -> None:
+    for function, args in numba_executor.numba_loops(call).steps:
+        function(*args)
+
+
+def normal(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    values = np.random.default_rng(1).normal(size=shape)
+    return values.astype(dtype)
+
+
+def positive(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    return abs(normal(dtype, shape)) + np.asarray(0.5, dtype)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("dtype", "name"), HAND)
+def test_the_text_run_by_python(dtype: str, name: str, layout: numba_text.Layout):
+    """In every shape of loops, whatever the sizes; every access is held to the scope that it names."""
+    kernel = kernels.by_hand(dtype)[name]
+
+    def by_python(call: Call) -> None:
+        for function, args in numba_text.executor(layout)(call).steps:
+            function(*args)
+
+    for rows, cols in [(1, 7), (7, 1), (5, 20), (66, 3)] if kernel.sweeps else [(1, 1)]:
+        kernels.check(kernels.call(kernel, rows, cols, positive, kernels.IN_PLACE.get(name, {})), by_python)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_random_programs_run_by_python(layout: numba_text.Layout, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(exact.EXECUTORS, layout, numba_text.executor(layout))
+    reports, counts = exact.fuzz(range(70), [layout])
+    assert not reports, reports[0]
+    assert counts["equal"] > 50
+
+
+@compiled
+@pytest.mark.parametrize(("dtype", "name"), HAND)
+def test_every_kind_and_reduction(dtype: str, name: str):
+    kernel = kernels.by_hand(dtype)[name]
+    in_place = kernels.IN_PLACE.get(name, {})
+    for rows, cols in kernels.SIZES if kernel.sweeps else [(1, 1)]:
+        kernels.check(kernels.call(kernel, rows, cols, positive, in_place), run)
+
+
+@compiled
+@pytest.mark.parametrize("name", ["relu of a sum", "softmax", "strided"])
+def test_no_rows(name: str):
+    kernel = kernels.by_hand("float64")[name]
+    call = kernels.call(kernel, 0, 5, normal, {})
+    run(call)
+    for value, out in zip(kernel.outputs, call.outputs, strict=True):
+        if kernel.kind(value) in "RS" and (op := kernel.operation(value)) is not None and op.name == "sum":
+            np.testing.assert_array_equal(out, 0)
+
+
+@compiled
+@pytest.mark.parametrize("dtype", [*kernels.FLOATS, "bool", *kernels.INTEGERS])
+def test_every_exact_operation_bit_for_bit(dtype: str):
+    kernels.check_exact(dtype, run)
+
+
+@compiled
+@pytest.mark.parametrize("dtype", kernels.FLOATS)
+def test_a_quotient_by_the_largest_is_a_quotient(dtype: str):
+    """The largest number divided by itself is 1, and 127 of it is 127, whatever it is."""
+    divided = Operation("divide", (0, 1), "E", dtype, 0)
+    kernel = Kernel((Input("E", dtype), Input("S", dtype)), (), (divided,), (2,))
+    for largest in range(2, 1000, 7):
+        x = np.arange(1, largest + 1, dtype=dtype).reshape(1, -1)
+        call = Call(kernel, 1, largest, [], [x, np.full((1, 1), largest, dtype)], [np.empty_like(x)])
+        run(call)
+        np.testing.assert_array_equal(call.outputs[0], x / x.dtype.type(largest))
+
+
+@compiled
+@pytest.mark.parametrize("dtype", kernels.FLOATS)
+def test_numbers_below_0_wrap_to_unsigned_ones(dtype: str):
+    x = np.array([[-1, -2.5, -104, 3.7, 200, -0.5, 0, 254.99]] * 3, dtype)
+    for to in ("uint8", "uint16", "uint32", "uint64"):
+        call = Call(kernels.together([("astype", to)], dtype), 3, 8, [], [x, x, x > 0], [np.empty(x.shape, to)])
+        run(call)
+        whole = [int(v) % 2 ** (8 * np.dtype(to).itemsize) for v in x.ravel()]
+        np.testing.assert_array_equal(call.outputs[0].ravel(), np.array(whole, to))
+
+
+@compiled
+@pytest.mark.parametrize("dtype", kernels.FLOATS)
+@pytest.mark.parametrize(("rows", "cols"), [(2, 300_000), (300_000, 2), (30_000, 40), (1, 100_003)])
+def test_sums_of_many_numbers_are_as_accurate_as_numpys(rows: int, cols: int, dtype: str):
+    """Of rows, of columns, of all and of what rows have, against exact sums of the same numbers."""
+
+    def reduced(name: str, over: Any, of: int = 0) -> Operation:
+        return Operation(name, (of,), {"row": "C", "column": "R", "all": "S"}[over], dtype, 0, over)
+
+    x = (0.1 + 1e-3 * np.random.default_rng(2).random((rows, cols))).astype(dtype)
+    sums = [reduced("sum", "row"), reduced("sum", "column"), reduced("sum", "all")]
+    shapes = [(rows, 1), (1, cols), (1, 1)]
+    if rows == 1:  # a domain of one row has no other kinds
+        sums, shapes = sums[2:], shapes[2:]
+    call = Call(Kernel((Input("E", dtype),), (), tuple(sums), tuple(range(1, 1 + len(sums)))), rows, cols, [], [x])
+    call.outputs = [np.empty(shape, dtype) for shape in shapes]
+    run(call)
+    wide = x.astype(np.longdouble)
+    for op, found in zip(sums, call.outputs, strict=True):
+        axis = {"row": 1, "column": 0, "all": None}[op.over]
+        exact = np.sum(wide, axis=axis).ravel()
+        of_numpy = np.max(np.abs(np.sum(x, axis=axis).ravel() / exact - 1))
+        error = np.max(np.abs(found.ravel() / exact - 1))
+        assert error <= max(4 * np.finfo(dtype).eps, float(of_numpy)), (op.over, error, of_numpy)
+
+
+@compiled
+@pytest.mark.parametrize("dtype", kernels.FLOATS)
+def test_sums_with_infinities_and_of_zeros(dtype: str):
+    """An infinite sum is infinite; that of opposite infinities NaN; that of negative zeros -0, as in NumPy."""
+    kernel = Kernel((Input("E", dtype),), (), (Operation("sum", (0,), "C", dtype, 0, "row"),), (1,))
+    x = np.ones((4, 2000), dtype)
+    x[0, 7], x[1, 3], x[1, 1800], x[2, 1999], x[3] = np.inf, np.inf, -np.inf, np.nan, -0.0
+    call = Call(kernel, 4, 2000, [], [x], [np.empty((4, 1), dtype)])
+    run(call)
+    np.testing.assert_array_equal(call.outputs[0].ravel(), [np.inf, np.nan, np.nan, 0])
+    assert np.signbit(call.outputs[0][3, 0])
+
+
+@pytest.mark.parametrize("by", [pytest.param("numba", marks=compiled), *LAYOUTS])
+@pytest.mark.parametrize("dtype", kernels.FLOATS)
+def test_every_kernel_of_the_library(dtype: str, by: str):
+    executor = numba_executor.numba_loops if by == "numba" else numba_text.executor(by)
+    made = 0
+
+    def run(call: Call) -> None:
+        for function, args in executor(call).steps:
+            function(*args)
+
+    for name, (step, state, batch) in kernels.library(dtype, every=by != "numba").items():
+        try:
+            made += kernels.through_planner(step, state, batch, run)
+        except AssertionError as error:
+            raise AssertionError(f"{name}: {error}") from error
+    assert made > 70
+
+
+@compiled
+def test_a_new_size_and_new_constants_need_no_new_code():
+    kernel = kernels.by_hand("float32")["relu of a sum"]
+    before = numba_executor.compiled.cache_info().misses
+    for rows in (20, 33, 1000):
+        kernels.check(kernels.call(kernel, rows, 64, normal, {}), run)
+    assert numba_executor.compiled.cache_info().misses <= before + 1
+
+
+@compiled
+def test_an_input_can_move():
+    kernel = kernels.by_hand("float64")["strided"]
+    call = kernels.call(kernel, 6, 40, normal, {})
+    bound = numba_executor.numba_loops(call)
+    other = np.asfortranarray(call.inputs[0] + 1)
+    wide = np.zeros((6, 80))[:, ::-2]
+    wide[...] = other
+    assert bound.move is not None
+    bound.move(0, wide)
+    for function, args in bound.steps:
+        function(*args)
+    found = [a.copy() for a in call.outputs]
+    call.inputs[0] = wide
+    kernels.interpreter.run(call)
+    for a, b in zip(found, call.outputs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-14, atol=1e-13)
+
+
+@compiled
+def test_an_output_across_an_input_is_refused():
+    kernel = kernels.by_hand("float64")["relu of a sum"]
+    call = kernels.call(kernel, 4, 64, normal, {})
+    memory = np.zeros(5 * 64)
+    call.inputs[0], call.outputs[0] = memory[:256].reshape(4, 64), memory[64:].reshape(4, 64)
+    with pytest.raises(ValueError, match="output 0 overlaps input 0"):
+        numba_executor.numba_loops(call)
+
+
+PROGRAM = """
+import numpy as np
+from dlarray.planner.numba import executor as numba_executor
+from tests.support import kernels
+made = []
+compile_text = numba_executor.compiled
+numba_executor.compiled = lambda text: made.append(compile_text(text)) or made[-1]
+call = kernels.call(kernels.by_hand("float64")["relu of a sum"], 4, 64, lambda d, s: np.ones(s, d), {})
+bound = numba_executor.numba_loops(call)
+[function(*args) for function, args in bound.steps]
+assert (call.outputs[0] == 2).all()
+(kernel,) = made
+print(sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values()))
+"""
+
+
+def program(folder: Path) -> subprocess.Popen[str]:
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "backends")])
+    environment = os.environ | {"DLARRAY_CACHE": str(folder), "PYTHONPATH": paths}
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+@compiled
+def test_processes_share_a_folder(tmp_path: Path):
+    """Three at once on an empty folder; then one that finds the machine code there."""
+    for process in [program(tmp_path) for _ in range(3)]:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    assert len(list(tmp_path.glob("*.py"))) == 1
+    last = program(tmp_path)
+    out, errors = last.communicate(timeout=120)
+    assert out.split() == ["1", "0"], errors
+
+
+@compiled
+@pytest.mark.parametrize("ending", [".nbi", ".nbc"])
+def test_machine_code_that_was_cut_off_is_made_again(ending: str, tmp_path: Path):
+    for _ in range(2):
+        _, errors = program(tmp_path).communicate(timeout=120)
+        assert not errors
+        kept = list(tmp_path.rglob(f"*{ending}"))
+        assert kept
+        for file in kept:
+            file.write_bytes(file.read_bytes()[:20])
+    out, errors = program(tmp_path).communicate(timeout=120)
+    assert not errors
+    out, errors = program(tmp_path).communicate(timeout=120)
+    assert out.split() == ["1", "0"], errors
+
+
+@compiled
+@pytest.mark.parametrize(("value", "executor"), [("1", "ufuncs"), ("0", "numba"), ("", "numba")])
+def test_a_compiler_that_is_switched_off_counts_as_none(value: str, executor: str):
+    text = "from dlarray.planner import fastest; print(fastest()); import numba; print(fastest())"
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", text],
+        env=os.environ | {"NUMBA_DISABLE_JIT": value},
+        capture_output=True,
+        text=True,
+    )
+    assert run.stdout.split() == [executor, executor], run.stderr
+
+
+def test_a_kernel_s_file_of_other_bytes_is_written_anew(tmp_path: Path):
+    path = tmp_path / "kernel.py"
+    for other in (b"\xff\xfe", b"", b"x = 1\r\n"):
+        path.write_bytes(other)
+        assert numba_executor._kept(path, "x = 1\n").read_bytes() == b"x = 1\n"
+    before = path.stat().st_mtime_ns
+    assert numba_executor._kept(path, "x = 1\n").stat().st_mtime_ns == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@compiled
+def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("DLARRAY_CACHE", str(tmp_path / "file"))
+    kernel = kernels.together([("floor", "float32")], "float32")
+    kernels.check(kernels.call(kernel, 2, 64, normal, {}), run)
+
+
+def test_the_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DLARRAY_CACHE", "/somewhere")
+    assert numba_executor.cache_folder() == Path("/somewhere")
+    monkeypatch.setenv("HOME", "/homes/me")
+    monkeypatch.setenv("USERPROFILE", "/homes/me")
+    monkeypatch.setenv("DLARRAY_CACHE", "~/kernels")
+    assert numba_executor.cache_folder() == Path("/homes/me/kernels")
+    monkeypatch.setenv("DLARRAY_CACHE", "~nobody-of-this-name/kernels")
+    with pytest.raises(FileNotFoundError, match="nobody-of-this-name"):
+        numba_executor.cache_folder()
+    monkeypatch.delenv("DLARRAY_CACHE")
+    if sys.platform == "linux":
+        monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+        assert numba_executor.cache_folder() == Path("/cache/dlarray")
+        monkeypatch.setenv("XDG_CACHE_HOME", "~/cache")
+        assert numba_executor.cache_folder() == Path("/homes/me/cache/dlarray")
+
+
+def test_without_numba_the_hint_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    numba_executor._versions.cache_clear()
+    with pytest.raises(ImportError, match=r"dlarray\[fast\]"):
+        numba_executor.module_text("")
+    numba_executor._versions.cache_clear()

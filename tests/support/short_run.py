@@ -1,0 +1,93 @@
+"""A short training of every family on one device, as a program: for compute-sanitizer and other checkers of memory.
+
+    python -m tests.support.short_run --device cuda
+    compute-sanitizer python -m tests.support.short_run --device cuda --only optimizer
+    compute-sanitizer --tool racecheck python -m tests.support.short_run --device torch:cuda:0 --dtype float32
+
+Each step of ``families`` is taken a few times, compiled where ``fit`` compiles it, beside NumPy's plain step in
+float64. The exit code is 0 where all losses agree and all that the steps leave is finite, 1 where not, and 2 where the
+device cannot be used or nothing is named so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from dlarray.device import Device, DeviceError, resolve, to_numpy
+from dlarray.training import Step
+from tests.support.families import WHOLE, batches, halves, start, steps
+
+__all__ = ["main"]
+
+ROUNDING = {"float64": 1e-12, "float32": 2e-6, "bfloat16": 2e-2, "float16": 2e-3}
+"""By how much a loss may be off, relative to the larger of itself and 1; of 16 bits by what one product is off."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Take the steps and print a line for each; the exit code."""
+    options = _options(arguments)
+    try:
+        device, host = resolve(options.device), resolve("cpu")
+    except DeviceError as error:
+        print(error, file=sys.stderr)
+        return 2
+    tried = {name: (step, step, ROUNDING[options.dtype]) for name, step in steps().items()}
+    if options.dtype == "float32":
+        tried |= {name: (step, WHOLE, ROUNDING[name.split()[1]]) for name, step in halves(device).items()}
+    chosen = {name: found for name, found in tried.items() if options.only in name}
+    if not chosen:
+        print(f"no step is named {options.only!r}", file=sys.stderr)
+        return 2
+    bad = 0
+    for name, (step, whole, allowed) in chosen.items():
+        expected, _ = _walk(whole, host, "float64", options.steps, plain=True)
+        plain = options.plain or (step is not whole and not device.backend.compiles_half)
+        losses, left = _walk(step, device, options.dtype, options.steps, plain)
+        off = float(np.max(np.abs(losses - expected) / np.maximum(np.abs(expected), 1.0)))
+        good = off <= allowed and all(np.all(np.isfinite(x)) for x in left)
+        bad += not good
+        print(f"{'ok ' if good else 'BAD'} {name}: loss {losses[-1]:.7g}, off by {off:.2g}, allowed {allowed:.2g}")
+    print(f"{len(chosen)} steps on {device} in {options.dtype}, {bad} bad")
+    return min(bad, 1)
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.support.short_run", description=__doc__.partition("\n")[0])  # type: ignore[union-attr]
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32", choices=("float32", "float64"))
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--only", default="", help="steps with this in their names")
+    parser.add_argument("--plain", action="store_true", help="uncompiled, where fit would compile")
+    return parser.parse_args(arguments)
+
+
+def _walk(step: Step, device: Device, dtype: str, count: int, plain: bool) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The losses of so many steps, and the floating-point numbers that they leave."""
+    compiled = device.backend.compiles_on(device.place) and not plain
+    run: Any = device.backend.compile(step) if compiled else step
+    state = start(step, device, dtype)
+    losses: list[float] = []
+    for batch in batches(step, device, dtype, count):
+        state, loss = run(state, batch)
+        losses.append(float(to_numpy(loss)))
+    left = [to_numpy(x) for x in _leaves(state)]
+    return np.array(losses), [x for x in left if x.dtype.kind == "f"]
+
+
+def _leaves(tree: Any) -> Iterator[Any]:
+    if isinstance(tree, dict):
+        tree = tuple(tree.values())
+    if isinstance(tree, tuple):
+        for item in tree:
+            yield from _leaves(item)
+    else:
+        yield tree
+
+
+if __name__ == "__main__":
+    sys.exit(main())

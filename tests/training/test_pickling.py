@@ -1,0 +1,177 @@
+"""What passes to another process, or is copied, and is there what it was here."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import pkgutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dlarray as dl
+import dlarray.device as dd
+from dlarray import callbacks
+from dlarray.callbacks.non_finite import NonFinite
+from dlarray.cli.telling import UsageError
+from dlarray.device import OutOfMemory, search
+from dlarray.planner import PlannerWarning
+from dlarray.planner.run.accelerated import _Unfit
+from dlarray.planner.trace.node import UntraceableError
+from dlarray.tables.values import TableWarning, UnknownColumn
+from dlarray.training import CheckpointError, Diverged, Interrupted
+from tests.support.matrix import On
+from tests.support.process import ROOT, python
+
+pytestmark = pytest.mark.usefixtures("without_numba")
+
+WAYS: dict[str, Callable[[Any], Any]] = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda value: pickle.loads(pickle.dumps(value)),
+    "oldest protocol": lambda value: pickle.loads(pickle.dumps(value, 0)),
+}
+way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+MODEL = dl.MLP(2, [dl.Dense(3), dl.BatchNorm(), "tanh", dl.Dropout(0.1), dl.Dense(1)])
+X = np.random.default_rng(0).normal(size=(12, 2))
+
+
+@pytest.fixture
+def each(on: On) -> On:
+    """A device on its own: read-only inputs and planners are NumPy's."""
+    if on.executor or on.read_only:
+        pytest.skip("numpy-float64 and numpy-float32 have the same device")
+    return on
+
+
+@cache
+def trained_on(device: str, dtype: str) -> dl.Trained:
+    return dl.fit(MODEL, X, X[:, :1], epochs=2, batch_size=6, device=device, dtype=dtype, progress=False)
+
+
+@way
+def test_a_device_and_its_backend_are_the_same_afterwards(each: On, way: Callable[[Any], Any]) -> None:
+    assert way(each.target) is each.target
+    assert way(each.target.backend) is each.target.backend
+    assert dd.device_of(each.array([1.0])) is each.target
+
+
+def test_a_device_that_is_missing_is_named_when_it_is_unpickled(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = pickle.dumps(dd.resolve("cpu"))
+    monkeypatch.setattr(search, "_working", {})
+    monkeypatch.setattr(search, "_probe", lambda backend, local: 1 / 0)
+    with pytest.raises(dd.DeviceError, match="a copy of something on cpu asks for a device that cannot be used"):
+        pickle.loads(data)
+
+
+@way
+def test_a_trained_model_answers_arrays_of_its_device(each: On, way: Callable[[Any], Any]) -> None:
+    trained = trained_on(each.device, each.dtype)
+    other = way(trained)
+    assert other.device is trained.device
+    assert other.history.epochs == trained.history.epochs
+    assert [type(v) for v in other.theta] == [type(v) for v in trained.theta]
+    x = each.array(X)
+    np.testing.assert_array_equal(each.numpy(other.predict(x)), each.numpy(trained.predict(x)))
+    for a, b in zip(other.theta + other.buffers, trained.theta + trained.buffers, strict=True):
+        assert (a is b) == (way is copy.copy), "a copy of its own, or a shallow one"
+        assert dd.device_of(a) is each.target
+
+
+CALLBACKS = [
+    callbacks.Checkpoint("file"),
+    callbacks.CSVLog("file"),
+    callbacks.EMA(),
+    callbacks.EarlyStopping(),
+    callbacks.Plateau(),
+    callbacks.SWA(),
+    callbacks.StopOnNonFinite(),
+    callbacks.TensorBoard("folder"),
+    callbacks.TimeLimit(60),
+]
+CONFIGURATION = [MODEL, dl.Adam(dl.CosineDecay(0.1, 10)), dl.Focal(), dl.History(), *CALLBACKS]
+
+
+@way
+@pytest.mark.parametrize("value", CONFIGURATION, ids=lambda value: type(value).__name__)
+def test_configuration_is_equal(value: Any, way: Callable[[Any], Any]) -> None:
+    assert way(value) == value
+
+
+# Exceptions
+
+
+def exceptions() -> list[BaseException]:
+    """One of each class, as the library raises it."""
+    trained = trained_on("cpu", "float32")
+    shortage_ = OutOfMemory("cpu has not enough memory", "asked for 3 TB")
+    shortage_.trained = trained
+    return [
+        shortage_,
+        Diverged("the loss became nan", 3, trained),
+        NonFinite("layer 2, forward", 3, trained),
+        Interrupted(trained),
+        UnknownColumn("agee", ["age"]),
+        *(
+            cls("a message")
+            for cls in (
+                dd.DeviceError, CheckpointError, UsageError, UntraceableError, PlannerWarning, TableWarning, _Unfit
+            )
+        ),
+    ]  # fmt: skip
+
+
+def _subclasses(cls: type[BaseException]) -> Iterator[type[BaseException]]:
+    for each in cls.__subclasses__():
+        yield each
+        yield from _subclasses(each)
+
+
+def test_every_exception_of_the_library_is_tried_here() -> None:
+    for folder in (ROOT / "dlarray", *(ROOT / "backends").glob("dlarray_*")):
+        for module in pkgutil.walk_packages([str(folder)], f"{folder.name}."):
+            with suppress(ImportError):  # of a library that is not installed
+                import_module(module.name)
+    own = {cls for cls in _subclasses(BaseException) if cls.__module__.startswith("dlarray")}
+    assert own == {type(error) for error in exceptions()}
+
+
+@way
+def test_every_exception_keeps_its_message_and_its_attributes(way: Callable[[Any], Any]) -> None:
+    for error in exceptions():
+        error.add_note("told at the table")
+        other = way(error)
+        assert type(other) is type(error)
+        assert str(other) == str(error)
+        assert vars(other).keys() == vars(error).keys()
+        assert other.__notes__ == ["told at the table"]
+        if hasattr(error, "trained"):
+            np.testing.assert_array_equal(other.trained.theta, error.trained.theta)
+
+
+POOL = """
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+import numpy as np, dlarray as dl
+
+def diverge():
+    line, x = dl.mlp(1, 1), np.ones((4, 1))
+    dl.fit(line, 1e10 * x, x, batch_size=4, optimizer=dl.GradientDescent(1e30), progress=False)
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        try:
+            pool.submit(diverge).result(120)
+        except dl.Diverged as error:
+            print(error.step, error.trained.predict(np.ones((2, 1))).shape)
+"""
+
+
+def test_a_process_pool_passes_on_what_a_worker_raises(tmp_path: Any) -> None:
+    (tmp_path / "pool.py").write_text(POOL)
+    assert python(f"import runpy; runpy.run_path({str(tmp_path / 'pool.py')!r}, run_name='__main__')") == "1 (2, 1)"
