@@ -1,13 +1,12 @@
 """
-Every activation beside its slope
-=================================
+Every activation and its derivative
+===================================
 
-Where it is flat, no gradient comes through.
+Where the derivative is 0, no gradient passes.
 
-A new class in the library, or in this file, appears by itself: classes are found by walking the subclasses of
-``dlarray.Activation``. What to look for: where the slope (orange) is 0, no gradient comes through. Sigmoid and tanh
-have that on both sides (the vanishing gradient), ReLU on the left (the dying neuron); leaky ReLU and its kin leave
-some. Softmax and log-softmax act on a row of numbers: drawn is the first of the row (z, 0).
+Sigmoid and tanh have a derivative near 0 on both sides (vanishing gradient), ReLU has 0 on the left (dying ReLU); the
+other ReLU variants keep some. Softmax and log-softmax act on a row of numbers; the picture shows the first output for
+the row (z, 0). The program finds all subclasses of ``dlarray.Activation``, so a new one appears here by itself.
 """
 
 import sys
@@ -16,19 +15,20 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import dlarray
+from dlarray.core.registry import classes
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"
 REACH, DEPTH = 4.0, 10
 
 # %%
-# Each activation is a layer, so a network of the activation alone gives its values forward and, with 1 coming back,
-# its slope backward.
+# Each activation is a layer. A network of this one layer gives its values, and its derivative as the gradient for an
+# output gradient of 1.
 
 z = np.linspace(-REACH, REACH, 801, dtype=np.float32)
 rows = dlarray.asarray(np.stack([z, np.zeros_like(z)], axis=1))
 first = dlarray.asarray(np.stack([np.ones_like(z), np.zeros_like(z)], axis=1))
 
-kinds = dlarray.core.registry.classes(dlarray.Activation)
+kinds = classes(dlarray.Activation)
 columns = 5
 lines = -(-len(kinds) // columns)
 figure, axes = plt.subplots(lines, columns, figsize=(13, 2.5 * lines), sharex=True, sharey=True, layout="constrained")
@@ -37,7 +37,7 @@ print(
 )
 
 for ax, (name, kind) in zip(axes.flat, kinds.items(), strict=False):
-    model = dlarray.MLP(2, [kind()])  # a network of the activation alone; PReLU brings a parameter
+    model = dlarray.MLP(2, [kind()])  # PReLU has a parameter
     p = model.parameters(model.init())
     a, saved = model.chain.forward(rows, **p)
     slope = dlarray.to_numpy(model.chain.backward(saved, first, **p))[:, 0]
@@ -48,19 +48,17 @@ for ax, (name, kind) in zip(axes.flat, kinds.items(), strict=False):
     ax.axhline(0, color=GREY, linewidth=0.8)
     ax.axvline(0, color=GREY, linewidth=0.8)
     ax.plot(z, a, color=BLUE, linewidth=2.2, label="a = f(z)")
-    ax.plot(z, slope, color=ORANGE, linewidth=2.2, linestyle="--", label="slope da/dz")
+    ax.plot(z, slope, color=ORANGE, linewidth=2.2, linestyle="--", label="derivative da/dz")
     ax.set(title=kind.__name__, ylim=(-2.2, 2.6))
 
 # %%
-# The same in a picture.
+# The remaining lines finish the picture.
 
 for ax in axes.flat[len(kinds) :]:
     ax.set_axis_off()
 for ax in axes[-1]:
     ax.set_xlabel("z")
 axes.flat[0].legend(loc="lower right", fontsize=8)
-print(f"\n{len(kinds)} activations. The gradient is multiplied by a slope in every layer: sigmoid's is at most 0.25,")
-print(
-    f"so {DEPTH} layers of it leave at most {0.25**DEPTH:.1e} of the gradient; ReLU's is 1, or 0 where the node is off."
-)
+print(f"\n{len(kinds)} activations. Each layer multiplies the gradient by a derivative. Sigmoid's is at most 0.25,")
+print(f"so {DEPTH} layers of it leave at most {0.25**DEPTH:.1e} of the gradient; ReLU's is 1 for z > 0, else 0.")
 figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "activations.png", dpi=110)

@@ -1,12 +1,13 @@
 """
-An activation of your own
-=========================
+A custom activation
+===================
 
-One class, a formula forward and its chain rule backward, and nothing else to edit.
+One class with a formula forward and its derivative backward; nothing else needs to change.
 
-Snake, a = z + sin²z (Ziyin, Hartwig and Ueda 2020), lets a network learn what repeats. It is not in the library; below
-it is defined, compared with a finite difference, and used by its name. Then three networks that differ in nothing but
-their activation learn waves on a slope: snake follows them in a number of steps in which ReLU and tanh do not.
+Snake, a = z + sin²z (Ziyin, Hartwig and Ueda 2020), helps a network to learn periodic functions. It is not in the
+library; this program defines it, checks its derivative against a finite difference, and uses it by its name. Then
+three networks that differ only in their activation learn a rising wave. Snake learns it in a number of steps that is
+too small for ReLU and tanh.
 """
 
 import sys
@@ -34,7 +35,7 @@ class Snake(dlarray.Activation):
 
 
 # %%
-# Is the chain rule right? Arrays decide where computing happens: these are NumPy's, in float64.
+# Check the derivative, here on NumPy arrays in float64.
 
 z, step = np.linspace(-4, 4, 201), 1e-5
 snake = Snake()
@@ -45,12 +46,11 @@ print(f"backward against a finite difference: at most {np.max(np.abs(exact - dif
 
 
 # %%
-# Three networks that differ in nothing but their activation learn a wave on a slope. "snake" is found by its name since
-# the class exists.
+# Train three networks that differ only in their activation. The name "snake" is known as soon as the class is defined.
 
 
 def wave(x: np.ndarray) -> np.ndarray:
-    """The truth."""
+    """The function to learn."""
     return np.sin(3.6 * x) + 0.5 * x
 
 

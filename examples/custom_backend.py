@@ -1,18 +1,18 @@
 """
-A backend of your own
-=====================
+A custom backend
+================
 
-Tell dlarray of an array library that it has never heard of, in some thirty lines.
+Some thirty lines make another array library known to dlarray.
 
-The library here is NumPy under another name, with one thing more: its arrays count the matrix products that they take
-part in. A real one would be a package ``dlarray_mynumpy`` which announces itself in its pyproject.toml::
+The library here is NumPy under another name, with arrays that also count the matrix products in which they take part.
+A real backend would be a package ``dlarray_mynumpy`` with an entry point in its pyproject.toml::
 
     [project.entry-points."dlarray.backends"]
     mynumpy = "dlarray_mynumpy"
 
-Without that line it is found all the same where a module of that name can be imported, and here this file is that
-module. No formula is written again: the losses are NumPy's, bit for bit. And the count shows back propagation at work:
-a network of L layers needs L products forward and 2 L - 1 back, for nobody asks for the gradient of its inputs.
+Without the entry point, a module of that name is found if it can be imported; here this file is that module. No
+formula is written again, and the losses are NumPy's, bit for bit. The count shows the cost of back propagation: a
+network of L layers takes L products forward and 2 L - 1 backward, because the gradient of its inputs is not computed.
 """
 
 import sys
@@ -26,7 +26,7 @@ from dlarray.device.backend import Backend
 
 
 class Array(np.ndarray):
-    """NumPy's array, counting."""
+    """NumPy's array, which counts matrix products."""
 
     products = 0
 
@@ -40,11 +40,11 @@ class Array(np.ndarray):
 
 
 # %%
-# All that dlarray must know.
+# All that dlarray needs to know.
 
 
 class MyNumPy(Backend):
-    """The abacus, and the ways in and out."""
+    """One device, the abacus, and the conversion from and to NumPy."""
 
     name = "mynumpy"
     arrays = (__name__,)  # where its array types are defined
@@ -59,7 +59,7 @@ class MyNumPy(Backend):
 
     def place(self, device: str) -> str:
         if device != "abacus":
-            raise ValueError(f"mynumpy has the device abacus alone, got {device!r}")
+            raise ValueError(f"mynumpy has only the device abacus, got {device!r}")
         return device
 
     def asarray(self, host: np.ndarray, place: str) -> Array:
@@ -74,11 +74,11 @@ sys.modules["dlarray_mynumpy"] = sys.modules[__name__]
 
 
 # %%
-# Train on both, count, draw.
+# Train on both devices, count, draw.
 
 
 def train(device: str, layers: int, epochs: int) -> list[float]:
-    """The loss of every step of a network with so many layers that learns which points lie in a circle."""
+    """The losses, step by step, of a network with this number of layers that learns which points lie in a circle."""
     dice = np.random.default_rng(0)
     x = dice.uniform(-1, 1, (256, 2))
     inside = np.astype(np.sum(x * x, axis=1) < 0.6, np.int32)
@@ -90,8 +90,8 @@ def train(device: str, layers: int, epochs: int) -> list[float]:
 
 
 def main(path: str) -> None:
-    """Train on both, count, draw."""
-    print(f"new arrays may go to {dlarray.device_of(dlarray.asarray([1.0], 'mynumpy'))} now")
+    """Train on both devices, count, draw."""
+    print(f"new arrays can now be made on {dlarray.device_of(dlarray.asarray([1.0], 'mynumpy'))}")
     ours, numpys = train("mynumpy", 3, 60), train("cpu", 3, 60)
     apart = max(abs(a - b) for a, b in zip(ours, numpys, strict=True))
     print(f"{len(ours)} steps on each device: losses end at {ours[-1]:.4f} and are at most {apart} apart")
@@ -103,7 +103,7 @@ def main(path: str) -> None:
         counts.append((Array.products - before) / steps)
         print(f"{n} layers: {counts[-1]:g} matrix products in a step")
 
-    print("so L layers take L products forward and 2 L - 1 back")
+    print("so L layers take L products forward and 2 L - 1 backward")
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     left.plot(range(1, len(numpys) + 1), numpys, color="#56B4E9", linewidth=5, label="cpu: NumPy")
@@ -116,7 +116,7 @@ def main(path: str) -> None:
         [c - n for n, c in zip(layers, counts, strict=True)],
         bottom=layers,
         color="#E69F00",
-        label="back: 2 L - 1",
+        label="backward: 2 L - 1",
     )
     right.set(title="What the abacus counted", xlabel="layers L", ylabel="matrix products in a step")
     right.legend()

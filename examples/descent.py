@@ -1,14 +1,14 @@
 """
-Six ways down the same loss
-===========================
+Six optimizers on the same loss
+===============================
 
-Batch, mini-batch and stochastic descent, momentum, Adagrad, Adam.
+Batch, mini-batch and stochastic gradient descent, momentum, Adagrad, Adam.
 
-The model is a straight line, ŷ = w x + b, so θ has two numbers and its loss is a surface that can be drawn. It is a
-long valley: x does not have mean 0, so w and b pull at each other. Each picture shows one walk of 60 steps from the
-square towards the lowest place, the star. Batch descent goes straight down but looks at every example for each step;
-stochastic descent looks at one, and staggers; momentum rolls past the lowest place and comes back; Adagrad's steps
-shrink; Adam's are of even size at first.
+The model is a straight line, ŷ = w x + b. It has two parameters, so its loss is a surface that can be drawn. The
+surface is a long valley, because the mean of x is not 0. Each picture shows 60 steps of one optimizer, from the square
+towards the minimum, the star. Batch descent takes the direct way but uses all examples in each step. Stochastic
+descent uses one example and is noisy. Momentum overshoots the minimum and comes back. The steps of Adagrad shrink.
+Those of Adam are nearly of one length at first.
 """
 
 import sys
@@ -30,7 +30,7 @@ y = 2 * x + 1 + dice.normal(0, 0.5, x.shape)
 model = dlarray.MLP(1, [dlarray.Dense(1, weight=dlarray.Constant(START[0]), bias=dlarray.Constant(START[1]))])
 loss = dlarray.MeanSquaredError()
 
-WALKS = {
+RUNS = {
     "batch": (dlarray.GradientDescent(0.1), EXAMPLES),
     "mini-batch of 20": (dlarray.GradientDescent(0.1), 20),
     "stochastic": (dlarray.GradientDescent(0.1), 1),
@@ -40,7 +40,7 @@ WALKS = {
 }
 
 
-def walk(optimizer: dlarray.Optimizer, batch_size: int) -> np.ndarray:
+def descend(optimizer: dlarray.Optimizer, batch_size: int) -> np.ndarray:
     """(w, b) before the first step and after each."""
     theta = model.init()
     state = optimizer.start(theta)
@@ -55,22 +55,22 @@ def walk(optimizer: dlarray.Optimizer, batch_size: int) -> np.ndarray:
 
 
 # %%
-# The loss at every θ of a grid: the surface itself, of which an optimizer sees the slope where it stands and no more.
+# The loss on a grid of θ. An optimizer sees only the gradient at its own point.
 
 ws, bs = np.linspace(-1.7, 4.2, 60), np.linspace(-1.5, 5.4, 60)
 surface = np.asarray([[np.mean((w * x + b - y) ** 2) for w in ws] for b in bs])
 best = np.linalg.lstsq(np.concatenate([x, np.ones_like(x)], axis=1), y, rcond=None)[0].ravel()
 lowest = np.mean((best[0] * x + best[1] - y) ** 2)
 height = np.maximum(surface - lowest, LEVELS[0])
-print(f"lowest loss {lowest:.4f} at w = {best[0]:.3f}, b = {best[1]:.3f}; start at w = {START[0]}, b = {START[1]}")
+print(f"minimum {lowest:.4f} at w = {best[0]:.3f}, b = {best[1]:.3f}; start at w = {START[0]}, b = {START[1]}")
 
 figure, axes = plt.subplots(2, 3, figsize=(12, 7.4), sharex=True, sharey=True, layout="constrained")
-for ax, (name, (optimizer, batch_size)) in zip(axes.flat, WALKS.items(), strict=True):
-    path = walk(optimizer, batch_size)
+for ax, (name, (optimizer, batch_size)) in zip(axes.flat, RUNS.items(), strict=True):
+    path = descend(optimizer, batch_size)
     (w, b), away = path[-1], np.linalg.norm(path[-1] - best)
     above = np.mean((w * x + b - y) ** 2) - lowest
     seen = f"{STEPS * batch_size:,} examples seen"
-    print(f"{name:17} {STEPS} steps, {seen:>20}: loss {above:.4f} above the lowest, θ {away:.3f} away")
+    print(f"{name:17} {STEPS} steps, {seen:>20}: loss {above:.4f} above the minimum, θ {away:.3f} away")
     shade = ax.contourf(ws, bs, height, levels=LEVELS, cmap="viridis_r", norm="log", extend="max")
     ax.plot(*path.T, color="black", linewidth=3)
     ax.plot(
@@ -78,12 +78,12 @@ for ax, (name, (optimizer, batch_size)) in zip(axes.flat, WALKS.items(), strict=
     )
     ax.plot(*START, marker="s", color="white", markeredgecolor="black", markersize=8)
     ax.plot(*best, marker="*", color="white", markeredgecolor="black", markersize=15)
-    ax.set_title(f"{name}\n{seen}, ends {above:.3f} above", fontsize=10)
+    ax.set_title(f"{name}\n{seen}, final excess loss {above:.3f}", fontsize=10)
 for ax in axes[-1]:
     ax.set_xlabel("weight w")
 for ax in axes[:, 0]:
     ax.set_ylabel("bias b")
 figure.colorbar(
-    shade, ax=axes, label="mean squared error above the lowest", shrink=0.8, ticks=[0.01, 0.1, 1, 10], format="%g"
+    shade, ax=axes, label="mean squared error above the minimum", shrink=0.8, ticks=[0.01, 0.1, 1, 10], format="%g"
 )
 figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "descent.png", dpi=110)

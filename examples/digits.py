@@ -2,10 +2,10 @@
 Handwritten digits
 ==================
 
-The main job: what ``dlarray train digits`` does, as a library call.
+What ``dlarray train digits`` does, in Python.
 
-1,797 images of 8 by 8 pixels. Change nothing but the variable DLARRAY_DEVICE (cpu, cuda, torch, jax, …) and the same
-file runs there, with the same weights, the same batches and the same losses to rounding.
+The data are 1,797 images of 8 by 8 pixels. Set the variable DLARRAY_DEVICE (cpu, cuda, torch, jax, …) to run the same
+file on another array library, with the same initial weights, the same batches and the same losses up to rounding.
 """
 
 import sys
@@ -22,7 +22,7 @@ print(f"device: {dlarray.current_device()}")
 print(model.summary())
 
 # %%
-# Everything that is not said here has a default: the loss is the cross-entropy, because the targets are whole numbers.
+# All other arguments have defaults. The targets are whole numbers, so the loss is the cross-entropy.
 
 trained = dlarray.fit(
     model,
@@ -36,7 +36,7 @@ trained = dlarray.fit(
 )
 
 # %%
-# What it has learnt, in a number, in a file and in a picture.
+# Measure the test accuracy, save the model, draw the report.
 
 accuracy = trained.evaluate(data.x_test, data.y_test)["accuracy"]
 print(f"test accuracy: {accuracy:.2%} of {len(data.y_test)} digits")

@@ -1,12 +1,13 @@
 """
-A run that can be left alone
-============================
+Early stopping, checkpoints, learning-rate search
+=================================================
 
-A rate that was looked for, an early stop, checkpoints, and a power cut.
+Training that chooses its learning rate, stops by itself, and continues after an interruption.
 
-569 tumours of the breast, 30 measurements each, benign or malignant. First a short walk with a growing learning rate
-says which rate to begin with. Then the training: it stops where the validation loss no longer falls, and gives the best
-epoch back. Half-way it is cut off, and resumed from its last checkpoint: the result is the same, bit for bit.
+The data are 569 breast tumours, benign or malignant, with 30 measurements each. A short run with a growing learning
+rate finds a good one. The training stops when the validation loss no longer falls, and returns the weights of the best
+epoch. Another training is interrupted half-way and resumed from its last checkpoint: the result is the same, bit for
+bit.
 """
 
 import sys
@@ -28,7 +29,7 @@ model = dlarray.mlp(30, 32, 32, 1, activation="relu", dropout=0.2)
 
 found = dlarray.find_learning_rate(model, x_train, y_train, optimizer="adam")
 rate = float(f"{found.suggestion:.1g}")
-print(f"steepest at a learning rate of {found.suggestion:.2g}, taken: {rate:g}")
+print(f"the loss falls fastest at a learning rate of {found.suggestion:.2g}; used: {rate:g}")
 
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "run.safetensors"
@@ -49,20 +50,20 @@ with tempfile.TemporaryDirectory() as folder:
 same = all(
     np.array_equal(dlarray.to_numpy(a), dlarray.to_numpy(b)) for a, b in zip(resumed.theta, whole.theta, strict=True)
 )
-print(f"cut off after 77 steps and resumed: {'the same bits' if same else 'other bits'}")
+print(f"interrupted after 77 steps and resumed: {'the same bits' if same else 'other bits'}")
 print(f"stopped after {len(whole.history.epochs)} epochs: {whole.history.stopped}")
 losses = whole.history["validation_loss"]
 best = int(np.argmin(losses)) + 1
 figures = whole.evaluate(x_test, y_test)
-print(f"best epoch {best}, its weights are back: loss {figures['loss']:.4f}, accuracy {figures['accuracy']:.1%}")
+print(f"best epoch {best}, with its weights: loss {figures['loss']:.4f}, accuracy {figures['accuracy']:.1%}")
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.6), layout="constrained")
 plot.rate_search(found, left)
 epochs = np.arange(1, len(losses) + 1)
 right.plot(epochs, whole.history["loss"], color="#0072B2", label="training (classes balanced)")
 right.plot(epochs, losses, color="#D55E00", label="validation")
-right.plot([best], [losses[best - 1]], "o", color="black", markersize=8, label=f"best, epoch {best}: these weights")
-right.axvline(77 / len(whole.history.steps) * len(losses), color="#777777", linestyle=":", label="cut off, resumed")
-right.set(xlabel="epoch", ylabel="loss", title="Stopped where the validation loss no longer falls")
+right.plot([best], [losses[best - 1]], "o", color="black", markersize=8, label=f"best epoch, {best}: weights returned")
+right.axvline(77 / len(whole.history.steps) * len(losses), color="#777777", linestyle=":", label="interrupted, resumed")
+right.set(xlabel="epoch", ylabel="loss", title="Early stopping on the validation loss")
 right.legend(frameon=False)
 figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "early_stopping.png", dpi=110)

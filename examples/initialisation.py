@@ -1,14 +1,14 @@
 """
-Where the weights start
-=======================
+Five ways to initialize the weights
+===================================
 
-Too small, too large, equal, or scaled to the layer (Glorot, He).
+Too small, too large, equal, and scaled to the layer (Glorot, He).
 
-A deep network of ten hidden layers with ReLU looks at handwritten digits. First one pass forward and back, before any
-learning: how large are the numbers that come out of each layer, and the gradient that comes back to its weights? Then
-training. Too small a start, and both vanish: nothing is learnt. Too large, and they explode from layer to layer. He's
-start keeps them; Glorot's, made for tanh, loses half of the square at each ReLU. Equal weights get equal gradients: all
-nodes of a layer stay one and the same node, however long they learn.
+A network with ten hidden ReLU layers reads handwritten digits. The first two plots are made before training: the size
+of each layer's output, and of the gradient of its weights. The third shows the training. With weights that are too
+small both vanish, and the network does not learn. With weights that are too large both explode. He's initialization
+keeps their size; Glorot's is made for tanh and loses half of the variance at each ReLU. Equal weights get equal
+gradients, so all nodes of a layer stay equal, however long they are trained.
 """
 
 import sys
@@ -40,10 +40,10 @@ def norm(values: dlarray.core.array.Array) -> float:
 
 
 # %%
-# First the pass without learning, then the training, from each of the five starts.
+# For each initialization: one pass forward and backward, then the training.
 
 titles = ("output of layer 1", f"and {LAYERS}", "gradient of layer 1", "test accuracy")
-print("start      {:>18} {:>10} {:>20} {:>14}".format(*titles))
+print("weights    {:>18} {:>10} {:>20} {:>14}".format(*titles))
 for name, (weight, colour, marker) in STARTS.items():
     hidden = [f for _ in range(LAYERS) for f in (dlarray.Dense(NODES, weight=weight), dlarray.ReLU())]
     model = dlarray.MLP(64, [*hidden, dlarray.Dense(10, weight=weight)])
@@ -80,14 +80,12 @@ for name, (weight, colour, marker) in STARTS.items():
     right.plot(range(1, EPOCHS + 1), [100 * a for a in accuracy], **style)
 
 # %%
-# Equal weights, looked at closely, and the picture.
+# A closer look at equal weights; then the picture.
 
 print(f"equal weights: after {EPOCHS} epochs the weights of two inputs are up to {inputs_apart:.3f} apart,")
-print(
-    f"but the {NODES} nodes of the first layer differ from one another by at most {nodes_apart:.1e}: they are one node"
-)
+print(f"but the {NODES} nodes of the first layer differ by at most {nodes_apart:.1e}: they act as one node")
 left.set(title="Forward: size of each layer's output", xlabel="hidden layer", ylabel="root mean square", yscale="log")
 middle.set(title="Backward: gradient of each layer's weights", xlabel="layer", ylabel="root mean square", yscale="log")
-right.set(title="Learning", xlabel="epoch", ylabel="test accuracy (%)", ylim=(0, 102))
+right.set(title="Training", xlabel="epoch", ylabel="test accuracy (%)", ylim=(0, 102))
 left.legend()
 figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "initialisation.png", dpi=110)

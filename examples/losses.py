@@ -2,12 +2,12 @@
 Four losses and a few outliers
 ==============================
 
-Squared, absolute, Huber and log-cosh.
+Squared error, absolute error, Huber and log-cosh.
 
-Fifty measurements of a straight line, eight of them spoilt. The squared error of an outlier swamps everything else, and
-its line is pulled away; the absolute error counts an outlier as it is, and its line stays; Huber and log-cosh are
-squared errors for small differences and absolute ones for large. Right in the picture: how each loss sees a difference,
-and its slope, which is how hard it pulls.
+The data are fifty measurements of a straight line, eight of them wrong. The gradient of the squared error grows with
+the error, so the outliers pull the line away. The gradient of the absolute error has one size for all errors, so they
+do not. Huber and log-cosh are squared for small errors and absolute for large ones. The plots on the right show each
+loss and its derivative.
 """
 
 import sys
@@ -32,7 +32,7 @@ y = WEIGHT * x + BIAS + dice.normal(0, 0.3, x.shape)
 y[-OUTLIERS:] -= dice.uniform(8, 14, (OUTLIERS, 1))
 
 # %%
-# One line is fitted by each loss; with ``reduction="none"`` a loss shows what each difference costs.
+# Fit a line with each loss; ``reduction="none"`` returns the loss of each error.
 
 figure, (left, shapes, slopes) = plt.subplots(1, 3, figsize=(14, 4.6), layout="constrained")
 left.plot(x[:-OUTLIERS], y[:-OUTLIERS], "o", color="#777777", label="measured")
@@ -42,9 +42,7 @@ difference = np.linspace(-4, 4, 401).reshape(-1, 1)
 
 print(f"truth:        ŷ = {WEIGHT:6.3f} x {BIAS:+.3f}")
 for name, (loss, colour, style) in LOSSES.items():
-    rate = dlarray.CosineDecay(
-        0.05, steps=600
-    )  # MAE pulls as hard near the goal as far from it: only smaller steps settle
+    rate = dlarray.CosineDecay(0.05, steps=600)  # MAE needs it: its gradient does not shrink near the minimum
     line = dlarray.MLP(1, [dlarray.Dense(1)])
     trained = dlarray.fit(
         line, x, y, loss=loss, optimizer=dlarray.Adam(rate), epochs=600, batch_size=None, metrics=[], progress=False
@@ -59,9 +57,9 @@ for name, (loss, colour, style) in LOSSES.items():
     shapes.plot(difference, terms, style, color=colour, linewidth=2.2, label=name)
     slopes.plot(difference, each.backward(saved), style, color=colour, linewidth=2.2)
 
-left.set(title="The lines that they fit", xlabel="x", ylabel="y", ylim=(-14.5, 5))
-shapes.set(title="What a difference costs", xlabel="difference ŷ - y", ylabel="loss", ylim=(0, 8))
-slopes.set(title="How hard it pulls", xlabel="difference ŷ - y", ylabel="slope of the loss", ylim=(-4, 4))
+left.set(title="Fitted lines", xlabel="x", ylabel="y", ylim=(-14.5, 5))
+shapes.set(title="Loss of one error", xlabel="error ŷ - y", ylabel="loss", ylim=(0, 8))
+slopes.set(title="Its derivative", xlabel="error ŷ - y", ylabel="derivative of the loss", ylim=(-4, 4))
 left.legend(fontsize=9, loc="lower left")
 shapes.legend()
 figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "losses.png", dpi=110)

@@ -2,12 +2,12 @@
 The perceptron of 1958
 ======================
 
-One node: inputs times weights, summed, then an activation.
+One node: a weighted sum of the inputs, then an activation.
 
-It learns AND and OR, and cannot learn XOR: its answer changes along a straight line, and no straight line has both
-ones of XOR on one side and both zeros on the other. The picture shows the plane of the inputs, what the node answers
-in each point, and the line. Rosenblatt's node answered with a step, which has no slope to go down; here it is a
-sigmoid, so that gradient descent can train it.
+It learns AND and OR but cannot learn XOR: its decision boundary is a straight line, and no straight line separates the
+ones of XOR from the zeros. The picture shows the output of the node for every pair of inputs, and the boundary.
+Rosenblatt's node had a step function as its activation, which has no gradient; here it is a sigmoid, so that gradient
+descent can train it.
 """
 
 import sys
@@ -26,7 +26,7 @@ grid = np.linspace(-0.5, 1.5, 101)
 plane = np.stack([x.ravel() for x in np.meshgrid(grid, grid)], axis=1)
 
 # %%
-# The same node learns one after the other.
+# The same node is trained on each of the three functions.
 
 for ax, (name, truth) in zip(axes, TRUTH.items(), strict=True):
     targets = np.asarray(truth)
@@ -42,11 +42,11 @@ for ax, (name, truth) in zip(axes, TRUTH.items(), strict=True):
     )
     probability = trained.predict(INPUTS)[:, 0]
     right = int(np.sum(trained.classify(INPUTS) == targets))
-    print(f"\n{name}   x₁ x₂   wanted   probability of a 1")
+    print(f"\n{name}   x₁ x₂   target   probability of a 1")
     for (x1, x2), t, p in zip(INPUTS, targets, probability, strict=True):
         print(f"      {x1}  {x2}      {t}         {p:.3f}")
     verdict = "learnt" if right == 4 and np.max(np.abs(probability - targets)) < 0.25 else "not learnt"
-    print(f"{name}: {verdict}, loss {trained.history['loss'][-1]:.3f} (a coin has log 2 = {np.log(2):.3f})")
+    print(f"{name}: {verdict}, loss {trained.history['loss'][-1]:.3f} (random guessing has log 2 = {np.log(2):.3f})")
 
     answer = trained.predict(plane).reshape(grid.size, grid.size)
     shade = ax.contourf(grid, grid, answer, levels=np.linspace(0, 1, 12), cmap="PuOr_r")
@@ -56,7 +56,7 @@ for ax, (name, truth) in zip(axes, TRUTH.items(), strict=True):
         x1, x2 = INPUTS[targets == value].T
         face = "black" if value else "white"
         ax.scatter(
-            x1, x2, s=110, marker=marker, facecolor=face, edgecolor="black", linewidth=1.5, label=f"wanted {value}"
+            x1, x2, s=110, marker=marker, facecolor=face, edgecolor="black", linewidth=1.5, label=f"target {value}"
         )
     ax.set(title=f"{name}: {verdict}", xlabel="input x₁", xticks=[0, 1], yticks=[0, 1], aspect="equal")
 

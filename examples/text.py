@@ -1,13 +1,13 @@
 """
-Which library is this?
-======================
+Text classification with sparse inputs
+======================================
 
-Docstrings of installed packages, told apart by their words.
+Which package does a docstring belong to?
 
-Each docstring becomes a row of numbers, one for each word of the vocabulary: thousands of columns, nearly all of them
-0. Sparse data, the book says, is for Adam. scikit-learn's vectorizer counts the words, its pipeline takes dlarray's
-classifier as its own, and the matrix stays sparse from one end to the other. Code and the names of the packages are
-struck out first, or nothing would be left to learn.
+Each docstring becomes a row with a number for each word of the vocabulary: thousands of columns, nearly all of them 0.
+For such sparse data the textbook recommends Adam. scikit-learn's vectorizer counts the words, and dlarray's classifier
+works in its pipeline; the matrix stays sparse throughout. Code and package names are removed first, because they would
+make the task too easy.
 """
 
 import ast
@@ -45,7 +45,7 @@ SHORTEST, MOST = 150, 600
 
 
 def folders(roots: set[str]) -> list[Path]:
-    """Where packages lie, the standard library's among them; nothing is imported."""
+    """The folders of these packages, found without importing them."""
     found = [importlib.util.find_spec(root) for root in sorted(roots)]
     return [Path(spec.origin).parent for spec in found if spec and spec.origin]
 
@@ -80,18 +80,16 @@ MODELS = {
     "perceptron, sgd": MLPClassifier(64, solver="sgd", learning_rate_init=0.05, max_iter=12, tol=0, random_state=0),
     "perceptron, adam": MLPClassifier(64, solver="adam", learning_rate_init=0.005, max_iter=12, tol=0, random_state=0),
 }
-warnings.simplefilter("ignore", ConvergenceWarning)  # twelve epochs are enough to tell them apart
+warnings.simplefilter("ignore", ConvergenceWarning)  # twelve epochs are enough to compare the models
 right: dict[str, float] = {}
 for name, model in MODELS.items():
     began = time.perf_counter()
     model.fit(x_train, y_train)
     right[name] = 100 * model.score(x_test, y_test)
-    print(f"{name:20} {right[name]:5.1f} % right on {len(y_test)} others, {time.perf_counter() - began:.1f} s")
+    print(f"{name:20} {right[name]:5.1f} % right on {len(y_test)} test docstrings, {time.perf_counter() - began:.1f} s")
 
 pipeline = make_pipeline(vectorizer, MODELS["perceptron, adam"])
-print(
-    "a sentence of ours:", *pipeline.predict(["Draw the legend of the axes with a line for each artist in the figure."])
-)
+print("a new sentence:", *pipeline.predict(["Draw the legend of the axes with a line for each artist in the figure."]))
 
 figure, (left, middle, bars) = plt.subplots(1, 3, figsize=(15, 5), layout="constrained", width_ratios=[1.1, 1, 0.9])
 confusion(confusion_matrix(y_test, MODELS["perceptron, adam"].predict(x_test), labels=names), left)
@@ -99,9 +97,9 @@ left.set_xticks(range(len(names)), names, rotation=30)
 left.set_yticks(range(len(names)), names)
 for name, style in (("perceptron, sgd", "--"), ("perceptron, adam", "-")):
     middle.plot(range(1, 13), MODELS[name].loss_curve_, style, color="#0072B2", linewidth=2.2, label=name)
-middle.set(title="Sparse data: Adam", xlabel="epoch", ylabel="loss", ylim=(0, None))
+middle.set(title="Training on sparse data", xlabel="epoch", ylabel="loss", ylim=(0, None))
 middle.legend()
 bars.barh(list(right), list(right.values()), color=["#777777", "#777777", "#E69F00", "#D55E00"])
-bars.set(title="Right, of a hundred", xlim=(0, 100))
+bars.set(title="Test accuracy (%)", xlim=(0, 100))
 bars.invert_yaxis()
 figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "text.png", dpi=110)

@@ -1,12 +1,12 @@
 """
-The textbook's troubles
-=======================
+Common training problems
+========================
 
-How to see them: vanishing, exploding, dying, saturated, equal weights, wrong steps.
+Vanishing and exploding gradients, dying ReLUs, saturation, equal weights, wrong learning rates.
 
-Networks for handwritten digits, each with one thing wrong, beside one with nothing wrong. ``dlarray.diagnose`` looks at
-a single step of training and says what ails each; then all of them are trained, to see that it was right. The picture
-shows how the gradient comes back through each network, and where the ReLUs die.
+Each network for handwritten digits has one problem, and one network has none. ``dlarray.diagnose`` looks at a single
+training step and names the problem. Then all networks are trained, which confirms the diagnosis. The picture shows how
+the gradient goes back through the layers, and the share of units that are dead or saturated.
 """
 
 import sys
@@ -20,7 +20,7 @@ LAYERS, UNITS, EPOCHS = 8, 48, 10
 
 
 def network(activation: str, weight: dlarray.Initializer | None = None, bias: float = 0.0) -> dlarray.MLP:
-    """So many hidden layers, all alike."""
+    """A network of LAYERS equal hidden layers."""
     hidden = [f for _ in range(LAYERS) for f in (Dense(UNITS, weight, Constant(bias)), activation)]
     return dlarray.MLP(64, [*hidden, Dense(10, weight)])
 

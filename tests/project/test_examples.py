@@ -142,7 +142,7 @@ def text(text: str) -> None:
     assert right["the most frequent"] < 40 < 85 < right["perceptron, adam"]
     assert right["perceptron, adam"] > right["perceptron, sgd"]
     assert right["perceptron, adam"] > right["logistic regression"] - 2
-    assert text.rstrip().endswith("a sentence of ours: matplotlib")
+    assert text.rstrip().endswith("a new sentence: matplotlib")
 
 
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)
