@@ -48,10 +48,11 @@ def draw(result: dict[str, Any], path: Path) -> None:
             ax.barh(row, ratios[name] - 1, left=1, height=0.68, color=BLUE if own else GREY)
             label = f"{ratios[name]:.3g}" if ratios[name] < 10 else f"{ratios[name]:.0f}"
             weight = "bold" if own else "normal"
-            ax.text(1.06 * ratios[name], row, label, va="center", fontsize=9.5, color=INK, fontweight=weight)
+            style = {"va": "center", "fontsize": 9.5, "color": INK, "fontweight": weight}
+            ax.annotate(label, (ratios[name], row), xytext=(4, 0), textcoords="offset points", **style)
         ax.set_xscale("log")
-        ax.set_xlim(1, end)
         ax.set_xticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"], fontsize=9, color=INK)
+        ax.set_xlim(1, end)
         ax.minorticks_off()
         ax.tick_params(length=0)
         ax.set_axisbelow(True)

@@ -28,7 +28,7 @@ def rate_search(found: RateSearch, ax: Axes | None = None) -> Axes:
         best = None
     if best is not None:
         height = smoothed[int(np.argmin(np.abs(rates - best)))]
-        axes.plot([best], [height], "o", color=ORANGE, markersize=8, label=f"steepest at {best:.2g}")
-    axes.set(xscale="log", xlabel="learning rate", ylabel="loss", title="How the loss takes a growing rate")
+        axes.plot([best], [height], "o", color=ORANGE, markersize=8, label=f"falls fastest at {best:.2g}")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="loss", title="Loss as the learning rate grows")
     axes.legend(frameon=False)
     return axes

@@ -266,8 +266,8 @@ def test_a_rate_search_marks_its_suggestion_and_ends_where_the_loss_blew_up() ->
     found = dl.RateSearch(rates, losses, smoothing=0.0)
     ax = plot.rate_search(found)
     shown = lines(ax)
-    assert list(shown) == ["each step", "smoothed", "steepest at 0.001"]
+    assert list(shown) == ["each step", "smoothed", "falls fastest at 0.001"]
     assert [len(x) for x, _ in shown.values()] == [80, 80, 1]
-    assert shown["steepest at 0.001"][0][0] == found.suggestion
+    assert shown["falls fastest at 0.001"][0][0] == found.suggestion
     assert ax.get_xscale() == "log"
     assert list(lines(plot.rate_search(dl.RateSearch(rates, np.linspace(1, 2, 101))))) == ["each step", "smoothed"]
