@@ -1,4 +1,4 @@
-"""The multilayer perceptron of the textbook on any array library.
+"""Multilayer perceptrons with formulas you can read, on any array library.
 
     import dlarray
 

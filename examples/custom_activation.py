@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import dlarray
-from dlarray.core.array import Array
+from dlarray import Array
 
 
 @dataclass(frozen=True)

@@ -54,8 +54,8 @@ print(f"interrupted after 77 steps and resumed: {'the same bits' if same else 'o
 print(f"stopped after {len(whole.history.epochs)} epochs: {whole.history.stopped}")
 losses = whole.history["validation_loss"]
 best = int(np.argmin(losses)) + 1
-figures = whole.evaluate(x_test, y_test)
-print(f"best epoch {best}, with its weights: loss {figures['loss']:.4f}, accuracy {figures['accuracy']:.1%}")
+metrics = whole.evaluate(x_test, y_test)
+print(f"best epoch {best}, with its weights: loss {metrics['loss']:.4f}, accuracy {metrics['accuracy']:.1%}")
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.6), layout="constrained")
 plot.rate_search(found, left)

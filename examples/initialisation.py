@@ -33,7 +33,7 @@ loss = dlarray.SparseCategoricalCrossEntropy()
 figure, (left, middle, right) = plt.subplots(1, 3, figsize=(14, 4.6), layout="constrained")
 
 
-def norm(values: dlarray.core.array.Array) -> float:
+def norm(values: dlarray.Array) -> float:
     """The root of the mean square."""
     host = dlarray.to_numpy(values).astype(np.float64)
     return float(np.sqrt(np.mean(host * host)))

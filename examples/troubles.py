@@ -4,7 +4,7 @@ Common training problems
 
 Vanishing and exploding gradients, dying ReLUs, saturation, equal weights, wrong learning rates.
 
-Each network for handwritten digits has one problem, and one network has none. ``dlarray.diagnose`` looks at a single
+Each network for handwritten digits has one problem, and one network has none. ``dlarray.diagnose_at`` looks at a single
 training step and names the problem. Then all networks are trained, which confirms the diagnosis. The picture shows how
 the gradient goes back through the layers, and the share of units that are dead or saturated.
 """
