@@ -13,6 +13,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from report import ratios
+
 RESULTS = Path(__file__).parent / "results" / "2026-11-25-amd-2-cores.json"
 OURS = {"fast": "dlarray with Numba", "numpy": "dlarray, NumPy alone"}
 OTHERS = {
@@ -34,22 +36,22 @@ def draw(result: dict[str, Any], path: Path) -> None:
     mpl.use("agg")
     import matplotlib.pyplot as plt
 
-    cases = {name: case for name, case in result["cases"].items() if case["rivals"]}
-    found = [case | case["rivals"] for case in cases.values()]
-    names = [name for name in OURS | OTHERS if any(name in ratios for ratios in found)]
-    end = 1.6 * max(ratios[name] for ratios in found for name in names if name in ratios)
+    cases = {name: case for name, case in result["cases"].items() if OTHERS.keys() & ratios(case).keys()}
+    found = [ratios(case) for case in cases.values()]
+    names = [name for name in OURS | OTHERS if any(name in of for of in found)]
+    end = 1.6 * max(of[name] for of in found for name in names if name in of)
     figure, axes = plt.subplots(1, len(cases), figsize=(9.6, 3.7), sharey=True, squeeze=False)
-    for ax, ratios, (case, about) in zip(axes.flat, found, cases.items(), strict=True):
+    for ax, of, (case, about) in zip(axes.flat, found, cases.items(), strict=True):
         for row, name in enumerate(names):
-            if name not in ratios:
+            if name not in of:
                 ax.text(1.1, row, "not measured", va="center", fontsize=9, color=INK)
                 continue
             own = name in OURS
-            ax.barh(row, ratios[name] - 1, left=1, height=0.68, color=BLUE if own else GREY)
-            label = f"{ratios[name]:.3g}" if ratios[name] < 10 else f"{ratios[name]:.0f}"
+            ax.barh(row, of[name] - 1, left=1, height=0.68, color=BLUE if own else GREY)
+            label = f"{of[name]:.3g}" if of[name] < 10 else f"{of[name]:.0f}"
             weight = "bold" if own else "normal"
             style = {"va": "center", "fontsize": 9.5, "color": INK, "fontweight": weight}
-            ax.annotate(label, (ratios[name], row), xytext=(4, 0), textcoords="offset points", **style)
+            ax.annotate(label, (of[name], row), xytext=(4, 0), textcoords="offset points", **style)
         ax.set_xscale("log")
         ax.set_xticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"], fontsize=9, color=INK)
         ax.set_xlim(1, end)

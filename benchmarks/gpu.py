@@ -1,14 +1,14 @@
-"""How fast dlarray is on a card, beside PyTorch, JAX, the step's matrix products alone and the roofline.
+"""How fast dlarray is on a GPU, beside PyTorch, JAX, the step's matrix products alone and the roofline.
 
     python benchmarks/gpu.py --json FILE --png FILE
-    python benchmarks/gpu.py --cases M,XL --precisions tf32 --rivals jax
+    python benchmarks/gpu.py --cases M,XL --precisions tf32 --baselines jax
     python benchmarks/gpu.py --device cpu --cases S,M
     python benchmarks/gpu.py --device cpu --quick
 
-NO CARD HAS RUN THIS YET. With --device cpu all of it runs without one: dlarray on NumPy, PyTorch and JAX on the CPU;
-what needs a card is absent and says so. benchmarks/README.md says what to install.
+NO GPU HAS RUN THIS YET. With --device cpu all of it runs without one: dlarray on NumPy, PyTorch and JAX on the CPU;
+what needs a GPU is absent and says so. benchmarks/README.md says what to install.
 
-Every player has a process of its own, and they take turns on one card. Steps are pipelined, at least 200 to a round,
+Every contender has a process of its own, and they take turns on one GPU. Steps are pipelined, at least 200 to a round,
 and timed by the wall and by CUDA's events; the figure is the median of seven rounds. All have the same weights and
 batches, which lie on the device before anything is timed, and each library's precision is set by its own switch.
 """
@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import environment
-from cpu import keep, tell
 
 
 def arguments() -> argparse.Namespace:
@@ -33,30 +32,19 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--cases", help="of S,M,L,XL,XL 8192, or such as 784-256-10x128 (default all; on a CPU S,M)")
     parser.add_argument("--precisions", help="of float32,tf32,bfloat16 (default all that the device has)")
     parser.add_argument("--ours", default="all", help="all, or of products,eager,fused,captured,epilogues,repeated,…")
-    parser.add_argument("--rivals", default="all", help="all, none, or of torch,jax")
+    parser.add_argument("--baselines", default="all", help="all, none, or of torch,jax")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--png", type=Path, help="draw them into this file")
     parser.add_argument("--show", type=Path, metavar="FILE", help="print the tables of such a file, no run")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of every process (default all cores)")
-    parser.add_argument("--rounds", type=int, default=7, help="rounds of each player (default 7)")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds of each contender (default 7)")
     parser.add_argument("--seconds", type=float, default=0.2, help="of a round, if more than --least (default 0.2)")
     parser.add_argument("--least", type=int, help="steps of a round at least (default 200; on a CPU 20)")
     parser.add_argument("--check", type=int, default=200, help="steps whose losses are compared (default 200)")
     parser.add_argument("--together", type=int, default=16, help="steps in one CUDA graph of many (default 16)")
-    parser.add_argument("--patience", type=float, default=600, help="seconds that a player may be silent (default 600)")
+    parser.add_argument("--patience", type=float, default=600, help="seconds a contender may be silent (default 600)")
     parser.add_argument("--quick", action="store_true", help="S alone, few steps: to see that it runs, not how fast")
     return parser.parse_args()
-
-
-def chosen_cases(text: str) -> list[Any]:
-    """The cases by name."""
-    from dlarray.bench import CASES, Case
-
-    known = CASES | {"XL 8192": replace(CASES["XL"], name="XL 8192", batch=8192)}
-    try:
-        return [known.get(name) or Case.named(name) for name in map(str.strip, text.split(","))]
-    except ValueError as error:
-        raise SystemExit(f"error: {error}") from None
 
 
 def chosen_precisions(text: str) -> list[str]:
@@ -71,9 +59,9 @@ def chosen_precisions(text: str) -> list[str]:
 
 def measure(options: argparse.Namespace, conditions: list[str]) -> dict[str, Any]:
     """All that was asked for. What is done is kept in the file while the rest goes on."""
-    import players
-    from card import card
-    from gpu_steps import Settings, measure, peaks
+    from contenders import PACKAGES, chosen
+    from measure import Settings, chosen_cases, keep, measure
+    from roofline import floor_us, peaks
     from setting import Setting
     from targets import targets
 
@@ -83,19 +71,19 @@ def measure(options: argparse.Namespace, conditions: list[str]) -> dict[str, Any
     cases = chosen_cases(options.cases or ("S" if quick else "S,M" if on_cpu else "S,M,L,XL,XL 8192"))
     all_precisions = "float32" if quick and on_cpu else "float32,bfloat16" if on_cpu else "float32,tf32,bfloat16"
     precisions = chosen_precisions(options.precisions or all_precisions)
-    ours = players.chosen_ours(options.ours, players.OURS_ON_A_CARD)
-    rivals = players.chosen_rivals(options.rivals, players.RIVALS_ON_A_CARD)
-    settings = Settings(options.rounds, options.seconds, options.check, options.patience, options.least or 200)
+    wanted = chosen("gpu", options.ours, options.baselines)
+    least = options.least or (20 if on_cpu else 200)
+    settings = Settings(options.rounds, options.seconds, options.check, options.patience, least)
     setting = Setting(options.device, together=options.together)
     if on_cpu:
-        settings, setting = replace(settings, least=options.least or 20), replace(setting, graphs=2, large=2048)
+        setting = replace(setting, graphs=2, large=2048)
     if quick:
         settings = Settings(2, 1e-3, 5, options.patience, 3)
         setting = replace(setting, together=2, graphs=1, large=128)
     result: dict[str, Any] = {
         "device": options.device,
-        "machine": machine(players.PACKAGES_OF_A_CARD),
-        "card": card(),
+        "machine": machine(PACKAGES["gpu"]),
+        "card": environment.gpu(),
         "conditions": conditions,
         "settings": vars(settings) | {"together": setting.together, "in_one_call": setting.in_one_call},
         "peaks": {},
@@ -104,10 +92,12 @@ def measure(options: argparse.Namespace, conditions: list[str]) -> dict[str, Any
     }
     for precision in precisions:
         now = replace(setting, precision=precision)
-        result["peaks"][precision] = found = peaks(now, settings, 1 if quick else 3, {"dlarray", *rivals}, tell)
+        rates = peaks(now, options.patience, 1 if quick else 3, "PyTorch" in wanted)
+        result["peaks"][precision] = rates
         for case in cases:
-            result["cases"][case.name][precision] = measure(case, now, ours, rivals, settings, found, tell)
-            result["cards"].append({"after": f"{case.name} {precision}", "card": card()})  # clocks fall when it is hot
+            outcome = measure(case, now, wanted, settings, f"{case.name} {precision}")
+            result["cases"][case.name][precision] = outcome.in_microseconds(floor_us(case, now, rates))
+            result["cards"].append({"after": f"{case.name} {precision}", "card": environment.gpu()})  # clocks fall
             result["targets"] = targets(result)
             keep(result, options.json)
     return result
@@ -117,20 +107,20 @@ def main() -> None:
     """Measure, print, write, draw."""
     options = arguments()
     conditions = environment.prepare(options.threads, options.device)  # before anything imports NumPy
-    import gpu_report
+    import picture
+    import report
 
     if options.show:
         result = json.loads(options.show.read_text(encoding="utf-8"))
     else:
         for words in conditions:
-            tell(words)
+            environment.log(words)
         result = measure(options, conditions)
-    print(gpu_report.text(result))
+    print(report.gpu_text(result))
     if not any(case["microseconds"] for precisions in result["cases"].values() for case in precisions.values()):
-        raise SystemExit("error: nothing could be measured, for the reasons above; --device cpu needs no card")
+        raise SystemExit("error: nothing could be measured, for the reasons above; --device cpu needs no GPU")
     if options.png:
-        options.png.parent.mkdir(parents=True, exist_ok=True)
-        gpu_report.draw(result, options.png)
+        picture.draw(result, options.png)
 
 
 if __name__ == "__main__":

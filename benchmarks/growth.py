@@ -12,11 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from environment import log
 
 SLOW = 3e10
 """Floating-point operations a second that two cores surely reach: what a point may take is reckoned with it."""
@@ -47,14 +49,14 @@ def points() -> dict[str, dict[int, tuple[list[int], int]]]:
     }
 
 
-def measure(budget: float, tell: Callable[[str], None]) -> dict[str, Any]:
+def measure(budget: float) -> dict[str, Any]:
     """Points and slopes by what grows. A slope is the exponent over the upper half of the points."""
     grown: dict[str, Any] = {}
     for name, series in points().items():
         measured: dict[str, Any] = {}
         skipped: dict[str, str] = {}
         for x, (widths, batch) in series.items():
-            tell(f"growth: {name} {x}")
+            log(f"growth: {name} {x}")
             if reason := too_much(widths, batch, budget):
                 skipped[str(x)] = reason
                 continue
@@ -108,12 +110,12 @@ def in_process(widths: Sequence[int], batch: int, budget: float) -> dict[str, An
 
 def point(widths: Sequence[int], batch: int, seconds: float) -> dict[str, Any]:
     """Seconds of a step and of its products, and the most memory that training holds beyond the imported modules."""
-    import ours
+    from contenders.ours import compiler
 
     from dlarray.bench import Case, Problem, Products, Walk, low
     from dlarray.device import resolve
 
-    cpu, compile_ = resolve("cpu"), ours.compiler(check=False)  # the check holds copies of the first step
+    cpu, compile_ = resolve("cpu"), compiler(check=False)  # the check holds copies of the first step
     tiny = Case("tiny", (8, 8, 4), 4)
     Walk(Problem.of(tiny), cpu, compile_).losses(2)  # imports what the first step imports
     case = Case("point", tuple(widths), batch)
@@ -151,9 +153,9 @@ def restarted_peak() -> None:
         file.write_text("5")
 
 
-def start(tell: Callable[[str], None], times: int = 7) -> dict[str, float]:
+def start(times: int = 7) -> dict[str, float]:
     """Seconds of imports and to the end of the first step of M, in fresh processes; medians."""
-    tell("growth: imports and the first step")
+    log("growth: imports and the first step")
     clock = "import time; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
     imports = {
         "import numpy": "import numpy",
@@ -168,8 +170,8 @@ def start(tell: Callable[[str], None], times: int = 7) -> dict[str, float]:
     for name in list(imports)[1:]:
         found[f"{name} / import numpy"] = found[name] / found["import numpy"]
     first = (
-        "import dlarray, ours; from dlarray.bench import CASES, Problem, Walk; "
-        "Walk(Problem.of(CASES['M']), dlarray.resolve('cpu'), ours.compiler()).losses(1)"
+        "import dlarray; from contenders.ours import compiler; from dlarray.bench import CASES, Problem, Walk; "
+        "Walk(Problem.of(CASES['M']), dlarray.resolve('cpu'), compiler()).losses(1)"
     )
     kinds: dict[str, list[float]] = {"to the first step, cold": [], "to the first step, warm": []}
     for _ in range(3):
@@ -178,7 +180,7 @@ def start(tell: Callable[[str], None], times: int = 7) -> dict[str, float]:
                 try:
                     values.append(fresh(clock.format(first), XDG_CACHE_HOME=cache, DLARRAY_CACHE=cache))
                 except ValueError as error:
-                    tell(f"to the first step: {error}")
+                    log(f"to the first step: {error}")
     return found | {name: median(values) for name, values in kinds.items() if values}
 
 

@@ -1,4 +1,4 @@
-"""The coordinator's end of a worker: a player that steps in another process."""
+"""The coordinator's end of a worker: a contender that steps in another process."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ import selectors
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from setting import Setting
+
+from dlarray.bench import Case
 
 HERE = Path(__file__).resolve().parent
 PAUSE = 0.03
@@ -23,40 +27,43 @@ class Gone(RuntimeError):  # noqa: N818 - it says what has become of the worker
 
 
 class Remote:
-    """A worker process. ``start`` in ``patience`` seconds or be Gone, with the reason.
+    """A worker process. ``start`` in ``patience`` seconds or be Gone, with the reason."""
 
-    ``variables`` are set in its environment beside ours.
-    """
-
-    def __init__(
-        self,
-        arguments: Sequence[str],
-        patience: float = 300.0,
-        script: str = "worker.py",
-        variables: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, place: str, case: Case, setting: Setting, patience: float = 300.0) -> None:
         self.patience = patience
+        self.bursts: list[dict[str, Any]] = []
+        """Of each call of ``run`` the seconds of a step by the wall and by the device, and the number of steps."""
+        self.failure: str | None = None
+        self.pending = b""
+        words = [json.dumps(asdict(case)), json.dumps(asdict(setting))]
         self.process = subprocess.Popen(
-            [sys.executable, str(HERE / script), *arguments],
+            [sys.executable, str(HERE / "worker.py"), place, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, **(variables or {})},
+            env=os.environ | setting.variables(),
         )
-        self.failure: str | None = None
-        self.pending = b""
-        self._listen()
+        self.made: float = self._listen()["made"]
+        """The seconds that making the contender took."""
 
     def run(self, steps: int) -> float:
         """The seconds of so many steps; infinity from the moment on that the worker is gone."""
         time.sleep(PAUSE)
-        try:
-            return float(self.ask("run", steps=steps))
-        except Gone:
+        burst = self.get("timed", steps=steps)
+        if burst is None:
             return math.inf
+        self.bursts.append(burst)
+        return burst["wall"] * steps
+
+    def get(self, do: str, **order: Any) -> Any:
+        """What a method of the contender returns; None where it fails, and ``failure`` says why."""
+        try:
+            return self.ask(do, **order)
+        except Gone:
+            return None
 
     def ask(self, do: str, **order: Any) -> Any:
-        """What a method of the player returns. Raises Gone where it fails."""
+        """What a method of the contender returns. Raises Gone where it fails."""
         if self.failure:
             raise Gone(self.failure)
         assert self.process.stdin

@@ -1,92 +1,102 @@
-"""Figures as text, as a table of Markdown and as a picture."""
+"""Figures as text and as tables of Markdown."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-OURS = {
-    "numpy": "dlarray, NumPy alone",
-    "fast": "dlarray with the extra fast",
-    "eager": "dlarray, formulas run plainly",
-    "jax": "dlarray on JAX",
-    "torch": "dlarray on torch",
-    "torch compiled": "dlarray on torch, compiled by it",
-    "torch eager": "dlarray on torch, run plainly",
-}
-BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#777777"  # Okabe and Ito's, seen apart by everyone
+from contenders import CONTENDERS, family, label
+
+NO_FLOOR = "the floor is none here: what it counts stays in a cache, or small products are faster than large ones"
+HEAD = ["", "µs a step", "least", "most", "device", "floor is", "made, s", "first, s", "loss apart", "gradient off"]
+ORDER = ("limit", "ours", "torch", "jax")
+
+Table = list[list[str]]
 
 
-def label(name: str) -> str:
-    """How a player is called in tables."""
-    return OURS.get(name, name)
-
-
-def ratios(case: dict[str, Any]) -> dict[str, float]:
-    """All of a case's ratios to its limit: ours, then the rivals'."""
-    return {name: case[name] for name in OURS if name in case} | case.get("rivals", {})
-
-
-def text(result: dict[str, Any]) -> str:
-    """What is printed: ratios, then milliseconds, then whether all took the same walk, then who is absent."""
-    m = result["machine"]
-    lines = [
-        f"{m['cpu']}, {m['cores']} cores; {m['blas']} for {m['blas_core']}, {m['threads']} threads; load {m['load']}",
-        *result.get("conditions", []),
-    ]
-    for kind, title in [("ratios", "step / products"), ("milliseconds", "milliseconds a step")]:
-        lines += ["", *aligned(rows(result["cases"], kind, title))]
-    for name, case in result["cases"].items():
-        if of := case["losses"].get("of"):
-            wrong = [label(k) for k, v in of.items() if not v["equal"]]
-            steps = min(v["steps"] for v in of.values())
-            far = max(v["apart"] for v in of.values())
-            verdict = f"NOT EQUAL: {', '.join(wrong)}" if wrong else "equal"
-            bound = f"at most {far:.1e} of the first loss apart, allowed {case['losses']['allowed']:.1e}"
-            lines += ["", f"{name}: losses of {steps} steps: {verdict} ({bound})"]
-        lines += [
-            f"{name}: without {label(k)}: {' '.join(str(why).split())[:100]}" for k, why in case["absent"].items()
-        ]
-    return "\n".join(lines)
-
-
-def rows(cases: dict[str, Any], kind: str, title: str) -> list[list[str]]:
-    """A table: players down, cases across, the fastest in the largest case first."""
-    names: dict[str, None] = {name: None for case in cases.values() for name in ratios(case)}
-    table = [[title, *cases]]
-    limits = [f"{case['limit_ms']:.4g}" if kind == "milliseconds" else "1" for case in cases.values()]
-    table.append(["the products alone", *limits])
-    for name in names:
-        found = [ratios(case) if kind == "ratios" else case["milliseconds"] for case in cases.values()]
-        table.append([label(name), *(f"{f[name]:.3g}" if name in f else "–" for f in found)])
-    return table
-
-
-def aligned(table: list[list[str]]) -> list[str]:
+def aligned(table: Table) -> list[str]:
     """Rows with their columns below each other."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table]
 
 
-def as_markdown(table: list[list[str]]) -> str:
+def as_markdown(table: Table) -> str:
     """A table of Markdown, numbers to the right."""
     head, *body = (f"| {' | '.join(row)} |" for row in table)
     return "\n".join([head, "|---" + "|---:" * (len(table[0]) - 1) + "|", *body])
 
 
-def markdown(result: dict[str, Any]) -> str:
-    """The tables of all that a run has measured, with the machine above them."""
+def versions(machine: dict[str, Any]) -> str:
+    """The versions of all libraries."""
+    return ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+
+
+def absences(case: dict[str, Any]) -> list[str]:
+    """Who is absent from a case, and why."""
+    return [f"without {label(name)}: {' '.join(str(why).split())[:160]}" for name, why in case["absent"].items()]
+
+
+def checks(case: dict[str, Any]) -> list[str]:
+    """What is wrong with the losses and gradients of a case."""
+    losses, lines = case["losses"], list[str]()
+    if wrong := [label(name) for name, of in losses.get("of", {}).items() if not of["equal"]]:
+        lines.append(f"LOSSES NOT EQUAL: {', '.join(wrong)}; allowed {losses['allowed']:.1e} of the first loss")
+    if "failed" in losses:
+        lines.append(f"losses were not compared: {losses['failed']}")
+    for name, of in case.get("gradients", {}).get("of", {}).items():
+        if of["is"] != "as its precision":
+            lines.append(f"GRADIENT of {label(name)}: {of['is']} ({of['roundoffs']:.2g} roundoffs)")
+    return lines
+
+
+# On a CPU: times in multiples of the products'
+
+
+def ratios(case: dict[str, Any]) -> dict[str, float]:
+    """Times of a step by those of its products, dlarray's first."""
+    found = {name: ms / case["limit_ms"] for name, ms in case["milliseconds"].items()}
+    return {entry.name: found[entry.name] for entry in CONTENDERS if entry.name in found} | found
+
+
+def cpu_text(result: dict[str, Any]) -> str:
+    """What is printed: ratios, then milliseconds, then whether all computed the same, then who is absent."""
     m = result["machine"]
-    versions = ", ".join(f"{name} {number}" for name, number in m["versions"].items())
+    lines = [
+        f"{m['cpu']}, {m['cores']} cores; {m['blas']} for {m['blas_core']}, {m['threads']} threads; load {m['load']}",
+        *result.get("conditions", []),
+    ]
+    for title in ("step / products", "milliseconds a step"):
+        lines += ["", *aligned(rows(result["cases"], title))]
+    for name, case in result["cases"].items():
+        lines.append("")
+        if of := case["losses"].get("of"):
+            steps, far = min(v["steps"] for v in of.values()), max(v["apart"] for v in of.values())
+            verdict = "equal" if all(v["equal"] for v in of.values()) else "NOT EQUAL"
+            bound = f"at most {far:.1e} of the first loss apart, allowed {case['losses']['allowed']:.1e}"
+            lines.append(f"{name}: losses of {steps} steps: {verdict} ({bound})")
+        lines += [f"{name}: {line}" for line in checks(case) + absences(case)]
+    return "\n".join(lines)
+
+
+def rows(cases: dict[str, Any], title: str) -> Table:
+    """A table: contenders down, cases across."""
+    relative = title == "step / products"
+    names = dict.fromkeys(name for case in cases.values() for name in ratios(case))
+    found = [ratios(case) if relative else case["milliseconds"] for case in cases.values()]
+    limits = ["1" if relative else f"{case['limit_ms']:.4g}" for case in cases.values()]
+    body = [[label(name), *(f"{of[name]:.3g}" if name in of else "–" for of in found)] for name in names]
+    return [[title, *cases], ["the products alone", *limits], *body]
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The tables of all that a run on a CPU has measured, with the machine above them."""
+    m = result["machine"]
     parts = [
         f"{m['cpu']}, {m['cores']} cores, {m['threads']} threads, {m['blas']} with kernels for {m['blas_core']}, "
-        f"{m['os']}. {versions}."
+        f"{m['os']}. {versions(m)}."
     ]
     if cases := result.get("cases"):
-        parts += [as_markdown(rows(cases, "ratios", "step / products"))]
-        parts += [as_markdown(rows(cases, "milliseconds", "milliseconds a step"))]
-    for case, of in result.get("predict", {}).items():
-        parts += [as_markdown(predict_rows(case, of))]
+        parts += [as_markdown(rows(cases, title)) for title in ("step / products", "milliseconds a step")]
+    parts += [as_markdown(predict_rows(case, of)) for case, of in result.get("predict", {}).items()]
     if growth := result.get("growth"):
         parts += [as_markdown(slope_rows(growth))]
     if start := result.get("start"):
@@ -94,55 +104,84 @@ def markdown(result: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def predict_rows(case: str, batches: dict[str, Any]) -> list[list[str]]:
-    """Inference: players down, batch sizes across, in milliseconds."""
-    names: dict[str, None] = {name: None for of in batches.values() for name in of["milliseconds"]}
+def predict_rows(case: str, batches: dict[str, Any]) -> Table:
+    """Inference: contenders down, batch sizes across, in milliseconds."""
+    names = dict.fromkeys(name for of in batches.values() for name in of["milliseconds"])
     head = [f"{case}: predict, milliseconds", *(f"batch {n}" for n in batches)]
     cell = [of["milliseconds"] for of in batches.values()]
     return [head, *([name, *(f"{c[name]:.3g}" if name in c else "–" for c in cell)] for name in names)]
 
 
-def slope_rows(growth: dict[str, Any]) -> list[list[str]]:
+def slope_rows(growth: dict[str, Any]) -> Table:
     """How time and memory grow: exponents against width, depth, batch and parameters."""
-    table = [["grows with", "ours, time", "products, time", "ours, memory", "planned memory"]]
+    table = [["grows with", "dlarray, time", "products, time", "dlarray, memory", "planned memory"]]
     for name, of in growth.items():
-        s = of["slopes"]
-        cells = [s.get(key) for key in ("seconds", "limit_seconds", "bytes", "planned_bytes")]
-        table.append([name, *("–" if value is None else f"{value:.2f}" for value in cells)])
+        slopes = [of["slopes"].get(key) for key in ("seconds", "limit_seconds", "bytes", "planned_bytes")]
+        table.append([name, *("–" if value is None else f"{value:.2f}" for value in slopes)])
     return table
 
 
-def draw(result: dict[str, Any], path: Path) -> None:
-    """Bars on a log axis, one panel a case: ours in blue, rivals in orange, the limit a line."""
-    import matplotlib
+# On a GPU: microseconds beside the floor
 
-    matplotlib.use("agg")
-    import matplotlib.pyplot as plt
 
-    cases = result["cases"]
-    columns = min(2, len(cases))
-    lines = -(-len(cases) // columns)
-    bars = max(len(ratios(case)) for case in cases.values())
-    figure, axes = plt.subplots(
-        lines, columns, figsize=(6.4 * columns, lines * (1.2 + 0.3 * bars)), squeeze=False, layout="constrained"
-    )
-    for ax in axes.flat[len(cases) :]:
-        ax.set_axis_off()
-    for ax, (name, case) in zip(axes.flat, cases.items(), strict=False):
-        found = sorted(ratios(case).items(), key=lambda item: -item[1])
-        names, values = [label(k) for k, _ in found], [v for _, v in found]
-        ours = [k in OURS for k, _ in found]
-        colours, hatches = zip(*((BLUE, "") if own else (ORANGE, "//") for own in ours), strict=True)
-        ax.barh(names, values, color=colours, hatch=hatches, edgecolor="white", linewidth=0.5)
-        for i, value in enumerate(values):
-            ax.text(value * 1.04, i, f"{value:.3g}", va="center", fontsize=8)
-        ax.axvline(1, color=GREY, linewidth=1.5)
-        ax.set_xscale("log")
-        ax.xaxis.set_major_formatter("{x:g}")
-        ax.set_xlim(min(0.8, *values), 2.2 * max(values))
-        ax.set_title(f"{name}: {case['network']}, batch {case['batch']}; products {case['limit_ms']:.3g} ms")
-        ax.set_xlabel("time of a step / time of its matrix products")
+def in_order(case: dict[str, Any]) -> list[str]:
+    """Who was measured: limits, dlarray, PyTorch, JAX."""
+    return sorted(case["microseconds"], key=lambda name: ORDER.index(group(name)))
+
+
+def group(name: str) -> str:
+    """A contender's family, but that the products of all libraries are limits."""
+    return "limit" if "products" in name else family(name)
+
+
+def gpu_text(result: dict[str, Any]) -> str:
+    """What is printed: the machine, a table for each case and precision, and the targets."""
     m = result["machine"]
-    figure.suptitle(f"{m['cpu']}, {m['threads']} threads, {m['blas']} ({m['blas_core']})", fontsize=9)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    gpu = ", ".join(f"{name} {value}" for name, value in (result["card"] or {}).items())
+    lines = [f"{m['cpu']}, {m['cores']} cores; {m['os']}", versions(m)]
+    lines += [gpu or "no GPU: nvidia-smi is not there or fails", *result["conditions"]]
+    for precision, peaks in result["peaks"].items():
+        rates = [f"{name} {value / 1e9:.4g} G/s" for name, value in peaks["of"].items()]
+        lines.append(f"{precision}: {', '.join(rates) or 'no rates were measured'}")
+    for name, precisions in result["cases"].items():
+        for precision, case in precisions.items():
+            lines += ["", *table(f"{name} {precision}", case)]
+    return "\n".join([*lines, "", *target_lines(result["targets"])])
+
+
+def table(title: str, case: dict[str, Any]) -> list[str]:
+    """One case in one precision: contenders down."""
+    floor = case["floor"]
+    head = f"floor {floor:.4g} µs" if floor else "no floor"
+    cells = aligned([[title, *HEAD[1:]], *(row(name, case) for name in in_order(case))])
+    lines = [f"{title}: {case['network']}, batch {case['batch']}; {head}", *cells]
+    if floor and any(us["median"] < floor for us in case["microseconds"].values()):
+        lines.append(NO_FLOOR)
+    return lines + checks(case) + absences(case)
+
+
+def row(name: str, case: dict[str, Any]) -> list[str]:
+    """A contender's figures."""
+    us = case["microseconds"][name]
+    first, loss = case["first_seconds"].get(name), case["losses"].get("of", {}).get(name)
+    gradient = case["gradients"].get("of", {}).get(name)
+    return [
+        label(name),
+        *(f"{us[key]:.4g}" for key in ("median", "least", "most")),
+        f"{us['device']:.4g}" if us["device"] else "–",
+        f"{100 * case['floor'] / us['median']:.0f} %" if case["floor"] else "–",
+        *(f"{first[key]:.2f}" if first else "–" for key in ("made", "first")),
+        f"{loss['apart']:.1e}" if loss else "–",
+        f"{gradient['error']:.1e}" if gradient else "–",
+    ]
+
+
+def target_lines(targets: list[dict[str, Any]]) -> list[str]:
+    """Every target in a line."""
+    words = {True: "reached", False: "MISSED", None: "not known"}
+    return [
+        f"{t['case']} {t['precision']}: {t['against']}: "
+        + (f"{t['ratio']:.3g} times" if t["ratio"] is not None else t["why"])
+        + f", wanted {t['wanted']:.3g}: {words[t['reached']]}"
+        for t in targets
+    ]

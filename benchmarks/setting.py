@@ -1,9 +1,8 @@
-"""Where everyone computes, how precisely, and what each library must be told so that it does."""
+"""Where all contenders compute, how precisely, and each library's own switches for that."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 ROUNDING = {"float32": 2.0**-24, "tf32": 2.0**-11, "bfloat16": 2.0**-9, "float64": 2.0**-53}
 """The unit roundoff of what is multiplied; TF32 keeps 11 binary digits, bfloat16 8.
@@ -32,7 +31,7 @@ class Setting:
 
     @property
     def in_one_call(self) -> int:
-        """Steps in one call of those players that do many at once."""
+        """Steps in one call of the contenders that do many at once."""
         return 1 + self.together * self.graphs
 
     @property
@@ -41,23 +40,14 @@ class Setting:
         return 2 if self.precision == "bfloat16" else 4
 
     def check(self) -> None:
-        """NotImplementedError for a precision that the device has not."""
+        """NotImplementedError for a precision that the device does not have."""
         if self.device == "cpu" and self.precision == "tf32":
-            raise NotImplementedError("TF32 is a precision of NVIDIA's cards; a CPU has none")
+            raise NotImplementedError("TF32 is a precision of NVIDIA's GPUs; a CPU does not have it")
 
     def variables(self) -> dict[str, str]:
         """The environment of a worker: libraries read these when they are imported."""
         return {
             "CUPY_TF32": str(int(self.precision == "tf32")),
-            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # or JAX takes three quarters of the card from the others
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # or JAX takes three quarters of the GPU from the others
             "JAX_PLATFORMS": self.device,
         }
-
-    def written(self) -> str:
-        """As one word of a command line."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def read(cls, word: str) -> Setting:
-        """What ``written`` wrote."""
-        return cls(**json.loads(word))

@@ -1,4 +1,4 @@
-"""What dlarray means to reach on a card, and whether a run says that it has."""
+"""What dlarray means to reach on a GPU, and whether a run says that it has."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ HUGE: tuple[tuple[str, tuple[str, ...], tuple[str, ...], float], ...] = (
     ("the products alone", SINGLE, ("products", "products captured", "PyTorch products"), 0.9),
 )
 OF_CASES = {"S": SMALL, "M": SMALL, "L": SMALL, "XL": LARGE, "XL 8192": HUGE}
-"""Of each case: who it is measured against, our players, theirs, and how many times our time theirs must be at least.
+"""Of each case: what is compared with, our contenders, theirs, and how many times our time theirs must be at least.
 
-Of several players on one side the fastest counts.
+Of several contenders on one side the fastest counts.
 """
 
 
 def targets(result: dict[str, Any]) -> list[dict[str, Any]]:
     """Every target of the cases and precisions in a result: its ratio, and whether it is reached.
 
-    ``reached`` is None, with the reason in ``why``, where a side was not measured, took another walk, or the device is
-    no card.
+    ``reached`` is None, with the reason in ``why``, where a side was not measured, had other losses, or the device is
+    no GPU.
     """
     found: list[dict[str, Any]] = []
     for name, precisions in result["cases"].items():
@@ -47,17 +47,17 @@ def judged(
 ) -> dict[str, Any]:
     """The ratio of their time to ours, and what it says."""
     if device != "cuda":
-        return {"ratio": None, "reached": None, "why": "a target for a card"}
+        return {"ratio": None, "reached": None, "why": "a target for a GPU"}
     sides = {"ours": fastest(case, ours), "theirs": fastest(case, theirs)}
     if missing := [" and ".join(names) for side, names in (("ours", ours), ("theirs", theirs)) if not sides[side]]:
-        return {"ratio": None, "reached": None, "why": f"not measured, or on another walk: {'; '.join(missing)}"}
+        return {"ratio": None, "reached": None, "why": f"not measured, or with other losses: {'; '.join(missing)}"}
     (our_name, our_time), (their_name, their_time) = sides["ours"], sides["theirs"]  # type: ignore[misc]
     ratio = their_time / our_time
     return {"ratio": ratio, "reached": ratio >= wanted, "ours": our_name, "theirs": their_name}
 
 
 def fastest(case: dict[str, Any], names: tuple[str, ...]) -> tuple[str, float] | None:
-    """Who of these has the least median, of those that took the same walk."""
-    astray = {name for name, of in case["losses"].get("of", {}).items() if not of["equal"]}
+    """Who of these has the least median, of those that have the same losses."""
+    wrong = {name for name, of in case["losses"].get("of", {}).items() if not of["equal"]}
     times = {name: case["microseconds"][name]["median"] for name in names if name in case["microseconds"]}
-    return min(((k, v) for k, v in times.items() if k not in astray), key=lambda pair: pair[1], default=None)
+    return min(((k, v) for k, v in times.items() if k not in wrong), key=lambda pair: pair[1], default=None)

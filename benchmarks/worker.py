@@ -1,7 +1,7 @@
-"""A player in a process of its own: ``python worker.py PLACE PROBLEM [SETTING]``, orders on input, answers on output.
+"""A contender in a process of its own: ``python worker.py PLACE CASE SETTING``; orders on input, answers on output.
 
-Orders and answers are lines of JSON: {"do": "run", "steps": 100} gives {"seconds": 0.01}, {"do": "losses", "steps": 50,
-"patience": 60} gives {"losses": [...]}. The first answer says whether the player could be made.
+Orders and answers are lines of JSON: {"do": "timed", "steps": 100} calls ``timed(steps=100)`` and gives {"answer": …}
+or {"failed": why}. The first line says whether the contender could be made, and in how many seconds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TextIO
 
 
@@ -24,37 +23,38 @@ def private_output() -> TextIO:
 def serve(make: Callable[[], Any], answers: TextIO) -> None:
     """Make something, then call its methods by name as they are ordered, until the input ends."""
 
-    def say(**words: Any) -> None:
+    def answer(**words: Any) -> None:
         print(json.dumps(words), file=answers, flush=True)
 
     try:
-        player = make()
+        contender = make()
     except ModuleNotFoundError as error:
-        say(absent=f"not installed ({error.name or error})")
+        answer(absent=f"not installed ({error.name or error})")
         return
     except NotImplementedError as error:
-        say(absent=str(error))
+        answer(absent=str(error))
         return
     except Exception as error:
-        say(absent=f"failed: {type(error).__name__}: {str(error).strip()[:500]}")
+        answer(absent=f"failed: {type(error).__name__}: {str(error).strip()[:500]}")
         return
-    say(ready=True)
+    answer(made=contender.made)
     for line in sys.stdin:
         order = json.loads(line)
         try:
-            say(answer=getattr(player, order.pop("do"))(**order))
+            answer(answer=getattr(contender, order.pop("do"))(**order))
         except Exception as error:
-            say(failed=f"{type(error).__name__}: {str(error).strip()[:500]}")
+            answer(failed=f"{type(error).__name__}: {str(error).strip()[:500]}")
 
 
 if __name__ == "__main__":
     output = private_output()
-    place, path, *words = sys.argv[1:]
-    import problems
+    place, fields, words = sys.argv[1:]
+    from dlarray.bench import Case, Problem
 
-    case = problems.read_case(Path(path))
-    if case.dtype == "float64":
-        os.environ["JAX_ENABLE_X64"] = "1"
-    import players
+    case = Case(**json.loads(fields) | {"widths": tuple(json.loads(fields)["widths"])})
+    os.environ["JAX_ENABLE_X64"] = str(int(case.dtype == "float64"))
+    from contenders import make
+    from setting import Setting
 
-    serve(lambda: players.make(place, problems.read(Path(path)), *words), output)
+    problem = Problem.of(case)
+    serve(lambda: make(place, problem, Setting(**json.loads(words))), output)

@@ -1,4 +1,4 @@
-"""The measuring on a card: its arithmetic by hand, and one run of all of it on a CPU."""
+"""The measuring on a GPU: its arithmetic by hand, and one run of all of it on a CPU."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest
 from dlarray.bench import Case
 from tests.support.scripts import FOLDER, script
 
+OURS_IN_PREDICTION = ("dlarray", "dlarray, NumPy alone", "dlarray, the function alone", "dlarray, eager")
 SCRIPT = str(FOLDER / "gpu.py")
 
 # The arithmetic
@@ -36,20 +37,19 @@ def test_the_floor_by_hand():
 
 
 def test_a_spread_by_hand():
-    spread = script("gpu_steps").spread
-    assert spread([3e-6, 1e-6, 2e-6], [1e-6, 3e-6, 2e-6]) == pytest.approx(
-        {"median": 2, "least": 1, "most": 3, "device": 2, "rounds": 3}
-    )
-    assert spread([1e-6], [None])["device"] is None
+    spread = script("measure").spread
+    bursts = [{"wall": w, "device": d} for w, d in ((3e-6, 1e-6), (1e-6, 3e-6), (2e-6, 2e-6))]
+    assert spread(bursts) == pytest.approx({"median": 2, "least": 1, "most": 3, "device": 2, "rounds": 3})
+    assert spread([{"wall": 1e-6, "device": None}])["device"] is None
 
 
 def test_a_gradient_tells_its_precision():
-    judged = script("gpu_steps").judged
+    judged = script("measure").judged
     assert judged(2.0**-23, "float32") == {"roundoffs": 2.0, "is": "as its precision"}
     assert judged(2.0**-9, "tf32")["is"] == "as its precision"
     assert judged(2.0**-11, "float32")["is"] == "worse than its precision"  # TF32 where float32 was asked for
     assert "better" in judged(2.0**-23, "tf32")["is"]  # and the other way round
-    relative = script("timed").relative_error
+    relative = script("contenders.base").relative_error
     assert relative([np.array([3.0]), np.array([[4.0]])], [np.array([0.0]), np.array([[5.0]])]) == pytest.approx(
         np.sqrt(10) / 5
     )
@@ -76,7 +76,7 @@ def test_targets_by_hand():
         "JAX scan, many steps at once": False,  # 3.9 / 4
     }
     small["microseconds"]["PyTorch, fused Adam"] = {"median": 39}  # the faster of the two counts
-    small["losses"]["of"]["PyTorch, reduce-overhead"]["equal"] = False  # what took another walk does not
+    small["losses"]["of"]["PyTorch, reduce-overhead"]["equal"] = False  # what has other losses does not
     del small["microseconds"]["JAX + optax, scan"]
     assert list(reached(result).values()) == [False, None, False, None]
     found = script("targets").targets(result)
@@ -115,23 +115,23 @@ def test_a_table_by_hand():
     case["first_seconds"] = {"fused": {"made": 1.0, "first": 2.5}}
     case["gradients"] = {"of": {"eager": {"error": 1e-3, "roundoffs": 99.0, "is": "worse than its precision"}}}
     case["losses"] = {"allowed": 0.1, "of": {"JAX + optax": {"apart": 0.25, "equal": False}}}
-    lines = script("gpu_report").table("A float32", case)
+    lines = script("report").table("A float32", case)
     rows = [" ".join(line.split()) for line in lines]
     assert rows[0] == "A float32: 4-2, batch 3; floor 5 µs"
-    assert rows[2] == "dlarray, run plainly 20 19 21 – 25 % – – – 1.0e-03"
+    assert rows[2] == "dlarray, eager 20 19 21 – 25 % – – – 1.0e-03"
     assert rows[3] == "dlarray, fused kernels 10 9 11 – 50 % 1.00 2.50 – –"
     assert rows[4] == "JAX + optax 40 39 41 – 12 % – – 2.5e-01 –"
     assert lines[5:] == [
         "LOSSES NOT EQUAL: JAX + optax; allowed 1.0e-01 of the first loss",
-        "GRADIENT of dlarray, run plainly: worse than its precision (99 roundoffs)",
+        "GRADIENT of dlarray, eager: worse than its precision (99 roundoffs)",
         "without dlarray, one graph: no",
     ]
-    assert lines != (slower := script("gpu_report").table("A float32", case | {"floor": 11.0}))
+    assert lines != (slower := script("report").table("A float32", case | {"floor": 11.0}))
     assert any("the floor is none here" in line for line in slower)
 
 
 def test_losses_are_held_against_the_least_stray_where_ours_are_not():
-    against = script("steps").against
+    against = script("measure").against
     found = against([2.0, 1.0], {"a": [2.0, 1.02], "b": [2.0, 1.1], "c": [2.0, 1.2]})
     assert [of["equal"] for of in found["of"].values()] == [True, True, False]
     assert found["rounding"] == pytest.approx(0.01)
@@ -139,20 +139,38 @@ def test_losses_are_held_against_the_least_stray_where_ours_are_not():
     assert "failed" in against([], {"a": [1.0]})
 
 
-def test_the_card_as_nvidia_smi_tells_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    card = script("card")
+def test_the_gpu_as_nvidia_smi_tells_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    environment = script("environment")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert card.card() is None
+    assert environment.gpu() is None
     program = tmp_path / "nvidia-smi"
-    values = ", ".join(f"value {i}" for i in range(len(card.FIELDS)))
+    values = ", ".join(f"value {i}" for i in range(len(environment.FIELDS)))
     asked = "--query-gpu=name,driver_version,*"
     program.write_text(f'#!/bin/sh\ncase "$1" in {asked}) echo "{values}" ;; *) exit 2 ;; esac\n')
     program.chmod(0o755)
-    found = card.card()
-    assert list(found) == list(card.FIELDS)
+    found = environment.gpu()
+    assert list(found) == list(environment.FIELDS)
     assert found["name"] == "value 0"
     program.write_text("#!/bin/sh\nexit 9\n")
-    assert card.card() is None
+    assert environment.gpu() is None
+
+
+def test_the_results_that_are_kept_can_be_read_and_drawn(tmp_path: Path):
+    pytest.importorskip("matplotlib")
+    report, drawn = script("report"), 0
+    for file in sorted((FOLDER / "results").glob("*.json")):
+        result = json.loads(file.read_text(encoding="utf-8"))
+        if "-at-once-" in file.name:
+            continue
+        if "card" in result:
+            assert "dlarray, fused kernels" in report.gpu_text(result)
+        else:
+            assert "| " in report.markdown(result)
+        if file.with_suffix(".png").exists():
+            script("picture").draw(result, picture := tmp_path / f"{file.stem}.png")
+            assert picture.stat().st_size > 10_000
+            drawn += 1
+    assert drawn == 3
 
 
 # All of it
@@ -167,11 +185,11 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 def test_the_whole_run_on_a_cpu(tmp_path: Path):
     pytest.importorskip("matplotlib")
     file, picture = tmp_path / "gpu.json", tmp_path / "gpu.png"
-    words = ["--device", "cpu", "--ours", "eager,fused,captured", "--rivals", "none", "--precisions", "float32,tf32"]
+    words = ["--device", "cpu", "--ours", "eager,fused,captured", "--baselines", "none", "--precisions", "float32,tf32"]
     done = run(*words, "--json", str(file), "--png", str(picture))
     assert done.returncode == 0, done.stderr
     assert "NVIDIA_TF32_OVERRIDE removed" in done.stdout
-    assert "without dlarray, one graph: a CUDA graph needs a card" in done.stdout
+    assert "without dlarray, one graph: a CUDA graph needs a GPU" in done.stdout
     result = json.loads(file.read_text())
     case, absent = result["cases"]["S"]["float32"], result["cases"]["S"]["tf32"]
     assert set(case["microseconds"]) == {"products", "eager", "fused"}
@@ -187,7 +205,7 @@ def test_the_whole_run_on_a_cpu(tmp_path: Path):
     assert set(case["first_seconds"]["fused"]) == {"made", "first"}
     assert set(absent["absent"]) == {"products", "eager", "fused", "captured"}
     assert all("TF32" in why for name, why in absent["absent"].items())
-    assert {t["why"] for t in result["targets"]} == {"a target for a card"}
+    assert {t["why"] for t in result["targets"]} == {"a target for a GPU"}
     assert set(result["peaks"]["float32"]) >= {"rate", "bandwidth"}
     assert {"card", "machine", "cards", "settings"} <= result.keys()
     assert picture.stat().st_size > 10_000
@@ -195,27 +213,29 @@ def test_the_whole_run_on_a_cpu(tmp_path: Path):
     assert "dlarray, fused kernels" in shown.stdout
 
 
-def test_without_a_card_nothing_is_measured_on_one():
+def test_without_a_gpu_nothing_is_measured_on_one():
     if importlib.util.find_spec("cupy"):
-        pytest.skip("there may be a card")
-    done = run("--ours", "products", "--rivals", "none", "--precisions", "float32")
+        pytest.skip("there may be a GPU")
+    done = run("--ours", "products", "--baselines", "none", "--precisions", "float32")
     assert done.returncode == 1
     assert "without the products alone: failed: DeviceError" in done.stdout
-    assert "--device cpu needs no card" in done.stderr
+    assert "--device cpu needs no GPU" in done.stderr
 
 
 def test_what_is_asked_for_must_exist():
-    gpu, players = script("gpu"), script("players")
-    assert [(case.name, case.batch) for case in gpu.chosen_cases("S, XL 8192,4-3x2")] == [
+    gpu, measure, contenders = script("gpu"), script("measure"), script("contenders")
+    assert [(case.name, case.batch) for case in measure.chosen_cases("S, XL 8192,4-3x2")] == [
         ("S", 32),
         ("XL 8192", 8192),
         ("4-3x2", 2),
     ]
     with pytest.raises(SystemExit, match="unknown case 'XXL'"):
-        gpu.chosen_cases("S,XXL")
+        measure.chosen_cases("S,XXL")
     with pytest.raises(SystemExit, match="unknown precisions float8; choose from float32, tf32, bfloat16"):
         gpu.chosen_precisions("tf32,float8")
-    with pytest.raises(SystemExit, match="unknown players fast; choose from products, products captured, eager"):
-        players.chosen_ours("fast", players.OURS_ON_A_CARD)
-    with pytest.raises(SystemExit, match="unknown rivals keras; choose from torch, jax, all, none"):
-        players.chosen_rivals("keras", players.RIVALS_ON_A_CARD)
+    with pytest.raises(SystemExit, match="unknown --ours fast; choose from products, products captured, eager"):
+        contenders.chosen("gpu", ours="fast")
+    with pytest.raises(SystemExit, match="unknown --baselines keras; choose from torch, jax, all, none"):
+        contenders.chosen("gpu", baselines="keras")
+    assert contenders.chosen("cpu", "fast", "sklearn").keys() == {"products", "fast", "scikit-learn"}
+    assert contenders.chosen("predict", baselines="jax").keys() == {"the products alone", *OURS_IN_PREDICTION}

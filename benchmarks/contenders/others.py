@@ -1,4 +1,4 @@
-"""scikit-learn, thinc and tinygrad. Measured with what all of them have: ReLU, float32, no norm, no dropout."""
+"""Keras on JAX, and scikit-learn, thinc and tinygrad with what these three have: ReLU, float32, no norm, no dropout."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import shutil
 from typing import Any
 
 import numpy as np
+from setting import Setting
 
-from dlarray.bench import Player, Problem
+from contenders.base import Measured
+from dlarray.bench import Problem
 
 
 def plain(problem: Problem) -> Problem:
@@ -24,10 +26,10 @@ def one_hot(t: np.ndarray, classes: int, dtype: str = "float32") -> np.ndarray:
     return (t[:, None] == np.arange(classes)).astype(dtype)
 
 
-class Sklearn(Player):
+class Sklearn(Measured):
     """MLPClassifier: the body of its loop over batches, without the checks and shuffles around it."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, setting: Setting) -> None:
         from sklearn.neural_network import MLPClassifier
 
         case, self.problem = plain(problem).case, problem
@@ -58,10 +60,10 @@ class Sklearn(Player):
         return loss
 
 
-class Thinc(Player):
+class Thinc(Measured):
     """A chain of Relu layers and Softmax, CategoricalCrossentropy and Adam, as in thinc's own examples."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, setting: Setting) -> None:
         from thinc.api import Adam, CategoricalCrossentropy, Relu, Softmax, chain
 
         case, self.problem, self.adam = plain(problem).case, problem, Adam
@@ -92,10 +94,10 @@ class Thinc(Player):
         return float(-np.mean(np.log(np.sum(p * t, axis=1))))
 
 
-class Tinygrad(Player):
+class Tinygrad(Measured):
     """tinygrad on the CPU, the whole step in a TinyJit."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, setting: Setting) -> None:
         from tinygrad import Context, Tensor, TinyJit, nn
 
         if shutil.which(compiler := os.environ.get("CC", "clang")) is None:
@@ -132,3 +134,40 @@ class Tinygrad(Player):
 
     def value(self, loss: Any) -> float:
         return float(loss.item())
+
+
+class Keras(Measured):
+    """Keras 3 on JAX: ``train_on_batch``, which compiles its step; ε is dlarray's, where Keras puts it."""
+
+    def __init__(self, problem: Problem, setting: Setting) -> None:
+        import keras
+
+        case = problem.case
+        keras.config.set_floatx(case.dtype)
+        self.keras, self.problem = keras, problem
+        layers: list[Any] = [keras.Input((case.widths[0],))]
+        for i, (_, b) in enumerate(problem.weights):
+            layers.append(keras.layers.Dense(len(b)))
+            if i < len(problem.weights) - 1:
+                layers += [keras.layers.LayerNormalization(epsilon=1e-5)] if case.norm else []
+                layers += [keras.layers.Activation(case.activation)]
+                layers += [keras.layers.Dropout(case.dropout)] if case.dropout else []
+        self.model = keras.Sequential(layers)
+        self.initial = [p for pair in problem.weights for p in pair]
+        self.model.compile(
+            optimizer=keras.optimizers.Adam(1e-3, epsilon=1e-8),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        )
+        self.restart()
+
+    def restart(self) -> None:
+        dense = [layer for layer in self.model.layers if isinstance(layer, self.keras.layers.Dense)]
+        for layer, (w, b) in zip(dense, self.problem.weights, strict=True):
+            layer.set_weights([w, b])
+        for variable in self.model.optimizer.variables:
+            if variable.path.rpartition("/")[2] != "learning_rate":
+                variable.assign(0 * variable)
+
+    def step(self, i: int) -> Any:
+        self.model.reset_metrics()  # or it reports the mean of all losses so far
+        return self.model.train_on_batch(*self.problem.batches[i % len(self.problem.batches)])

@@ -1,0 +1,147 @@
+"""Inference: probabilities, from all with the same weights."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+from setting import Setting
+
+from contenders.base import Measured
+from dlarray.bench import Problem, Products
+from dlarray.device import resolve
+from dlarray.losses import SparseCategoricalCrossEntropy
+from dlarray.training import Trained
+from dlarray.training.answers import PLAIN
+
+
+class Predictor(Measured):
+    """Steps of inference. ``step`` returns the probabilities, and ``losses`` one number for each of the batches."""
+
+    def __init__(self, problem: Problem, setting: Setting) -> None:
+        self.problem = problem
+        self.x = [x for x, _ in problem.batches]
+
+    def value(self, loss: Any) -> float:
+        """The entropy of the predictions: a number that differs where the probabilities do."""
+        p = np.asarray(loss, dtype=np.float64)
+        return float(-np.mean(np.sum(p * np.log(np.maximum(p, 1e-30)), axis=1)))
+
+
+class Forward(Products, Measured):
+    """The limit: X W of each layer."""
+
+    def __init__(self, problem: Problem, setting: Setting) -> None:
+        super().__init__(problem.case, resolve("cpu"), backward=False)
+
+
+class Ours(Predictor):
+    """What ``fit`` returns, called as users call it: host arrays in, probabilities out, inputs checked."""
+
+    def __init__(self, problem: Problem, setting: Setting) -> None:
+        super().__init__(problem, setting)
+        model, cpu = problem.case.model, resolve("cpu")
+        theta = model.init(0, cpu, problem.case.dtype)
+        self.trained = Trained(model, theta, (), SparseCategoricalCrossEntropy(), cpu, problem.case.dtype)
+
+        for _ in range(PLAIN + 2):  # until it is compiled
+            self.trained.predict(self.x[0])
+
+    def step(self, i: int) -> Any:
+        return self.trained.predict(self.x[i % len(self.x)])
+
+
+def numpy(problem: Problem, setting: Setting) -> Measured:
+    """The same as if Numba were not installed: the planner's kernels are NumPy's ufuncs."""
+    sys.modules["numba"] = None  # type: ignore[assignment] - it cannot be found from now on
+    return Ours(problem, setting)
+
+
+class Eager(Ours):
+    """The formulas alone, unchecked: the model and softmax."""
+
+    def __init__(self, problem: Problem, setting: Setting) -> None:
+        super().__init__(problem, setting)
+        self.theta, self.function = self.trained.theta, self.formulas
+
+    def formulas(self, theta: Any, x: Any) -> Any:
+        return self.trained.loss.link.predict(self.trained.model.predict(theta, x))
+
+    def step(self, i: int) -> Any:
+        return self.function(self.theta, self.x[i % len(self.x)])
+
+
+class Accelerated(Eager):
+    """The formulas alone, unchecked, as the backend makes them faster."""
+
+    def __init__(self, problem: Problem, setting: Setting) -> None:
+        super().__init__(problem, setting)
+        self.function = self.trained.device.backend.accelerate(self.formulas)
+
+
+class Sklearn(Predictor):
+    """``MLPClassifier.predict_proba``."""
+
+    def __init__(self, problem: Problem, setting: Setting) -> None:
+        from contenders.others import Sklearn as Training
+
+        super().__init__(problem, setting)
+        self.model = Training(problem, setting).model
+
+    def step(self, i: int) -> Any:
+        return self.model.predict_proba(self.x[i % len(self.x)])
+
+
+class Torch(Predictor):
+    """The modules in inference mode. Tensors are made beforehand."""
+
+    def __init__(self, problem: Problem, setting: Setting, compiled: bool = False) -> None:
+        import torch
+
+        from contenders.torch import network
+
+        super().__init__(problem, setting)
+        model = network(problem).append(torch.nn.Softmax(dim=1)).eval()
+        self.model = torch.compile(model) if compiled else model
+        self.x, self.mode = [torch.tensor(x) for x in self.x], torch.inference_mode
+
+    def step(self, i: int) -> Any:
+        with self.mode():
+            return self.model(self.x[i % len(self.x)])
+
+
+def torch_compiled(problem: Problem, setting: Setting) -> Measured:
+    """The modules through torch.compile."""
+    return Torch(problem, setting, compiled=True)
+
+
+class Onnx(Predictor):
+    """onnxruntime on a graph of Gemm, Relu and Softmax."""
+
+    def __init__(self, problem: Problem, setting: Setting) -> None:
+        import os
+
+        import onnxruntime
+        from onnx import TensorProto, helper, numpy_helper
+
+        super().__init__(problem, setting)
+        nodes, weights, last = [], [], "x"
+        for i, (w, b) in enumerate(problem.weights):
+            weights += [numpy_helper.from_array(w, f"W{i}"), numpy_helper.from_array(b, f"b{i}")]
+            nodes += [helper.make_node("Gemm", [last, f"W{i}", f"b{i}"], [f"z{i}"])]
+            kind = "Relu" if i < len(problem.weights) - 1 else "Softmax"
+            nodes += [helper.make_node(kind, [f"z{i}"], [last := f"a{i}"])]
+        ends = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", width])
+            for name, width in (("x", problem.case.widths[0]), (last, problem.case.widths[-1]))
+        ]
+        graph = helper.make_graph(nodes, "mlp", ends[:1], ends[1:], weights)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
+        bytes_ = model.SerializeToString()
+        self.session = onnxruntime.InferenceSession(bytes_, options, providers=["CPUExecutionProvider"])
+
+    def step(self, i: int) -> Any:
+        return self.session.run(None, {"x": self.x[i % len(self.x)]})[0]

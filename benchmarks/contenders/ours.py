@@ -1,0 +1,209 @@
+"""dlarray in each of its stages, on NumPy, CuPy, JAX and torch. What needs a GPU says so on a CPU."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+from setting import JAX, TORCH, Setting
+
+from contenders.base import ManySteps, Measured, Shuffled, on_gpu
+from dlarray.bench import Problem, Walk
+from dlarray.device import Device, resolve, to_numpy
+
+Compile = Callable[..., Any]
+
+
+class Ours(Walk, Measured):
+    """dlarray's step, compiled or eager, on the setting's device or on that of another library."""
+
+    def __init__(self, problem: Problem, setting: Setting, compile: Compile | None = None, library: str = "") -> None:  # noqa: A002 - the field's word
+        self.setting, self.library, self.case = setting, library, problem.case
+        half = setting.precision if setting.precision == "bfloat16" else None
+        try:
+            super().__init__(problem, resolve(library or setting.device), compile, precision=half)
+        except ValueError as error:  # the backend has no such products
+            raise NotImplementedError(str(error)) from None
+
+    def gradient(self) -> list[np.ndarray]:
+        self.restart()
+        self.wait(self.step(0))
+        averages = tuple(state["m"] for state in self._state["optimizer"])
+        found = self.case.model.parameters(averages)
+        return [to_numpy(m).astype(np.float64) / (1 - 0.9) for m in found.values()]
+
+    def about(self) -> dict[str, Any]:
+        return {} if self.library or self.setting.device == "cpu" else cuda_versions()
+
+
+class Repeated(ManySteps, Ours):
+    """Many steps in one call: the data lie on the device whole, and an order says which examples are next.
+
+    ``repeat(step, k)`` makes ``(state, data, order, start, batch, count) -> (state, losses)`` of a compiled step.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        setting: Setting,
+        compile: Compile | None,  # noqa: A002 - the field's word
+        repeat: Compile,
+        library: str = "",
+    ) -> None:
+        super().__init__(problem, setting, compile, library)
+        self.together = setting.in_one_call
+        self.examples = Shuffled.of(problem, self.together)
+        self.data = (self._device.asarray(self.examples.x), self._device.asarray(self.examples.t), None)
+        self.order = self._device.asarray(self.examples.order)
+        self.many = repeat(self._step, setting.together)
+
+    def step(self, i: int) -> Any:
+        start, batch, count = self.examples.start(i), self.examples.batch, self.examples.count
+        self._state, losses = self.many(self._state, self.data, self.order, start, batch, count)
+        return losses
+
+    def values(self, losses: Any) -> np.ndarray:
+        return to_numpy(losses)
+
+
+def cuda_versions() -> dict[str, Any]:
+    """Of CuPy's CUDA, the driver and cuBLAS."""
+    import cupy
+    from cupy.cuda import cublas
+
+    runtime = cupy.cuda.runtime
+    found = {
+        "CUDA runtime of CuPy": runtime.runtimeGetVersion(),
+        "CUDA of the driver": runtime.driverGetVersion(),
+        "cuBLAS of CuPy": cublas.getVersion(cupy.cuda.device.get_cublas_handle()),
+    }
+    try:
+        return found | {"nvmath-python": version("nvmath-python")}
+    except PackageNotFoundError:
+        return found
+
+
+def refuse_fallback() -> None:
+    """A step that cannot be planned is an error here, not a warning: it would be measured under a wrong name."""
+    from dlarray.planner import PlannerWarning
+
+    warnings.simplefilter("error", PlannerWarning)
+
+
+def compiler(numba: bool | None = None, check: bool = True) -> Compile:
+    """The planner for NumPy with one of its executors; by default with Numba where that is installed."""
+    from dlarray.planner import compile, fastest  # noqa: A004 - the field's word
+
+    refuse_fallback()
+    if numba is None:
+        numba = fastest() == "numba"
+    if not numba:
+        return partial(compile, executor="ufuncs", check=check)
+
+    from dlarray.planner.numba.executor import numba_loops
+
+    return partial(compile, executor=numba_loops, check=check)
+
+
+def stage(name: str) -> Compile:
+    """The compiler of a stage on a GPU."""
+    from dlarray_cupy.planned import STAGES
+
+    refuse_fallback()
+    return STAGES[name]
+
+
+def prepared(library: str, setting: Setting) -> Device:
+    """The device of JAX or torch, with its products in the setting's precision."""
+    if library == "jax":
+        import jax
+
+        jax.config.update("jax_default_matmul_precision", JAX[setting.precision])
+    else:
+        import torch
+
+        torch.set_float32_matmul_precision(TORCH[setting.precision])
+    return resolve(library)
+
+
+def numpy(problem: Problem, setting: Setting) -> Measured:
+    """NumPy and nothing else; Numba is hidden, as on a machine that has none."""
+    sys.modules["numba"] = None  # type: ignore[assignment]
+    return Ours(problem, setting, compiler(numba=False))
+
+
+def fast(problem: Problem, setting: Setting) -> Measured:
+    """NumPy with the extra ``fast``: kernels compiled by Numba."""
+    return Ours(problem, setting, compiler(numba=True))
+
+
+def eager(problem: Problem, setting: Setting) -> Measured:
+    """The formulas, one operation at a time."""
+    return Ours(problem, setting)
+
+
+def fused(problem: Problem, setting: Setting) -> Measured:
+    """Planned kernels, launched one by one; on a CPU NumPy's planner."""
+    return Ours(problem, setting, compiler() if setting.device == "cpu" else stage("fused"))
+
+
+def captured(problem: Problem, setting: Setting) -> Measured:
+    """The same kernels and cublasLt's products as one CUDA graph."""
+    return Ours(problem, on_gpu(setting), stage("captured"))
+
+
+def epilogues(problem: Problem, setting: Setting) -> Measured:
+    """The graph with bias, ReLU and their gradients inside products, where that is faster."""
+    return Ours(problem, on_gpu(setting), stage("epilogues"))
+
+
+def repeated(problem: Problem, setting: Setting) -> Measured:
+    """Many steps as one graph."""
+    compiled = stage("epilogues") if on_gpu(setting) else None
+    from dlarray_cupy.planned import repeated as repeat
+
+    return Repeated(problem, setting, compiled, repeat)
+
+
+def on_jax(problem: Problem, setting: Setting) -> Measured:
+    """JAX's arrays, which lie on the GPU where JAX has it; the step compiled by XLA."""
+    return Ours(problem, setting, prepared("jax", setting).backend.compile, "jax")
+
+
+def repeated_on_jax(problem: Problem, setting: Setting) -> Measured:
+    """Many of these steps in one call, by JAX's scan."""
+    return Repeated(problem, setting, None, prepared("jax", setting).backend.repeat, "jax")
+
+
+def on_torch(problem: Problem, setting: Setting) -> Measured:
+    """torch's tensors, the step as ``fit`` runs it: planned."""
+    refuse_fallback()
+    torch = prepared("torch", setting)
+    return Ours(problem, setting, torch.backend.compile if torch.backend.compiles_on(torch.place) else None, "torch")
+
+
+def on_torch_compiled(problem: Problem, setting: Setting) -> Measured:
+    """torch's tensors, the step compiled by torch."""
+    from dlarray_torch import compiled_by_torch
+
+    prepared("torch", setting)
+    return Ours(problem, setting, compiled_by_torch, "torch")
+
+
+def on_torch_eager(problem: Problem, setting: Setting) -> Measured:
+    """torch's tensors, the formulas one operation at a time."""
+    prepared("torch", setting)
+    return Ours(problem, setting, None, "torch")
+
+
+def reference(problem: Problem, setting: Setting) -> Measured:
+    """The formulas in float64 on the CPU, whatever the setting: all are compared with that."""
+    case = replace(problem.case, dtype="float64")
+    wide = [(x.astype("float64"), t) for x, t in problem.batches]
+    return Ours(Problem(case, problem.weights, wide), Setting())
