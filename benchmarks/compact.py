@@ -27,7 +27,7 @@ import dlarray
 from dlarray.bench import Case, Problem, interleave, low, machine
 from dlarray.core.array import Array, array_namespace
 from dlarray.core.bfloat16 import decode, encode
-from dlarray.optimizers import Adam, Compact, Optimizer, State
+from dlarray.optimizers import Adam, BFloat16State, Optimizer, State
 from dlarray.planner import compile as plan
 
 
@@ -55,7 +55,7 @@ class ToNearest(Optimizer):
 
 OPTIMIZERS: dict[str, Any] = {
     "float32": lambda rate: Adam(rate),
-    "bfloat16": lambda rate: Compact(Adam(rate)),
+    "bfloat16": lambda rate: BFloat16State(Adam(rate)),
     "bfloat16 to nearest": lambda rate: ToNearest(Adam(rate)),
 }
 

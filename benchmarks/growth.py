@@ -112,24 +112,24 @@ def point(widths: Sequence[int], batch: int, seconds: float) -> dict[str, Any]:
     """Seconds of a step and of its products, and the most memory that training holds beyond the imported modules."""
     from contenders.ours import compiler
 
-    from dlarray.bench import Case, Problem, Products, Walk, low
+    from dlarray.bench import Case, FullStep, Problem, Products, low
     from dlarray.device import resolve
 
     cpu, compile_ = resolve("cpu"), compiler(check=False)  # the check holds copies of the first step
     tiny = Case("tiny", (8, 8, 4), 4)
-    Walk(Problem.of(tiny), cpu, compile_).losses(2)  # imports what the first step imports
+    FullStep(Problem.of(tiny), cpu, compile_).losses(2)  # imports what the first step imports
     case = Case("point", tuple(widths), batch)
     before = memory("VmRSS")
-    walk = Walk(Problem.of(case, batches=1, weights=False), cpu, compile_, keep=False)
-    walk.run(1)
+    full = FullStep(Problem.of(case, batches=1, weights=False), cpu, compile_, keep=False)
+    full.run(1)
     restarted_peak()
-    walk.run(1)
+    full.run(1)
     peak = memory("VmHWM")
     limit = Products(case, cpu)
     limit.run(1)
-    once = max(walk.run(1), 1e-6)
+    once = max(full.run(1), 1e-6)
     bursts, steps = (5, 1) if once > seconds / 20 else (20, max(1, min(200, round(seconds / 50 / once))))
-    means = [(walk.run(steps) / steps, limit.run(steps) / steps) for _ in range(bursts)]
+    means = [(full.run(steps) / steps, limit.run(steps) / steps) for _ in range(bursts)]
     return {
         "parameters": parameters(widths),
         "seconds": low([m for m, _ in means]),
@@ -170,8 +170,8 @@ def start(times: int = 7) -> dict[str, float]:
     for name in list(imports)[1:]:
         found[f"{name} / import numpy"] = found[name] / found["import numpy"]
     first = (
-        "import dlarray; from contenders.ours import compiler; from dlarray.bench import CASES, Problem, Walk; "
-        "Walk(Problem.of(CASES['M']), dlarray.resolve('cpu'), compiler()).losses(1)"
+        "import dlarray; from contenders.ours import compiler; from dlarray.bench import CASES, Problem, FullStep; "
+        "FullStep(Problem.of(CASES['M']), dlarray.resolve('cpu'), compiler()).losses(1)"
     )
     kinds: dict[str, list[float]] = {"to the first step, cold": [], "to the first step, warm": []}
     for _ in range(3):

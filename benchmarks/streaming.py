@@ -50,7 +50,7 @@ class Stream:
                 self.losses.append(loss)
         if self.losses:
             dlarray.to_numpy(self.losses[-1])
-        self._device.backend.synchronize(self._device.place)
+        self._device.backend.synchronize(self._device.handle)
         return time.perf_counter() - began
 
 
@@ -72,7 +72,7 @@ def measure(
     def stream(where: Device, steps: bool = True) -> Stream:
         drawn = Drawn(Examples.on(where, model, loss, x, y), batch, 0, True, where)
         source = drawn if where == device else Uploaded(drawn, device)
-        state = step.start(model.init(0, device), (), 0, device) if steps else None
+        state = step.init(model.init(0, device), (), 0, device) if steps else None
         return Stream(source, device, device.backend.compile(step) if steps else None, state)
 
     streams = {"device": stream(device), "host": stream(host), "way": stream(host, steps=False)}

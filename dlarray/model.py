@@ -32,7 +32,7 @@ class MLP:
     """The multilayer perceptron: ``inputs`` numbers in, through the layers, to the outputs of the last.
 
     Layers are any ``Layer``; activations may be given by name: ``MLP(64, [Dense(128), "relu", Dense(10)])``. The
-    output is left as it is: the loss knows the activation that turns it into a prediction (``loss.link``).
+    output is left as it is: the loss knows the activation that turns it into a prediction (``loss.output_activation``).
 
     Raises ValueError where there are no layers, where inputs is below 1 and where the widths of two layers do not
     meet, naming the layer.
@@ -149,7 +149,7 @@ class MLP:
                 raise ValueError(
                     "a layer of this model keeps buffers: give buffers=, from init_buffers or from training"
                 )
-            kept = self.kept(buffers)
+            kept = self.named_buffers(buffers)
         return self.chain.predict(x, **self._beside(x, theta), **kept)
 
     def _beside(self, x: Array, theta: Theta) -> dict[str, Array]:
@@ -160,20 +160,20 @@ class MLP:
             raise TypeError(f"x and theta must be of one library, got {given}; dlarray.to_device moves arrays")
         return parameters
 
-    def kept(self, buffers: Theta) -> dict[str, Array]:
+    def named_buffers(self, buffers: Theta) -> dict[str, Array]:
         """The buffers by name, such as "1.mean" and "1.variance"."""
         return self.buffers_layout_of(buffers).split(buffers)
 
-    def refresh(self, saved: Any, buffers: Theta) -> Theta:
+    def update_buffers(self, saved: Any, buffers: Theta) -> Theta:
         """The buffers after a training pass."""
         if not buffers:
             return buffers
         layout = self.buffers_layout_of(buffers)
-        return layout.join(self.chain.refresh(saved, **layout.split(buffers)))
+        return layout.join(self.chain.update_buffers(saved, **layout.split(buffers)))
 
     def decays(self, name: str) -> bool:
         """Whether weight decay applies to the parameter of this name: to weight matrices, not to biases or slopes."""
-        return len(self.layout.places[name].shape) >= 2
+        return len(self.layout.slots[name].shape) >= 2
 
     def check_inputs(self, x: Array) -> None:
         """Raise ValueError where x is not (examples, inputs), TypeError where its numbers are of the wrong kind."""
@@ -217,7 +217,7 @@ class MLP:
 
 def on_device(layout: Layout, arrays: Mapping[str, np.ndarray], device: Device) -> Theta:
     """Host arrays by name as vectors on a device: one, or one for each array where arrays cannot be written."""
-    layout = layout if device.backend.writes_in_place else layout.separated()
+    layout = layout if device.backend.writes_in_place else layout.split_up()
     return layout.sign(tuple(device.asarray(vector) for vector in layout.join(arrays)))
 
 
@@ -256,7 +256,7 @@ def _fitting(layout: Layout, vectors: Theta) -> Layout:
     if not isinstance(vectors, tuple) or len(vectors) != len(layout.shapes):  # pyright: ignore[reportUnnecessaryIsInstance]
         return layout
     together = len(vectors) == 1 and tuple(getattr(vectors[0], "shape", ())) == layout.lengths
-    return layout if together or not vectors else layout.separated()
+    return layout if together or not vectors else layout.split_up()
 
 
 def _short(f: Layer) -> str:

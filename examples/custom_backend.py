@@ -57,12 +57,12 @@ class MyNumPy(Backend):
     def devices(self) -> list[str]:
         return ["abacus"]
 
-    def place(self, device: str) -> str:
+    def handle(self, device: str) -> str:
         if device != "abacus":
             raise ValueError(f"mynumpy has only the device abacus, got {device!r}")
         return device
 
-    def asarray(self, host: np.ndarray, place: str) -> Array:
+    def asarray(self, host: np.ndarray, handle: str) -> Array:
         return np.array(host).view(Array)
 
     def to_numpy(self, x: Array) -> np.ndarray:

@@ -58,7 +58,7 @@ metrics = whole.evaluate(x_test, y_test)
 print(f"best epoch {best}, with its weights: loss {metrics['loss']:.4f}, accuracy {metrics['accuracy']:.1%}")
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.6), layout="constrained")
-plot.rate_search(found, left)
+plot.lr_finder(found, left)
 epochs = np.arange(1, len(losses) + 1)
 right.plot(epochs, whole.history["loss"], color="#0072B2", label="training (classes balanced)")
 right.plot(epochs, losses, color="#D55E00", label="validation")

@@ -27,7 +27,7 @@ class CupyBackend(Backend):
 
     name = "cupy"
     arrays = ("cupy",)
-    plain = ("cuda",)
+    short_names = ("cuda",)
     requires = "dlarray[cuda13]"
     needs = "an NVIDIA GPU and its driver (nvidia-smi shows both), and the extra of its CUDA version: cuda12 or cuda13"
     rank = 0
@@ -43,7 +43,7 @@ class CupyBackend(Backend):
 
         return [f"cuda:{i}" for i in range(cupy.cuda.runtime.getDeviceCount())]
 
-    def place(self, device: str) -> Any:
+    def handle(self, device: str) -> Any:
         import cupy
 
         number = int(device.partition(":")[2] or 0)
@@ -52,16 +52,16 @@ class CupyBackend(Backend):
             raise ValueError(f"there are {count} CUDA devices, got {device!r}")
         return cupy.cuda.Device(number)
 
-    def asarray(self, host: np.ndarray, place: Any) -> Array:
+    def asarray(self, host: np.ndarray, handle: Any) -> Array:
         import cupy
 
-        with place:
+        with handle:
             return cupy.array(host)
 
-    def upload(self, batches: Iterable[HostBatch], place: Any) -> Iterator[tuple[Array | None, ...]]:
+    def upload(self, batches: Iterable[HostBatch], handle: Any) -> Iterator[tuple[Array | None, ...]]:
         from dlarray_cupy.upload import upload
 
-        return upload(batches, place)
+        return upload(batches, handle)
 
     def to_numpy(self, x: Array) -> np.ndarray:
         return x.get()
@@ -69,30 +69,30 @@ class CupyBackend(Backend):
     def device_of(self, x: Array) -> str:
         return f"cuda:{x.device.id}"
 
-    def csr(self, host: Any, place: Any) -> Any:
+    def csr(self, host: Any, handle: Any) -> Any:
         from cupyx.scipy.sparse import csr_matrix
 
-        with place:
+        with handle:
             return csr_matrix(host)
 
-    def move(self, x: Array, place: Any) -> Array:
+    def move(self, x: Array, handle: Any) -> Array:
         import cupy
 
-        with place:
-            return x if x.device == place else cupy.array(x)
+        with handle:
+            return x if x.device == handle else cupy.array(x)
 
     def erfc(self) -> Callable[[Array], Array]:
         from cupyx.scipy.special import erfc
 
         return erfc
 
-    def synchronize(self, place: Any) -> None:
-        place.synchronize()
+    def synchronize(self, handle: Any) -> None:
+        handle.synchronize()
 
-    def memory(self, place: Any) -> tuple[int, int] | None:
+    def memory(self, handle: Any) -> tuple[int, int] | None:
         import cupy
 
-        with place:
+        with handle:
             free, total = cupy.cuda.runtime.memGetInfo()
             pool = cupy.get_default_memory_pool()
             free += pool.free_bytes()  # CuPy keeps what it has had

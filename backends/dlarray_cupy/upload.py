@@ -24,23 +24,23 @@ from dlarray.device.backend import HostBatch
 __all__ = ["upload"]
 
 
-def upload(batches: Iterable[HostBatch], place: Any) -> Iterator[tuple[Array | None, ...]]:
+def upload(batches: Iterable[HostBatch], handle: Any) -> Iterator[tuple[Array | None, ...]]:
     """``Backend.upload`` for a card of CuPy: a batch is the caller's until the next one is asked for."""
     import cupy
 
-    with place:
+    with handle:
         copies = cupy.cuda.Stream(non_blocking=True)
         slots = (_Slot(), _Slot())
     try:
         for number, batch in enumerate(batches):
             slot = slots[number % 2]
-            with place:
+            with handle:
                 if not number:
                     slots[1].room(batch)  # new memory is waited for: now, when no step is queued
                 arrays = slot.fill(batch, copies)
                 cupy.cuda.get_current_stream().wait_event(slot.copied)
             yield arrays
-            with place:  # all that reads the batch is queued now
+            with handle:  # all that reads the batch is queued now
                 slot.read.record(cupy.cuda.get_current_stream())
     finally:
         copies.synchronize()  # both memories of a slot may go only when no copy is under way

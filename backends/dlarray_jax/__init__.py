@@ -36,7 +36,7 @@ class JaxBackend(Backend):
 
         return [f"{d.platform}:{d.id}" if d.platform != "cpu" else _cpu(d.id) for d in jax.devices()]
 
-    def place(self, device: str) -> Any:
+    def handle(self, device: str) -> Any:
         import jax
 
         platform, _, number = device.partition(":")
@@ -45,7 +45,7 @@ class JaxBackend(Backend):
             raise ValueError(f"jax has {len(found)} devices of {platform}, got {device!r}")
         return found[int(number or 0)]
 
-    def asarray(self, host: np.ndarray, place: Any) -> Array:
+    def asarray(self, host: np.ndarray, handle: Any) -> Array:
         import jax
 
         # Without a word JAX would round such numbers, or wrap them; whole numbers pass that fit in 32 bits.
@@ -55,7 +55,7 @@ class JaxBackend(Backend):
                 f"JAX holds no {host.dtype} unless told to: jax.config.update('jax_enable_x64', True), "
                 "or use types of 32 bits"
             )
-        return jax.device_put(np.array(host), place)
+        return jax.device_put(np.array(host), handle)
 
     def to_numpy(self, x: Array) -> np.ndarray:
         return np.asarray(x)
@@ -70,25 +70,25 @@ class JaxBackend(Backend):
     def device_of(self, x: Array) -> str:
         return f"{x.device.platform}:{x.device.id}" if x.device.platform != "cpu" else _cpu(x.device.id)
 
-    def move(self, x: Array, place: Any) -> Array:
+    def move(self, x: Array, handle: Any) -> Array:
         import jax
 
-        return x if x.device == place else jax.device_put(x, place)
+        return x if x.device == handle else jax.device_put(x, handle)
 
     def erfc(self) -> Callable[[Array], Array]:
         from jax.scipy.special import erfc
 
         return erfc
 
-    def synchronize(self, place: Any) -> None:
+    def synchronize(self, handle: Any) -> None:
         import jax
 
         jax.effects_barrier()
 
-    def memory(self, place: Any) -> tuple[int, int] | None:
-        if place.platform == "cpu":
+    def memory(self, handle: Any) -> tuple[int, int] | None:
+        if handle.platform == "cpu":
             return host_memory()
-        found = place.memory_stats()
+        found = handle.memory_stats()
         if not found or "bytes_limit" not in found:
             return None
         return found["bytes_limit"] - found.get("bytes_in_use", 0), found["bytes_limit"]

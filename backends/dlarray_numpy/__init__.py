@@ -19,7 +19,7 @@ class NumPyBackend(Backend):
 
     name = "numpy"
     arrays = ("numpy",)
-    plain = ("cpu",)
+    short_names = ("cpu",)
     compiles = True
 
     def namespace(self) -> Any:
@@ -30,18 +30,18 @@ class NumPyBackend(Backend):
     def devices(self) -> list[str]:
         return ["cpu"]
 
-    def place(self, device: str) -> Any:
+    def handle(self, device: str) -> Any:
         if device != "cpu":
             raise ValueError(f"numpy has the device cpu alone, got {device!r}")
         return "cpu"
 
-    def asarray(self, host: np.ndarray, place: Any) -> np.ndarray:
+    def asarray(self, host: np.ndarray, handle: Any) -> np.ndarray:
         return np.array(host)
 
     def to_numpy(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(x)  # a NumPy scalar is an array of no axes
 
-    def memory(self, place: Any) -> tuple[int, int] | None:
+    def memory(self, handle: Any) -> tuple[int, int] | None:
         return host_memory()
 
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
@@ -55,7 +55,7 @@ class NumPyBackend(Backend):
 
         return accelerate(function, executor=fastest())
 
-    def csr(self, host: Any, place: Any) -> Any:
+    def csr(self, host: Any, handle: Any) -> Any:
         return host
 
     def describe(self, step: Callable[..., Any], state: Any, batch: Any, names: Names) -> Description:
@@ -70,7 +70,7 @@ class NumPyBackend(Backend):
 
         return profile(step, state, batch, names, fastest(), bursts, seconds)
 
-    def move(self, x: np.ndarray, place: Any) -> np.ndarray:
+    def move(self, x: np.ndarray, handle: Any) -> np.ndarray:
         return x
 
 

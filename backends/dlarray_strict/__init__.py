@@ -35,30 +35,30 @@ class StrictBackend(Backend):
     def devices(self) -> list[str]:
         return list(self._places())
 
-    def place(self, device: str) -> Any:
+    def handle(self, device: str) -> Any:
         places = self._places()
         if device not in places:
             raise ValueError(f"strict has the devices {', '.join(places)}, got {device!r}")
         return places[device]
 
-    def asarray(self, host: np.ndarray, place: Any) -> Array:
-        return self.namespace().asarray(host, device=place, copy=True)
+    def asarray(self, host: np.ndarray, handle: Any) -> Array:
+        return self.namespace().asarray(host, device=handle, copy=True)
 
     def to_numpy(self, x: Array) -> np.ndarray:
-        cpu = self.place("cpu")
+        cpu = self.handle("cpu")
         return np.asarray(x if x.device == cpu else x.to_device(cpu))
 
     def device_of(self, x: Array) -> str:
-        return next(name for name, place in self._places().items() if place == x.device)
+        return next(name for name, handle in self._places().items() if handle == x.device)
 
-    def memory(self, place: Any) -> tuple[int, int] | None:
+    def memory(self, handle: Any) -> tuple[int, int] | None:
         return host_memory()
 
     def view(self, x: Array, dtype: str) -> Array:
         return self.asarray(self.to_numpy(x).view(dtype), x.device)
 
-    def move(self, x: Array, place: Any) -> Array:
-        return x if x.device == place else x.to_device(place)
+    def move(self, x: Array, handle: Any) -> Array:
+        return x if x.device == handle else x.to_device(handle)
 
 
 backend = StrictBackend()

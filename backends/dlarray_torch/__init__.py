@@ -43,8 +43,8 @@ class TorchBackend(Backend):
     host_is_numpys = True
     compiles = True
 
-    def compiles_on(self, place: Any) -> bool:
-        return place.type == "cpu"
+    def compiles_on(self, handle: Any) -> bool:
+        return handle.type == "cpu"
 
     def namespace(self) -> Any:
         from dlarray_torch.numbers import namespace
@@ -58,24 +58,26 @@ class TorchBackend(Backend):
         count = torch.accelerator.device_count()
         return ["cpu"] + [f"{kind.type}:{i}" for i in range(count) if kind is not None]
 
-    def place(self, device: str) -> Any:
+    def handle(self, device: str) -> Any:
         import torch
 
         return torch.device(device)
 
-    def asarray(self, host: np.ndarray, place: Any) -> Array:
+    def asarray(self, host: np.ndarray, handle: Any) -> Array:
         import torch
 
-        return torch.tensor(host, device=place)
+        return torch.tensor(host, device=handle)
 
-    def upload(self, batches: Iterable[HostBatch], place: Any) -> Iterator[tuple[Array | None, ...]]:
-        if place.type != "cuda":
-            yield from super().upload(batches, place)
+    def upload(self, batches: Iterable[HostBatch], handle: Any) -> Iterator[tuple[Array | None, ...]]:
+        if handle.type != "cuda":
+            yield from super().upload(batches, handle)
             return
         import torch
 
         for batch in batches:  # from pinned memory, which torch keeps until the copy is done: the program goes on
-            yield tuple(None if x is None else torch.tensor(x).pin_memory().to(place, non_blocking=True) for x in batch)
+            yield tuple(
+                None if x is None else torch.tensor(x).pin_memory().to(handle, non_blocking=True) for x in batch
+            )
 
     def to_numpy(self, x: Array) -> np.ndarray:
         return x.detach().cpu().numpy()
@@ -83,34 +85,34 @@ class TorchBackend(Backend):
     def device_of(self, x: Array) -> str:
         return str(x.device)
 
-    def move(self, x: Array, place: Any) -> Array:
-        return (x.detach() if x.requires_grad else x).to(place)
+    def move(self, x: Array, handle: Any) -> Array:
+        return (x.detach() if x.requires_grad else x).to(handle)
 
     def erfc(self) -> Callable[[Array], Array]:
         import torch
 
         return torch.special.erfc
 
-    def own_types(self, place: Any) -> AbstractContextManager[None]:
+    def own_types(self, handle: Any) -> AbstractContextManager[None]:
         import torch
 
-        return torch.autocast(place.type, enabled=False)
+        return torch.autocast(handle.type, enabled=False)
 
-    def synchronize(self, place: Any) -> None:
+    def synchronize(self, handle: Any) -> None:
         import torch
 
-        if place.type != "cpu":
-            torch.accelerator.synchronize(place)
+        if handle.type != "cpu":
+            torch.accelerator.synchronize(handle)
 
-    def memory(self, place: Any) -> tuple[int, int] | None:
-        if place.type == "cpu":
+    def memory(self, handle: Any) -> tuple[int, int] | None:
+        if handle.type == "cpu":
             return host_memory()
-        if place.type != "cuda":
+        if handle.type != "cuda":
             return None
         import torch
 
-        free, total = torch.cuda.mem_get_info(place)
-        idle = torch.cuda.memory_reserved(place) - torch.cuda.memory_allocated(place)  # torch keeps what it has had
+        free, total = torch.cuda.mem_get_info(handle)
+        idle = torch.cuda.memory_reserved(handle) - torch.cuda.memory_allocated(handle)  # torch keeps what it has had
         return free + idle, total
 
     def is_out_of_memory(self, error: BaseException) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from dlarray.core.trees import flatten, mapped
+from dlarray.core.trees import flatten, map_leaves
 from dlarray.device.description import Description, Names
 from dlarray.device.timing import Timings
 from dlarray.planner import PlannerWarning, profiled
@@ -23,7 +23,7 @@ from dlarray.planner import compile as plan
 from dlarray.planner import plan as program
 from dlarray.planner.trace.symbols import Symbol
 from dlarray.planner.trace.trace import without_numbers
-from dlarray.planner.trace.tree_code import recogniser
+from dlarray.planner.trace.tree_code import matcher
 
 __all__ = ["Planned"]
 
@@ -77,8 +77,8 @@ class Planned:
                 if views is result:
                     return tensors
         if result[0] is own.state:  # the same tensors with other numbers in them
-            return state, mapped(result[1], self._seen)
-        return mapped(result, self._seen)
+            return state, map_leaves(result[1], self._seen)
+        return map_leaves(result, self._seen)
 
     def describe(self, names: Names) -> Description:
         """What the latest plan does. Raises ValueError where there is none."""
@@ -94,7 +94,7 @@ class Planned:
         This step must not have run before.
         """
         self._looked_at(state, batch)
-        state, batch = (mapped(tree, self._copied) for tree in (state, batch))
+        state, batch = (map_leaves(tree, self._copied) for tree in (state, batch))
         views = self._views(state), self._views(batch)
         return profiled(self.planned, lambda: self(state, batch), *views, names, bursts, seconds)
 
@@ -120,7 +120,7 @@ class Planned:
         own.state = self._views(state)
         flatten(own.state, views)
         own.known = {id(view): tensor for view, tensor in zip(views, tensors, strict=True)}
-        own.is_state = recogniser(structure, tensors)
+        own.is_state = matcher(structure, tensors)
 
     def _on_views(self, state: Any, batch: Any) -> Any:
         """The step as the planner sees it: symbols are traced, and what looks at tensors is computed by torch.
@@ -132,8 +132,8 @@ class Planned:
         with self._fork_rng(devices=()) if symbols or self._own.plain else nullcontext():
             if symbols:
                 return without_numbers(self.step)(state, batch)
-            result = self.step(mapped(state, self._seen_anew), mapped(batch, self._seen_anew))
-        self._own.plain.append((mapped(result, self._view_or_itself), result))
+            result = self.step(map_leaves(state, self._seen_anew), map_leaves(batch, self._seen_anew))
+        self._own.plain.append((map_leaves(result, self._view_or_itself), result))
         return self._own.plain[-1][0]
 
     def _unplanned(self, state: Any, batch: Any, error: Exception) -> Any:
@@ -158,7 +158,7 @@ class Planned:
             return None
         if type(tree) is tuple:
             return tuple([self._views(item) for item in cast("tuple[Any, ...]", tree)])
-        return mapped(tree, self._view)
+        return map_leaves(tree, self._view)
 
     def _view(self, leaf: Any) -> Any:
         """The array that looks at a tensor. TypeError or RuntimeError where there can be none."""

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from setting import Setting
 
-from dlarray.bench import BATCHES, Player, Problem
+from dlarray.bench import BATCHES, Contender, Problem
 
 
 class Clock(Protocol):
@@ -79,7 +79,7 @@ def clock_of(library: str, setting: Setting) -> Clock:
     return Events(cupy.cuda.Event, cupy.cuda.get_elapsed_time)
 
 
-class Measured(Player):
+class Measured(Contender):
     """A contender. ``together`` of its steps are one call of ``step``."""
 
     library = ""

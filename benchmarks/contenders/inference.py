@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import numpy as np
+from dlarray.training.answers import PLAIN
 from setting import Setting
 
 from contenders.base import Measured
@@ -13,7 +14,6 @@ from dlarray.bench import Problem, Products
 from dlarray.device import resolve
 from dlarray.losses import SparseCategoricalCrossEntropy
 from dlarray.training import Trained
-from dlarray.training.answers import PLAIN
 
 
 class Predictor(Measured):
@@ -66,7 +66,7 @@ class Eager(Ours):
         self.theta, self.function = self.trained.theta, self.formulas
 
     def formulas(self, theta: Any, x: Any) -> Any:
-        return self.trained.loss.link.predict(self.trained.model.predict(theta, x))
+        return self.trained.loss.output_activation.predict(self.trained.model.predict(theta, x))
 
     def step(self, i: int) -> Any:
         return self.function(self.theta, self.x[i % len(self.x)])

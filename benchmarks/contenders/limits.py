@@ -77,7 +77,7 @@ class TorchLimit(Measured):
             self.multiply(a, b, out=out)
 
     def wait(self, loss: Any) -> None:
-        self.device.backend.synchronize(self.device.place)
+        self.device.backend.synchronize(self.device.handle)
 
 
 class Half(Device):
@@ -138,7 +138,7 @@ class Captured(Measured):
         self.graph()
 
     def wait(self, loss: Any) -> None:
-        self.device.backend.synchronize(self.device.place)
+        self.device.backend.synchronize(self.device.handle)
 
 
 def matrix(card: Any, x: Any) -> Any:
@@ -174,7 +174,7 @@ class Copy(Measured):
         self.target[...] = self.source
 
     def wait(self, loss: Any) -> None:
-        self.device.backend.synchronize(self.device.place)
+        self.device.backend.synchronize(self.device.handle)
 
 
 def copy(problem: Problem, setting: Setting) -> Measured:

@@ -14,13 +14,13 @@ import numpy as np
 from setting import JAX, TORCH, Setting
 
 from contenders.base import ManySteps, Measured, Shuffled, on_gpu
-from dlarray.bench import Problem, Walk
+from dlarray.bench import FullStep, Problem
 from dlarray.device import Device, resolve, to_numpy
 
 Compile = Callable[..., Any]
 
 
-class Ours(Walk, Measured):
+class Ours(FullStep, Measured):
     """dlarray's step, compiled or eager, on the setting's device or on that of another library."""
 
     def __init__(self, problem: Problem, setting: Setting, compile: Compile | None = None, library: str = "") -> None:  # noqa: A002 - the field's word

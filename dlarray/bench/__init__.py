@@ -7,9 +7,9 @@ the bursts' means leaves out what other programs have disturbed. ``dlarray bench
 """
 
 from dlarray.bench.cases import BATCHES, CASES, Case, Problem
+from dlarray.bench.contenders import Contender, FullStep, Products
 from dlarray.bench.machine import machine
 from dlarray.bench.measure import Runs, bench, interleave, plans, table, write
-from dlarray.bench.players import Player, Products, Walk
 from dlarray.bench.profiling import Profile, profile, profiles
 from dlarray.bench.roofline import Limits, limits
 from dlarray.device.timing import low
@@ -18,13 +18,13 @@ __all__ = [
     "BATCHES",
     "CASES",
     "Case",
+    "Contender",
+    "FullStep",
     "Limits",
-    "Player",
     "Problem",
     "Products",
     "Profile",
     "Runs",
-    "Walk",
     "bench",
     "interleave",
     "limits",

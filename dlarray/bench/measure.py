@@ -8,8 +8,8 @@ from os import PathLike
 from typing import Any, Protocol
 
 from dlarray.bench.cases import Case, Problem
+from dlarray.bench.contenders import Contender, FullStep, Products
 from dlarray.bench.machine import machine
-from dlarray.bench.players import Player, Products, Walk
 from dlarray.core.check import at_least_one
 from dlarray.core.files import replacing
 from dlarray.device import resolve
@@ -63,9 +63,9 @@ def bench(
     report: dict[str, Any] = {"machine": machine(), "device": where.name, "cases": {}}
     for case in [Case.named(name) for name in cases]:
         problem = Problem.of(case)
-        players: dict[str, Player] = {"products": Products(case, where), "eager": Walk(problem, where)}
-        if where.backend.compiles_on(where.place):
-            players["compiled"] = Walk(problem, where, where.backend.compile)
+        players: dict[str, Contender] = {"products": Products(case, where), "eager": FullStep(problem, where)}
+        if where.backend.compiles_on(where.handle):
+            players["compiled"] = FullStep(problem, where, where.backend.compile)
         times = {name: low(means) for name, means in interleave(players, bursts, seconds).items()}
         limit = times.pop("products")
         report["cases"][case.name] = {
@@ -81,7 +81,7 @@ def bench(
 def plans(cases: Sequence[str] = ("M",), device: str | None = None) -> dict[str, Explanation]:
     """What a step of each case does, by the case's name. Raises as ``bench`` and ``explain`` do."""
     where = resolve(device)
-    return {name: Walk(Problem.of(Case.named(name), 1), where, keep=False).explain() for name in cases}
+    return {name: FullStep(Problem.of(Case.named(name), 1), where, keep=False).explain() for name in cases}
 
 
 def table(report: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlarray.bench.cases import Case, Problem
-from dlarray.bench.players import Walk
+from dlarray.bench.contenders import FullStep
 from dlarray.bench.roofline import Limits, limits
 from dlarray.device import backend as backends
 from dlarray.device import resolve
@@ -143,8 +143,8 @@ def profiles(
     cannot be used.
     """
     where = resolve(device)
-    found = {case.name: Walk(Problem.of(case, 1), where, keep=False) for case in map(Case.named, cases)}
-    return {name: profile(*walk.first(), bursts, seconds) for name, walk in found.items()}
+    found = {case.name: FullStep(Problem.of(case, 1), where, keep=False) for case in map(Case.named, cases)}
+    return {name: profile(*contender.first(), bursts, seconds) for name, contender in found.items()}
 
 
 def _dtype(timings: Timings) -> str:

@@ -107,7 +107,7 @@ def _seconds(device: Device, work: Callable[[], Any], clock: Callable[[], float]
         start = clock()
         for _ in range(times):
             work()
-        device.backend.synchronize(device.place)
+        device.backend.synchronize(device.handle)
         return max(clock() - start, 1e-9) / times
 
     turn(1)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from dlarray.core.array import Array
 from dlarray.core.check import at_least_one, fraction, plain_numbers, whole
 from dlarray.core.layout import Theta
-from dlarray.core.random import fold
-from dlarray.optimizers.base import average
-from dlarray.training.callback import Callback, Memory, Walk, check_like, duplicate
+from dlarray.core.random import fold_in
+from dlarray.optimizers.base import ema
+from dlarray.training.callback import Callback, Memory, Run, check_like, duplicate
 from dlarray.training.plain import entries
 
 __all__ = ["EMA", "SWA"]
@@ -32,24 +32,24 @@ class EMA(Callback):
         plain_numbers(self)
         fraction("decay", self.decay)
 
-    def check_memory(self, walk: Walk, memory: Memory) -> None:
+    def check_memory(self, run: Run, memory: Memory) -> None:
         if "theta" in memory:
-            check_like("theta", memory["theta"], walk.state["theta"])
+            check_like("theta", memory["theta"], run.state["theta"])
 
-    def on_start(self, walk: Walk) -> None:
-        _check_second_pass(self, walk)
-        mine = walk.memory(self)
+    def on_start(self, run: Run) -> None:
+        _check_second_pass(self, run)
+        mine = run.memory(self)
         if "theta" not in mine:
-            mine["theta"] = duplicate(walk.state["theta"])
+            mine["theta"] = duplicate(run.state["theta"])
 
-    def on_step(self, walk: Walk) -> None:
-        mine, now = walk.memory(self), walk.state["theta"]
-        mine["theta"] = tuple(average(m, self.decay, x) for m, x in zip(mine["theta"], now, strict=True))
+    def on_step(self, run: Run) -> None:
+        mine, now = run.memory(self), run.state["theta"]
+        mine["theta"] = tuple(ema(m, self.decay, x) for m, x in zip(mine["theta"], now, strict=True))
 
-    def on_end(self, walk: Walk) -> None:
-        theta: Theta | None = walk.memory(self).get("theta")
-        if walk.error is None and theta is not None:
-            walk.hand_back(theta, _measured(walk, theta))
+    def on_end(self, run: Run) -> None:
+        theta: Theta | None = run.memory(self).get("theta")
+        if run.error is None and theta is not None:
+            run.set_result(theta, _measured(run, theta))
 
 
 @dataclass(frozen=True)
@@ -72,56 +72,56 @@ class SWA(Callback):
         fraction("start", self.start)
         at_least_one("every", self.every)
 
-    def check_memory(self, walk: Walk, memory: Memory) -> None:
+    def check_memory(self, run: Run, memory: Memory) -> None:
         if memory.keys() & {"n", "theta"}:
             entries("it", memory, "n", "theta")
-            whole("n", memory["n"], 1, walk.epoch)
-            check_like("theta", memory["theta"], walk.state["theta"])
+            whole("n", memory["n"], 1, run.epoch)
+            check_like("theta", memory["theta"], run.state["theta"])
 
-    def on_start(self, walk: Walk) -> None:
-        _check_second_pass(self, walk)
+    def on_start(self, run: Run) -> None:
+        _check_second_pass(self, run)
 
-    def on_epoch(self, walk: Walk) -> None:
-        first = math.floor(self.start * walk.epochs) + 1
-        if walk.epoch < first or (walk.epoch - first) % self.every:
+    def on_epoch(self, run: Run) -> None:
+        first = math.floor(self.start * run.epochs) + 1
+        if run.epoch < first or (run.epoch - first) % self.every:
             return
-        mine = walk.memory(self)
+        mine = run.memory(self)
         n = mine.get("n", 0)
         old: Theta = mine.get("theta", ())
-        now = walk.state["theta"]
+        now = run.state["theta"]
         mine["theta"] = tuple(m + (x - m) / (n + 1) for m, x in zip(old, now, strict=True)) if n else duplicate(now)
         mine["n"] = n + 1
 
-    def on_end(self, walk: Walk) -> None:
-        theta: Theta | None = walk.memory(self).get("theta")
-        if walk.error is None and theta is not None:
-            walk.hand_back(theta, _measured(walk, theta))
+    def on_end(self, run: Run) -> None:
+        theta: Theta | None = run.memory(self).get("theta")
+        if run.error is None and theta is not None:
+            run.set_result(theta, _measured(run, theta))
 
 
-def _check_second_pass(callback: Callback, walk: Walk) -> None:
-    if walk.state["buffers"] and getattr(walk.source, "only_once", False):
+def _check_second_pass(callback: Callback, run: Run) -> None:
+    if run.state["buffers"] and getattr(run.source, "only_once", False):
         raise ValueError(
             f"{type(callback).__name__} passes through the batches once more for BatchNorm's statistics, and an "
             f"iterator has one pass alone: give a function that makes a new one"
         )
 
 
-def _measured(walk: Walk, theta: Theta) -> Theta:
+def _measured(run: Run, theta: Theta) -> Theta:
     """The buffers of the model at θ: BatchNorm's are means over the batches of one pass, counted by their examples.
 
     Of what a layer keeps beside such statistics, what the pass makes of the run's own.
     """
-    model, buffers = walk.model, walk.state["buffers"]
-    if not buffers or walk.source is None:
+    model, buffers = run.model, run.state["buffers"]
+    if not buffers or run.source is None:
         return buffers
     found: dict[str, Array] = {}
     seen = 0
-    for i, (x, _, _) in enumerate(walk.source.batches(walk.epoch)):
-        key = fold(fold(walk.state["key"], walk.steps), i) if model.chain.random else None
+    for i, (x, _, _) in enumerate(run.source.batches(run.epoch)):
+        key = fold_in(fold_in(run.state["key"], run.steps), i) if model.chain.random else None
         _, saved = model.forward(theta, x, key)
-        buffers = model.refresh(saved, buffers)
+        buffers = model.update_buffers(saved, buffers)
         seen += (n := x.shape[0])
         for name, own in model.chain.statistics(saved).items():
             found[name] = found[name] + (own - found[name]) * (n / seen) if name in found else own
-    layout = model.buffer_layout if walk.device.backend.writes_in_place else model.buffer_layout.separated()
-    return layout.join(model.kept(buffers) | found)
+    layout = model.buffer_layout if run.device.backend.writes_in_place else model.buffer_layout.split_up()
+    return layout.join(model.named_buffers(buffers) | found)

@@ -11,9 +11,9 @@ from dlarray.callbacks.monitor import better, check_monitor, direction
 from dlarray.callbacks.pattern import COUNTS, Pattern
 from dlarray.core.check import at_least_one, did_you_mean, plain_numbers, real, whole
 from dlarray.core.files import sweep
-from dlarray.training.callback import Callback, Memory, Walk
+from dlarray.training.callback import Callback, Memory, Run
 from dlarray.training.plain import entries, items
-from dlarray.training.resume import write_walk
+from dlarray.training.write_run import write_run
 
 __all__ = ["Checkpoint"]
 
@@ -63,57 +63,57 @@ class Checkpoint(Callback):
         if self.steps is not None and names.figures:
             raise ValueError(f"{{{names.figures[0]}}} is a figure of the epochs: give epochs, or a path without it")
 
-    def check_memory(self, walk: Walk, memory: Memory) -> None:
+    def check_memory(self, run: Run, memory: Memory) -> None:
         whole("written", memory.get("written", 0))
         if "best" in memory:
             real("best", memory["best"])
         for numbers in items("files", memory.get("files", [])) if self._is_own(memory) else ():
             self._names.check_numbers(entries("files", numbers))
 
-    def on_start(self, walk: Walk) -> None:
+    def on_start(self, run: Run) -> None:
         if not (folder := self._names.folder).is_dir():
             raise FileNotFoundError(f"there is no folder {str(folder)!r} to write checkpoints to")
-        self._names.check(walk.names)
+        self._names.check(run.names)
         sweep(folder)
         if self.best is not None:
-            if self.best not in walk.names:
-                hint = did_you_mean(self.best, walk.names)
-                raise ValueError(f"Checkpoint watches {self.best!r}{hint}; measured are {', '.join(walk.names)}")
+            if self.best not in run.names:
+                hint = did_you_mean(self.best, run.names)
+                raise ValueError(f"Checkpoint watches {self.best!r}{hint}; measured are {', '.join(run.names)}")
             direction(self.best, self.mode)
 
-    def on_step(self, walk: Walk) -> None:
-        if self.steps is not None and walk.steps % self.steps == 0:
-            self._write(walk)
+    def on_step(self, run: Run) -> None:
+        if self.steps is not None and run.steps % self.steps == 0:
+            self._write(run)
 
-    def on_epoch(self, walk: Walk) -> None:
-        if self.steps is None and walk.epoch % (self.epochs or 1) == 0 and self._due(walk):
-            self._write(walk)
+    def on_epoch(self, run: Run) -> None:
+        if self.steps is None and run.epoch % (self.epochs or 1) == 0 and self._due(run):
+            self._write(run)
 
-    def on_end(self, walk: Walk) -> None:
-        if walk.error is not None:
+    def on_end(self, run: Run) -> None:
+        if run.error is not None:
             return
-        if (self.best is None or walk.broken_off) and self._due(walk):
-            self._write(walk)
+        if (self.best is None or run.broken_off) and self._due(run):
+            self._write(run)
 
-    def _due(self, walk: Walk) -> bool:
+    def _due(self, run: Run) -> bool:
         """Whether this point is not written yet; with ``best``, whether its figure is better than all before."""
-        mine = walk.memory(self)
+        mine = run.memory(self)
         if self.best is None:
-            return not self._is_own(mine) or mine.get("written") != walk.steps
-        value = walk.figures[self.best]
+            return not self._is_own(mine) or mine.get("written") != run.steps
+        value = run.metrics[self.best]
         if found := better(value, mine.get("best"), direction(self.best, self.mode)):
             mine["best"] = value
         return found
 
-    def _write(self, walk: Walk) -> None:
-        names, mine = self._names, walk.memory(self)
-        numbers = names.numbers(walk.epoch, walk.steps, walk.figures)
+    def _write(self, run: Run) -> None:
+        names, mine = self._names, run.memory(self)
+        numbers = names.numbers(run.epoch, run.steps, run.metrics)
         path = names.path(numbers)
         before: list[dict[str, float]] = mine.get("files", []) if self._is_own(mine) else []
         files = [earlier for earlier in before if names.path(earlier) != path] + [numbers] if self.keep else []
         going = files[: -self.keep] if self.keep else []
-        mine |= {"written": walk.steps, "pattern": names.digest, "files": files}
-        _save(path, walk)  # with those that go now: should the program end before that, the next one sees to it
+        mine |= {"written": run.steps, "pattern": names.digest, "files": files}
+        _save(path, run)  # with those that go now: should the program end before that, the next one sees to it
         for earlier in going:
             _remove(names.path(earlier))
         mine["files"] = files[len(going) :]
@@ -127,11 +127,11 @@ class Checkpoint(Callback):
         return Pattern(self.path)
 
 
-def _save(path: Path, walk: Walk) -> None:
-    if walk.resumable:
-        write_walk(path, walk)
+def _save(path: Path, run: Run) -> None:
+    if run.resumable:
+        write_run(path, run)
     else:
-        walk.trained.save(path)
+        run.trained.save(path)
 
 
 def _remove(path: Path) -> None:

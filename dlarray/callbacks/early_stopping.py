@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from dlarray.callbacks.monitor import Monitored, better
 from dlarray.core.check import at_least_one, real, whole
-from dlarray.training.callback import Memory, Walk, check_like
+from dlarray.training.callback import Memory, Run, check_like
 from dlarray.training.plain import entries
 
 __all__ = ["EarlyStopping"]
@@ -29,43 +29,43 @@ class EarlyStopping(Monitored):
         super().__post_init__()
         at_least_one("patience", self.patience)
 
-    def check_memory(self, walk: Walk, memory: Memory) -> None:
+    def check_memory(self, run: Run, memory: Memory) -> None:
         whole("waited", memory.get("waited", 0))
         if memory.keys() & {"best", "epoch", "theta", "buffers"}:
             entries("it", memory, "best", "epoch", "theta", "buffers")
             real("best", memory["best"])
-            whole("epoch", memory["epoch"], 1, walk.epoch)
+            whole("epoch", memory["epoch"], 1, run.epoch)
             for name in ("theta", "buffers"):
-                check_like(name, memory[name], walk.state[name])
+                check_like(name, memory[name], run.state[name])
 
-    def on_start(self, walk: Walk) -> None:
-        self.sign(walk)  # what cannot be watched is refused before the first step
-        mine = walk.memory(self)
+    def on_start(self, run: Run) -> None:
+        self.sign(run)  # what cannot be watched is refused before the first step
+        mine = run.memory(self)
         if mine.get("waited", 0) >= self.patience:  # a run that had stopped, resumed
-            self._stop(walk, mine)
+            self._stop(run, mine)
 
-    def on_epoch(self, walk: Walk) -> None:
-        mine = walk.memory(self)
-        if self._better(walk, mine):
-            now, value = walk.trained, walk.figures[self.watched(walk)]
-            mine |= {"best": value, "epoch": walk.epoch, "waited": 0, "theta": now.theta, "buffers": now.buffers}
+    def on_epoch(self, run: Run) -> None:
+        mine = run.memory(self)
+        if self._better(run, mine):
+            now, value = run.trained, run.metrics[self.watched(run)]
+            mine |= {"best": value, "epoch": run.epoch, "waited": 0, "theta": now.theta, "buffers": now.buffers}
             return
         mine["waited"] = mine.get("waited", 0) + 1
         if mine["waited"] >= self.patience:
-            self._stop(walk, mine)
+            self._stop(run, mine)
 
-    def on_end(self, walk: Walk) -> None:
-        mine = walk.memory(self)
+    def on_end(self, run: Run) -> None:
+        mine = run.memory(self)
         if not self.restore:
             return
-        if walk.error is None and walk.broken_off and self._better(walk, mine):  # a checkpoint does not know of it
-            walk.hand_back(walk.trained.theta, walk.trained.buffers)
+        if run.error is None and run.broken_off and self._better(run, mine):  # a checkpoint does not know of it
+            run.set_result(run.trained.theta, run.trained.buffers)
         elif "best" in mine:
-            walk.hand_back(mine["theta"], mine["buffers"])
+            run.set_result(mine["theta"], mine["buffers"])
 
-    def _better(self, walk: Walk, mine: Memory) -> bool:
-        return better(walk.figures[self.watched(walk)], mine.get("best"), self.sign(walk), self.min_delta)
+    def _better(self, run: Run, mine: Memory) -> bool:
+        return better(run.metrics[self.watched(run)], mine.get("best"), self.sign(run), self.min_delta)
 
-    def _stop(self, walk: Walk, mine: Memory) -> None:
+    def _stop(self, run: Run, mine: Memory) -> None:
         best = f"{mine['best']:.6g} in epoch {mine['epoch']}" if "best" in mine else "never a number"
-        walk.stop(f"{self.watched(walk)} has not become better for {self.patience} epochs; the best was {best}")
+        run.stop(f"{self.watched(run)} has not become better for {self.patience} epochs; the best was {best}")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from dlarray.core.files import append, replacing
-from dlarray.training.callback import Callback, Walk
+from dlarray.training.callback import Callback, Run
 
 __all__ = ["CSVLog", "JSONLinesLog"]
 
@@ -29,20 +29,20 @@ class _Log(Callback):
     def __post_init__(self) -> None:
         os.fspath(self.path)  # TypeError for what is no path
 
-    def on_start(self, walk: Walk) -> None:
+    def on_start(self, run: Run) -> None:
         """A new file; in a run that is resumed, the lines of the epochs that are done."""
-        before = Path(self.path).read_bytes() if walk.epoch and Path(self.path).is_file() else None
-        lines = [*self.head(walk), *(self._kept(before, walk) if before else ())]
+        before = Path(self.path).read_bytes() if run.epoch and Path(self.path).is_file() else None
+        lines = [*self.head(run), *(self._kept(before, run) if before else ())]
         after = "".join(f"{line}\n" for line in lines).encode()
         if after != before:
             with replacing(self.path) as file:
                 file.write(after)
 
-    def on_epoch(self, walk: Walk) -> None:
-        row = {"epoch": walk.epoch, "step": walk.steps, "seconds": round(walk.seconds, 3), "rate": walk.rate}
-        append(self.path, f"{self.line(row | walk.figures)}\n".encode())
+    def on_epoch(self, run: Run) -> None:
+        row = {"epoch": run.epoch, "step": run.steps, "seconds": round(run.seconds, 3), "rate": run.rate}
+        append(self.path, f"{self.line(row | run.metrics)}\n".encode())
 
-    def head(self, walk: Walk) -> Sequence[str]:
+    def head(self, run: Run) -> Sequence[str]:
         """What stands above the lines."""
         return ()
 
@@ -50,15 +50,15 @@ class _Log(Callback):
         """An epoch's figures as a line."""
         raise NotImplementedError
 
-    def epoch_of(self, line: str, walk: Walk) -> int:
+    def epoch_of(self, line: str, run: Run) -> int:
         """The epoch of a line, 0 for what is none or is not whole."""
         raise NotImplementedError
 
-    def _kept(self, data: bytes, walk: Walk) -> list[str]:
+    def _kept(self, data: bytes, run: Run) -> list[str]:
         """The whole lines of the epochs that are done. Raises ValueError where they are under another head."""
         text = data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n")  # as an editor may have saved it
         *whole, _ = text.split("\n")  # a line without an end was cut off as it was written
-        head = list(self.head(walk))
+        head = list(self.head(run))
         if whole and whole[: len(head)] != head:
             raise ValueError(
                 f"{os.fspath(self.path)} has the columns {whole[0][:200]}, and this run has {head[0]}: give the log "
@@ -67,7 +67,7 @@ class _Log(Callback):
         kept: list[str] = []
         latest = 0
         for line in whole[len(head) :]:
-            if latest < (epoch := self.epoch_of(line, walk)) <= walk.epoch:
+            if latest < (epoch := self.epoch_of(line, run)) <= run.epoch:
                 kept.append(line)
                 latest = epoch
         return kept
@@ -86,16 +86,16 @@ class CSVLog(_Log):
 
     abstract: ClassVar[bool] = True  # has no default path, so no name of its own
 
-    def head(self, walk: Walk) -> Sequence[str]:
-        return (_csv(["epoch", "step", "seconds", "rate", *walk.names]),)
+    def head(self, run: Run) -> Sequence[str]:
+        return (_csv(["epoch", "step", "seconds", "rate", *run.names]),)
 
     def line(self, row: dict[str, float]) -> str:
         return _csv(row.values())
 
-    def epoch_of(self, line: str, walk: Walk) -> int:
+    def epoch_of(self, line: str, run: Run) -> int:
         try:
             cells = [float(cell) for cell in line.split(",")]
-            return int(cells[0]) if len(cells) == 4 + len(walk.names) and cells[0].is_integer() else 0
+            return int(cells[0]) if len(cells) == 4 + len(run.names) and cells[0].is_integer() else 0
         except (ValueError, OverflowError):
             return 0
 
@@ -112,7 +112,7 @@ class JSONLinesLog(_Log):
     def line(self, row: dict[str, float]) -> str:
         return json.dumps({name: value if math.isfinite(value) else None for name, value in row.items()})
 
-    def epoch_of(self, line: str, walk: Walk) -> int:
+    def epoch_of(self, line: str, run: Run) -> int:
         try:
             row: Any = json.loads(line)
         except (ValueError, RecursionError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from dlarray.core.check import did_you_mean, non_negative, one_of, plain_numbers
-from dlarray.training.callback import Callback, Walk
+from dlarray.training.callback import Callback, Run
 
 __all__ = ["Monitored", "better", "check_monitor", "direction"]
 
@@ -35,21 +35,21 @@ class Monitored(Callback):
         check_monitor(self.monitor, self.mode)
         non_negative("min_delta", self.min_delta)
 
-    def watched(self, walk: Walk) -> str:
+    def watched(self, run: Run) -> str:
         """The name of the figure in this walk."""
         if self.monitor is None:
-            return "validation_loss" if "validation_loss" in walk.names else "loss"
-        if self.monitor not in walk.names:
-            hint = did_you_mean(self.monitor, walk.names)
-            lack = "" if "validation_loss" in walk.names else "; validation= would add figures"
+            return "validation_loss" if "validation_loss" in run.names else "loss"
+        if self.monitor not in run.names:
+            hint = did_you_mean(self.monitor, run.names)
+            lack = "" if "validation_loss" in run.names else "; validation= would add figures"
             raise ValueError(
-                f"{type(self).__name__} watches {self.monitor!r}{hint}; measured are {', '.join(walk.names)}{lack}"
+                f"{type(self).__name__} watches {self.monitor!r}{hint}; measured are {', '.join(run.names)}{lack}"
             )
         return self.monitor
 
-    def sign(self, walk: Walk) -> int:
+    def sign(self, run: Run) -> int:
         """1 where more is better, -1 where less is."""
-        return direction(self.watched(walk), self.mode)
+        return direction(self.watched(run), self.mode)
 
 
 def check_monitor(monitor: object, mode: str | None) -> None:

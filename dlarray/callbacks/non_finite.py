@@ -9,20 +9,20 @@ from typing import Any
 from dlarray.core.array import Array, array_namespace, is_floating
 from dlarray.core.check import at_least_one
 from dlarray.core.layout import Theta
-from dlarray.core.random import fold
+from dlarray.core.random import fold_in
 from dlarray.layers import Chain
 from dlarray.losses import Loss
 from dlarray.model import MLP
-from dlarray.training.callback import Callback, Walk
-from dlarray.training.ending import Diverged
+from dlarray.training.callback import Callback, Run
+from dlarray.training.ending import DivergedError
 from dlarray.training.loop import all_finite
 from dlarray.training.step import Batch
 from dlarray.training.trained import Trained
 
-__all__ = ["NonFinite", "StopOnNonFinite", "first_non_finite"]
+__all__ = ["NonFiniteError", "StopOnNonFinite", "first_non_finite"]
 
 
-class NonFinite(Diverged):
+class NonFiniteError(DivergedError):
     """A step made a number that is not finite. ``where`` says who made the first; ``trained`` is the model before."""
 
     def __init__(self, where: str, step: int, trained: Trained) -> None:
@@ -34,8 +34,9 @@ class NonFinite(Diverged):
 class StopOnNonFinite(Callback):
     """Stop at the very step that makes the loss or a weight infinite or NaN, with the layer that made it first.
 
-    Raises NonFinite then, a Diverged whose ``trained`` holds the weights before that step. Meant for the search of a
-    fault: it copies θ and waits for the device every ``every`` steps. Raises ValueError where every is below 1.
+    Raises NonFiniteError then, a DivergedError whose ``trained`` holds the weights before that step. Meant for the
+    search of a fault: it copies θ and waits for the device every ``every`` steps. Raises ValueError where every is
+    below 1.
     """
 
     every: int = 1
@@ -43,28 +44,28 @@ class StopOnNonFinite(Callback):
     def __post_init__(self) -> None:
         at_least_one("every", self.every)
 
-    def on_start(self, walk: Walk) -> None:
-        walk.memory(self)["_before"] = walk.trained
+    def on_start(self, run: Run) -> None:
+        run.memory(self)["_before"] = run.trained
 
-    def on_step(self, walk: Walk) -> None:
-        if walk.steps % self.every:
+    def on_step(self, run: Run) -> None:
+        if run.steps % self.every:
             return
-        mine = walk.memory(self)
+        mine = run.memory(self)
         before: Trained = mine["_before"]
-        if not math.isfinite(walk.latest_loss) or not all_finite(walk.state["theta"] + walk.state["buffers"]):
-            walk.good = before
-            raise NonFinite(self._where(walk, before), walk.steps, before)
-        mine["_before"] = walk.trained
+        if not math.isfinite(run.latest_loss) or not all_finite(run.state["theta"] + run.state["buffers"]):
+            run.last_good = before
+            raise NonFiniteError(self._where(run, before), run.steps, before)
+        mine["_before"] = run.trained
 
-    def _where(self, walk: Walk, before: Trained) -> str:
-        if walk.batch is None:
+    def _where(self, run: Run, before: Trained) -> str:
+        if run.batch is None:
             return "a batch"
-        model = walk.model if walk.formula is None else walk.formula.model
-        key = fold(fold(walk.state["key"], walk.steps - 1), 0) if model.chain.random else None
-        found = first_non_finite(model, walk.loss, before.theta, walk.batch, key)
+        model = run.model if run.step is None else run.step.model
+        key = fold_in(fold_in(run.state["key"], run.steps - 1), 0) if model.chain.random else None
+        found = first_non_finite(model, run.loss, before.theta, run.batch, key)
         if found or self.every > 1:
             return found or f"one of {self.every} steps"
-        parts = walk.model.parameters(walk.state["theta"])
+        parts = run.model.parameters(run.state["theta"])
         wrong = [name for name, p in parts.items() if not all_finite((p,))]
         return f"the optimizer's step (every layer was finite), in {', '.join(wrong) or 'a buffer'},"
 
@@ -98,7 +99,7 @@ def _forward(chain: Chain, x: Array, key: Array | None, named: dict[str, Array],
     tape: list[Any] = []
     for i, f in enumerate(chain.layers):
         own = {name[len(f"{i}.") :]: p for name, p in named.items() if name.startswith(f"{i}.")}
-        word = fold(key, i) if key is not None and f.random else None
+        word = fold_in(key, i) if key is not None and f.random else None
         y, saved = f.forward(x, **own, **({} if word is None else {"key": word}))
         inner = _forward(f, x, word, own, f"{path}{i}.")[0] if isinstance(f, Chain) else ""
         if inner or not _fine(y):  # inside first: tanh, say, makes an infinity finite again

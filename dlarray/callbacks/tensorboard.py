@@ -8,7 +8,7 @@ from os import PathLike
 from typing import Any, ClassVar
 
 from dlarray.core.check import at_least_one
-from dlarray.training.callback import Callback, Walk
+from dlarray.training.callback import Callback, Run
 
 __all__ = ["TensorBoard"]
 
@@ -31,21 +31,21 @@ class TensorBoard(Callback):
         if self.steps is not None:
             at_least_one("steps", self.steps)
 
-    def on_start(self, walk: Walk) -> None:
-        walk.memory(self)["_writer"] = _writer(os.fspath(self.folder), walk.steps)
+    def on_start(self, run: Run) -> None:
+        run.memory(self)["_writer"] = _writer(os.fspath(self.folder), run.steps)
 
-    def on_step(self, walk: Walk) -> None:
-        if self.steps is not None and walk.steps % self.steps == 0:
-            walk.memory(self)["_writer"].add_scalar("step_loss", walk.latest_loss, walk.steps)
+    def on_step(self, run: Run) -> None:
+        if self.steps is not None and run.steps % self.steps == 0:
+            run.memory(self)["_writer"].add_scalar("step_loss", run.latest_loss, run.steps)
 
-    def on_epoch(self, walk: Walk) -> None:
-        writer = walk.memory(self)["_writer"]
-        for name, value in {**walk.figures, "learning_rate": walk.rate}.items():
-            writer.add_scalar(name, value, walk.steps)
+    def on_epoch(self, run: Run) -> None:
+        writer = run.memory(self)["_writer"]
+        for name, value in {**run.metrics, "learning_rate": run.rate}.items():
+            writer.add_scalar(name, value, run.steps)
         writer.flush()
 
-    def on_end(self, walk: Walk) -> None:
-        if (writer := walk.memory(self).get("_writer")) is not None:
+    def on_end(self, run: Run) -> None:
+        if (writer := run.memory(self).get("_writer")) is not None:
             writer.close()
 
 

@@ -9,7 +9,7 @@ import typer
 
 from dlarray.cli.app import app
 from dlarray.cli.options import Debug, DeviceName, Json
-from dlarray.cli.telling import telling, usage
+from dlarray.cli.output import reporting, usage
 from dlarray.device import resolve
 
 __all__ = ["measure"]
@@ -46,7 +46,7 @@ def measure(
     """
     from dlarray.bench import Case, bench, machine, plans, profiles, table, write
 
-    with telling(json, debug) as told:
+    with reporting(json, debug) as out:
         names = [name.strip() for name in cases.split(",")]
         with usage():
             resolve(device)
@@ -56,19 +56,19 @@ def measure(
                 raise ValueError("--explain shows a plan and --profile its times too: give one of them")
         if explain:
             shown = {name: str(plan) for name, plan in plans(names, device).items()}
-            told.words("\n\n".join(f"{name}: {plan}" for name, plan in shown.items()))
-            told.result({"plans": shown})
+            out.text("\n\n".join(f"{name}: {plan}" for name, plan in shown.items()))
+            out.result({"plans": shown})
             return
         if profile:
             timed = profiles(names, device, bursts, seconds)
-            told.words("\n\n".join(f"{name}: {found}" for name, found in timed.items()))
+            out.text("\n\n".join(f"{name}: {found}" for name, found in timed.items()))
             report = {"machine": machine(), "profiles": {name: found.result() for name, found in timed.items()}}
             if output:
                 write(report, output)
-            told.result(report)
+            out.result(report)
             return
         report = bench(names, device, bursts, seconds)
         if output:
             write(report, output)
-        told.words(table(report))
-        told.result(report)
+        out.text(table(report))
+        out.result(report)

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from dlarray.cli.app import app
 from dlarray.cli.options import Debug, Json
-from dlarray.cli.telling import telling
+from dlarray.cli.output import reporting
 from dlarray.device import devices
 
 __all__ = ["show"]
@@ -25,7 +25,7 @@ EXAMPLES = """Examples:
 @app.command("devices", epilog=EXAMPLES)
 def show(json: Json = False, debug: Debug = False) -> None:
     """Show every device, and beside each that cannot be used the reason."""
-    with telling(json, debug) as told:
+    with reporting(json, debug) as out:
         found = devices()
         table = Table(box=None, header_style="bold")
         for column in ("device", "usable", "library", "reason", "remedy"):
@@ -34,5 +34,5 @@ def show(json: Json = False, debug: Debug = False) -> None:
             usable = "[green]yes[/]" if d.usable else "[red]no[/]"
             table.add_row(d.name, usable, *map(escape, (d.library, d.reason, d.remedy)))
         if not json:
-            told.words(table)
-        told.result({"devices": [asdict(d) for d in found]})
+            out.text(table)
+        out.result({"devices": [asdict(d) for d in found]})

@@ -10,7 +10,7 @@ import typer
 from dlarray import diagnostics, tables
 from dlarray.cli.app import app
 from dlarray.cli.options import Debug, DeviceName, Json, Model
-from dlarray.cli.telling import telling
+from dlarray.cli.output import reporting
 
 __all__ = ["diagnose"]
 
@@ -33,14 +33,14 @@ def diagnose(
     debug: Debug = False,
 ) -> None:
     """Look at a network in one step of training: dead units, vanishing gradients, steps of the wrong size."""
-    with telling(json, debug) as told:
+    with reporting(json, debug) as out:
         learnt = tables.load(model, device)
         x, t = learnt.examples(tables.read_verbatim(table).head(rows))
         diagnosis = diagnostics.diagnose(learnt.trained, x, t)
-        told.words(str(diagnosis))
+        out.text(str(diagnosis))
         if output is not None:
             from dlarray import plot
 
             plot.save(plot.diagnosis(diagnosis), output)
-            told.words(f"saved: {output}")
-        told.result({"model": str(model), **diagnosis.to_dict()})
+            out.text(f"saved: {output}")
+        out.result({"model": str(model), **diagnosis.to_dict()})

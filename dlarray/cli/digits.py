@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dlarray
 from dlarray.cli.options import model_file
-from dlarray.cli.telling import Told
+from dlarray.cli.output import Output
 from dlarray.cli.training import Training
 
 __all__ = ["train_digits"]
@@ -12,7 +12,7 @@ __all__ = ["train_digits"]
 BATCH = 32
 
 
-def train_digits(told: Told, plan: Training) -> None:
+def train_digits(out: Output, plan: Training) -> None:
     """Learn to read the digits; save the model and a picture of how it went."""
     from dlarray import datasets, plot
 
@@ -21,8 +21,8 @@ def train_digits(told: Told, plan: Training) -> None:
     plot.pyplot()  # what is missing is missed before the training, not after it
     file = model_file(plan.output, "digits")
     file.parent.mkdir(parents=True, exist_ok=True)
-    told.words(f"device: {plan.where}")
-    told.words(model.summary())
+    out.text(f"device: {plan.where}")
+    out.text(model.summary())
     trained = dlarray.fit(
         model,
         data.x_train,
@@ -35,14 +35,14 @@ def train_digits(told: Told, plan: Training) -> None:
         device=plan.where,
     )
     figures = trained.evaluate(data.x_test, data.y_test)
-    told.words(f"loss:          {trained.history['loss'][-1]:.6g} in training, {figures['loss']:.6g} in the test")
-    told.words(f"test accuracy: {figures['accuracy']:.2%} of {len(data.y_test)} digits")
+    out.text(f"loss:          {trained.history['loss'][-1]:.6g} in training, {figures['loss']:.6g} in the test")
+    out.text(f"test accuracy: {figures['accuracy']:.2%} of {len(data.y_test)} digits")
     picture = file.with_suffix(".png")
     trained.save(file)
     report = plot.training_report(trained, data.x_test, data.y_test, data.images_test, title=f"Digits on {plan.where}")
     plot.save(report, picture)
-    told.words(f"saved:         {file}, {picture}")
-    told.result(
+    out.text(f"saved:         {file}, {picture}")
+    out.result(
         {
             "model": str(file),
             "picture": str(picture),

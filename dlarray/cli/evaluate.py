@@ -10,8 +10,8 @@ import typer
 from dlarray import tables
 from dlarray.cli.app import app
 from dlarray.cli.options import Debug, DeviceName, Json, Model
+from dlarray.cli.output import reporting
 from dlarray.cli.table import columns_table, figures_line
-from dlarray.cli.telling import telling
 
 __all__ = ["evaluate"]
 
@@ -34,18 +34,18 @@ def evaluate(
     debug: Debug = False,
 ) -> None:
     """Measure a model on a table that has the target; without one, show what the model has learnt from and how well."""
-    with telling(json, debug) as told:
+    with reporting(json, debug) as out:
         learnt = tables.load(model, device)
         if table is None:
-            told.words(learnt.target.story())
-            told.words("")
-            told.words(columns_table(learnt.preprocessing))
-            told.words("")
-            told.words(f"{learnt.facts['measured_on']}: {figures_line(learnt.facts['figures'])}")
-            told.words(f"baseline: {figures_line(learnt.facts['baseline'])}")
-            told.result({"model": str(model), "target": learnt.target.as_data(), **learnt.facts})
+            out.text(learnt.target.story())
+            out.text("")
+            out.text(columns_table(learnt.preprocessing))
+            out.text("")
+            out.text(f"{learnt.facts['measured_on']}: {figures_line(learnt.facts['figures'])}")
+            out.text(f"baseline: {figures_line(learnt.facts['baseline'])}")
+            out.result({"model": str(model), "target": learnt.target.as_data(), **learnt.facts})
             return
         x, t = learnt.examples(table)
         figures = learnt.target.figures(t, learnt.trained.predict(x))
-        told.words(f"{len(t):,} rows: {figures_line(figures)}")
-        told.result({"model": str(model), "target": learnt.target.name, "rows": len(t), "figures": figures})
+        out.text(f"{len(t):,} rows: {figures_line(figures)}")
+        out.result({"model": str(model), "target": learnt.target.name, "rows": len(t), "figures": figures})

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dlarray.activations import Activation
-from dlarray.cli.telling import UsageError
+from dlarray.cli.output import UsageError
 from dlarray.core.registry import classes
 from dlarray.optimizers import Optimizer
 

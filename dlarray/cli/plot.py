@@ -12,7 +12,7 @@ import typer
 from dlarray import metrics, tables
 from dlarray.cli.app import app
 from dlarray.cli.options import Debug, DeviceName, Json, Model
-from dlarray.cli.telling import UsageError, telling, usage
+from dlarray.cli.output import UsageError, reporting, usage
 from dlarray.core.check import one_of
 from dlarray.training import Trained, load
 
@@ -44,7 +44,7 @@ def plot(
     """Draw a model's learning curves, its metrics by epoch, its confusion matrix or the weights of its first layer."""
     from dlarray import plot as pictures
 
-    with telling(json, debug) as told:
+    with reporting(json, debug) as out:
         with usage():
             one_of("picture", what, PICTURES)
         if (what == "confusion") != (table is not None):
@@ -58,8 +58,8 @@ def plot(
             axes = _of_training(load(model, device), what)
         file = output or Path(f"{what}.png")
         pictures.save(axes.figure, file)
-        told.words(f"saved: {file}")
-        told.result({"model": str(model), "what": what, "picture": str(file)})
+        out.text(f"saved: {file}")
+        out.result({"model": str(model), "what": what, "picture": str(file)})
 
 
 def _of_training(trained: Trained, what: str) -> Any:

@@ -12,7 +12,7 @@ import typer
 from dlarray import tables
 from dlarray.cli.app import app
 from dlarray.cli.options import Debug, DeviceName, Json, Model, listed
-from dlarray.cli.telling import UsageError, json_text, telling
+from dlarray.cli.output import UsageError, json_text, reporting
 from dlarray.core.files import replacing
 
 __all__ = ["predict"]
@@ -46,7 +46,7 @@ def predict(
     Columns may stand in any order; one that is missing is an error that names it. Unknown categories and values that
     cannot be read are counted in a note.
     """
-    with telling(json, debug) as told:
+    with reporting(json, debug) as out:
         if output is not None and output.suffix not in {".csv", ".parquet"}:
             raise UsageError(f"predictions are written to .csv or .parquet files, got {str(output)!r}")
         if output is not None and not output.parent.is_dir():
@@ -56,11 +56,11 @@ def predict(
         answers = _beside(learnt.predict(frame), frame, listed(beside))
         if output is not None:
             _write(answers, output)
-            told.words(f"saved: {output}, {answers.height:,} predictions of {learnt.target.name}")
+            out.text(f"saved: {output}, {answers.height:,} predictions of {learnt.target.name}")
         elif not json:
             sys.stdout.write(_csv(answers))
         found: dict[str, Any] = {"model": str(model), "target": learnt.target.name, "rows": answers.height}
-        told.result(found | ({"output": str(output)} if output else {"predictions": answers.to_dicts()}))
+        out.result(found | ({"output": str(output)} if output else {"predictions": answers.to_dicts()}))
 
 
 def _beside(answers: Any, frame: Any, names: list[str]) -> Any:
@@ -68,7 +68,7 @@ def _beside(answers: Any, frame: Any, names: list[str]) -> Any:
     names = list(dict.fromkeys(names))
     for name in names:
         if name not in frame.columns:
-            raise tables.UnknownColumn(name, frame.columns)
+            raise tables.UnknownColumnError(name, frame.columns)
         if name in answers.columns:
             raise UsageError(f"--with {name}: the predictions have a column {name!r} of their own; rename the table's")
     return frame.select(names).hstack(answers) if names else answers

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from dlarray import tables
 from dlarray.cli.options import model_file
-from dlarray.cli.telling import Told, UsageError
+from dlarray.cli.output import Output, UsageError
 from dlarray.cli.training import Training
 from dlarray.core.check import did_you_mean
 from dlarray.core.registry import spelling
@@ -23,7 +23,7 @@ __all__ = ["columns_table", "figures_line", "train_table"]
 BASELINE = {"classification": "always the most frequent class", "regression": "always the mean"}
 
 
-def train_table(told: Told, plan: Training, path: str, target: str | None, **options: Any) -> None:
+def train_table(out: Output, plan: Training, path: str, target: str | None, **options: Any) -> None:
     """Read, train, save and tell. Raises UsageError where no target is given."""
     start = time.perf_counter()
     table = _read(path)
@@ -31,11 +31,11 @@ def train_table(told: Told, plan: Training, path: str, target: str | None, **opt
         names = ", ".join(table.columns)
         raise UsageError(f"--target says which column is to be told from the others; {path} has {names}")
     if target not in table.columns:
-        raise tables.UnknownColumn(target, table.columns)
+        raise tables.UnknownColumnError(target, table.columns)
     file = model_file(plan.output, "model")
     _check_folder(file)
     seconds = time.perf_counter() - start
-    told.words(f"table:      {path}, {len(table):,} rows, {len(table.columns)} columns, read in {seconds:.1f} s")
+    out.text(f"table:      {path}, {len(table):,} rows, {len(table.columns)} columns, read in {seconds:.1f} s")
     start = time.perf_counter()
     model = tables.train(
         table,
@@ -52,10 +52,10 @@ def train_table(told: Told, plan: Training, path: str, target: str | None, **opt
     seconds = time.perf_counter() - start
     file.parent.mkdir(parents=True, exist_ok=True)
     model.save(file)
-    _tell(told, plan, model, seconds)
-    told.words(f"saved:      {file}")
-    told.words(f"next:       dlarray predict {file} NEW.csv --output predictions.csv")
-    told.result(
+    _tell(out, plan, model, seconds)
+    out.text(f"saved:      {file}")
+    out.text(f"next:       dlarray predict {file} NEW.csv --output predictions.csv")
+    out.result(
         {
             "model": str(file),
             "target": model.target.as_data(),
@@ -105,23 +105,23 @@ def _check_folder(file: Path) -> None:
         raise NotADirectoryError(ENOTDIR, strerror(ENOTDIR), str(there))
 
 
-def _tell(told: Told, plan: Training, model: tables.TableModel, seconds: float) -> None:
+def _tell(out: Output, plan: Training, model: tables.TableModel, seconds: float) -> None:
     facts, network = model.facts, model.trained.model
     overrule = "regression" if facts["task"] == "classification" else "classification"
     why = facts["why"] if facts["why"] == "as asked" else f"{facts['why']}; --task {overrule} overrules"
-    told.words(f"task:       {model.target.story()} ({why})")
-    told.words("")
-    told.words(columns_table(model.preprocessing))
-    told.words("")
+    out.text(f"task:       {model.target.story()} ({why})")
+    out.text("")
+    out.text(columns_table(model.preprocessing))
+    out.text("")
     if facts["imbalance"]:
-        told.note(facts["imbalance"])
+        out.note(facts["imbalance"])
     chosen = "stratified by class" if facts["task"] == "classification" else "at random"
     training, validation = facts["rows"].values()
-    told.words(f"rows:       {training:,} for training, {validation:,} for validation, {chosen}, seed {plan.seed}")
+    out.text(f"rows:       {training:,} for training, {validation:,} for validation, {chosen}, seed {plan.seed}")
     widths = "-".join(map(str, [network.inputs, *plan.hidden, network.outputs]))
-    told.words(
+    out.text(
         f"network:    {widths}, {network.layout.count:,} parameters; {facts['epochs']} epochs of batches of "
         f"{facts['batch_size']} on {plan.where}, {seconds:.1f} s"
     )
-    told.words(f"{facts['measured_on'] + ':':<12}{figures_line(facts['figures'])}")
-    told.words(f"baseline:   {figures_line(facts['baseline'])} ({BASELINE[facts['task']]})")
+    out.text(f"{facts['measured_on'] + ':':<12}{figures_line(facts['figures'])}")
+    out.text(f"baseline:   {figures_line(facts['baseline'])} ({BASELINE[facts['task']]})")

@@ -11,8 +11,8 @@ from dlarray.activations import Activation
 from dlarray.cli.app import app
 from dlarray.cli.digits import train_digits
 from dlarray.cli.options import ACTIVATIONS, OPTIMIZERS, Debug, DeviceName, Json, Names, listed, units
+from dlarray.cli.output import UsageError, reporting, usage
 from dlarray.cli.table import train_table
-from dlarray.cli.telling import UsageError, telling, usage
 from dlarray.cli.training import Training
 from dlarray.core.check import at_least_one, fraction, one_of
 from dlarray.core.random import Bits
@@ -70,7 +70,7 @@ def train(
 
     `dlarray train digits` learns to read 1,797 handwritten digits, and draws a picture of how it went.
     """
-    with telling(json, debug) as told:
+    with reporting(json, debug) as out:
         with usage():
             make_optimizer = by_name(Optimizer, optimizer)
             plan = Training(
@@ -92,10 +92,10 @@ def train(
             if given := [name for name in TABLES if _given(context, name)]:
                 options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
                 raise UsageError(f"the digits bring their own target and split: {options} is for tables")
-            train_digits(told, plan)
+            train_digits(out, plan)
             return
         train_table(
-            told,
+            out,
             plan,
             what,
             target,

@@ -1,4 +1,4 @@
-"""What every training is told, whatever it learns."""
+"""What every training is out, whatever it learns."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dlarray.core.array import Array, array_namespace, device, root_module, size
-from dlarray.core.random import fold
+from dlarray.core.random import fold_in
 
 __all__ = ["decode", "encode", "noise", "use_view"]
 
@@ -54,7 +54,7 @@ def noise(step: Array, shape: tuple[int, ...], stream: int = 0) -> tuple[Array, 
     """
     xp = array_namespace(step)
     position = xp.arange(size(shape), dtype=xp.int32, device=device(step))
-    word = xp.reshape(position * _WORD + fold(xp.reshape(step, (1,)), stream), shape)
+    word = xp.reshape(position * _WORD + fold_in(xp.reshape(step, (1,)), stream), shape)
     return (word >> 16) & 0xFFFF, word & 0xFFFF
 
 

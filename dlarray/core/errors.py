@@ -9,7 +9,7 @@ __all__ = ["Picklable"]
 
 
 class Picklable:
-    """To be named before the exception's other base class: ``class Diverged(Picklable, ArithmeticError)``.
+    """To be named before the exception's other base class: ``class DivergedError(Picklable, ArithmeticError)``.
 
     Python rebuilds an exception by calling its class with ``args``, the message alone, which fails where ``__init__``
     takes other arguments; a process pool whose worker raises it then waits for ever. This one is rebuilt without

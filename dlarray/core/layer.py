@@ -54,7 +54,7 @@ class Layer:
         """The shapes of the numbers that are kept but not trained, such as BatchNorm's running mean."""
         return {}
 
-    def refresh(self, saved: Any, /, **buffers: Array) -> dict[str, Array]:
+    def update_buffers(self, saved: Any, /, **buffers: Array) -> dict[str, Array]:
         """The buffers after a training pass; ``predict`` is given them beside the parameters."""
         return buffers
 
@@ -75,7 +75,7 @@ class Layer:
         return False
 
     @property
-    def least_examples(self) -> int:
+    def min_batch_size(self) -> int:
         """How many examples a batch of training must hold: more than one where statistics are taken over them."""
         return 1
 

@@ -17,7 +17,7 @@ from weakref import ReferenceType, ref
 from dlarray.core.array import Array, array_namespace, device, is_array, size
 from dlarray.core.layer import Shape
 
-__all__ = ["Layout", "Place", "Theta"]
+__all__ = ["Layout", "Slot", "Theta"]
 
 Theta = tuple[Array, ...]
 """A point in parameter space: a tuple of 1-D vectors."""
@@ -34,7 +34,7 @@ _signed: dict[int, tuple[ReferenceType[Any], _Shapes]] = {}
 
 
 @dataclass(frozen=True)
-class Place:
+class Slot:
     """Where one array lies: in which vector, from which element to which, and in what shape."""
 
     vector: int
@@ -48,27 +48,27 @@ class Layout:
     """Names and shapes, in order; ``apart`` gives every array a vector of its own."""
 
     shapes: _Shapes
-    apart: bool = False
+    per_parameter: bool = False
 
     def __post_init__(self) -> None:
-        if len(self.places) != len(self.shapes):
+        if len(self.slots) != len(self.shapes):
             raise ValueError(f"the names of a layout must differ, got {[name for name, _ in self.shapes]}")
 
     @cached_property
-    def places(self) -> dict[str, Place]:
+    def slots(self) -> dict[str, Slot]:
         """The place of each array by name."""
-        places: dict[str, Place] = {}
+        places: dict[str, Slot] = {}
         start = 0
         for i, (name, shape) in enumerate(self.shapes):
             n = size(shape)
-            places[name] = Place(i, 0, n, shape) if self.apart else Place(0, start, start + n, shape)
+            places[name] = Slot(i, 0, n, shape) if self.per_parameter else Slot(0, start, start + n, shape)
             start += n + -n % _ALIGNMENT
         return places
 
     @cached_property
     def lengths(self) -> tuple[int, ...]:
         """The length of each vector, the padding between places included."""
-        if self.apart:
+        if self.per_parameter:
             return tuple(size(shape) for _, shape in self.shapes)
         return (sum(size(shape) + -size(shape) % _ALIGNMENT for _, shape in self.shapes),) if self.shapes else ()
 
@@ -77,39 +77,39 @@ class Layout:
         """The number of numbers, without padding."""
         return sum(size(shape) for _, shape in self.shapes)
 
-    def separated(self) -> Layout:
+    def split_up(self) -> Layout:
         """The same names and shapes with one vector per array."""
-        return Layout(self.shapes, apart=True)
+        return Layout(self.shapes, per_parameter=True)
 
     def split(self, theta: Theta) -> dict[str, Array]:
         """The arrays by name: views of θ where the library has them. Raises ValueError where θ is of another layout."""
         self.check(theta)
         arrays: dict[str, Array] = {}
-        for name, place in self.places.items():
+        for name, place in self.slots.items():
             vector = theta[place.vector]
-            part = vector if self.apart else vector[place.start : place.stop]
+            part = vector if self.per_parameter else vector[place.start : place.stop]
             arrays[name] = array_namespace(vector).reshape(part, place.shape)
         return arrays
 
     def join(self, arrays: Mapping[str, Array]) -> Theta:
         """θ from arrays by name; padding is 0. Raises ValueError where names or shapes differ from the layout's."""
-        if unknown := arrays.keys() ^ self.places.keys():
-            raise ValueError(f"the layout holds {list(self.places)}; the arrays given differ in {sorted(unknown)}")
+        if unknown := arrays.keys() ^ self.slots.keys():
+            raise ValueError(f"the layout holds {list(self.slots)}; the arrays given differ in {sorted(unknown)}")
         parts: list[list[Array]] = [[] for _ in self.lengths]
-        for name, place in self.places.items():
+        for name, place in self.slots.items():
             x = arrays[name]
             if tuple(x.shape) != place.shape:
                 raise ValueError(f"{name} must have shape {place.shape}, got {tuple(x.shape)}")
             xp = array_namespace(x)
             parts[place.vector].append(xp.reshape(x, (-1,)))
-            if not self.apart and (padding := -size(place.shape) % _ALIGNMENT):
+            if not self.per_parameter and (padding := -size(place.shape) % _ALIGNMENT):
                 parts[place.vector].append(xp.zeros(padding, dtype=x.dtype, device=device(x)))
-        return tuple(p[0] if self.apart else array_namespace(p[0]).concat(p) for p in parts)
+        return tuple(p[0] if self.per_parameter else array_namespace(p[0]).concat(p) for p in parts)
 
     def mask(self, predicate: Callable[[str], bool], like: Theta) -> Theta:
         """1 in the places of the arrays whose names the predicate accepts, 0 elsewhere, in θ's own types and places."""
         marks: dict[str, Array] = {}
-        for name, place in self.places.items():
+        for name, place in self.slots.items():
             vector = like[place.vector]
             value = 1.0 if predicate(name) else 0.0
             marks[name] = array_namespace(vector).full(place.shape, value, dtype=vector.dtype, device=device(vector))
@@ -118,7 +118,7 @@ class Layout:
     @cached_property
     def _contents(self) -> list[_Shapes]:
         """What lies in each vector."""
-        return [(item,) for item in self.shapes] if self.apart else [self.shapes] if self.shapes else []
+        return [(item,) for item in self.shapes] if self.per_parameter else [self.shapes] if self.shapes else []
 
     def sign(self, theta: Theta) -> Theta:
         """θ itself, known from now on to be of this layout: another one with vectors of the same lengths refuses it."""

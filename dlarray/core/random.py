@@ -19,7 +19,7 @@ import numpy as np
 
 from dlarray.core.array import Array, array_namespace, device, size
 
-__all__ = ["Bits", "check_seed", "fold", "keep", "key_words", "random_int32"]
+__all__ = ["Bits", "bernoulli_mask", "check_seed", "fold_in", "key_words", "random_int32"]
 
 
 def check_seed(seed: object) -> int:
@@ -88,7 +88,7 @@ def _hash(x: Array) -> Array:
     return x ^ _logical_shift(x, 14)
 
 
-def fold(key: Array, word: Array | int) -> Array:
+def fold_in(key: Array, word: Array | int) -> Array:
     """A new key from a key and a word, such as a layer's number or the step's (an integer, or a 0-d int32 array)."""
     # An array of one element, not of none: NumPy warns when 0-d integers wrap.
     word = _int32(word) if isinstance(word, int) else array_namespace(word).reshape(word, (1,))
@@ -102,7 +102,7 @@ def random_int32(key: Array, shape: tuple[int, ...]) -> Array:
     return xp.reshape(_hash(_hash(counter ^ key[0:1]) ^ key[1:2]), shape)
 
 
-def keep(key: Array, shape: tuple[int, ...], probability: float) -> Array:
+def bernoulli_mask(key: Array, shape: tuple[int, ...], probability: float) -> Array:
     """A boolean mask of this shape; each element is True with this probability, 0 < probability <= 1."""
     threshold = min(round(probability * 2**32) - 2**31, 2**31 - 1)
     return random_int32(key, shape) < threshold

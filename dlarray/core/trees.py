@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 
-__all__ = ["DICTS", "Static", "Tree", "field_names", "flatten", "mapped", "rebuild", "unflatten"]
+__all__ = ["DICTS", "Static", "Tree", "field_names", "flatten", "map_leaves", "rebuild", "unflatten"]
 
 Tree = Any
 _ARRAYS: tuple[type, ...] = (np.ndarray, np.generic)
@@ -78,10 +78,10 @@ def unflatten(structure: Any, leaves: Iterator[Any]) -> Tree:
     return rebuild(kind, keys, [unflatten(item, leaves) for item in items])
 
 
-def mapped(tree: Tree, change: Callable[[Any], Any]) -> Tree:
+def map_leaves(tree: Tree, change: Callable[[Any], Any]) -> Tree:
     """The tree with each leaf, all that is no nest, changed."""
     kind, keys, items = _parts(tree)
-    return change(tree) if kind == "static" else rebuild(kind, keys, [mapped(item, change) for item in items])
+    return change(tree) if kind == "static" else rebuild(kind, keys, [map_leaves(item, change) for item in items])
 
 
 def _parts(tree: Tree) -> tuple[Any, tuple[Any, ...], Any]:

@@ -47,28 +47,28 @@ class Backend:
         """The names of its devices, the default one first. Raises what the library raises where it cannot be used."""
         raise NotImplementedError
 
-    def place(self, device: str) -> Any:
+    def handle(self, device: str) -> Any:
         """The library's own object for a device of that name. Raises ValueError where there is none."""
         raise NotImplementedError
 
-    def asarray(self, host: np.ndarray, place: Any) -> Array:
+    def asarray(self, host: np.ndarray, handle: Any) -> Array:
         """A new array on the device with the numbers of a host array, contiguous and in native order: the way in."""
         raise NotImplementedError
 
-    def upload(self, batches: Iterable[HostBatch], place: Any) -> Iterator[tuple[Array | None, ...]]:
+    def upload(self, batches: Iterable[HostBatch], handle: Any) -> Iterator[tuple[Array | None, ...]]:
         """Batches of host arrays, or None, on the device, in the same order, and none fetched before it is asked for.
 
         What a batch holds is the caller's until the next one is asked for; by then all that reads it must be queued. So
         a backend whose device works while the program goes on may use the same memory for every other batch.
         """
         for batch in batches:
-            yield tuple(None if x is None else self.asarray(np.ascontiguousarray(x), place) for x in batch)
+            yield tuple(None if x is None else self.asarray(np.ascontiguousarray(x), handle) for x in batch)
 
     def to_numpy(self, x: Array) -> np.ndarray:
         """The numbers of an array on the host: the way out."""
         raise NotImplementedError
 
-    plain: ClassVar[tuple[str, ...]] = ()
+    short_names: ClassVar[tuple[str, ...]] = ()
     """Device names that mean this backend without naming it: "cpu" is NumPy's, "cuda" CuPy's."""
 
     requires: ClassVar[str] = ""
@@ -98,7 +98,7 @@ class Backend:
     compiler: ClassVar[str] = "its library runs every operation as it is called, and there is nothing to show"
     """What runs a step where dlarray's planner does not, in words for somebody who asks for a plan."""
 
-    def csr(self, host: Any, place: Any) -> Any:
+    def csr(self, host: Any, handle: Any) -> Any:
         """A sparse matrix by rows on the device, from SciPy's on the host. It has products and slices, as SciPy's has.
 
         Raises TypeError where the library has none.
@@ -110,9 +110,9 @@ class Backend:
         xp = self.namespace()
         return self.to_numpy(xp.concat([xp.reshape(x, (-1,)) for x in arrays]))
 
-    def move(self, x: Array, place: Any) -> Array:
+    def move(self, x: Array, handle: Any) -> Array:
         """An array of this backend on another of its devices; the same array where it lies there already."""
-        return self.asarray(self.to_numpy(x), place)
+        return self.asarray(self.to_numpy(x), handle)
 
     def device_of(self, x: Array) -> str:
         """The name of the device on which an array lies, as ``devices()`` spells it."""
@@ -126,14 +126,14 @@ class Backend:
         """The bits of an array read as another dtype of the same width: "int32" or "float32"."""
         return x.view(getattr(self.namespace(), dtype))
 
-    def own_types(self, place: Any) -> AbstractContextManager[None]:
+    def own_types(self, handle: Any) -> AbstractContextManager[None]:
         """A ``with`` block in which operations compute in the types of their operands, as they do by default."""
         return nullcontext()
 
-    def synchronize(self, place: Any) -> None:
+    def synchronize(self, handle: Any) -> None:
         """Wait until everything queued on the device is done."""
 
-    def memory(self, place: Any) -> tuple[int, int] | None:
+    def memory(self, handle: Any) -> tuple[int, int] | None:
         """The bytes that new arrays on a device may take now, and those that it has; None where nobody knows."""
         return None
 
@@ -141,7 +141,7 @@ class Backend:
         """Whether this error of the library's means that memory did not suffice."""
         return isinstance(error, MemoryError)
 
-    def compiles_on(self, place: Any) -> bool:
+    def compiles_on(self, handle: Any) -> bool:
         """Whether ``fit`` compiles its step on this device without being asked to."""
         return self.compiles
 

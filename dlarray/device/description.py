@@ -96,7 +96,7 @@ class Description:
     """How many arrays the step's state has."""
     in_place: int
     """How many of them are written where they lie; the others are copied there."""
-    plain: int = 0
+    eager_bytes: int = 0
     """The most bytes that the same step run plainly takes at once, besides what it is given."""
 
     @property

@@ -11,7 +11,7 @@ import numpy as np
 
 from dlarray.core.array import Array, refuse_masked
 from dlarray.device.backend import Backend
-from dlarray.device.errors import refuse_for_memory
+from dlarray.device.errors import raise_if_out_of_memory
 
 __all__ = ["Device"]
 
@@ -22,37 +22,37 @@ class Device:
 
     name: str
     backend: Backend
-    place: Any
+    handle: Any
 
     def asarray(self, values: Any, dtype: str | None = None) -> Array:
         """A new array on this device from a host array or nested sequences: one transfer.
 
-        Raises OutOfMemory, and TypeError for a masked array.
+        Raises OutOfMemoryError, and TypeError for a masked array.
         """
         refuse_masked("what goes to a device", values)
         try:
             host = np.asarray(values, dtype=dtype, order="C")
-            return self.backend.asarray(host.astype(host.dtype.newbyteorder("="), copy=False), self.place)
+            return self.backend.asarray(host.astype(host.dtype.newbyteorder("="), copy=False), self.handle)
         except Exception as error:
-            self.refuse_for_memory(error, "for an array")
+            self.raise_if_out_of_memory(error, "for an array")
             raise
 
     @contextmanager
     def working(self, purpose: str, remedy: str = "") -> Generator[None]:
         """A ``with`` block of work on the device, in the arrays' own types whatever the caller has switched on.
 
-        In it the library's own error for want of memory becomes an OutOfMemory.
+        In it the library's own error for want of memory becomes an OutOfMemoryError.
         """
         try:
-            with self.backend.own_types(self.place):
+            with self.backend.own_types(self.handle):
                 yield
         except Exception as error:
-            self.refuse_for_memory(error, purpose, remedy)
+            self.raise_if_out_of_memory(error, purpose, remedy)
             raise
 
-    def refuse_for_memory(self, error: Exception, purpose: str, remedy: str = "") -> None:
-        """``dlarray.device.errors``'s: raise OutOfMemory where this error of the library's means that."""
-        refuse_for_memory(error, self.name, self.backend, self.place, purpose, remedy)
+    def raise_if_out_of_memory(self, error: Exception, purpose: str, remedy: str = "") -> None:
+        """``dlarray.device.errors``'s: raise OutOfMemoryError where this error of the library's means that."""
+        raise_if_out_of_memory(error, self.name, self.backend, self.handle, purpose, remedy)
 
     def __str__(self) -> str:
         return self.name

@@ -58,12 +58,12 @@ def find(name: str, asker: str) -> Device:
 def _parse(name: str, asker: str) -> tuple[Backend, str]:
     head, _, rest = name.partition(":")
     for backend in backends.importable():
-        if head in backend.plain:
+        if head in backend.short_names:
             return backend, name
     try:
         return backends.get(head), rest
     except ValueError:
-        words = [word for backend in backends.importable() for word in (*backend.plain, backend.name)] + ["auto"]
+        words = [word for backend in backends.importable() for word in (*backend.short_names, backend.name)] + ["auto"]
         raise DeviceError(
             f"{asker} asks for an unknown device{did_you_mean(head, words)}; a device is written [backend:]device, "
             f"and known are {', '.join(dict.fromkeys(words))}"
@@ -91,7 +91,7 @@ def devices() -> list[DeviceStatus]:
             locals_ = backend.devices()
         except Exception as error:
             table.append(
-                DeviceStatus((*backend.plain, name)[0], name, False, "", _cause(error), _remedy(backend, error))
+                DeviceStatus((*backend.short_names, name)[0], name, False, "", _cause(error), _remedy(backend, error))
             )
             continue
         library = f"{name} {backend.version()}"
@@ -108,7 +108,7 @@ def devices() -> list[DeviceStatus]:
 
 def _public_name(backend: Backend, local: str) -> str:
     """The name that leads back to a backend's device, one for each: "cpu", "cuda:1", "jax:cpu", "torch:cuda:0"."""
-    if local.partition(":")[0] in backend.plain:
+    if local.partition(":")[0] in backend.short_names:
         return local.removesuffix(":0")
     return f"{backend.name}:{local}"
 
@@ -118,8 +118,8 @@ def _probe(backend: Backend, local: str) -> Device:
 
     Importing a library proves nothing: CuPy imports without a driver and fails at the first allocation.
     """
-    place = backend.place(local or backend.devices()[0])
-    two = backend.asarray(np.full((1, 1), 2.0, dtype=np.float32), place)
+    handle = backend.handle(local or backend.devices()[0])
+    two = backend.asarray(np.full((1, 1), 2.0, dtype=np.float32), handle)
     if (result := float(backend.to_numpy(two @ two)[0, 0])) != 4:
         raise ArithmeticError(f"2 times 2 came out as {result} on this device")
     _equip(backend, two)
@@ -141,7 +141,7 @@ def _equip(backend: Backend, x: Array) -> None:
 def _device(backend: Backend, local: str) -> Device:
     """The one Device of a backend's device, however it is asked for."""
     if (backend, local) not in _made:
-        _made[backend, local] = Device(_public_name(backend, local), backend, backend.place(local))
+        _made[backend, local] = Device(_public_name(backend, local), backend, backend.handle(local))
     return _made[backend, local]
 
 

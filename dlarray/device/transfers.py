@@ -26,7 +26,7 @@ def to_device(x: Array, device: str | Device | None = None) -> Array:
     if not is_array(x):
         raise TypeError(f"to_device moves arrays, got {type(x).__name__}; dlarray.asarray makes one from other values")
     home = backends.of(x)
-    return home.move(x, target.place) if home is target.backend else target.asarray(home.to_numpy(x))
+    return home.move(x, target.handle) if home is target.backend else target.asarray(home.to_numpy(x))
 
 
 def to_numpy(x: Array) -> np.ndarray:

@@ -8,18 +8,18 @@ with a threshold, and each has the book's remedy.
 """
 
 from dlarray.diagnostics.diagnose import diagnose, diagnose_at
-from dlarray.diagnostics.figures import LayerFigures, ParameterFigures, Spread
 from dlarray.diagnostics.landscape import Landscape, loss_landscape
 from dlarray.diagnostics.report import Diagnosis
-from dlarray.diagnostics.verdicts import Trouble
+from dlarray.diagnostics.statistics import Distribution, LayerStatistics, ParameterStatistics
+from dlarray.diagnostics.verdicts import Problem
 
 __all__ = [
     "Diagnosis",
+    "Distribution",
     "Landscape",
-    "LayerFigures",
-    "ParameterFigures",
-    "Spread",
-    "Trouble",
+    "LayerStatistics",
+    "ParameterStatistics",
+    "Problem",
     "diagnose",
     "diagnose_at",
     "loss_landscape",

@@ -12,15 +12,15 @@ import numpy as np
 from dlarray.core.array import Array, array_namespace
 from dlarray.core.layer import Layer
 from dlarray.core.layout import Theta
-from dlarray.core.random import fold, key_words
+from dlarray.core.random import fold_in, key_words
 from dlarray.core.registry import make
 from dlarray.device import device_of, to_numpy
 from dlarray.device.backend import Backend
-from dlarray.diagnostics.figures import LayerFigures, ParameterFigures, Spread
 from dlarray.diagnostics.formulas import norm, share, twins
+from dlarray.diagnostics.probe import leaves, with_probes
 from dlarray.diagnostics.report import Diagnosis
+from dlarray.diagnostics.statistics import Distribution, LayerStatistics, ParameterStatistics
 from dlarray.diagnostics.verdicts import judge
-from dlarray.diagnostics.watch import leaves, watch
 from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
@@ -102,14 +102,14 @@ def diagnose_at(
     check_home(x, target)
     dtype = to_numpy(theta[0][:1]).dtype.name if theta else "float32"
     examples = Examples.on(target, model, loss, x, y, weight, dtype)
-    if (least := model.chain.least_examples) > len(examples):
+    if (least := model.chain.min_batch_size) > len(examples):
         raise ValueError(f"this model trains on {least} examples or more at once, got {len(examples)}")
-    key = fold(target.asarray(key_words(seed, "masks")), 0) if model.chain.random else None
+    key = fold_in(target.asarray(key_words(seed, "masks")), 0) if model.chain.random else None
     look = _Look(model, loss.unchecked(), optimizer)
     seen = look if target.backend.writes_in_place else _compiled(look, target.backend)
     with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is found in the figures, and told in words
         told: Any = _read(seen((), (theta, examples.x, examples.t, examples.weight, key))[1])
-    parameters = {name: ParameterFigures(shape, **told["parameters"][name]) for name, shape in model.layout.shapes}
+    parameters = {name: ParameterStatistics(shape, **told["parameters"][name]) for name, shape in model.layout.shapes}
     layers = [_layer(name, f, n, told["layers"][name], parameters) for name, f, n in leaves(model.chain, model.inputs)]
     troubles = judge(layers, len(examples), told["loss"], told["loss_after"])
     judged = tuple(replace(f, verdicts=tuple(t.kind for t in troubles if f.name in t.layers)) for f in layers)
@@ -127,7 +127,7 @@ class _Look:
     def __call__(self, state: Any, batch: Any) -> tuple[Any, dict[str, Any]]:
         theta, x, t, weight, key = batch
         parameters = self.model.parameters(theta)
-        chain, shells = watch(self.model.chain)
+        chain, shells = with_probes(self.model.chain)
         z, saved = chain.forward(x, key, **parameters)
         value, terms = self.loss.forward(z, t, weight)
         g = chain.gradient(saved, self.loss.backward(terms))
@@ -148,7 +148,7 @@ class _Look:
         start, slope = (
             tuple(array_namespace(v).asarray(v, copy=True) for v in vectors) for vectors in (theta, layout.join(g))
         )
-        return self.optimizer.move(start, slope, self.optimizer.start(start, masks))[0]
+        return self.optimizer.step_all(start, slope, self.optimizer.init_all(start, masks))[0]
 
 
 @lru_cache(maxsize=8)
@@ -185,15 +185,15 @@ def _filled(tree: Any, numbers: Iterator[float]) -> Any:
 
 
 def _layer(
-    name: str, f: Layer, outputs: int, told: dict[str, float], parameters: dict[str, ParameterFigures]
-) -> LayerFigures:
+    name: str, f: Layer, outputs: int, told: dict[str, float], parameters: dict[str, ParameterStatistics]
+) -> LayerStatistics:
     before, gradient = told.get("before"), told["gradient"]
     own = {own: p for whole, p in parameters.items() for head, _, own in [whole.rpartition(".")] if head == name}
-    return LayerFigures(
+    return LayerStatistics(
         name=name,
         kind=type(f).__name__,
         outputs=outputs,
-        output=Spread(**{field.name: told[field.name] for field in fields(Spread)}),
+        output=Distribution(**{field.name: told[field.name] for field in fields(Distribution)}),
         zeros=told["zeros"],
         gradient=gradient,
         gain=before / gradient if before is not None and gradient else None,

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
-from dlarray.diagnostics.figures import LayerFigures
-from dlarray.diagnostics.verdicts import Trouble
+from dlarray.diagnostics.statistics import LayerStatistics
+from dlarray.diagnostics.verdicts import Problem
 
 __all__ = ["HEALTHY", "Diagnosis"]
 
@@ -40,8 +40,8 @@ class Diagnosis:
     gravest first. ``loss`` is that of the examples, ``loss_after`` that of the same ones after a step of the optimizer.
     """
 
-    layers: tuple[LayerFigures, ...]
-    troubles: tuple[Trouble, ...]
+    layers: tuple[LayerStatistics, ...]
+    problems: tuple[Problem, ...]
     loss: float
     loss_after: float
     examples: int
@@ -50,9 +50,9 @@ class Diagnosis:
     @property
     def verdict(self) -> str:
         """The gravest trouble in a word or two, or "healthy"."""
-        return self.troubles[0].kind if self.troubles else HEALTHY
+        return self.problems[0].kind if self.problems else HEALTHY
 
-    def __getitem__(self, name: str) -> LayerFigures:
+    def __getitem__(self, name: str) -> LayerStatistics:
         """The figures of a layer by its name. Raises KeyError with the names that there are."""
         for layer in self.layers:
             if layer.name == name:
@@ -66,7 +66,7 @@ class Diagnosis:
         rule = "─" * max(map(len, lines))
         after = f"{self.loss_after:.4g} after one step of {self.optimizer}"
         loss = f"loss {self.loss:.4g} of {self.examples} examples, {after}"
-        words = [line for trouble in self.troubles for line in _wrapped(f"* {trouble}")]
+        words = [line for trouble in self.problems for line in _wrapped(f"* {trouble}")]
         return "\n".join([lines[0], rule, *lines[1:], rule, *_wrapped(loss), f"verdict: {self.verdict}", *words])
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class Diagnosis:
         return _plain(told)
 
 
-def _row(f: LayerFigures) -> tuple[str, ...]:
+def _row(f: LayerStatistics) -> tuple[str, ...]:
     w = f.weights
     return (
         f.name,

@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dlarray.diagnostics.figures import LayerFigures
+from dlarray.diagnostics.statistics import LayerStatistics
 
-__all__ = ["Trouble", "judge"]
+__all__ = ["Problem", "judge"]
 
 VANISHING = 1e-3
 """|dL/dz| of a layer against that of the last one, z being the output of its weights. At a thousandth, a learning rate
@@ -54,7 +54,7 @@ examples it was made for rises with it."""
 
 
 @dataclass(frozen=True)
-class Trouble:
+class Problem:
     """One trouble: its kind in the book's word, the layers that have it, how it is known, and what helps."""
 
     kind: str
@@ -80,7 +80,7 @@ REMEDIES = {
 }
 
 
-def judge(layers: Sequence[LayerFigures], examples: int, loss: float, loss_after: float) -> tuple[Trouble, ...]:
+def judge(layers: Sequence[LayerStatistics], examples: int, loss: float, loss_after: float) -> tuple[Problem, ...]:
     """The troubles of a network, the gravest first; none where it is healthy."""
     if endless := _endless(layers, loss):
         return (endless,)
@@ -99,13 +99,13 @@ def judge(layers: Sequence[LayerFigures], examples: int, loss: float, loss_after
 
 
 def _trouble(
-    kind: str, layers: Sequence[LayerFigures], worst: Callable[[LayerFigures], float], reason: str
-) -> Trouble | None:
+    kind: str, layers: Sequence[LayerStatistics], worst: Callable[[LayerStatistics], float], reason: str
+) -> Problem | None:
     """The trouble of these layers; ``reason`` is told of the worst of them, with its name and figure filled in."""
     if not layers:
         return None
     layer = max(layers, key=worst)
-    return Trouble(
+    return Problem(
         kind,
         tuple(f.name for f in layers),
         reason.format(layer=f"layer {layer.name}, {layer.kind},", figure=worst(layer)),
@@ -113,16 +113,16 @@ def _trouble(
     )
 
 
-def _equal(layers: Sequence[LayerFigures]) -> Trouble | None:
-    def twins(f: LayerFigures) -> float:
+def _equal(layers: Sequence[LayerStatistics]) -> Problem | None:
+    def twins(f: LayerStatistics) -> float:
         return (f.weights and f.weights.equal) or 0.0
 
     reason = "{figure:.0%} of the units of {layer} have the weights and the gradient of another, and will keep them"
     return _trouble("equal weights", [f for f in layers if twins(f) > EQUAL], twins, reason)
 
 
-def _dying(layers: Sequence[LayerFigures], examples: int) -> Trouble | None:
-    def dead(f: LayerFigures) -> float:
+def _dying(layers: Sequence[LayerStatistics], examples: int) -> Problem | None:
+    def dead(f: LayerStatistics) -> float:
         return f.dead or 0.0
 
     found = [f for f in layers if dead(f) > DYING] if examples >= SEEN else []
@@ -132,8 +132,8 @@ def _dying(layers: Sequence[LayerFigures], examples: int) -> Trouble | None:
     return _trouble("dying", found, dead, reason)
 
 
-def _saturated(layers: Sequence[LayerFigures]) -> Trouble | None:
-    def saturated(f: LayerFigures) -> float:
+def _saturated(layers: Sequence[LayerStatistics]) -> Problem | None:
+    def saturated(f: LayerStatistics) -> float:
         return f.saturated or 0.0
 
     found = [
@@ -143,7 +143,7 @@ def _saturated(layers: Sequence[LayerFigures]) -> Trouble | None:
     return _trouble("saturated", found, saturated, reason)
 
 
-def _flow(layers: Sequence[LayerFigures]) -> list[tuple[int, LayerFigures, float]]:
+def _flow(layers: Sequence[LayerStatistics]) -> list[tuple[int, LayerStatistics, float]]:
     """Each layer with weights but the last: its place, and its |dL/dz| against the last one's."""
     weighted = [(i, f) for i, f in enumerate(layers) if f.weights]
     if not weighted or weighted[-1][1].gradient == 0:
@@ -152,23 +152,23 @@ def _flow(layers: Sequence[LayerFigures]) -> list[tuple[int, LayerFigures, float
     return [(i, f, f.gradient / last) for i, f in weighted[:-1]]
 
 
-def _endless(layers: Sequence[LayerFigures], loss: float) -> Trouble | None:
+def _endless(layers: Sequence[LayerStatistics], loss: float) -> Problem | None:
     """Exploding beyond all numbers: no other figure can be trusted then."""
     found = [f for f in layers if not math.isfinite(f.gradient) or not math.isfinite(f.output.std)]
     if not found and math.isfinite(loss):
         return None
     names = tuple(f.name for f in found)
-    return Trouble("exploding", names, "numbers have become infinite or NaN", REMEDIES["exploding"])
+    return Problem("exploding", names, "numbers have become infinite or NaN", REMEDIES["exploding"])
 
 
-def _exploding(layers: Sequence[LayerFigures]) -> Trouble | None:
+def _exploding(layers: Sequence[LayerStatistics]) -> Problem | None:
     flow = {f.name: part for _, f, part in _flow(layers)}
     found = [f for _, f, part in _flow(layers) if part > EXPLODING]
     reason = "the gradient that comes back to {layer} is {figure:.3g} times that of the last layer"
     return _trouble("exploding", found, lambda f: flow[f.name], reason)
 
 
-def _vanishing(layers: Sequence[LayerFigures], blocked: Sequence[str]) -> Trouble | None:
+def _vanishing(layers: Sequence[LayerStatistics], blocked: Sequence[str]) -> Problem | None:
     last = max((i for i, f in enumerate(layers) if f.name in blocked), default=-1)
     small = {f.name: part for i, f, part in _flow(layers) if part < VANISHING and i > last}
     found = [f for f in layers if f.name in small]
@@ -176,8 +176,8 @@ def _vanishing(layers: Sequence[LayerFigures], blocked: Sequence[str]) -> Troubl
     return _trouble("vanishing", found, lambda f: 1 / small[f.name] if small[f.name] else math.inf, reason)
 
 
-def _too_large(layers: Sequence[LayerFigures], loss: float, loss_after: float) -> Trouble | None:
-    def update(f: LayerFigures) -> float:
+def _too_large(layers: Sequence[LayerStatistics], loss: float, loss_after: float) -> Problem | None:
+    def update(f: LayerStatistics) -> float:
         return (f.weights and f.weights.update) or 0.0
 
     if loss_after <= loss:
@@ -187,8 +187,8 @@ def _too_large(layers: Sequence[LayerFigures], loss: float, loss_after: float) -
     return _trouble("steps too large", [f for f in layers if update(f) > LARGE], update, reason)
 
 
-def _too_small(layers: Sequence[LayerFigures], loss: float, loss_after: float) -> Trouble | None:
-    def update(f: LayerFigures) -> float:
+def _too_small(layers: Sequence[LayerStatistics], loss: float, loss_after: float) -> Problem | None:
+    def update(f: LayerStatistics) -> float:
         return (f.weights and f.weights.update) or 0.0
 
     weighted = [f for f in layers if f.weights]

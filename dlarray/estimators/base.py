@@ -14,9 +14,9 @@ from dlarray.activations import Activation, Sigmoid
 from dlarray.core.array import Array, array_namespace
 from dlarray.device import Device, device_of, resolve, to_numpy
 from dlarray.estimators import parameters
-from dlarray.estimators.along import Along
-from dlarray.estimators.answering import Answering
+from dlarray.estimators.callback_adapter import CallbackAdapter
 from dlarray.estimators.descent import Descent, Gradient, SparseGradient
+from dlarray.estimators.epoch_loop import NOT_FINITE, EpochLoop
 from dlarray.estimators.hooks import Hooks
 from dlarray.estimators.inputs import (
     Rows,
@@ -32,10 +32,10 @@ from dlarray.estimators.kept import Kept
 from dlarray.estimators.lbfgs import LBFGS
 from dlarray.estimators.network import activations_of, dense_names, initial, network
 from dlarray.estimators.parameters import Parameters
+from dlarray.estimators.predicting import Predicting
 from dlarray.estimators.solvers import Rate, optimizer_of
 from dlarray.estimators.training import Training, compiler
 from dlarray.estimators.validation import Validation
-from dlarray.estimators.walk import NOT_FINITE, Walk
 from dlarray.losses import Loss
 from dlarray.model import on_device
 
@@ -52,7 +52,7 @@ CURVES = (
 """What says how a training went."""
 
 
-class BaseMLP(CallbackSupportMixin, Parameters, Answering):
+class BaseMLP(CallbackSupportMixin, Parameters, Predicting):
     """A network trained on examples, by scikit-learn's rules. A subclass says what its targets and answers are."""
 
     _numbers = False
@@ -216,7 +216,7 @@ class BaseMLP(CallbackSupportMixin, Parameters, Answering):
             rows, validate = Validation.apart(self, rows, t, device)
         if validate is not None and not self.validation_scores_:
             self.validation_loss_curve_: list[float] = []
-        least = self._model.chain.least_examples
+        least = self._model.chain.min_batch_size
         if len(rows) < least:
             raise ValueError(f"{self.normalization!r} needs at least {least} examples to train on, got {len(rows)}")
 
@@ -229,10 +229,14 @@ class BaseMLP(CallbackSupportMixin, Parameters, Answering):
 
         step = training.step(device, is_sparse(rows.x))
         with np.errstate(over="ignore", invalid="ignore"):  # what became of the weights is said at the end
-            along = Along(hooks.walkers, training.descent, training.rate, device, dtype) if hooks.walkers else None
+            along = (
+                CallbackAdapter(hooks.walkers, training.descent, training.rate, device, dtype)
+                if hooks.walkers
+                else None
+            )
             size = self._batch_size(len(rows))
-            walk = Walk(self, training, kept, step, rows, device, size, least, hooks, along, validate, after)
-            walk.run(kept.incremental)
+            run = EpochLoop(self, training, kept, step, rows, device, size, least, hooks, along, validate, after)
+            run.run(kept.incremental)
 
     def _validation(self, X: Any, y: Any, sample_weight: Any, device: Device, dtype: str) -> Validation:
         """Examples that the user has set apart."""

@@ -33,7 +33,7 @@ __all__ = ["MLPClassifier"]
 def _says_how_likely(estimator: Any) -> bool:
     """Whether the outputs become probabilities: those of a hinge are scores."""
     loss = getattr(estimator, "_loss", None) or classifiers_loss(estimator.loss, "binary")
-    if not isinstance(loss.link, (Softmax, Sigmoid)):
+    if not isinstance(loss.output_activation, (Softmax, Sigmoid)):
         raise AttributeError(f"loss={estimator.loss!r} trains scores, not probabilities: decision_function gives them")
     return True
 
@@ -168,13 +168,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def predict_proba(self, X: Any) -> Any:
         """The probability of each class, (examples, classes), in the order of ``classes_``."""
         x, z = self._answered(X, "predict_proba")
-        return self._beside(x, self._two_columns(self._loss.link.predict(z), lambda p: 1 - p))
+        return self._beside(x, self._two_columns(self._loss.output_activation.predict(z), lambda p: 1 - p))
 
     @available_if(_says_how_likely)
     def predict_log_proba(self, X: Any) -> Any:
         """The logarithm of ``predict_proba``, from the outputs themselves: finite where a probability rounds to 0."""
         x, z = self._answered(X, "predict_log_proba")
-        if isinstance(self._loss.link, Softmax):
+        if isinstance(self._loss.output_activation, Softmax):
             return self._beside(x, LogSoftmax().predict(z))
         return self._beside(x, self._two_columns(LogSigmoid().predict(z), lambda _: LogSigmoid().predict(-z)))
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from dlarray.core.array import Array, array_namespace, device
 from dlarray.core.layer import Layer, Shape
 from dlarray.core.layout import Theta
-from dlarray.core.random import fold
+from dlarray.core.random import fold_in
 from dlarray.device import Device
 from dlarray.estimators.losses import total_weight
 from dlarray.layers import Chain
@@ -72,7 +72,7 @@ class Gradient:
         z, saved = chain.forward(x, key, **self.model.parameters(theta))
         value, terms = self.loss.forward(z, t, weight)
         dp = chain.gradient(saved, self.loss.backward(terms))
-        return state, (value, dp, self.model.refresh(saved, buffers))
+        return state, (value, dp, self.model.update_buffers(saved, buffers))
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class _Behind:
         z, saved = chain.forward(product, key, **p)
         value, terms = self.loss.forward(z, t, weight)
         d, dp = chain.pullback(saved, self.loss.backward(terms))
-        return state, (value, d, dp, self.model.refresh(saved, buffers))
+        return state, (value, d, dp, self.model.update_buffers(saved, buffers))
 
 
 class SparseGradient:
@@ -135,11 +135,11 @@ class Descent:
 
     def start(self, theta: Theta, buffers: Theta, seed: int, device: Device) -> dict[str, Any]:
         """The state before the first step, as that of ``Step``. θ and the buffers in it will be consumed."""
-        return dict(Step(self.gradient.model, self.gradient.loss, self.optimizer).start(theta, buffers, seed, device))
+        return dict(Step(self.gradient.model, self.gradient.loss, self.optimizer).init(theta, buffers, seed, device))
 
     def key(self, state: dict[str, Any]) -> Array | None:
         """The key of this step's masks; None where no layer draws."""
-        return fold(state["key"], state["steps"]) if self.gradient.model.chain.random else None
+        return fold_in(state["key"], state["steps"]) if self.gradient.model.chain.random else None
 
     def __call__(self, state: Any, batch: Any) -> tuple[Any, Array]:
         own = (state["theta"], state["buffers"], self.key(state), batch)
@@ -157,7 +157,7 @@ class Descent:
                     value = value + 0.5 * pull * array_namespace(W).sum(W * W)
                     dp[name] = dp[name] + pull * W
         g = model.layout_of(theta).join(dp)
-        theta, optimizer = self.optimizer.move(theta, g, state["optimizer"])
+        theta, optimizer = self.optimizer.step_all(theta, g, state["optimizer"])
         steps += 1
         return {**state, "theta": theta, "optimizer": optimizer, "buffers": buffers, "steps": steps}, value
 

@@ -163,7 +163,7 @@ def at_home(x: Any, device: Device, dtype: str) -> Any:
         if is_foreign(x) and home_of(x) != device:
             raise ValueError(f"X is a sparse matrix on {home_of(x)}, the model is on {device}: bring X from the host")
         rows = (x.tocsr() if is_foreign(x) else sparse.csr_array(x)).astype(dtype, copy=False)
-        return rows if is_foreign(x) else device.backend.csr(rows, device.place)
+        return rows if is_foreign(x) else device.backend.csr(rows, device.handle)
     if isinstance(x, np.ndarray):
         with np.errstate(over="ignore"):
             return np.asarray(x, dtype) if device.backend.name == "numpy" else device.asarray(x, dtype)

@@ -40,8 +40,8 @@ class PerExample(Loss):
     summed: Loss
 
     @property
-    def link(self) -> Activation:
-        return self.summed.link
+    def output_activation(self) -> Activation:
+        return self.summed.output_activation
 
     def forward(self, z: Array, t: Array, weight: Array | None = None) -> tuple[Array, Any]:
         n = z.shape[0]
@@ -115,9 +115,9 @@ def classifiers_loss(given: Any, kind: str) -> Loss:
         several = CategoricalCrossEntropy if kind == "multiclass" else BinaryCrossEntropy
         return PerExample(several(reduction="sum"))
     loss = make(Loss, given)
-    if loss.chooses == "nothing":
+    if loss.task == "regression":
         raise ValueError(f"{given!r} is a loss of numbers, not of classes: give it to an MLPRegressor")
-    if loss.chooses == "row" and kind == "multilabel-indicator":
+    if loss.task == "multiclass" and kind == "multilabel-indicator":
         raise ValueError(
             f"{given!r} chooses one class of each row, and several may be right here: 'binary_cross_entropy'"
         )
@@ -135,7 +135,7 @@ def regressors_loss(given: Any) -> Loss:
         "absolute_error": MeanAbsoluteError,
     }
     loss = own[given]() if isinstance(given, str) and given in own else _found(given, own)
-    if loss.chooses != "nothing":
+    if loss.task != "regression":
         raise ValueError(f"{given!r} is a loss of classes, not of numbers: give it to an MLPClassifier")
     return _reduced(loss)
 
@@ -154,7 +154,7 @@ def _reduced(loss: Loss) -> Loss:
 
 def output_activation(loss: Loss) -> str:
     """What scikit-learn calls the activation of the outputs: "softmax", "logistic", "identity", "exp"."""
-    word = spelling(type(loss.link))
+    word = spelling(type(loss.output_activation))
     return SPELLINGS.get(word, word)
 
 

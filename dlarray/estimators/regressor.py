@@ -124,7 +124,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def predict(self, X: Any) -> Any:
         """The numbers, (examples,) of one output, else (examples, outputs)."""
         x, z = self._answered(X, "predict")
-        y = self._loss.link.predict(z)
+        y = self._loss.output_activation.predict(z)
         return self._beside(x, y[:, 0] if y.shape[1] == 1 else y)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -145,7 +145,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return y.reshape(-1, 1) if y.ndim == 1 else y
 
     def _score_of(self, z: Array, t: np.ndarray, weight: np.ndarray | None) -> float:
-        return float(r2_score(t, to_numpy(self._loss.link.predict(z)), sample_weight=weight))
+        return float(r2_score(t, to_numpy(self._loss.output_activation.predict(z)), sample_weight=weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

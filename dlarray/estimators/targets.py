@@ -39,23 +39,23 @@ class Labels:
     def columns(self, loss: Loss) -> int:
         """The number of outputs: one for a yes or no, unless the loss chooses one of a row."""
         if self.kind == "binary":
-            return 2 if loss.chooses == "row" else 1
+            return 2 if loss.task == "multiclass" else 1
         return len(self.classes)
 
     def encode(self, y: Any, loss: Loss) -> np.ndarray:
         """Targets (n, outputs) of 0 and 1; whole numbers (n,) for the loss that wants these."""
         rows: np.ndarray = self.binarizer.transform(y)
-        if self.kind == "binary" and loss.chooses == "row":
+        if self.kind == "binary" and loss.task == "multiclass":
             rows = np.hstack([1 - rows, rows])
         return np.argmax(rows, axis=1).astype(np.int32) if isinstance(loss, SparseCategoricalCrossEntropy) else rows
 
     def chosen(self, z: Array, loss: Loss) -> Array:
         """What outputs say: the number of a class of each example, (n,) int32; of several labels a row of 0 and 1."""
         xp = array_namespace(z)
-        y = loss.link.predict(z)
+        y = loss.output_activation.predict(z)
         if z.shape[1] > 1 and self.kind != "multilabel-indicator":
             return xp.minimum(largest_column(y), z.shape[1] - 1)  # a row of NaN has no largest number
-        yes = xp.astype(y > loss.boundary, xp.int32)
+        yes = xp.astype(y > loss.threshold, xp.int32)
         if self.kind == "multilabel-indicator":
             return yes
         return xp.reshape(yes, (-1,)) * (1 if len(self.classes) > 1 else 0)

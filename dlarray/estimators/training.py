@@ -83,15 +83,13 @@ class Training:
             return
         model = self.descent.gradient.model
         apart = not device.backend.writes_in_place
-        layout = model.layout.separated() if apart else model.layout
+        layout = model.layout.split_up() if apart else model.layout
         theta = tuple(array_namespace(v).asarray(v, copy=True) for v in layout.join(arrays))
         state = {**each_array(lambda x: to_device(x, device), self.state), "theta": theta}
         if len(theta) != len(state["optimizer"]):  # from a library with one vector to one with many, or back
-            state["optimizer"] = _relaid(
-                state["optimizer"], layout, model.layout if apart else model.layout.separated()
-            )
+            state["optimizer"] = _relaid(state["optimizer"], layout, model.layout if apart else model.layout.split_up())
             own = model.buffer_layout
-            old, new = (own, own.separated()) if apart else (own.separated(), own)
+            old, new = (own, own.split_up()) if apart else (own.split_up(), own)
             state["buffers"] = new.join(old.split(state["buffers"])) if state["buffers"] else ()
         self.state = state
 

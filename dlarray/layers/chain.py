@@ -9,7 +9,7 @@ from typing import Any
 from dlarray.activations import Activation
 from dlarray.core.array import Array
 from dlarray.core.layer import Layer, Shape
-from dlarray.core.random import fold
+from dlarray.core.random import fold_in
 from dlarray.core.registry import by_name, make
 from dlarray.initializers import Initializer
 
@@ -86,13 +86,13 @@ class Chain(Layer):
         return any(f.random for f in self.layers)
 
     @property
-    def least_examples(self) -> int:
-        return max(f.least_examples for f in self.layers)
+    def min_batch_size(self) -> int:
+        return max(f.min_batch_size for f in self.layers)
 
     def forward(self, x: Array, key: Array | None = None, **p: Array) -> tuple[Array, Any]:
         tape: list[Any] = []
         for i, (f, q) in enumerate(self._each(p)):
-            x, saved = f.forward(x, **q, **({"key": fold(key, i)} if f.random else {}))
+            x, saved = f.forward(x, **q, **({"key": fold_in(key, i)} if f.random else {}))
             tape.append((saved, q))
         return x, tuple(tape)
 
@@ -124,8 +124,8 @@ class Chain(Layer):
             x = f.predict(x, **q)
         return x
 
-    def refresh(self, saved: Any, /, **buffers: Array) -> dict[str, Array]:
-        return _joined(f.refresh(saved[i][0], **b) for i, (f, b) in enumerate(self._each(buffers)))
+    def update_buffers(self, saved: Any, /, **buffers: Array) -> dict[str, Array]:
+        return _joined(f.update_buffers(saved[i][0], **b) for i, (f, b) in enumerate(self._each(buffers)))
 
     def statistics(self, saved: Any, /) -> dict[str, Array]:
         return _joined(f.statistics(kept) for f, (kept, _) in zip(self.layers, saved, strict=True))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dlarray.core.array import Array, array_namespace
 from dlarray.core.check import fraction, plain_numbers
 from dlarray.core.layer import Layer
-from dlarray.core.random import keep
+from dlarray.core.random import bernoulli_mask
 
 __all__ = ["Dropout"]
 
@@ -34,7 +34,7 @@ class Dropout(Layer):
     def forward(self, x: Array, key: Array | None = None) -> tuple[Array, Array | None]:
         if key is None:  # only where the rate is 0: the chain gives every random layer a key
             return x, None
-        m = array_namespace(x).astype(keep(key, tuple(x.shape), 1 - self.rate), x.dtype)
+        m = array_namespace(x).astype(bernoulli_mask(key, tuple(x.shape), 1 - self.rate), x.dtype)
         m *= 1 / (1 - self.rate)
         return x * m, m
 

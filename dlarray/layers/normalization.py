@@ -35,7 +35,7 @@ class BatchNorm(Layer):
         fraction("momentum", self.momentum)
 
     @property
-    def least_examples(self) -> int:
+    def min_batch_size(self) -> int:
         return 2
 
     def shapes(self, inputs: int) -> dict[str, Shape]:
@@ -83,7 +83,7 @@ class BatchNorm(Layer):
         n = size(tuple(x_hat.shape[:-1]))
         return {"mean": mean, "variance": variance * (n / (n - 1))}
 
-    def refresh(self, saved: Any, /, **buffers: Array) -> dict[str, Array]:
+    def update_buffers(self, saved: Any, /, **buffers: Array) -> dict[str, Array]:
         found = self.statistics(saved)
         return {name: old + self.momentum * (found[name] - old) for name, old in buffers.items()}
 

@@ -2,7 +2,7 @@
 
     value, saved = loss.forward(z, t, weight=None)     z the model's outputs, t the targets, both (n, outputs)
     dz           = loss.backward(saved)                dL/dz
-    y            = loss.link.predict(z)                outputs turned into predictions
+    y            = loss.output_activation.predict(z)                outputs turned into predictions
 
 A loss holds configuration alone and is a frozen dataclass.
 """
@@ -37,17 +37,17 @@ class Loss:
 
     abstract: ClassVar[bool] = True
     aliases: ClassVar[tuple[str, ...]] = ()
-    chooses: ClassVar[Literal["nothing", "each", "row"]] = "nothing"
-    """What a prediction decides: numbers decide nothing, each output may say yes or no, or a row choose one class."""
+    task: ClassVar[Literal["regression", "binary", "multiclass"]] = "regression"
+    """What is predicted: numbers; yes or no by each output; or one class by the outputs of a row together."""
 
-    boundary: ClassVar[float] = 0.5
+    threshold: ClassVar[float] = 0.5
     """Above it a single prediction is a yes."""
 
     _reads: ClassVar[bool] = True
     """Whether ``forward`` reads the values of targets."""
 
     @property
-    def link(self) -> Activation:
+    def output_activation(self) -> Activation:
         """The activation that turns the model's outputs z into predictions."""
         return Identity()
 
@@ -66,7 +66,7 @@ class Loss:
         """
         return weight
 
-    def together(self, values: Array, weights: Array) -> Array:
+    def combine(self, values: Array, weights: Array) -> Array:
         """The loss of several batches as one, from the loss and the Σ w of each: their mean, by which each counts.
 
         0 where all weights are.
@@ -203,8 +203,8 @@ class SumOfTerms(Loss):
         w = xp.mean(xp.reshape(w, (t.shape[0], -1)), axis=1)
         return w if weight is None else w * weight
 
-    def together(self, values: Array, weights: Array) -> Array:
-        return array_namespace(values).sum(values) if self.reduction == "sum" else super().together(values, weights)
+    def combine(self, values: Array, weights: Array) -> Array:
+        return array_namespace(values).sum(values) if self.reduction == "sum" else super().combine(values, weights)
 
     def _scale(self, terms: Array, t: Array, weight: Array | None) -> Array | float:
         """What multiplies each term: w, and for the mean w / Σ w."""
@@ -238,8 +238,8 @@ class FromLogits(SumOfTerms):
     """A loss of predictions y that a model may give as logits z instead, y = activation(z).
 
     From logits (the default) the activation and the loss are one formula, stable at any z, and the activation is the
-    ``link``. With ``from_logits=False`` the model's outputs are y itself, as the book has it. A subclass states both
-    formulas, each with its slope.
+    ``output_activation``. With ``from_logits=False`` the model's outputs are y itself, as the book has it. A subclass
+    states both formulas, each with its slope.
     """
 
     abstract: ClassVar[bool] = True
@@ -247,7 +247,7 @@ class FromLogits(SumOfTerms):
     from_logits: bool = field(default=True, kw_only=True)
 
     @property
-    def link(self) -> Activation:
+    def output_activation(self) -> Activation:
         return self.activation() if self.from_logits else Identity()
 
     def terms(self, z: Array, t: Array, /) -> tuple[Array, Any]:

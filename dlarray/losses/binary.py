@@ -24,7 +24,7 @@ class _TwoClasses(SumOfTerms):
     """``class_weight = (weight of no, weight of yes)`` weighs each term by its target."""
 
     abstract: ClassVar[bool] = True
-    chooses: ClassVar[Literal["nothing", "each", "row"]] = "each"
+    task: ClassVar[Literal["regression", "binary", "multiclass"]] = "binary"
     class_weight: tuple[float, ...] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -105,7 +105,7 @@ class Focal(FromLogits):
     """
 
     activation: ClassVar[type[Activation]] = Sigmoid
-    chooses: ClassVar[Literal["nothing", "each", "row"]] = "each"
+    task: ClassVar[Literal["regression", "binary", "multiclass"]] = "binary"
     gamma: float = 2.0
     alpha: float | None = None
 
@@ -160,7 +160,7 @@ class Hinge(_TwoClasses):
     Source: Cortes and Vapnik 1995; scikit-learn's hinge_loss.
     """
 
-    boundary: ClassVar[float] = 0.0
+    threshold: ClassVar[float] = 0.0
 
     def terms(self, z: Array, t: Array) -> tuple[Array, Any]:
         h = array_namespace(z).maximum(1 - t * z, 0.0)

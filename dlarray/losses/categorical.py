@@ -21,7 +21,7 @@ class _Distribution(FromLogits):
 
     abstract: ClassVar[bool] = True
     activation: ClassVar[type[Activation]] = Softmax
-    chooses: ClassVar[Literal["nothing", "each", "row"]] = "row"
+    task: ClassVar[Literal["regression", "binary", "multiclass"]] = "multiclass"
 
     def slopes_of_logits(self, saved: Any) -> Array:
         """The slope of cross-entropy and of divergence, q Σ t - t: as the rows of t sum to 1, q - t.

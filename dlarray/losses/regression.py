@@ -85,12 +85,12 @@ class RootMeanSquaredError(Loss):
         d, w, root = saved
         return d * w / array_namespace(d).where(root == 0, 1.0, root)
 
-    def together(self, values: Array, weights: Array) -> Array:
+    def combine(self, values: Array, weights: Array) -> Array:
         """The root of the batches' mean square."""
         xp = array_namespace(values)
         largest = xp.max(values)
         scaled = values / xp.where(largest == 0, 1.0, largest)
-        return largest * xp.sqrt(super().together(scaled * scaled, weights))
+        return largest * xp.sqrt(super().combine(scaled * scaled, weights))
 
 
 @dataclass(frozen=True)
@@ -153,8 +153,8 @@ class Poisson(FromLogits):
     """From log rates z: l = exp z - t z,  dz = exp z - t. From rates y: l = y - t log(y + ε),  dy = 1 - t / (y + ε).
 
     The negative log-likelihood of counts t >= 0 at the rate y = exp z, less log t!, which no model can change.
-    ``from_logits=True`` means log rates, and the ``link`` is the exponential; y and t in events, ε = 1e-8. Above z of
-    about 709 (88 in float32) the loss itself is beyond the dtype and is inf.
+    ``from_logits=True`` means log rates, and the ``output_activation`` is the exponential; y and t in events, ε = 1e-8.
+    Above z of about 709 (88 in float32) the loss itself is beyond the dtype and is inf.
     Source: torch's PoissonNLLLoss(log_input, full=False).
     """
 

@@ -4,13 +4,13 @@ from dlarray.optimizers import adam, adaptive, descent
 from dlarray.optimizers.adam import *
 from dlarray.optimizers.adaptive import *
 from dlarray.optimizers.base import DecoupledDecay, FirstOrder, Optimizer, State
+from dlarray.optimizers.bfloat16_state import BFloat16State
 from dlarray.optimizers.clipping import Clipped, clip_by_global_norm, clip_by_norm, clip_by_value
-from dlarray.optimizers.compact import Compact
 from dlarray.optimizers.descent import *
 
 __all__ = [
+    "BFloat16State",
     "Clipped",
-    "Compact",
     "DecoupledDecay",
     "FirstOrder",
     "Optimizer",

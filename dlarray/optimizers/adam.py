@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from dlarray.core.array import Array, array_namespace
 from dlarray.core.check import fraction, non_negative, one_of, positive
-from dlarray.optimizers.base import DecoupledDecay, FirstOrder, State, average, correction
+from dlarray.optimizers.base import DecoupledDecay, FirstOrder, State, bias_correction, ema
 from dlarray.schedules import Schedule
 
 __all__ = ["AMSGrad", "Adam", "AdamW", "Adamax", "NAdam"]
@@ -70,9 +70,9 @@ class Adam(_Moments):
     def step(self, theta: Array, g: Array, state: State) -> tuple[Array, State]:
         rate, t, state = self.tick(theta, g, state)
         theta, g = self.decay(theta, g, rate, state)
-        m = average(state["m"], self.beta1, g)
-        v = average(state["v"], self.beta2, g * g)
-        theta -= rate / correction(self.beta1, t) * m / self.root(v, correction(self.beta2, t))
+        m = ema(state["m"], self.beta1, g)
+        v = ema(state["v"], self.beta2, g * g)
+        theta -= rate / bias_correction(self.beta1, t) * m / self.root(v, bias_correction(self.beta2, t))
         return theta, state | {"m": m, "v": v}
 
 
@@ -91,10 +91,10 @@ class AMSGrad(_Moments):
     def step(self, theta: Array, g: Array, state: State) -> tuple[Array, State]:
         rate, t, state = self.tick(theta, g, state)
         theta, g = self.decay(theta, g, rate, state)
-        m = average(state["m"], self.beta1, g)
-        v = average(state["v"], self.beta2, g * g)
+        m = ema(state["m"], self.beta1, g)
+        v = ema(state["v"], self.beta2, g * g)
         w = array_namespace(theta).maximum(state["w"], v)
-        theta -= rate / correction(self.beta1, t) * m / self.root(w, correction(self.beta2, t))
+        theta -= rate / bias_correction(self.beta1, t) * m / self.root(w, bias_correction(self.beta2, t))
         return theta, state | {"m": m, "v": v, "w": w}
 
 
@@ -136,14 +136,14 @@ class NAdam(_Moments):
     def step(self, theta: Array, g: Array, state: State) -> tuple[Array, State]:
         rate, t, state = self.tick(theta, g, state)
         theta, g = self.decay(theta, g, rate, state)
-        m = average(state["m"], self.beta1, g)
-        v = average(state["v"], self.beta2, g * g)
+        m = ema(state["m"], self.beta1, g)
+        v = ema(state["v"], self.beta2, g * g)
         mu, ahead = self._mu(t), self._mu(t + 1)
         product = state["product"]
         product *= mu
         move = ahead / (1 - product * ahead) * m
         move += (1 - mu) / (1 - product) * g
-        theta -= rate * move / self.root(v, correction(self.beta2, t))
+        theta -= rate * move / self.root(v, bias_correction(self.beta2, t))
         return theta, state | {"m": m, "v": v, "product": product}
 
 
@@ -175,9 +175,9 @@ class Adamax(FirstOrder):
         rate, t, state = self.tick(theta, g, state)
         theta, g = self.decay(theta, g, rate, state)
         xp = array_namespace(theta)
-        m = average(state["m"], self.beta1, g)
+        m = ema(state["m"], self.beta1, g)
         largest = xp.abs(g) + self.eps if self.eps_mode == "inside" else xp.abs(g)
         u = xp.maximum(self.beta2 * state["u"], largest)
         root = u if self.eps_mode == "inside" else u + self.eps
-        theta -= rate / correction(self.beta1, t) * m / root
+        theta -= rate / bias_correction(self.beta1, t) * m / root
         return theta, state | {"m": m, "u": u}

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from dlarray.core.array import Array, array_namespace
 from dlarray.core.check import fraction, non_negative, one_of, positive
-from dlarray.optimizers.base import FirstOrder, State, average
+from dlarray.optimizers.base import FirstOrder, State, ema
 from dlarray.schedules import Schedule
 
 __all__ = ["Adadelta", "Adagrad", "RMSprop"]
@@ -78,9 +78,9 @@ class RMSprop(FirstOrder):
     def step(self, theta: Array, g: Array, state: State) -> tuple[Array, State]:
         rate, _, state = self.tick(theta, g, state)
         theta, g = self.decay(theta, g, rate, state)
-        v = state["v"] = average(state["v"], self.rho, g * g)
+        v = state["v"] = ema(state["v"], self.rho, g * g)
         if self.centered:
-            m = state["m"] = average(state["m"], self.rho, g)
+            m = state["m"] = ema(state["m"], self.rho, g)
             v = array_namespace(theta).maximum(v - m * m, 0.0)  # rounding may take it below 0
         move = g / _root(v, self.eps, self.eps_mode)
         if self.momentum:
@@ -116,11 +116,11 @@ class Adadelta(FirstOrder):
     def step(self, theta: Array, g: Array, state: State) -> tuple[Array, State]:
         rate, _, state = self.tick(theta, g, state)
         theta, g = self.decay(theta, g, rate, state)
-        v = average(state["v"], self.rho, g * g)
+        v = ema(state["v"], self.rho, g * g)
         delta = _root(state["u"], self.eps, "inside")
         delta /= _root(v, self.eps, "inside")
         delta *= g
-        u = average(state["u"], self.rho, delta * delta)
+        u = ema(state["u"], self.rho, delta * delta)
         theta -= rate * delta
         return theta, state | {"v": v, "u": u}
 

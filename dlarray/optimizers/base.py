@@ -20,7 +20,7 @@ from dlarray.core.array import Array, array_namespace, device, is_array
 from dlarray.core.check import non_negative, plain_numbers, positive
 from dlarray.schedules import Schedule
 
-__all__ = ["DecoupledDecay", "FirstOrder", "Optimizer", "State", "average", "correction"]
+__all__ = ["DecoupledDecay", "FirstOrder", "Optimizer", "State", "bias_correction", "ema"]
 
 State = dict[str, Array]
 """What an optimizer remembers: arrays by name, among them "t", the steps done so far, a 0-d int32 array."""
@@ -48,12 +48,12 @@ class Optimizer(ABC):
     def rate(self, t: Array) -> Array | float:
         """The learning rate of the step after t steps; t is floating-point."""
 
-    def start(self, thetas: tuple[Array, ...], masks: tuple[Array, ...] | None = None) -> tuple[State, ...]:
+    def init_all(self, thetas: tuple[Array, ...], masks: tuple[Array, ...] | None = None) -> tuple[State, ...]:
         """``init`` for each array of a tuple. The first state counts the steps of all: the others hold no "t"."""
         states = [self.init(theta, mask) for theta, mask in zip(thetas, masks or (None,) * len(thetas), strict=True)]
         return tuple(_without_t(state) if i else state for i, state in enumerate(states))
 
-    def move(
+    def step_all(
         self, thetas: tuple[Array, ...], gs: tuple[Array, ...], states: tuple[State, ...]
     ) -> tuple[tuple[Array, ...], tuple[State, ...]]:
         """``step`` for each array of a tuple. Consumes all three.
@@ -159,13 +159,13 @@ def _decaying(theta: Array, state: State) -> Array:
     return theta * state["mask"] if "mask" in state else theta
 
 
-def average(m: Array, beta: float, x: Array) -> Array:
+def ema(m: Array, beta: float, x: Array) -> Array:
     """The exponentially decaying average m = β m + (1 - β) x. Consumes m."""
     m *= beta
     m += (1 - beta) * x
     return m
 
 
-def correction(beta: float, t: Array) -> Array:
+def bias_correction(beta: float, t: Array) -> Array:
     """1 - βᵗ, the weight of all that an average has seen in t steps; through expm1 it keeps its digits in float32."""
     return -array_namespace(t).expm1(t * (math.log(beta) if beta else -math.inf))

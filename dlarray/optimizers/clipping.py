@@ -55,7 +55,7 @@ def clip_by_norm(gs: Gradients, limit: float, layout: Layout) -> Gradients:
 
 @dataclass(frozen=True)
 class Clipped(Optimizer):
-    """An optimizer whose gradients are clipped first: optimizer.move(θ, clip(g, limit), state).
+    """An optimizer whose gradients are clipped first: optimizer.step_all(θ, clip(g, limit), state).
 
     ``clip`` is one of the functions above or any other of the form clip(gs, limit). ``step`` clips the one gradient
     that it is given, ``move`` all of them together. Raises ValueError where limit <= 0.
@@ -88,7 +88,7 @@ class Clipped(Optimizer):
         (g,) = self.clip((g,), self.limit)
         return self.optimizer.step(theta, g, state)
 
-    def move(
+    def step_all(
         self, thetas: tuple[Array, ...], gs: Gradients, states: tuple[State, ...]
     ) -> tuple[tuple[Array, ...], tuple[State, ...]]:
-        return self.optimizer.move(thetas, self.clip(gs, self.limit), states)
+        return self.optimizer.step_all(thetas, self.clip(gs, self.limit), states)

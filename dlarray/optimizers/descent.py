@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from dlarray.core.array import Array, array_namespace
 from dlarray.core.check import fraction
-from dlarray.optimizers.base import DecoupledDecay, FirstOrder, State, average
+from dlarray.optimizers.base import DecoupledDecay, FirstOrder, State, ema
 from dlarray.schedules import Schedule
 
 __all__ = ["GradientDescent", "Lion", "Momentum", "Nesterov"]
@@ -95,4 +95,4 @@ class Lion(DecoupledDecay):
         theta, g = self.decay(theta, g, rate, state)
         m = state["m"]
         theta -= rate * array_namespace(theta).sign(self.beta1 * m + (1 - self.beta1) * g)
-        return theta, state | {"m": average(m, self.beta2, g)}
+        return theta, state | {"m": ema(m, self.beta2, g)}

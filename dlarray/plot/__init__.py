@@ -4,16 +4,16 @@ Colours are those of Okabe and Ito, which people see apart whatever their colour
 blue is positive and orange negative. Nothing is shown or saved before it is asked for: ``plot.save(ax.figure, path)``.
 """
 
-from dlarray.plot.answers import confusion, confusion_shares, misread
 from dlarray.plot.canvas import BLUE, GREY, ORANGE, PALETTE, pyplot, save
 from dlarray.plot.curves import learning_curves, metric_curves
 from dlarray.plot.diagram import network
 from dlarray.plot.functions import activation, activations
 from dlarray.plot.health import activation_spread, diagnosis, gradient_flow, unit_shares, update_ratios
 from dlarray.plot.live_plot import LivePlot
+from dlarray.plot.lr_finder import lr_finder
 from dlarray.plot.matrices import weight_histograms, weights
 from dlarray.plot.plan import plan_picture
-from dlarray.plot.rates import rate_search
+from dlarray.plot.predictions import confusion, confusion_shares, misread
 from dlarray.plot.regions import decision_boundary
 from dlarray.plot.report import training_report
 from dlarray.plot.surface import loss_landscape
@@ -34,12 +34,12 @@ __all__ = [
     "gradient_flow",
     "learning_curves",
     "loss_landscape",
+    "lr_finder",
     "metric_curves",
     "misread",
     "network",
     "plan_picture",
     "pyplot",
-    "rate_search",
     "save",
     "training_report",
     "unit_shares",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dlarray.diagnostics import Diagnosis, LayerFigures
+from dlarray.diagnostics import Diagnosis, LayerStatistics
 from dlarray.diagnostics.verdicts import EXPLODING, LARGE, SMALL, VANISHING
 from dlarray.plot.canvas import BLUE, GREY, ORANGE, PALETTE, new_axes, pyplot
 
@@ -108,12 +108,12 @@ def diagnosis(diagnosis: Diagnosis) -> Figure:
     unit_shares(diagnosis, b)
     gradient_flow(diagnosis, c)
     update_ratios(diagnosis, d)
-    kinds = ", ".join(trouble.kind for trouble in diagnosis.troubles)
+    kinds = ", ".join(trouble.kind for trouble in diagnosis.problems)
     figure.suptitle(f"Verdict: {kinds or diagnosis.verdict}")
     return figure
 
 
-def _weighted(diagnosis: Diagnosis) -> list[LayerFigures]:
+def _weighted(diagnosis: Diagnosis) -> list[LayerStatistics]:
     layers = [f for f in diagnosis.layers if f.weights]
     if not layers:
         raise ValueError("no layer of this network has weights")
@@ -130,7 +130,7 @@ def _log_line(axes: Any, values: Sequence[float], *, color: str, marker: str, la
         axes.plot(nothing, [0.03] * len(nothing), marker, transform=axes.get_xaxis_transform(), **style)
 
 
-def _name(axes: Any, layers: Sequence[LayerFigures]) -> None:
+def _name(axes: Any, layers: Sequence[LayerStatistics]) -> None:
     """The layers' names along the axis, at most about a dozen of them, at an angle."""
     every = -(-len(layers) // 12)
     places = range(0, len(layers), every)

@@ -12,7 +12,7 @@ from typing import Any
 from dlarray.core.check import at_least_one, did_you_mean
 from dlarray.core.files import replacing
 from dlarray.plot.canvas import PALETTE, pyplot
-from dlarray.training.callback import Callback, Walk
+from dlarray.training.callback import Callback, Run
 
 __all__ = ["LivePlot"]
 
@@ -35,29 +35,29 @@ class LivePlot(Callback):
         if isinstance(self.figures, str):
             raise TypeError(f"figures must be a list of names, got {self.figures!r}; put it between brackets")
 
-    def on_start(self, walk: Walk) -> None:
+    def on_start(self, run: Run) -> None:
         for name in self.figures:
-            if name not in walk.names:
-                hint = did_you_mean(name, walk.names)
-                raise ValueError(f"LivePlot draws {name!r}{hint}; measured are {', '.join(walk.names)}")
+            if name not in run.names:
+                hint = did_you_mean(name, run.names)
+                raise ValueError(f"LivePlot draws {name!r}{hint}; measured are {', '.join(run.names)}")
         if self.path is None and _notebook() is None:
             raise ValueError("LivePlot draws in a notebook, and this is none: give path=, a file for the picture")
         pyplot()
 
-    def on_epoch(self, walk: Walk) -> None:
-        if walk.epoch % self.every == 0 or walk.epoch == walk.epochs or walk.stopped:
-            self._draw(walk)
+    def on_epoch(self, run: Run) -> None:
+        if run.epoch % self.every == 0 or run.epoch == run.epochs or run.stopped:
+            self._draw(run)
 
-    def _draw(self, walk: Walk) -> None:
+    def _draw(self, run: Run) -> None:
         plt = pyplot()
-        names = list(self.figures or walk.names)
+        names = list(self.figures or run.names)
         halves = [half for half in (_losses(names, True), _losses(names, False)) if half]
         figure, axes = plt.subplots(
             1, len(halves), figsize=(5.5 * len(halves), 3.8), layout="constrained", squeeze=False
         )
         for ax, half in zip(axes[0], halves, strict=True):
             for colour, name in zip(PALETTE * len(half), half, strict=False):
-                values = walk.history[name]
+                values = run.history[name]
                 ax.plot(
                     range(1, len(values) + 1), values, color=colour, label=name, marker="." if len(values) < 30 else ""
                 )
@@ -67,7 +67,7 @@ class LivePlot(Callback):
             with replacing(self.path) as file:
                 figure.savefig(file, dpi=110, format=Path(self.path).suffix[1:] or "png")
         if (display := _notebook()) is not None:
-            mine = walk.memory(self)
+            mine = run.memory(self)
             if "_handle" in mine:
                 mine["_handle"].update(figure)
             else:

@@ -38,12 +38,12 @@ def decision_boundary(
         )
     if len(labels) != len(x):
         raise ValueError(f"x and y must have as many rows, got {len(x)} and {len(labels)}")
-    if trained.loss.chooses != "row" and (trained.loss.chooses == "nothing" or trained.model.outputs > 1):
+    if trained.loss.task != "multiclass" and (trained.loss.task == "regression" or trained.model.outputs > 1):
         raise ValueError(f"{type(trained.loss).__name__} does not choose one class for each example")
     if (classes := max(2, trained.model.outputs)) > len(PALETTE):
         raise ValueError(f"at most {len(PALETTE)} classes can be told apart by colour, got {classes}")
-    if trained.loss.chooses == "each":  # the hinges call no -1
-        labels = (labels > trained.loss.boundary).astype(int)
+    if trained.loss.task == "binary":  # the hinges call no -1
+        labels = (labels > trained.loss.threshold).astype(int)
     first, second = (_side(x[:, i], points) for i in range(2))
     plane = np.stack(np.meshgrid(first, second), axis=-1).reshape(-1, 2)
     p = _probabilities(trained, plane).reshape(points, points, classes)
@@ -77,7 +77,7 @@ def _side(values: np.ndarray, points: int) -> np.ndarray:
 def _probabilities(trained: Trained, x: np.ndarray) -> np.ndarray:
     """(examples, classes): what the model gives each class; of scores, which are none, 1 for the class chosen."""
     p = np.asarray(trained.predict(x), dtype=np.float64)
-    if trained.loss.chooses == "row":
+    if trained.loss.task == "multiclass":
         return p
-    yes = p if trained.loss.boundary == 0.5 else (p > trained.loss.boundary).astype(np.float64)
+    yes = p if trained.loss.threshold == 0.5 else (p > trained.loss.threshold).astype(np.float64)
     return np.concatenate([1 - yes, yes], axis=1)

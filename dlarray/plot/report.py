@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dlarray.plot.answers import confusion, misread
 from dlarray.plot.canvas import pyplot
 from dlarray.plot.curves import learning_curves
+from dlarray.plot.predictions import confusion, misread
 from dlarray.training import Trained
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def training_report(
     if predicted.ndim != 1:
         raise ValueError(f"the report is of one class for each example, got answers of shape {predicted.shape}")
     true = np.asarray(y).reshape(-1)
-    if trained.loss.chooses == "each":  # the hinges call no -1
-        true = (true > trained.loss.boundary).astype(int)
+    if trained.loss.task == "binary":  # the hinges call no -1
+        true = (true > trained.loss.threshold).astype(int)
     classes = max(2, trained.model.outputs)
     matrix = np.zeros((classes, classes), dtype=int)
     np.add.at(matrix, (true, predicted), 1)

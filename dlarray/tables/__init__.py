@@ -34,7 +34,7 @@ __all__ = [
     "TableModel",
     "TableWarning",
     "Target",
-    "UnknownColumn",
+    "UnknownColumnError",
     "choose_target",
     "load",
     "read",

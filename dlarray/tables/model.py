@@ -14,7 +14,7 @@ from dlarray.device import Device
 from dlarray.tables.preprocessing import Preprocessing
 from dlarray.tables.reading import Table, as_raw
 from dlarray.tables.targets import Target
-from dlarray.tables.values import TableWarning, UnknownColumn
+from dlarray.tables.values import TableWarning, UnknownColumnError
 from dlarray.training import CheckpointError, Trained, load_with_notes
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class TableModel:
         """The table and its targets as a network and its loss take them. Raises as ``evaluate`` does."""
         frame = as_raw(table)
         if self.target.name not in frame.columns:
-            raise UnknownColumn(self.target.name, frame.columns)
+            raise UnknownColumnError(self.target.name, frame.columns)
         there = self.target.there(frame[self.target.name])
         say_without_target(there, self.target.name)
         frame = frame.filter(there)

@@ -13,7 +13,7 @@ from dlarray.core.check import at_least_one
 from dlarray.tables.columns import Boolean, Category, Column, Date, Number, column
 from dlarray.tables.conversion import MOMENTS, TEXT, TIMES, TRUTHS
 from dlarray.tables.reading import Cells, Table
-from dlarray.tables.values import UnknownColumn, polars, words
+from dlarray.tables.values import UnknownColumnError, polars, words
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,8 +51,8 @@ class Preprocessing:
 
         A column is left out where it is empty, constant (one value, none missing) or looks like an identifier: text
         that differs in more than half of 20 rows or more, or whole numbers that all differ and either count rows or are
-        named so (id, index, key). Raises ``UnknownColumn`` for a name that is not there, ValueError where no column
-        is left.
+        named so (id, index, key). Raises ``UnknownColumnError`` for a name that is not there, ValueError where no
+        column is left.
 
         Parameters
         ----------
@@ -71,7 +71,7 @@ class Preprocessing:
         table = Table.of(table)
         for name in (*categorical, *drop, *keep):
             if name not in table.columns:
-                raise UnknownColumn(name, table.columns)
+                raise UnknownColumnError(name, table.columns)
         columns: list[Column] = []
         left_out: list[tuple[str, str]] = []
         for name in table.columns:

@@ -19,7 +19,7 @@ from dlarray.tables.preprocessing import Preprocessing
 from dlarray.tables.reading import Table
 from dlarray.tables.split import split
 from dlarray.tables.targets import Classes
-from dlarray.tables.values import UnknownColumn, known
+from dlarray.tables.values import UnknownColumnError, known
 from dlarray.training import fit
 
 if TYPE_CHECKING:
@@ -80,9 +80,9 @@ def train(
 
     Raises
     ------
-    UnknownColumn
+    UnknownColumnError
         For a name that the table does not have.
-    ValueError, TypeError, OSError, DeviceError, Diverged
+    ValueError, TypeError, OSError, DeviceError, DivergedError
         For what cannot be read or learnt; as ``read``, ``choose_target`` and ``fit`` raise them.
     """
     where = resolve(device)
@@ -90,7 +90,7 @@ def train(
     make(Activation, activation)
     table = Table.of(table)
     if target not in table.columns:
-        raise UnknownColumn(target, table.columns)
+        raise UnknownColumnError(target, table.columns)
     if len(table.columns) == 1:
         raise ValueError(f"the table has the column {target!r} alone: there is nothing to tell it from")
     there = known(table.typed[target])

@@ -12,7 +12,7 @@ from dlarray.core.errors import Picklable
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["TableWarning", "UnknownColumn"]
+__all__ = ["TableWarning", "UnknownColumnError"]
 
 MISSING = ("", "NA", "N/A", "#N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?")
 EXACT = 2.0**53  # whole numbers below it are exact in float64
@@ -22,7 +22,7 @@ class TableWarning(UserWarning):
     """Something in a table was not as expected, and what was done about it."""
 
 
-class UnknownColumn(Picklable, ValueError):  # noqa: N818 - it says what is wrong
+class UnknownColumnError(Picklable, ValueError):
     """A column was named that the table does not have; the message names the nearest."""
 
     def __init__(self, name: str, known: Iterable[str]) -> None:

@@ -1,29 +1,29 @@
 """The walk: the step, the loop, and what comes out of it."""
 
-from dlarray.training.callback import Callback, Walk
+from dlarray.training.callback import Callback, Run
 from dlarray.training.checkpoint import CheckpointError
 from dlarray.training.data import Examples
-from dlarray.training.ending import Diverged, Interrupted
+from dlarray.training.ending import DivergedError, Interrupted
 from dlarray.training.first import first_step
 from dlarray.training.fit import fit
 from dlarray.training.history import History
+from dlarray.training.lr_finder import LRFinderResult, find_learning_rate
 from dlarray.training.memory_estimate import MemoryEstimate, memory_estimate
-from dlarray.training.rate_finder import RateSearch, find_learning_rate
 from dlarray.training.step import Step
 from dlarray.training.trained import Trained, load, load_with_notes
 
 __all__ = [
     "Callback",
     "CheckpointError",
-    "Diverged",
+    "DivergedError",
     "Examples",
     "History",
     "Interrupted",
+    "LRFinderResult",
     "MemoryEstimate",
-    "RateSearch",
+    "Run",
     "Step",
     "Trained",
-    "Walk",
     "find_learning_rate",
     "first_step",
     "fit",

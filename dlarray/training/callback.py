@@ -19,10 +19,10 @@ from dlarray.training.comparison import known_as
 from dlarray.training.epoch_losses import EpochLosses
 from dlarray.training.history import History
 from dlarray.training.source import Source
-from dlarray.training.step import Batch, Step, WalkState
+from dlarray.training.step import Batch, Step, TrainState
 from dlarray.training.trained import Trained
 
-__all__ = ["Callback", "Memory", "Walk", "check_like", "duplicate"]
+__all__ = ["Callback", "Memory", "Run", "check_like", "duplicate"]
 
 Memory = dict[str, Any]
 """What a callback remembers of one run: numbers, words, θ or buffers, by name."""
@@ -38,30 +38,30 @@ class Callback:
 
     abstract: ClassVar[bool] = True
 
-    def on_start(self, walk: Walk) -> None:
+    def on_start(self, run: Run) -> None:
         """Before the first step; in a run that is resumed, before the first step after that."""
 
-    def on_step(self, walk: Walk) -> None:
+    def on_step(self, run: Run) -> None:
         """After each step. The step may still be under way on the device: whoever reads its numbers waits for it."""
 
-    def on_epoch(self, walk: Walk) -> None:
+    def on_epoch(self, run: Run) -> None:
         """After each whole epoch, when its losses have been read and its figures measured."""
 
-    def check_memory(self, walk: Walk, memory: Memory) -> None:
+    def check_memory(self, run: Run, memory: Memory) -> None:
         """Raise ValueError or TypeError where a checkpoint's memory is none of this callback's.
 
         Called once when a run is resumed, before ``on_start``: whoever uses what it remembers looks at it here, for a
         file may hold anything. A CheckpointError that names the file follows.
         """
 
-    def on_end(self, walk: Walk) -> None:
+    def on_end(self, run: Run) -> None:
         """When training is over, for whatever reason: ``walk.error`` is the error that ended it, or None.
 
         Each callback's is called, whatever those before it raise; the first error is raised at last.
         """
 
 
-class Walk:
+class Run:
     """Where a walk is: what callbacks are given. ``fit`` makes one for each run.
 
     ``model``, ``loss``, ``optimizer``, ``device``, ``dtype`` and ``seed`` are what is trained and how. ``epochs`` is
@@ -76,7 +76,7 @@ class Walk:
     """Whether a file may hold all that is needed to go on from here."""
 
     def __init__(
-        self, start: Trained, state: WalkState, optimizer: Optimizer, epochs: int, seed: int, names: tuple[str, ...]
+        self, start: Trained, state: TrainState, optimizer: Optimizer, epochs: int, seed: int, names: tuple[str, ...]
     ) -> None:
         self.model: MLP = start.model
         self.loss: Loss = start.loss
@@ -93,16 +93,16 @@ class Walk:
         self.losses = EpochLosses()
         """The losses of the epoch under way."""
         self.source: Source | None = None
-        self.formula: Step | None = None
+        self.step: Step | None = None
         """The step, uncompiled."""
         self.batch: Batch | None = None
-        self.good = start
+        self.last_good = start
         self.error: BaseException | None = None
         self.settings: dict[str, Any] = {}
         """What a resumed run must have in common with this one, as data."""
         self.remembered: list[tuple[str, Memory]] = []
         """What callbacks of the run that this one resumes had in memory, by name, until they ask for it."""
-        self.before = 0.0
+        self.seconds_before = 0.0
         """The seconds of the run that this one resumes."""
         self._began = perf_counter()
         self._memories: list[tuple[Callback, Memory]] = []
@@ -110,17 +110,17 @@ class Walk:
         self._result: Trained | None = None
 
     @property
-    def place(self) -> int:
+    def batch_index(self) -> int:
         """How many steps of the epoch under way are done."""
         return len(self.losses)
 
     @property
     def seconds(self) -> float:
         """How long the walk has taken so far, the part before a checkpoint included."""
-        return self.before + perf_counter() - self._began
+        return self.seconds_before + perf_counter() - self._began
 
     @property
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """The latest epoch's figures by name; empty before the first."""
         return self.history.epochs[-1] if self.history.epochs else {}
 
@@ -130,13 +130,13 @@ class Walk:
         return self.losses.latest() if self.losses else self.history.steps[-1]
 
     @property
-    def good(self) -> Trained:
+    def last_good(self) -> Trained:
         """The model after the last whole epoch, or where the walk began, with its history until there."""
         model, steps, epochs = self._good
         return replace(model, history=History(self.history.steps[:steps], self.history.epochs[:epochs]))
 
-    @good.setter
-    def good(self, model: Trained) -> None:
+    @last_good.setter
+    def last_good(self, model: Trained) -> None:
         self._good = model, len(self.history.steps), len(self.history.epochs)
 
     @property
@@ -146,7 +146,7 @@ class Walk:
         Where the walk has ended with an error it is ``good``: the state may be written in part, or be consumed.
         """
         if self.error is not None:
-            return self.good
+            return self.last_good
         if self._trained is None or self._trained[0] != self.steps:
             self._trained = self.steps, self._model(self.state["theta"], self.state["buffers"])
         return self._trained[1]
@@ -240,10 +240,10 @@ class Walk:
 
     def alter(self, **entries: Any) -> None:
         """Put other entries into the state, arrays on the device of the same shapes and types."""
-        self.state = cast("WalkState", {**self.state, **entries})
+        self.state = cast("TrainState", {**self.state, **entries})
         self._trained = None
 
-    def hand_back(self, theta: Theta, buffers: Theta | None = None) -> None:
+    def set_result(self, theta: Theta, buffers: Theta | None = None) -> None:
         """Have ``fit`` return this θ, which is copied, instead of the one that the walk ends with. The last one counts.
 
         The walk itself stays where it is, and so do its checkpoints. Raises ValueError where θ is of another layout.

@@ -83,9 +83,9 @@ def write_file(
     about: Mapping[str, Any],
     beside: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """``write_model``, with ``about`` beside the configuration, and host arrays under names that begin with "walk."."""
+    """``write_model``, with ``about`` beside the configuration, and host arrays under names that begin with "run."."""
     names = _file_names(model)
-    numbers = model.parameters(theta) | model.kept(buffers)
+    numbers = model.parameters(theta) | model.named_buffers(buffers)
     arrays = {names[name]: to_numpy(p) for name, p in numbers.items()} | dict(beside or {})
     config = json.dumps({"model": describe_model(model), "loss": describe(loss), "dtype": dtype, **about})
     _said(config)  # what could not be read again is not written, least of all over a file that can
@@ -109,27 +109,27 @@ def read_model(
         on_device(layout, {name: arrays[name] for name, _ in layout.shapes}, target)
         for layout in (model.layout, model.buffer_layout)
     )
-    history = _history_of_run(path, config["walk"], arrays) if "walk" in config else config["history"]
+    history = _history_of_run(path, config["run"], arrays) if "run" in config else config["history"]
     return model, theta, buffers, loss, target, dtype, history, config["notes"]
 
 
 def _history_of_run(path: str | PathLike[str], data: Any, arrays: Mapping[str, np.ndarray]) -> History:
     """The history in a training checkpoint, whose steps are an array."""
     try:
-        steps = arrays["walk.history"].tolist()
+        steps = arrays["run.history"].tolist()
         return History.from_data({"count": len(steps), "each": 1, "steps": steps, "epochs": data["figures"]})
     except (LookupError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is not a dlarray model: {str(error)[:MESSAGE]}") from error
 
 
 def read_file(path: str | PathLike[str]) -> tuple[MLP, Loss, str, dict[str, np.ndarray], dict[str, Any]]:
-    """Model, loss, dtype, arrays by the model's names and "walk.…", and all that is said in words."""
+    """Model, loss, dtype, arrays by the model's names and "run.…", and all that is said in words."""
     with Path(path).open("rb") as file:
         try:
             text, arrays = unpack(file)
             model, loss, dtype, config = _said(text)
             names = _file_names(model)
-            beside = {name for name in arrays if name.startswith("walk.") and "walk" in config}
+            beside = {name for name in arrays if name.startswith("run.") and "run" in config}
             of_model = {name: x for name, x in arrays.items() if name not in beside}
             _check_arrays(of_model, {names[name]: (shape, dtype) for name, shape in _shapes(model).items()})
         except (MemoryError, OSError):

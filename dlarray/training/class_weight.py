@@ -38,11 +38,11 @@ def weighted(examples: Examples, class_weight: Any, loss: Loss, outputs: int, dt
 def _shares(examples: Examples, loss: Loss, outputs: int) -> np.ndarray:
     """(n, classes): 1 at each example's class, 0 elsewhere, or its probabilities."""
     t = to_numpy(examples.t)
-    if loss.chooses == "row":
+    if loss.task == "multiclass":
         return np.eye(outputs)[t] if isinstance(loss, SparseCategoricalCrossEntropy) else t.astype(np.float64)
-    if loss.chooses == "each" and outputs == 1:
-        return np.eye(2)[(t.reshape(-1) > loss.boundary).astype(int)]
-    if loss.chooses == "each":
+    if loss.task == "binary" and outputs == 1:
+        return np.eye(2)[(t.reshape(-1) > loss.threshold).astype(int)]
+    if loss.task == "binary":
         raise ValueError(
             f"class_weight needs one class for each example, and {type(loss).__name__} gives {outputs} answers: "
             f"use weight=, or the loss's own class_weight where it has one"

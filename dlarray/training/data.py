@@ -65,7 +65,11 @@ def chosen_loss(model: MLP, loss: str | Loss | None, y: Any) -> Loss:
     last = model.layers[-1]
     while type(last) is Chain:
         last = last.layers[-1]
-    if isinstance(last, Activation) and type(last) is type(loss.link) and getattr(loss, "from_logits", False):
+    if (
+        isinstance(last, Activation)
+        and type(last) is type(loss.output_activation)
+        and getattr(loss, "from_logits", False)
+    ):
         raise ValueError(
             f"{type(loss).__name__} applies {type(last).__name__} itself, and the model's last layer applies it too: "
             f"drop the layer (better) or use {type(loss).__name__}(from_logits=False)"

@@ -43,7 +43,7 @@ def data_placement(
     host = resolve("cpu")
     if data == "host":
         return host
-    if (memory := device.backend.memory(device.place)) is None:
+    if (memory := device.backend.memory(device.handle)) is None:
         return device
     free, number = memory[0], np.dtype(dtype).itemsize
     wanted = copies * sum(size(x.shape) * number for x in arrays)
@@ -60,11 +60,11 @@ def data_placement(
         dtype=dtype,
         accumulate=step.accumulate,
     )
-    if wanted + taken.total + taken.checked <= free:
+    if wanted + taken.total + taken.first_step_check <= free:
         return device
     warnings.warn(
-        f"the examples take {bytes_text(wanted)} and a step {bytes_text(taken.total + taken.checked)}, and {device} "
-        f"has {bytes_text(free)} free: the examples stay on the host, and each batch is brought to the device; "
+        f"the examples take {bytes_text(wanted)} and a step {bytes_text(taken.total + taken.first_step_check)}, "
+        f"and {device} has {bytes_text(free)} free: the examples stay on the host, and each batch goes to the device; "
         "data='host' says so without this warning",
         stacklevel=3,
     )

@@ -9,10 +9,10 @@ from typing import Any
 from dlarray.core.errors import Picklable
 from dlarray.training.trained import Trained
 
-__all__ = ["Diverged", "Interrupted", "ended", "with_model"]
+__all__ = ["DivergedError", "Interrupted", "ended", "with_model"]
 
 
-class Diverged(Picklable, ArithmeticError):  # noqa: N818 - it says what the weights have done
+class DivergedError(Picklable, ArithmeticError):
     """Loss or weights became infinite or NaN. ``step`` says when, ``trained`` holds the model before that epoch."""
 
     def __init__(self, what: str, step: int, trained: Trained) -> None:
@@ -48,21 +48,21 @@ def with_model(error: BaseException, trained: Trained) -> BaseException:
         return interrupted
     with suppress(Exception):
         BaseException.__setattr__(error, "trained", trained)  # past the __setattr__ of a frozen dataclass
-        if not isinstance(error, Diverged):
+        if not isinstance(error, DivergedError):
             done = len(trained.history.epochs)
             error.add_note(f".trained of this error holds the model after {done} whole epochs")
     return error
 
 
-def ended(callbacks: Iterable[Any], walk: Any) -> BaseException | None:
+def ended(callbacks: Iterable[Any], run: Any) -> BaseException | None:
     """Call every ``on_end``, whatever others raise. Returns ``walk.error``, or else the first error that one raised.
 
     Later errors become notes of the first.
     """
-    first: BaseException | None = walk.error
+    first: BaseException | None = run.error
     for callback in callbacks:
         try:
-            callback.on_end(walk)
+            callback.on_end(run)
         except BaseException as error:
             if first is None:
                 first = error

@@ -10,7 +10,7 @@ from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
 from dlarray.training.data import Examples, chosen_loss, home
-from dlarray.training.step import Batch, Step, WalkState
+from dlarray.training.step import Batch, Step, TrainState
 
 __all__ = ["first_step"]
 
@@ -28,7 +28,7 @@ def first_step(
     seed: int = 0,
     device: str | Device | None = None,
     dtype: str = "float32",
-) -> tuple[Step, WalkState, Batch]:
+) -> tuple[Step, TrainState, Batch]:
     """The step that ``fit`` would begin with, its state and its batch: ``step(state, batch)`` does it.
 
     The arguments mean what they mean in ``fit``, and the same are refused. The batch is of the first examples, in the
@@ -40,5 +40,5 @@ def first_step(
     step = Step(model, chosen_loss(model, loss, y), make(Optimizer, optimizer), accumulate)
     examples = Examples.on(target, model, step.loss, x, y, weight, dtype)
     size = min(at_least_one("batch_size", batch_size), len(examples)) if batch_size else len(examples)
-    state = step.start(model.init(seed, target, dtype), model.init_buffers(target, dtype), seed, target)
+    state = step.init(model.init(seed, target, dtype), model.init_buffers(target, dtype), seed, target)
     return step, state, next(examples.batches(size, None))

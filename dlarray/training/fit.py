@@ -16,13 +16,14 @@ from dlarray.device import Device, resolve
 from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
-from dlarray.training.callback import Callback, Walk, duplicate
+from dlarray.training.callback import Callback, Run, duplicate
 from dlarray.training.class_weight import weighted
 from dlarray.training.comparison import described
 from dlarray.training.data import Examples, chosen_loss, home
 from dlarray.training.data_placement import data_placement
 from dlarray.training.history import History
 from dlarray.training.loop import LESS_MEMORY, Loop
+from dlarray.training.mixed_precision import mixed_precision
 from dlarray.training.options import (
     Compiler,
     Preparation,
@@ -34,8 +35,7 @@ from dlarray.training.options import (
     fitting_batch_size,
     pair,
 )
-from dlarray.training.precision import precise
-from dlarray.training.resumption import read_walk
+from dlarray.training.read_run import read_run
 from dlarray.training.source import Drawn, Source, Streamed, Uploaded, is_stream
 from dlarray.training.step import Step
 from dlarray.training.trained import Metric, Trained, named_metrics
@@ -160,11 +160,11 @@ def fit(
         For bad input, before anything has changed.
     DeviceError
         For a device that cannot be used.
-    Diverged
+    DivergedError
         When the loss or the weights become infinite or NaN; it holds the last good weights.
     Interrupted
         A KeyboardInterrupt that holds the model after the last whole epoch.
-    OutOfMemory
+    OutOfMemoryError
         A MemoryError, where the device has not the memory.
     CheckpointError
         For a file to resume from that is none.
@@ -204,7 +204,7 @@ def fit(
     optimizer = chosen_optimizer(optimizer, clip_norm, clip_value)
     called = chosen_callbacks(callbacks, max_time)
     target = home(x, device)
-    step = precise(Step(model, loss, optimizer, accumulate), precision, target, dtype)
+    step = mixed_precision(Step(model, loss, optimizer, accumulate), precision, target, dtype)
     with target.working("to train", LESS_MEMORY):
         if stream is None:
             if steps_per_epoch is not None:
@@ -221,7 +221,7 @@ def fit(
                 seen = Examples.on(lie, model, loss, *pair(validation), dtype=dtype)
             if class_weight is not None:
                 examples = weighted(examples, class_weight, loss, model.outputs, dtype)
-            n, least = len(examples), model.chain.least_examples
+            n, least = len(examples), model.chain.min_batch_size
             size = fitting_batch_size(n if batch_size is None else batch_size, n, accumulate, least)
             drawn = Drawn(examples, size, seed, shuffle, lie)
             source: Source = drawn if lie is target else Uploaded(drawn, target)
@@ -247,12 +247,12 @@ def fit(
         )
         begin = model.init(seed, target, dtype) if theta is None else copied(model, theta, target, dtype)
         buffers = model.init_buffers(target, dtype)
-        state = step.start(duplicate(begin), duplicate(buffers), seed, target)
+        state = step.init(duplicate(begin), duplicate(buffers), seed, target)
         start = Trained(model, begin, buffers, loss, target, dtype, History())
-        walk = Walk(start, state, optimizer, epochs, seed, loop.names)
+        run = Run(start, state, optimizer, epochs, seed, loop.names)
         del begin, buffers, start, state  # the walk holds them for as long as they are needed
-        walk.formula = step
-        walk.settings = settings | {
+        run.step = step
+        run.settings = settings | {
             "class_weight": described(class_weight),
             "optimizer": described(optimizer),
             "accumulate": accumulate,
@@ -261,7 +261,7 @@ def fit(
             "precision": precision,
         }
         if resume is not None:
-            read_walk(resume, walk, source, called)
+            read_run(resume, run, source, called)
         for callback in called:  # in the order in which a resumed run finds what they remember
-            walk.memory(callback)
-        return loop.run(walk, progress)
+            run.memory(callback)
+        return loop.run(run, progress)

@@ -14,11 +14,11 @@ from tqdm import tqdm
 
 from dlarray.core.array import Array, array_namespace
 from dlarray.core.layout import Theta
-from dlarray.device.errors import OutOfMemory
+from dlarray.device.errors import OutOfMemoryError
 from dlarray.losses.weights import mean_weight
-from dlarray.training.callback import Callback, Walk
+from dlarray.training.callback import Callback, Run
 from dlarray.training.data import Examples
-from dlarray.training.ending import Diverged, ended, with_model
+from dlarray.training.ending import DivergedError, ended, with_model
 from dlarray.training.epoch_losses import EpochLosses
 from dlarray.training.source import Drawn, Source
 from dlarray.training.step import Batch
@@ -54,129 +54,129 @@ class Loop:
             return ("loss",)
         return "loss", *([f"{self.prefix}loss"] if self.prefix else []), *(f"{self.prefix}{m}" for m in self.metrics)
 
-    def run(self, walk: Walk, progress: bool | None) -> Trained:
+    def run(self, run: Run, progress: bool | None) -> Trained:
         """Train to the end, or until somebody stops. Whatever it raises has the last good model as ``trained``."""
-        walk.source = self.source
+        run.source = self.source
         try:
-            self._train(walk, progress)
+            self._train(run, progress)
         except BaseException as error:
-            walk.error = with_model(error, walk.good)
-            if isinstance(error, OutOfMemory):
+            run.error = with_model(error, run.last_good)
+            if isinstance(error, OutOfMemoryError):
                 _let_go(error)
-        if (error := ended(self.callbacks, walk)) is not None:
-            raise error if walk.error is not None else with_model(error, walk.result)
-        return walk.result
+        if (error := ended(self.callbacks, run)) is not None:
+            raise error if run.error is not None else with_model(error, run.result)
+        return run.result
 
-    def _train(self, walk: Walk, progress: bool | None) -> None:
+    def _train(self, run: Run, progress: bool | None) -> None:
         each = self.source.steps
-        total = None if each is None else walk.epochs * each
+        total = None if each is None else run.epochs * each
         if self.max_steps is not None:
             total = self.max_steps if total is None else min(total, self.max_steps)
         hidden = None if progress is None else not progress  # None: where the error stream is no terminal
-        bar = tqdm(total=total, initial=walk.steps, unit="step", desc=walk.device.name, disable=hidden)
-        with walk.device.working("to train", LESS_MEMORY), bar, _quiet():
+        bar = tqdm(total=total, initial=run.steps, unit="step", desc=run.device.name, disable=hidden)
+        with run.device.working("to train", LESS_MEMORY), bar, _quiet():
             for callback in self.callbacks:
-                callback.on_start(walk)
-            while walk.epoch < walk.epochs and not self._over(walk):
-                self._epoch(walk, bar)
-            if walk.losses:
-                self._record(walk)
+                callback.on_start(run)
+            while run.epoch < run.epochs and not self._over(run):
+                self._epoch(run, bar)
+            if run.losses:
+                self._record(run)
 
-    def _over(self, walk: Walk) -> bool:
-        if self.max_steps is not None and walk.steps >= self.max_steps:
-            walk.stop(f"max_steps: {walk.steps} steps are done")
-        return walk.stopped
+    def _over(self, run: Run) -> bool:
+        if self.max_steps is not None and run.steps >= self.max_steps:
+            run.stop(f"max_steps: {run.steps} steps are done")
+        return run.stopped
 
-    def _epoch(self, walk: Walk, bar: Any) -> None:
+    def _epoch(self, run: Run, bar: Any) -> None:
         """The steps that are left of this epoch; what follows an epoch follows where it is whole."""
-        left = None if self.max_steps is None else self.max_steps - walk.steps
-        before = walk.steps
+        left = None if self.max_steps is None else self.max_steps - run.steps
+        before = run.steps
         watching = [c for c in self.callbacks if type(c).on_step is not Callback.on_step]
         if self.repeat is not None and not watching and isinstance(self.source, Drawn):
-            left = self._at_once(walk, self.repeat, self.source, left, bar)
-        batches = islice(self.source.batches(walk.epoch, walk.place), left)
+            left = self._at_once(run, self.repeat, self.source, left, bar)
+        batches = islice(self.source.batches(run.epoch, run.batch_index), left)
         if watching:
-            self._watched(walk, batches, watching, bar)
+            self._watched(run, batches, watching, bar)
         else:
-            self._unwatched(walk, batches, bar)
+            self._unwatched(run, batches, bar)
         each = self.source.steps
-        whole = bool(walk.losses) if each is None else walk.place >= each
-        if walk.steps == before and not whole:
+        whole = bool(run.losses) if each is None else run.batch_index >= each
+        if run.steps == before and not whole:
             raise ValueError(
-                f"x brought no more batches in epoch {walk.epoch + 1}, after {walk.place}: give a function that makes "
-                f"a new iterator, or steps_per_epoch"
+                f"x brought no more batches in epoch {run.epoch + 1}, after {run.batch_index}: give a function "
+                f"that makes a new iterator, or steps_per_epoch"
             )
-        broken_off = each is None and (walk.stopped or (left is not None and walk.steps - before == left))
+        broken_off = each is None and (run.stopped or (left is not None and run.steps - before == left))
         if broken_off or not whole:
             return
-        self._record(walk)
-        walk.losses = EpochLosses()
-        walk.epoch += 1
-        walk.good = walk.trained
-        bar.set_postfix_str(", ".join(f"{name}={value:.4g}" for name, value in walk.figures.items()))
+        self._record(run)
+        run.losses = EpochLosses()
+        run.epoch += 1
+        run.last_good = run.trained
+        bar.set_postfix_str(", ".join(f"{name}={value:.4g}" for name, value in run.metrics.items()))
         for callback in self.callbacks:
-            callback.on_epoch(walk)
+            callback.on_epoch(run)
 
-    def _at_once(self, walk: Walk, repeat: Callable[..., Any], source: Drawn, left: int | None, bar: Any) -> int | None:
+    def _at_once(self, run: Run, repeat: Callable[..., Any], source: Drawn, left: int | None, bar: Any) -> int | None:
         """The whole batches of an epoch, several in one call. Returns how many of the ``left`` steps are left then."""
         examples, size = source.examples, source.size
-        data, order = (examples.x, examples.t, examples.weight), source.order(walk.epoch)
-        weights = walk.loss.example_weights(examples.t, examples.weight, walk.dtype)
+        data, order = (examples.x, examples.t, examples.weight), source.order(run.epoch)
+        weights = run.loss.example_weights(examples.t, examples.weight, run.dtype)
         whole = len(examples) // size
-        last = whole if left is None else min(whole, walk.place + left)
-        while (n := min(self.at_once, last - walk.place)) > 0:
-            first = walk.place * size
-            walk.state, losses = repeat(walk.state, data, order, first, size, n)
-            walk.losses.add_several(losses, size, _each_mean(weights, order, first, size, n))
-            walk.steps += n
+        last = whole if left is None else min(whole, run.batch_index + left)
+        while (n := min(self.at_once, last - run.batch_index)) > 0:
+            first = run.batch_index * size
+            run.state, losses = repeat(run.state, data, order, first, size, n)
+            run.losses.add_several(losses, size, _each_mean(weights, order, first, size, n))
+            run.steps += n
             bar.update(n)
             left = None if left is None else left - n
         return left
 
-    def _unwatched(self, walk: Walk, batches: Any, bar: Any) -> None:
+    def _unwatched(self, run: Run, batches: Any, bar: Any) -> None:
         """Nothing here waits for the device, or asks anybody."""
-        step, state, losses = self.step, walk.state, walk.losses
+        step, state, losses = self.step, run.state, run.losses
         for batch in batches:
             state, value = step(state, batch)
-            losses.add(value, *_weighed(walk, batch))
-            walk.steps += 1
+            losses.add(value, *_weighed(run, batch))
+            run.steps += 1
             bar.update()
-        walk.state = state
+        run.state = state
 
-    def _watched(self, walk: Walk, batches: Any, watching: list[Callback], bar: Any) -> None:
+    def _watched(self, run: Run, batches: Any, watching: list[Callback], bar: Any) -> None:
         for batch in batches:
-            walk.state, value = self.step(walk.state, batch)
-            walk.losses.add(value, *_weighed(walk, batch))
-            walk.batch = batch
-            walk.steps += 1
+            run.state, value = self.step(run.state, batch)
+            run.losses.add(value, *_weighed(run, batch))
+            run.batch = batch
+            run.steps += 1
             bar.update()
             for callback in watching:
-                callback.on_step(walk)
-            if walk.stopped:
+                callback.on_step(run)
+            if run.stopped:
                 return
 
-    def _record(self, walk: Walk) -> None:
+    def _record(self, run: Run) -> None:
         """Read the epoch's losses, once; stop where one of them or what they led to is not a number; and measure."""
-        values, weights = walk.losses.read()
+        values, weights = run.losses.read()
         for i, value in enumerate(values):
             if not math.isfinite(value):
-                raise Diverged(f"the loss became {value}", walk.steps - len(values) + i + 1, walk.good)
-        if not all_finite(walk.state["theta"] + walk.state["buffers"]):
-            raise Diverged("a weight became infinite or NaN", walk.steps, walk.good)
-        row = {"loss": float(walk.loss.together(np.asarray(values), np.asarray(weights)))}
+                raise DivergedError(f"the loss became {value}", run.steps - len(values) + i + 1, run.last_good)
+        if not all_finite(run.state["theta"] + run.state["buffers"]):
+            raise DivergedError("a weight became infinite or NaN", run.steps, run.last_good)
+        row = {"loss": float(run.loss.combine(np.asarray(values), np.asarray(weights)))}
         if self.seen is not None and (self.prefix or self.metrics):
-            figures = walk.trained.measure(self.seen, self.metrics)
+            figures = run.trained.measure(self.seen, self.metrics)
             if not self.prefix:
                 del figures["loss"]  # the loss of the epoch's batches together stands there already
             row |= {f"{self.prefix}{name}": value for name, value in figures.items()}
-        walk.history.steps.extend(values)
-        walk.history.epochs.append(row)
+        run.history.steps.extend(values)
+        run.history.epochs.append(row)
 
 
-def _weighed(walk: Walk, batch: Batch) -> tuple[int, Any]:
+def _weighed(run: Run, batch: Batch) -> tuple[int, Any]:
     """The examples of a batch and their mean weight."""
     x, t, weight = batch
-    weights = walk.loss.example_weights(t, weight, walk.dtype)
+    weights = run.loss.example_weights(t, weight, run.dtype)
     return x.shape[0], 1.0 if weights is None else mean_weight(weights)
 
 
@@ -190,7 +190,7 @@ def _each_mean(weights: Array | None, order: Array | None, first: int, size: int
 
 
 def _quiet() -> Any:
-    """Diverged says it once, and in words."""
+    """DivergedError says it once, and in words."""
     return np.errstate(over="ignore", invalid="ignore")
 
 

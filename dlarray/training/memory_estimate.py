@@ -25,7 +25,7 @@ from dlarray.device.description import Description, Names, bytes_text
 from dlarray.losses import Loss, MeanSquaredError, SparseCategoricalCrossEntropy
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer, State
-from dlarray.training.step import Batch, Step, WalkState
+from dlarray.training.step import Batch, Step, TrainState
 
 __all__ = ["MemoryEstimate", "memory_estimate"]
 
@@ -53,22 +53,22 @@ class MemoryEstimate:
     gradient: int
     optimizer: int
     step: int
-    good: int
+    last_good: int
     batch: int
-    following: int
+    next_batch: int
     planned: bool
-    checked: int
+    first_step_check: int
     memory: tuple[int, int] | None
 
     @property
     def total(self) -> int:
         """The peak of every step but the first: the sum of all."""
-        return self.theta + self.gradient + self.optimizer + self.step + self.good + self.batch + self.following
+        return self.theta + self.gradient + self.optimizer + self.step + self.last_good + self.batch + self.next_batch
 
     @property
     def fits(self) -> bool:
         """Whether the device has as much free, the first step's check included; True where nobody knows."""
-        return self.memory is None or self.total + self.checked <= self.memory[0]
+        return self.memory is None or self.total + self.first_step_check <= self.memory[0]
 
     def __str__(self) -> str:
         rows = {
@@ -76,13 +76,13 @@ class MemoryEstimate:
             "gradient": self.gradient,
             "optimizer's state": self.optimizer,
             "buffers of the step, " + ("of its plan" if self.planned else "at most"): self.step,
-            "last good weights": self.good,
+            "last good weights": self.last_good,
             f"batch of {self.batch_size}": self.batch,
-            "the next batch, or weights": self.following,
+            "the next batch, or weights": self.next_batch,
             "together": self.total,
         }
-        if self.checked:
-            rows["at most in the first step, which is checked"] = self.total + self.checked
+        if self.first_step_check:
+            rows["at most in the first step, which is checked"] = self.total + self.first_step_check
         if self.memory is not None:
             rows[f"free on {self.device}, of {bytes_text(self.memory[1])}"] = self.memory[0]
         shown = {name: bytes_text(n) for name, n in rows.items()}
@@ -93,7 +93,7 @@ class MemoryEstimate:
         ]
         if not self.fits:
             lines.append(
-                "It does not fit: a smaller batch_size, a batch in parts (accumulate=), Compact(optimizer) or a "
+                "It does not fit: a smaller batch_size, a batch in parts (accumulate=), BFloat16State(optimizer) or a "
                 "smaller network takes less"
             )
         return "\n".join(lines)
@@ -136,7 +136,7 @@ def memory_estimate(
     state, batch = _arguments(step, batch_size, dtype, not device.backend.writes_in_place)
     theta, buffers, remembered = _bytes(state["theta"]), _bytes(state["buffers"]), _bytes(state["optimizer"])
     plan = _planned(step, device, state, batch)
-    plain = _plain(step, state, batch, theta) if plan is None else plan.plain
+    plain = _plain(step, state, batch, theta) if plan is None else plan.eager_bytes
     moving = theta + buffers + remembered + _bytes(batch)
     return MemoryEstimate(
         device=device,
@@ -145,23 +145,23 @@ def memory_estimate(
         gradient=theta,
         optimizer=remembered,
         step=max((plain if plan is None else plan.buffer_bytes) - theta, 0),
-        good=theta + buffers,
+        last_good=theta + buffers,
         batch=_bytes(batch),
-        following=_bytes(batch) if plan is None else max(_bytes(batch), theta + buffers),
+        next_batch=_bytes(batch) if plan is None else max(_bytes(batch), theta + buffers),
         planned=plan is not None,
-        checked=0 if plan is None else plain + _COPIES * moving,
-        memory=device.backend.memory(device.place),
+        first_step_check=0 if plan is None else plain + _COPIES * moving,
+        memory=device.backend.memory(device.handle),
     )
 
 
-def _arguments(step: Step, n: int, dtype: str, apart: bool) -> tuple[WalkState, Batch]:
+def _arguments(step: Step, n: int, dtype: str, apart: bool) -> tuple[TrainState, Batch]:
     """A state and a batch of n examples with shapes and no numbers; ``apart``: θ is a vector for each parameter."""
     model = step.model
-    layout, kept = (one.separated() if apart else one for one in (model.layout, model.buffer_layout))
+    layout, kept = (one.split_up() if apart else one for one in (model.layout, model.buffer_layout))
     short = tuple(np.ones(_FEW, dtype) for _ in layout.lengths)
-    state = WalkState(
+    state = TrainState(
         theta=tuple(_blank((length,), dtype) for length in layout.lengths),
-        optimizer=tuple(map(_like, step.optimizer.start(short, short), layout.lengths)),
+        optimizer=tuple(map(_like, step.optimizer.init_all(short, short), layout.lengths)),
         buffers=tuple(_blank((length,), dtype) for length in kept.lengths),
         steps=_blank((), "int32"),
         key=_blank((2,), "int32"),
@@ -173,7 +173,7 @@ def _arguments(step: Step, n: int, dtype: str, apart: bool) -> tuple[WalkState, 
 
 def _planned(step: Step, device: Device, state: Any, batch: Any) -> Description | None:
     """The plan that the device's backend makes of the step; None where it makes none."""
-    if not device.backend.compiles_on(device.place) or type(device.backend).describe is Backend.describe:
+    if not device.backend.compiles_on(device.handle) or type(device.backend).describe is Backend.describe:
         return None
     xp = device.backend.namespace()
 
@@ -193,7 +193,7 @@ def _planned(step: Step, device: Device, state: Any, batch: Any) -> Description 
 def _plain(step: Step, state: Any, batch: Any, theta: int) -> int:
     """The most that the step takes at once where it is run plainly, its gradient included."""
     try:
-        return backends.get("numpy").describe(step, state, batch, Names()).plain
+        return backends.get("numpy").describe(step, state, batch, Names()).eager_bytes
     except ValueError:  # a layer that looks at numbers: a guess, of all outputs and what each was made of
         outputs = sum(step.model.chain.widths(step.model.inputs)[1:])
         return 2 * theta + 2 * batch[0].shape[0] * outputs * batch[1].dtype.itemsize

@@ -68,7 +68,7 @@ def compiled(
         return wanted(step)
     if wanted is None:
         able = precision not in device.backend.half or device.backend.compiles_half
-        wanted = able and device.backend.compiles_on(device.place)
+        wanted = able and device.backend.compiles_on(device.handle)
     return device.backend.compile(step) if wanted else step
 
 

@@ -144,7 +144,7 @@ class Uploaded:
         return isinstance(self.source, Streamed) and self.source.only_once
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        batches = self.device.backend.upload(self.source.batches(epoch, start), self.device.place)
+        batches = self.device.backend.upload(self.source.batches(epoch, start), self.device.handle)
         return cast("Iterator[Batch]", batches)
 
 

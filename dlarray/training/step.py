@@ -16,7 +16,7 @@ import numpy as np
 
 from dlarray.core.array import Array, array_namespace
 from dlarray.core.layout import Theta
-from dlarray.core.random import fold, key_words
+from dlarray.core.random import fold_in, key_words
 from dlarray.device import Device
 from dlarray.device.description import Names
 from dlarray.losses import Loss
@@ -25,13 +25,13 @@ from dlarray.losses.weights import mean_weight
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer, State
 
-__all__ = ["Batch", "Step", "WalkState"]
+__all__ = ["Batch", "Step", "TrainState"]
 
 Batch = tuple[Array, Array, Array | None]
 """Inputs, targets, and a weight per example or None."""
 
 
-class WalkState(TypedDict):
+class TrainState(TypedDict):
     """Everything that a step changes, and the key that it draws from."""
 
     theta: Theta
@@ -67,24 +67,24 @@ class Step:
         """The loss, which reads no targets: these have been checked before, and a step waits for no device."""
         return self.loss.unchecked()
 
-    def start(self, theta: Theta, buffers: Theta, seed: int, device: Device) -> WalkState:
+    def init(self, theta: Theta, buffers: Theta, seed: int, device: Device) -> TrainState:
         """The state before the first step. θ and the buffers in it will be consumed."""
         masks = self.model.layout_of(theta).mask(self.model.decays, theta) if theta else ()
-        return WalkState(
+        return TrainState(
             theta=theta,
-            optimizer=self.optimizer.start(theta, masks),
+            optimizer=self.optimizer.init_all(theta, masks),
             buffers=buffers,
             steps=device.asarray(np.zeros((), dtype=np.int32)),
             key=device.asarray(key_words(seed, "masks")),
         )
 
-    def __call__(self, state: WalkState, batch: Batch) -> tuple[WalkState, Array]:
+    def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, Array]:
         """The next state and the batch's loss. Consumes the state."""
         value, g, buffers = self.gradient(state, batch)
-        theta, optimizer = self.optimizer.move(state["theta"], g, state["optimizer"])
+        theta, optimizer = self.optimizer.step_all(state["theta"], g, state["optimizer"])
         steps = state["steps"]
         steps += 1
-        return WalkState(theta=theta, optimizer=optimizer, buffers=buffers, steps=steps, key=state["key"]), value
+        return TrainState(theta=theta, optimizer=optimizer, buffers=buffers, steps=steps, key=state["key"]), value
 
     @property
     def names(self) -> Names:
@@ -95,22 +95,22 @@ class Step:
             parameters="theta",
         )
 
-    def gradient(self, state: WalkState, batch: Batch, scale: Array | None = None) -> tuple[Array, Theta, Theta]:
+    def gradient(self, state: TrainState, batch: Batch, scale: Array | None = None) -> tuple[Array, Theta, Theta]:
         """The batch's loss, its gradient, times ``scale`` where there is one, and the buffers after it."""
         theta, buffers, steps = state["theta"], state["buffers"], state["steps"]
         # Dozens of small operations, which an eager step would pay for even where nothing is drawn.
-        key = fold(state["key"], steps) if self.model.chain.random else None
+        key = fold_in(state["key"], steps) if self.model.chain.random else None
         value: Array | None = None
         g: Theta = ()
         for i, (share, (x, t, weight)) in enumerate(self._parts(batch, theta[0].dtype if theta else batch[0].dtype)):
-            z, saved = self.model.forward(theta, x, None if key is None else fold(key, i))
+            z, saved = self.model.forward(theta, x, None if key is None else fold_in(key, i))
             part, terms = self._formula.forward(z, t, weight)
             dz = self._formula.backward(terms)
             if share is not None:
                 part, dz = part * share, dz * share
             if scale is not None:
                 dz = dz * scale
-            buffers = self.model.refresh(saved, buffers)
+            buffers = self.model.update_buffers(saved, buffers)
             value = part if value is None else value + part
             own = self.model.backward(theta, saved, dz)
             g = tuple(a + b for a, b in zip(g, own, strict=True)) if g else own

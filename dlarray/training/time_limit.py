@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dlarray.core.check import plain_numbers, positive
-from dlarray.training.callback import Callback, Walk
+from dlarray.training.callback import Callback, Run
 
 __all__ = ["TimeLimit"]
 
@@ -25,6 +25,6 @@ class TimeLimit(Callback):
         plain_numbers(self)
         positive("seconds", self.seconds)
 
-    def on_step(self, walk: Walk) -> None:
-        if walk.seconds >= self.seconds:
-            walk.stop(f"time limit: {self.seconds:g} seconds have passed")
+    def on_step(self, run: Run) -> None:
+        if run.seconds >= self.seconds:
+            run.stop(f"time limit: {self.seconds:g} seconds have passed")

@@ -17,10 +17,10 @@ from dlarray.core.layout import Theta
 from dlarray.device import Device, to_device, to_numpy
 from dlarray.losses import Loss
 from dlarray.model import MLP
-from dlarray.training.answers import Answer, Answers, Point, flat
 from dlarray.training.checkpoint import read_model, write_model
 from dlarray.training.data import Examples, check_home, inputs_on, lies_ready, surely_finite
 from dlarray.training.history import History
+from dlarray.training.predictor import Answer, Point, Predictor, flat
 
 __all__ = ["Metric", "Trained", "default_metrics", "load", "load_with_notes", "named_metrics"]
 
@@ -37,8 +37,8 @@ class Trained:
 
     Host arrays come back as host arrays; arrays that lie on the model's device come back on it. Inputs are cast to
     the model's dtype. Raises ValueError for inputs that are not finite, have another number of features or lie on
-    another device; TypeError for what is no array and for arrays of another library; OutOfMemory, a MemoryError, where
-    the device has not the memory.
+    another device; TypeError for what is no array and for arrays of another library; OutOfMemoryError, a MemoryError,
+    where the device has not the memory.
     """
 
     model: MLP
@@ -62,11 +62,11 @@ class Trained:
         return self.model.parameters(self.theta)
 
     def outputs(self, x: Array, *, batch_size: int = 4096) -> Array:
-        """The model's outputs as they are: logits, where the loss has a link. (examples, outputs)."""
+        """The model's outputs as they are: logits, where the loss has an output activation. (examples, outputs)."""
         return self._forward(x, batch_size, self._answers.outputs)
 
     def predict(self, x: Array, *, batch_size: int = 4096) -> Array:
-        """The predictions, (examples, outputs): outputs through the loss's link, probabilities for a cross-entropy.
+        """The predictions, (examples, outputs): the output activation of the loss, probabilities for a cross-entropy.
 
         Examples
         --------
@@ -89,7 +89,7 @@ class Trained:
         Where each of several outputs says yes or no, (examples, outputs) of 0 and 1. Raises ValueError where the loss
         is one of numbers, which choose nothing.
         """
-        if self.loss.chooses == "nothing":
+        if self.loss.task == "regression":
             raise ValueError(f"{type(self.loss).__name__} trains numbers, not classes: use predict")
         return self._forward(x, batch_size, self._answers.classify)
 
@@ -107,9 +107,9 @@ class Trained:
         z = self._in_batches(examples.x, batch_size, self._outputs_of)
         xp = array_namespace(z)
         figures = {"loss": self.loss.unchecked().forward(z, t, weight)[0]}
-        t, y = flat(t), flat(self.loss.link.predict(z))
-        if self.loss.boundary != 0.5:  # scores about another middle, and targets with them, as 0 and 1
-            t, y = (xp.astype(a > self.loss.boundary, z.dtype) for a in (t, y))
+        t, y = flat(t), flat(self.loss.output_activation.predict(z))
+        if self.loss.threshold != 0.5:  # scores about another middle, and targets with them, as 0 and 1
+            t, y = (xp.astype(a > self.loss.threshold, z.dtype) for a in (t, y))
         figures |= {name: metric(t, y) for name, metric in metrics.items()}
         return {name: float(to_numpy(value)) for name, value in figures.items()}
 
@@ -144,8 +144,8 @@ class Trained:
         self.__post_init__()
 
     @cached_property
-    def _answers(self) -> Answers:
-        return Answers(self.model, self.loss, self.device.backend)
+    def _answers(self) -> Predictor:
+        return Predictor(self.model, self.loss, self.device.backend)
 
     def _outputs_of(self, point: Point, x: Array) -> Array:
         """The outputs for inputs on the device or on the host."""
@@ -164,7 +164,7 @@ class Trained:
             y = self._in_batches(inputs_on(self.device, self.model, x, self.dtype), batch_size, answer)
             return self.device.backend.to_numpy(y) if isinstance(x, np.ndarray) else y
         except Exception as error:
-            self.device.refuse_for_memory(error, "to answer", "A smaller batch_size takes less")
+            self.device.raise_if_out_of_memory(error, "to answer", "A smaller batch_size takes less")
             raise
 
     def _on_host(self, x: np.ndarray, batch_size: int, answer: Answer) -> Array | None:
@@ -222,9 +222,9 @@ def load_with_notes(path: str | PathLike[str], device: str | Device | None = Non
 
 def default_metrics(loss: Loss, outputs: int) -> tuple[str, ...]:
     """What is measured beside this loss where nothing is asked for: accuracy of one choice, R² of numbers."""
-    if loss.chooses == "nothing":
+    if loss.task == "regression":
         return ("r2",)
-    return ("accuracy",) if loss.chooses == "row" or outputs == 1 else ()
+    return ("accuracy",) if loss.task == "multiclass" or outputs == 1 else ()
 
 
 def named_metrics(given: Sequence[str | Metric] | None, loss: Loss, outputs: int) -> dict[str, Metric]:

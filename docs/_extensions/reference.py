@@ -56,7 +56,7 @@ PAGES = {  # title: what stands above the table, and the modules; a module that 
 
     value, saved = loss.forward(z, t, weight)
     dz           = loss.backward(saved)
-    prediction   = loss.link.predict(z)""",
+    prediction   = loss.output_activation.predict(z)""",
         "losses",
     ),
     "Optimizers": (

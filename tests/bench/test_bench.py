@@ -17,10 +17,10 @@ import dlarray
 from dlarray.bench import (
     CASES,
     Case,
-    Player,
+    Contender,
+    FullStep,
     Problem,
     Products,
-    Walk,
     bench,
     interleave,
     low,
@@ -55,21 +55,21 @@ def test_a_case_has_its_variants():
     names = [type(layer).__name__ for layer in case.model.layers]
     assert names == ["Dense", "LayerNorm", "GELU", "Dropout", "Dense"]
     assert case.name == f"{TINY} all"
-    assert all(np.isfinite(Walk(Problem.of(case), dlarray.resolve("cpu")).losses(3)))
+    assert all(np.isfinite(FullStep(Problem.of(case), dlarray.resolve("cpu")).losses(3)))
 
 
 def test_a_walk_takes_the_steps_of_fit():
     case = Case.named(TINY)
     problem = Problem.of(case)
     (x, t), cpu = problem.batches[0], dlarray.resolve("cpu")
-    walk = Walk(Problem(case, problem.weights, [(x, t)]), cpu)
-    found = walk.losses(5)
+    full = FullStep(Problem(case, problem.weights, [(x, t)]), cpu)
+    found = full.losses(5)
     trained = dlarray.fit(
         case.model, x, t, epochs=5, batch_size=None, optimizer=dlarray.Adam(1e-3), compile=False, progress=False
     )
     assert found == trained.history["loss"]
-    walk.run(3)
-    assert walk.losses(5) == found  # from the start again
+    full.run(3)
+    assert full.losses(5) == found  # from the start again
 
 
 def test_a_problem_is_the_same_for_everyone():
@@ -82,7 +82,7 @@ def test_a_problem_is_the_same_for_everyone():
     assert len({x.ctypes.data for x, _ in a.batches}) == 4
 
 
-class Counting(Player):
+class Counting(Contender):
     """Counts its steps, and since when."""
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ class Counting(Player):
         return float(i)
 
 
-def test_players_take_turns():
+def test_contenders_take_turns():
     order: list[str] = []
 
     class Turn:

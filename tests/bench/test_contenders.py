@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import dlarray
-from dlarray.bench import BATCHES, Case, Problem, Walk
+from dlarray.bench import BATCHES, Case, FullStep, Problem
 from tests.fakes.card import PaperArray, PaperCard
 from tests.fakes.card import on_paper as paper
 from tests.support import cuda
@@ -52,7 +52,7 @@ def test_a_table_and_its_order_give_the_batches_again():
 
 
 def losses_of_the_formulas(steps: int, problem: Problem) -> list[float]:
-    return Walk(problem, dlarray.resolve("cpu")).losses(steps)
+    return FullStep(problem, dlarray.resolve("cpu")).losses(steps)
 
 
 def exact_gradient(setting: Any, problem: Problem) -> list[np.ndarray]:

@@ -74,7 +74,7 @@ def numbers(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     return 3 * rng.normal(size=shape), rng.normal(size=shape)
 
 
-def walk(on: On, f: Activation, z: Any, dy: Any, p: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+def forward_backward(on: On, f: Activation, z: Any, dy: Any, p: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
     """There and back: y, dz and dp. One jitted function where there is jit; else call by call, so that on the read-only
     device what forward saves is read-only too."""
 
@@ -108,7 +108,7 @@ def test_agrees_with_torch(on: On, f: Activation, oracle: Callable[..., Any], sh
     yt.backward(torch.tensor(dy.astype(np.float64)))
 
     z_on, dy_on, p_on = on.array(z), on.array(dy), {name: on.array(v) for name, v in p.items()}
-    y, dz, dp = walk(on, f, z_on, dy_on, p_on)
+    y, dz, dp = forward_backward(on, f, z_on, dy_on, p_on)
     on.close(y, yt.detach())
     on.close(dz, zt.grad)
     assert dp.keys() == f.shapes(shape[-1]).keys()
@@ -128,7 +128,7 @@ def test_every_device_agrees_with_numpy_far_out(on: On, f: Activation):
     y, saved = f.forward(z.astype(np.float64), **{name: v.astype(np.float64) for name, v in p.items()})
     dz = f.backward(saved, np.ones_like(y), **{name: v.astype(np.float64) for name, v in p.items()})
     p_on = {name: on.array(v) for name, v in p.items()}
-    y_on, dz_on, _ = walk(on, f, on.array(z), on.array(np.ones_like(z)), p_on)
+    y_on, dz_on, _ = forward_backward(on, f, on.array(z), on.array(np.ones_like(z)), p_on)
     on.close(y_on, y)
     on.close(dz_on, dz)
 
@@ -330,7 +330,7 @@ def test_infinite_inputs_give_the_limit(on: On, name: str):
     f = make(Activation, name)
     low, high, slope_low, slope_high = LIMITS[name]
     with np.errstate(all="raise", under="ignore"):
-        y, dz, _ = walk(on, f, on.array([-INF, INF]), on.array([1.0, 1.0]), {})
+        y, dz, _ = forward_backward(on, f, on.array([-INF, INF]), on.array([1.0, 1.0]), {})
     on.close(y, [low, high])
     on.close(dz, [slope_low, slope_high])
 
@@ -365,7 +365,7 @@ def test_the_slope_at_nan_is_nan_but_where_a_comparison_picks_it(on: On, f: Acti
     if on.name not in ("numpy-float64", "numpy-planned", "torch-float64", "strict-2025.12"):
         pytest.skip("a few devices are enough")
     p = {name: on.array(v) for name, v in parameters(f, 1).items()}
-    _, dz, _ = walk(on, f, on.array([[float("nan")]]), on.array([[1.0]]), p)
+    _, dz, _ = forward_backward(on, f, on.array([[float("nan")]]), on.array([[1.0]]), p)
     smooth = type(f).__name__ not in (*PICKED, "Identity")
     assert np.isnan(on.numpy(dz)).tolist() == [[smooth]]
 
@@ -397,8 +397,10 @@ def test_slopes_at_kinks(on: On):
         (make(Activation, "hard_swish"), 3.0, 1.0),
     ]
     for f, kink, slope in cases:
-        on.close(walk(on, f, on.array([kink]), on.array([1.0]), {})[1], [slope])
-    on.close(walk(on, PReLU(), on.array([0.0]), on.array([1.0]), {"slope": on.array([0.2])})[1], on.host([0.2]))
+        on.close(forward_backward(on, f, on.array([kink]), on.array([1.0]), {})[1], [slope])
+    on.close(
+        forward_backward(on, PReLU(), on.array([0.0]), on.array([1.0]), {"slope": on.array([0.2])})[1], on.host([0.2])
+    )
 
 
 @pytest.mark.parametrize("shape", [(6, 3), (3,), (2, 4, 3), (0, 3)], ids=str)
@@ -410,9 +412,9 @@ def test_parameters_are_one_per_feature(on: On, shape: tuple[int, ...]):
     rows = tuple(range(len(shape) - 1))
     wide, wide_dy = z.astype(np.float64), dy.astype(np.float64)
 
-    *_, dp = walk(on, prelu, on.array(z), on.array(dy), {"slope": on.array([0.5, 0.1, -0.2])})
+    *_, dp = forward_backward(on, prelu, on.array(z), on.array(dy), {"slope": on.array([0.5, 0.1, -0.2])})
     on.close(dp["slope"], (wide_dy * np.minimum(wide, 0)).sum(rows))
-    *_, dp = walk(on, swish, on.array(z), on.array(dy), {"beta": on.array([1.5, 0.5, -0.5])})
+    *_, dp = forward_backward(on, swish, on.array(z), on.array(dy), {"beta": on.array([1.5, 0.5, -0.5])})
     s = 1 / (1 + np.exp(-wide * [1.5, 0.5, -0.5]))
     on.close(dp["beta"], (wide_dy * wide**2 * s * (1 - s)).sum(rows))
 

@@ -18,7 +18,7 @@ import dlarray as dl
 from dlarray import metrics
 from dlarray.core.random import key_words
 from dlarray.core.registry import classes
-from dlarray.training import Diverged
+from dlarray.training import DivergedError
 from tests.support.matrix import On
 
 rng = np.random.default_rng(0)
@@ -67,9 +67,9 @@ class Given:
     def fresh(cls) -> Given:
         theta = REGRESSION.init(0, "cpu")
         optimizer = dl.Adam(weight_decay=0.1)
-        state = optimizer.start(theta)
+        state = optimizer.init_all(theta)
         g = tuple(0.1 * np.ones_like(v) for v in theta)
-        theta, state = optimizer.move(theta, g, state)  # so that no moment is 0
+        theta, state = optimizer.step_all(theta, g, state)  # so that no moment is 0
         return cls(theta, state, key_words(0, "masks"), X.astype("f4"), NUMBERS.astype("f4"))
 
     def bits(self) -> list[bytes]:
@@ -801,8 +801,8 @@ def test_tensors_that_ask_for_gradients_are_numbers_like_others() -> None:
 # Divergence
 
 
-def diverging(device: str = "cpu", scale: float = 1.0, **options: Any) -> Diverged:
-    with pytest.raises(Diverged) as caught:
+def diverging(device: str = "cpu", scale: float = 1.0, **options: Any) -> DivergedError:
+    with pytest.raises(DivergedError) as caught:
         fit(
             scale * X,
             scale * NUMBERS,

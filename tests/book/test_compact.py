@@ -13,7 +13,7 @@ import dlarray
 from dlarray.core import bfloat16
 from dlarray.core.array import array_namespace
 from dlarray.core.bfloat16 import decode, encode, noise
-from dlarray.optimizers import Adam, AdamW, Clipped, Compact, Momentum, Optimizer, RMSprop, clip_by_global_norm
+from dlarray.optimizers import Adam, AdamW, BFloat16State, Clipped, Momentum, Optimizer, RMSprop, clip_by_global_norm
 from dlarray.planner import compile as plan
 
 CODES = np.arange(-(2**15), 2**15).astype(np.int16)
@@ -166,20 +166,20 @@ OPTIMIZERS: dict[str, Optimizer] = {
 START = np.linspace(-2, 2, 192)
 
 
-def walk(optimizer: Optimizer, theta: Any, steps: int, mask: Any = None) -> tuple[Any, Any]:
+def descend(optimizer: Optimizer, theta: Any, steps: int, mask: Any = None) -> tuple[Any, Any]:
     """Down ½ Σ c θ²."""
     xp = array_namespace(theta)
     state = optimizer.init(theta, mask)
     for _ in range(steps):
-        (theta,), (state,) = optimizer.move((theta,), (xp.sin(theta) + 0.1 * theta,), (state,))
+        (theta,), (state,) = optimizer.step_all((theta,), (xp.sin(theta) + 0.1 * theta,), (state,))
     return theta, state
 
 
 @pytest.mark.parametrize("word", ["rmsprop", "clipped"])
 def test_a_compact_optimizer_descends_as_the_plain_one(on: Any, word: str) -> None:
     plain = OPTIMIZERS[word]
-    theta, state = walk(Compact(plain), on.target.asarray(on.host(START)), 60)
-    wide = walk(plain, on.target.asarray(on.host(START)), 60)[0]
+    theta, state = descend(BFloat16State(plain), on.target.asarray(on.host(START)), 60)
+    wide = descend(plain, on.target.asarray(on.host(START)), 60)[0]
     assert on.numpy(theta).dtype == on.dtype
     wide, last = on.numpy(wide), on.numpy(theta)
     assert np.linalg.norm(wide) < 0.6 * np.linalg.norm(START)
@@ -193,10 +193,10 @@ def test_a_compact_optimizer_descends_as_the_plain_one(on: Any, word: str) -> No
 
 def test_vectors_that_move_together_share_one_count(on: Any) -> None:
     """As θ is on JAX: the first state counts for all, and each vector goes the way that it would go alone."""
-    optimizer = Compact(Adam(0.05))
+    optimizer = BFloat16State(Adam(0.05))
     parts = tuple(on.target.asarray(on.host(part)) for part in (START[:64], START[64:]))
-    alone = [walk(optimizer, on.target.asarray(on.host(part)), 3)[0] for part in (START[:64], START[64:])]
-    states = optimizer.start(parts)
+    alone = [descend(optimizer, on.target.asarray(on.host(part)), 3)[0] for part in (START[:64], START[64:])]
+    states = optimizer.init_all(parts)
     assert ["t" in state for state in states] == [True, False]
     for _ in range(3):
         slopes = tuple(array_namespace(part).sin(part) + 0.1 * part for part in parts)
@@ -207,7 +207,7 @@ def test_vectors_that_move_together_share_one_count(on: Any) -> None:
 
 def test_an_average_follows_where_the_nearest_number_stands_still() -> None:
     """v of a gradient of 1 goes to 1. To the nearest it stops where a hundredth of 1 - v is under half a unit, 2⁻⁹."""
-    optimizer = Compact(Adam(beta2=0.99))
+    optimizer = BFloat16State(Adam(beta2=0.99))
     g = np.ones(512, np.float32)
     theta, state = np.zeros(512, np.float32), optimizer.init(np.zeros(512, np.float32))
     nearest = np.zeros(1, np.float32)
@@ -223,20 +223,20 @@ def test_an_average_follows_where_the_nearest_number_stands_still() -> None:
 
 def test_what_is_kept_wide() -> None:
     theta = START.astype(np.float32)
-    state = Compact(AdamW()).init(theta, np.ones_like(theta))
+    state = BFloat16State(AdamW()).init(theta, np.ones_like(theta))
     assert {name: x.dtype.name for name, x in state.items()} == {
         "t": "int32",
         "mask": "float32",
         "m": "int16",
         "v": "int16",
     }
-    assert Compact(Adam(0.5)).rate(np.float32(3)) == 0.5
+    assert BFloat16State(Adam(0.5)).rate(np.float32(3)) == 0.5
 
 
 @pytest.mark.parametrize("word", OPTIMIZERS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_planned_is_eager_bit_for_bit(word: str, dtype: str) -> None:
-    optimizer = Compact(OPTIMIZERS[word])
+    optimizer = BFloat16State(OPTIMIZERS[word])
 
     def step(state: Any, g: Any) -> Any:
         thetas, states = optimizer.move((state[0],), (g * 1.0,), (state[1],))
@@ -257,7 +257,7 @@ def test_planned_is_eager_bit_for_bit(word: str, dtype: str) -> None:
 def test_the_planned_optimizer_is_one_kernel_with_half_the_state_s_traffic() -> None:
     x, y = np.zeros((8, 5), np.float32), np.zeros(8, np.int32)
     found = {}
-    for optimizer in (Adam(), Compact(Adam())):
+    for optimizer in (Adam(), BFloat16State(Adam())):
         given = dlarray.first_step(dlarray.mlp(5, 4, 3), x, y, optimizer=optimizer)
         description = dlarray.explain(*given).description
         move = next(work for work in description.works if any("theta′ = " in line for line in work.formulas))
@@ -276,7 +276,7 @@ def test_training_with_either_executor_keeps_its_plan(executor: str) -> None:
     r = np.random.default_rng(0)
     x, y = r.standard_normal((64, 16)).astype(np.float32), r.integers(0, 3, 64).astype(np.int32)
     step, state, batch = dlarray.first_step(
-        dlarray.mlp(16, 64, 3), x, y, optimizer=Compact(Adam(1e-2)), batch_size=None
+        dlarray.mlp(16, 64, 3), x, y, optimizer=BFloat16State(Adam(1e-2)), batch_size=None
     )
     planned = plan(step, executor=executor)
     losses = []
@@ -292,8 +292,8 @@ def test_fit_takes_it_and_composes_it() -> None:
     x = r.standard_normal((120, 6)).astype(np.float32)
     y = (x[:, 0] * x[:, 1] > 0).astype(int)
     fit = partial(dlarray.fit, dlarray.mlp(6, 16, 2), x, y, epochs=20, progress=False, seed=1, compile=False)
-    inner = fit(optimizer=Compact(Clipped(Adam(1e-2), clip_by_global_norm, 1.0)))
-    outer = fit(optimizer=Clipped(Compact(Adam(1e-2)), clip_by_global_norm, 1.0))
+    inner = fit(optimizer=BFloat16State(Clipped(Adam(1e-2), clip_by_global_norm, 1.0)))
+    outer = fit(optimizer=Clipped(BFloat16State(Adam(1e-2)), clip_by_global_norm, 1.0))
     np.testing.assert_array_equal(inner.theta[0], outer.theta[0])
     plain = fit(optimizer=Clipped(Adam(1e-2), clip_by_global_norm, 1.0))
     assert plain.history["loss"][-1] < 0.5 * plain.history["loss"][0]
@@ -301,8 +301,8 @@ def test_fit_takes_it_and_composes_it() -> None:
 
 
 def test_a_state_from_a_file_goes_on_with_the_same_bits(tmp_path: Path) -> None:
-    optimizer = Compact(Adam())
-    theta, state = walk(optimizer, START.astype(np.float32), 5)
+    optimizer = BFloat16State(Adam())
+    theta, state = descend(optimizer, START.astype(np.float32), 5)
     np.savez(tmp_path / "state.npz", theta=theta, **state)
     with np.load(tmp_path / "state.npz") as file:
         loaded = {name: file[name] for name in file.files}
@@ -315,8 +315,8 @@ def test_a_state_from_a_file_goes_on_with_the_same_bits(tmp_path: Path) -> None:
 
 def test_bad_configuration() -> None:
     with pytest.raises(TypeError, match=r"optimizer must be an optimizer, such as Adam\(\), got 'adam'"):
-        Compact("adam")  # type: ignore[arg-type]
+        BFloat16State("adam")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="shape of theta"):
-        Compact(Adam()).step(np.zeros(3), np.zeros(4), Compact(Adam()).init(np.zeros(3)))
-    assert Compact(Adam()) == Compact(Adam()) != Compact(Adam(0.1))
-    assert hash(Compact(Adam())) == hash(Compact(Adam()))
+        BFloat16State(Adam()).step(np.zeros(3), np.zeros(4), BFloat16State(Adam()).init(np.zeros(3)))
+    assert BFloat16State(Adam()) == BFloat16State(Adam()) != BFloat16State(Adam(0.1))
+    assert hash(BFloat16State(Adam())) == hash(BFloat16State(Adam()))

@@ -121,7 +121,7 @@ def test_batch_norm_keeps_running_statistics_as_torch_does(on: On) -> None:
         x = on.host(2 + 3 * np.random.default_rng(seed).normal(size=(6, 5))).astype(np.float64)
         oracle(torch.tensor(x))
         _, saved = on.run(layer.forward, on.array(x), **_to_device(on, p))
-        kept = on.run(layer.refresh, saved, **kept)
+        kept = on.run(layer.update_buffers, saved, **kept)
     on.close(kept["mean"], oracle.running_mean.numpy())
     on.close(kept["variance"], oracle.running_var.numpy())
     oracle.eval()

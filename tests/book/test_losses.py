@@ -110,30 +110,30 @@ def test_logits_are_predictions_through_the_link(loss: Loss) -> None:
         pytest.skip("it takes no logits, or (Poisson, as torch) adds an ε to predictions alone")
     z, t, weight = case(loss)
     value, saved = loss.forward(z, t, weight)
-    y, saved_y = loss.link.forward(z)
+    y, saved_y = loss.output_activation.forward(z)
     book = type(loss)(from_logits=False)
     expected, saved_book = book.forward(y, t, weight)
     np.testing.assert_allclose(value, expected, rtol=1e-12)
-    through = loss.link.backward(saved_y, book.backward(saved_book))
+    through = loss.output_activation.backward(saved_y, book.backward(saved_book))
     np.testing.assert_allclose(loss.backward(saved), through, rtol=1e-11, atol=1e-14)
-    assert type(book.link).__name__ == "Identity"
+    assert type(book.output_activation).__name__ == "Identity"
 
 
 def test_links() -> None:
     z = np.array([[0.3, -1.0]])
-    np.testing.assert_allclose(BinaryCrossEntropy().link.predict(z), 1 / (1 + np.exp(-z)))
-    np.testing.assert_allclose(Focal().link.predict(z), 1 / (1 + np.exp(-z)))
-    np.testing.assert_allclose(Poisson().link.predict(z), np.exp(z))
+    np.testing.assert_allclose(BinaryCrossEntropy().output_activation.predict(z), 1 / (1 + np.exp(-z)))
+    np.testing.assert_allclose(Focal().output_activation.predict(z), 1 / (1 + np.exp(-z)))
+    np.testing.assert_allclose(Poisson().output_activation.predict(z), np.exp(z))
     for loss in (CategoricalCrossEntropy(), SparseCategoricalCrossEntropy(), KLDivergence()):
-        np.testing.assert_allclose(loss.link.predict(z), np.exp(z) / np.sum(np.exp(z)))
+        np.testing.assert_allclose(loss.output_activation.predict(z), np.exp(z) / np.sum(np.exp(z)))
     for loss in (MeanSquaredError(), RootMeanSquaredError(), Hinge(), SquaredHinge(), Poisson(from_logits=False)):
-        np.testing.assert_array_equal(loss.link.predict(z), z)
+        np.testing.assert_array_equal(loss.output_activation.predict(z), z)
 
 
 def test_sparse_labels_are_one_hot_rows() -> None:
     z, t, weight = case(SparseCategoricalCrossEntropy())
     for options in ({}, {"from_logits": False}, {"label_smoothing": 0.2, "class_weight": (1.0, 0.5, 2.0, 3.0)}):
-        z = CategoricalCrossEntropy().link.predict(z) if options.get("from_logits") is False else z
+        z = CategoricalCrossEntropy().output_activation.predict(z) if options.get("from_logits") is False else z
         found = value_and_slope(SparseCategoricalCrossEntropy(**options))(z, t, weight)
         expected = value_and_slope(CategoricalCrossEntropy(**options))(z, np.eye(K)[t], weight)
         for a, b in zip(found, expected, strict=True):

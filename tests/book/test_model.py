@@ -147,7 +147,7 @@ def test_summary_tells_shapes_and_counts() -> None:
 
 
 def test_weight_decay_applies_to_weights_alone() -> None:
-    assert {name for name in DEEP.layout.places if DEEP.decays(name)} == {"0.W", "3.W", "5.W", "7.W"}
+    assert {name for name in DEEP.layout.slots if DEEP.decays(name)} == {"0.W", "3.W", "5.W", "7.W"}
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def gradient(theta, curvature):
     return slope + curvature * (theta**3 / 10 + neighbours / 50)
 
 
-def walk(optimizer, theta, curvature, steps=100, mask=None):
+def descend(optimizer, theta, curvature, steps=100, mask=None):
     """The path of θ: steps + 1 rows."""
     theta = np.array(theta)
     state = optimizer.init(theta, mask)
@@ -182,7 +182,7 @@ def test_100_steps_against_torch(torch, case, scale):
     ours, name, arguments = TORCH[case]
     expected = walk_of_torch(torch, name, arguments, CURVATURE * scale)
     assert np.isfinite(expected).all()
-    np.testing.assert_allclose(walk(ours, START, CURVATURE * scale), expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(descend(ours, START, CURVATURE * scale), expected, rtol=1e-12, atol=1e-12)
     assert (expected[-1] != START).any()
 
 
@@ -190,8 +190,8 @@ def test_100_steps_against_torch(torch, case, scale):
 def test_masked_decay_is_torchs_parameter_groups(torch, case):
     ours, name, arguments = TORCH[case]
     expected = walk_of_torch(torch, name, arguments, CURVATURE, mask=MASK)
-    np.testing.assert_allclose(walk(ours, START, CURVATURE, mask=MASK), expected, rtol=1e-12, atol=1e-12)
-    assert np.abs(expected[-1] - walk(ours, START, CURVATURE)[-1]).max() > 1e-3
+    np.testing.assert_allclose(descend(ours, START, CURVATURE, mask=MASK), expected, rtol=1e-12, atol=1e-12)
+    assert np.abs(expected[-1] - descend(ours, START, CURVATURE)[-1]).max() > 1e-3
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_under_a_schedule(torch, ours, name, arguments):
     drops = StepDecay(1.0, every=9, factor=0.7)
     expected = walk_of_torch(torch, name, {"lr": 0.02, **arguments}, CURVATURE, schedule=lambda t: 0.7 ** (t // 9))
     schedule = dataclasses.replace(drops, rate=0.02)
-    np.testing.assert_allclose(walk(ours(schedule), START, CURVATURE), expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(descend(ours(schedule), START, CURVATURE), expected, rtol=1e-12, atol=1e-12)
 
 
 # -- formulas that torch does not have, written out once more ---------------------------------------------------------
@@ -277,14 +277,14 @@ def test_100_steps_against_the_written_formula(case, scale):
     for t in range(1, 101):
         theta = theta - formula(gradient(theta, CURVATURE * scale), s, t, 1e-2)
         path.append(theta)
-    np.testing.assert_allclose(walk(ours, START, CURVATURE * scale), path, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(descend(ours, START, CURVATURE * scale), path, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("cls", [Adagrad, RMSprop, Adam, AMSGrad, AdamW, NAdam, Adamax])
 def test_the_place_of_eps_counts(cls):
     """So that none of the tests above passes whatever the place."""
     modes = ["outside", "inside", "hat"] if issubclass(cls, (Adam, AMSGrad, NAdam)) else ["outside", "inside"]
-    ends = [walk(cls(0.05, eps=1e-2, eps_mode=mode), START, CURVATURE)[-1] for mode in modes]
+    ends = [descend(cls(0.05, eps=1e-2, eps_mode=mode), START, CURVATURE)[-1] for mode in modes]
     for i, end in enumerate(ends):
         for other in ends[:i]:
             assert np.abs(end - other).max() > 1e-4
@@ -307,7 +307,7 @@ def test_scikit_learns_adam():
     for _ in range(100):
         theirs.update_params([theta], [gradient(theta, CURVATURE)])
         path.append(theta.copy())
-    ours = walk(Adam(0.05, eps=1e-2, eps_mode="hat"), START, CURVATURE)
+    ours = descend(Adam(0.05, eps=1e-2, eps_mode="hat"), START, CURVATURE)
     np.testing.assert_allclose(ours, path, rtol=1e-12, atol=1e-12)
 
 
@@ -351,7 +351,7 @@ def test_100_steps_are_numpys_on_every_device(on, case):
     state = on.run(optimizer.init, theta, mask)
     for _ in range(100):
         theta, state = on.run(one, theta, state)
-    expected = walk(optimizer, on.host(START).astype(float), on.host(CURVATURE).astype(float), mask=MASK)[-1]
+    expected = descend(optimizer, on.host(START).astype(float), on.host(CURVATURE).astype(float), mask=MASK)[-1]
     found = on.numpy(theta)
     assert found.dtype == on.dtype
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 if on.dtype == "float64" else 2e-5)
@@ -370,11 +370,11 @@ def test_every_optimizer_descends(on, word):
         theta, states = writable((theta, states))
         xp = array_namespace(*theta)
         losses = [xp.sum(x * x) / 2 for x in theta]
-        theta, states = optimizer.move(theta, writable(theta), states)
+        theta, states = optimizer.step_all(theta, writable(theta), states)
         return losses[0] + losses[1], theta, states
 
     theta = (on.array(START[:5]), on.array(START[5:]))
-    states = optimizer.start(theta)
+    states = optimizer.init_all(theta)
     losses = []
     for _ in range(20):
         loss, theta, states = on.run(loss_and_move, theta, states)
@@ -437,14 +437,14 @@ def test_centered_rmsprop_stays_finite_where_rounding_takes_the_variance_below_0
     optimizer = RMSprop(0.1, 0.5, 1e-10, centered=True)
     theta = on.array(np.array([1.0, 2.0, 3.0]))
 
-    def walk(theta, g):
+    def descend(theta, g):
         theta = writable(theta)
         state = optimizer.init(theta)
         for _ in range(60):
             theta, state = optimizer.step(theta, writable(g), state)
         return theta
 
-    assert np.isfinite(on.numpy(on.run(walk, theta, on.array(np.array([0.1, 0.3, 0.7]))))).all()
+    assert np.isfinite(on.numpy(on.run(descend, theta, on.array(np.array([0.1, 0.3, 0.7]))))).all()
 
 
 def test_bias_corrections_keep_their_digits_in_float32():
@@ -458,12 +458,12 @@ def test_bias_corrections_keep_their_digits_in_float32():
 def test_a_tuple_moves_as_its_arrays_one_by_one():
     optimizer = AdamW(0.1)
     thetas, gs, masks = (START[:3], START[3:]), (CURVATURE[:3], CURVATURE[3:]), (MASK[:3], MASK[3:])
-    moved, states = optimizer.move(writable(thetas), writable(gs), optimizer.start(thetas, masks))
+    moved, states = optimizer.step_all(writable(thetas), writable(gs), optimizer.init_all(thetas, masks))
     whole, state = optimizer.step(START.copy(), CURVATURE.copy(), optimizer.init(START, MASK))
     np.testing.assert_array_equal(np.concatenate(moved), whole)
     np.testing.assert_array_equal(np.concatenate([s["v"] for s in states]), state["v"])
     with pytest.raises(ValueError, match="zip"):
-        optimizer.move(writable(thetas), writable(gs), states[:1])
+        optimizer.step_all(writable(thetas), writable(gs), states[:1])
 
 
 @pytest.mark.parametrize("word", names.classes(Optimizer))
@@ -472,21 +472,21 @@ def test_the_arrays_of_a_tuple_share_one_count_of_steps(on, word):
     optimizer = names.make(Optimizer, word)
     parts = (START[:3], START[3:], START[:2])
 
-    def walk(thetas, states):
+    def descend(thetas, states):
         for _ in range(3):
-            thetas, states = optimizer.move(writable(thetas), writable(thetas), writable(states))
+            thetas, states = optimizer.step_all(writable(thetas), writable(thetas), writable(states))
         return thetas, states
 
     thetas = tuple(map(on.array, parts))
-    shared, states = on.run(walk, thetas, optimizer.start(thetas))
+    shared, states = on.run(descend, thetas, optimizer.init_all(thetas))
     assert ["t" in state for state in states] == [True, False, False]
     assert on.numpy(states[0]["t"]) == 3
-    apart, counted = on.run(walk, thetas, tuple(map(optimizer.init, thetas)))
+    apart, counted = on.run(descend, thetas, tuple(map(optimizer.init, thetas)))
     for x, y in zip(shared, apart, strict=True):
         np.testing.assert_array_equal(on.numpy(x), on.numpy(y))
     assert [int(on.numpy(state["t"])) for state in counted[:1]] == [3]
-    assert optimizer.start(()) == ()
-    assert optimizer.move((), (), ()) == ((), ())
+    assert optimizer.init_all(()) == ()
+    assert optimizer.step_all((), (), ()) == ((), ())
 
 
 # -- clipping ---------------------------------------------------------------------------------------------------------
@@ -556,7 +556,7 @@ def test_clipping_against_torch(torch):
 @pytest.mark.parametrize("apart", [False, True])
 def test_clipping_each_parameter_on_its_own(on, apart):
     """The same whether θ is one vector or one per parameter; the padding stays zero."""
-    layout = Layout((("W", (2, 3)), ("b", (3,)), ("c", (1,))), apart=apart)
+    layout = Layout((("W", (2, 3)), ("b", (3,)), ("c", (1,))), per_parameter=apart)
     parts = {"W": np.arange(6.0).reshape(2, 3), "b": np.array([0.3, -0.4, 0.0]), "c": np.array([-7.0])}
     expected = {
         name: g * min(1, 2 / np.linalg.norm(g)) for name, g in ((n, on.host(g).astype(float)) for n, g in parts.items())
@@ -575,8 +575,8 @@ def test_clipped_is_the_optimizer_on_clipped_gradients(word):
     optimizer = names.make(Optimizer, word)
     clipped = Clipped(optimizer, clip_by_global_norm, 2.0)
     thetas, gs = (START[:3], START[3:5]), GRADIENTS
-    moved, states = clipped.move(writable(thetas), writable(gs), clipped.start(thetas))
-    expected, _ = optimizer.move(writable(thetas), clip_by_global_norm(gs, 2.0), optimizer.start(thetas))
+    moved, states = clipped.move(writable(thetas), writable(gs), clipped.init_all(thetas))
+    expected, _ = optimizer.step_all(writable(thetas), clip_by_global_norm(gs, 2.0), optimizer.init_all(thetas))
     for one, other in zip(moved, expected, strict=True):
         np.testing.assert_array_equal(one, other)
     alone, _ = clipped.step(thetas[0].copy(), gs[0].copy(), clipped.init(thetas[0]))
@@ -597,7 +597,7 @@ def test_clipped_with_the_places_of_a_layout():
     optimizer = Clipped(GradientDescent(1.0), partial(clip_by_norm, layout=layout), 1.0)
     gs = layout.join({"W": np.array([3.0, 4.0]), "b": np.array([0.5])})
     theta = layout.join({"W": np.zeros(2), "b": np.zeros(1)})
-    moved, _ = optimizer.move(theta, gs, optimizer.start(theta))
+    moved, _ = optimizer.move(theta, gs, optimizer.init_all(theta))
     np.testing.assert_allclose(layout.split(moved)["W"], [-0.6, -0.8], rtol=1e-15)
     np.testing.assert_array_equal(layout.split(moved)["b"], [-0.5])
 

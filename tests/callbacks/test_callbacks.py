@@ -19,7 +19,7 @@ import pytest
 import dlarray as dl
 from dlarray.core.registry import classes, make
 from dlarray.optimizers import Optimizer
-from dlarray.training import Callback, Walk
+from dlarray.training import Callback, Run
 from tests.support.matrix import On
 
 rng = np.random.default_rng(0)
@@ -60,19 +60,19 @@ class Spy(Callback):
         self.models: list[list[np.ndarray]] = []
         self.rates: list[float] = []
 
-    def on_start(self, walk: Walk) -> None:
-        self.calls.append(("start", walk.epoch, walk.place, walk.steps))
+    def on_start(self, run: Run) -> None:
+        self.calls.append(("start", run.epoch, run.batch_index, run.steps))
 
-    def on_step(self, walk: Walk) -> None:
-        self.calls.append(("step", walk.epoch, walk.place, walk.steps))
+    def on_step(self, run: Run) -> None:
+        self.calls.append(("step", run.epoch, run.batch_index, run.steps))
 
-    def on_epoch(self, walk: Walk) -> None:
-        self.calls.append(("epoch", walk.epoch, walk.place, walk.steps))
-        self.models.append(numbers(walk.trained))
-        self.rates.append(walk.rate)
+    def on_epoch(self, run: Run) -> None:
+        self.calls.append(("epoch", run.epoch, run.batch_index, run.steps))
+        self.models.append(numbers(run.trained))
+        self.rates.append(run.rate)
 
-    def on_end(self, walk: Walk) -> None:
-        self.calls.append(("end", walk.epoch, walk.place, walk.steps))
+    def on_end(self, run: Run) -> None:
+        self.calls.append(("end", run.epoch, run.batch_index, run.steps))
 
 
 class Scripted:
@@ -106,11 +106,11 @@ def test_hooks_are_called_in_order_and_told_where_the_walk_is() -> None:
 
 def test_looking_on_changes_no_bit(on: On) -> None:
     class Looks(Callback):
-        def on_step(self, walk: Walk) -> None:
-            assert math.isfinite(walk.latest_loss)
-            assert walk.trained is walk.trained
-            assert len(walk.theta) == len(walk.state["theta"])
-            assert walk.seconds > 0
+        def on_step(self, run: Run) -> None:
+            assert math.isfinite(run.latest_loss)
+            assert run.trained is run.trained
+            assert len(run.theta) == len(run.state["theta"])
+            assert run.seconds > 0
 
     where = few(on)
     alone, watched = fit(NORMED, **where), fit(NORMED, callbacks=[Looks()], **where)
@@ -122,9 +122,9 @@ def test_a_copy_of_the_model_stays_as_it_was(on: On) -> None:
     kept: list[dl.Trained] = []
 
     class Keeps(Callback):
-        def on_epoch(self, walk: Walk) -> None:
-            kept.append(walk.trained)
-            seen.append(numbers(walk.trained))
+        def on_epoch(self, run: Run) -> None:
+            kept.append(run.trained)
+            seen.append(numbers(run.trained))
 
     seen: list[list[np.ndarray]] = []
     fit(callbacks=[Keeps()], **few(on))
@@ -134,10 +134,10 @@ def test_a_copy_of_the_model_stays_as_it_was(on: On) -> None:
 
 def test_a_callback_may_stop_the_walk_at_a_step_and_the_first_reason_counts() -> None:
     class Stops(Callback):
-        def on_step(self, walk: Walk) -> None:
-            if walk.steps == 4:
-                walk.stop("enough")
-                walk.stop("more than enough")
+        def on_step(self, run: Run) -> None:
+            if run.steps == 4:
+                run.stop("enough")
+                run.stop("more than enough")
 
     trained = fit(epochs=5, callbacks=[Stops()])
     assert trained.history.stopped == "enough"
@@ -153,14 +153,14 @@ def test_a_callback_may_move_the_walk_and_hand_back_another_model(on: On) -> Non
     start = MODEL.init(7, on.target, on.dtype)
 
     class Moves(Callback):
-        def on_start(self, walk: Walk) -> None:
-            walk.replace(start)
+        def on_start(self, run: Run) -> None:
+            run.replace(start)
             with pytest.raises(ValueError, match="theta must hold vectors of lengths"):
-                walk.replace((start[0][:3], *start[1:]))
+                run.replace((start[0][:3], *start[1:]))
 
     class HandsBack(Callback):
-        def on_end(self, walk: Walk) -> None:
-            walk.hand_back(start)
+        def on_end(self, run: Run) -> None:
+            run.set_result(start)
 
     moved = fit(callbacks=[Moves()], **where)
     assert equal(numbers(moved), numbers(fit(theta=start, **where)))
@@ -168,7 +168,7 @@ def test_a_callback_may_move_the_walk_and_hand_back_another_model(on: On) -> Non
 
 
 def test_the_same_object_serves_two_walks_at_a_time_and_one_after_the_other() -> None:
-    callbacks = [dl.EarlyStopping("accuracy", patience=1), dl.EMA(0.9), dl.Plateau("loss", patience=1)]
+    callbacks = [dl.EarlyStopping("accuracy", patience=1), dl.EMA(0.9), dl.ReduceLROnPlateau("loss", patience=1)]
     runs = [fit(epochs=6, callbacks=callbacks) for _ in range(2)]
     assert runs[0].history == runs[1].history
     assert equal(numbers(runs[0]), numbers(runs[1]))
@@ -185,19 +185,19 @@ def test_the_end_is_told_of_the_error() -> None:
     errors: list[Any] = []
 
     class Ends(Callback):
-        def on_end(self, walk: Walk) -> None:
-            errors.append(walk.error)
+        def on_end(self, run: Run) -> None:
+            errors.append(run.error)
 
     fit(callbacks=[Ends()])
-    with np.errstate(all="ignore"), pytest.raises(dl.Diverged) as caught:
+    with np.errstate(all="ignore"), pytest.raises(dl.DivergedError) as caught:
         fit(x=10 * X, y=NUMBERS, model=dl.mlp(6, 2), optimizer=dl.GradientDescent(1e6), epochs=50, callbacks=[Ends()])
     assert errors == [None, caught.value]
 
 
 def test_an_interrupted_walk_says_so_and_keeps_the_last_whole_epoch(tmp_path: Path) -> None:
     class Interrupts(Callback):
-        def on_step(self, walk: Walk) -> None:
-            if walk.steps == 8:
+        def on_step(self, run: Run) -> None:
+            if run.steps == 8:
                 raise KeyboardInterrupt
 
     spy, path = Spy(), tmp_path / "walk.safetensors"
@@ -225,8 +225,8 @@ def test_a_scale_in_the_state_is_another_learning_rate(kind: Any) -> None:
 
 
 class Halves(Callback):
-    def on_epoch(self, walk: Walk) -> None:
-        walk.rate_scale = 0.5
+    def on_epoch(self, run: Run) -> None:
+        run.rate_scale = 0.5
 
 
 def test_a_rate_that_is_changed_on_the_way_is_what_the_next_step_takes(on: On) -> None:
@@ -273,8 +273,8 @@ def test_plateau_is_torch_s(mode: str, patience: int, cooldown: int, min_delta: 
         optimizer.step()
         schedule.step(value)
         expected.append(optimizer.param_groups[0]["lr"])
-    plateau = dl.Plateau(
-        "figure", mode=mode, factor=0.5, patience=patience, cooldown=cooldown, min_delta=min_delta, lowest=0.002
+    plateau = dl.ReduceLROnPlateau(
+        "figure", mode=mode, factor=0.5, patience=patience, cooldown=cooldown, min_delta=min_delta, min_lr=0.002
     )
     spy = Spy()
     fit(
@@ -343,9 +343,9 @@ def test_the_best_of_a_run_that_is_broken_off(figures: list[float], best: int, l
     """By the callback that restores, and in the file of the best: after two steps of the first epoch, or the third."""
 
     class Stops(Callback):
-        def on_step(self, walk: Walk) -> None:
-            if walk.steps == 3:
-                walk.stop("as a time limit does")
+        def on_step(self, run: Run) -> None:
+            if run.steps == 3:
+                run.stop("as a time limit does")
 
     path, where = tmp_path / "best", {"batch_size": 20, "compile": False}
     watched: list[Callback] = [dl.EarlyStopping("accuracy"), dl.Checkpoint(path, best="accuracy")]
@@ -368,9 +368,9 @@ def test_what_is_watched_by_default_and_which_way_is_better() -> None:
     watched: list[str] = []
 
     class Watches(Callback):
-        def on_start(self, walk: Walk) -> None:
-            watched.append(dl.EarlyStopping().watched(walk))
-            assert walk.names == tuple(expected)
+        def on_start(self, run: Run) -> None:
+            watched.append(dl.EarlyStopping().watched(run))
+            assert run.names == tuple(expected)
 
     expected = ["loss", "accuracy"]
     assert fit(epochs=1, callbacks=[Watches()]).history.names == expected
@@ -387,8 +387,8 @@ def test_ema_is_the_recurrence(on: On) -> None:
     steps: list[list[np.ndarray]] = []
 
     class Every(Callback):
-        def on_start(self, walk: Walk) -> None:
-            steps.append(numbers(walk.trained))
+        def on_start(self, run: Run) -> None:
+            steps.append(numbers(run.trained))
 
         on_step = on_start
 
@@ -415,7 +415,7 @@ def test_an_average_s_batch_norm_is_measured_anew(average: Callback, on: On) -> 
             np.testing.assert_allclose(found, mean, rtol=5 * on.rtol, atol=5 * on.rtol)
     p = {name: dl.to_numpy(v) for name, v in trained.parameters.items()}
     z = X @ p["0.W"] + p["0.b"]
-    found = {name: dl.to_numpy(v) for name, v in NORMED_ALONE.kept(trained.buffers).items()}
+    found = {name: dl.to_numpy(v) for name, v in NORMED_ALONE.named_buffers(trained.buffers).items()}
     variances = [z[i : i + 16].var(axis=0, ddof=1) for i in range(0, 40, 16)]
     np.testing.assert_allclose(found["1.mean"], z.mean(axis=0), rtol=20 * on.rtol, atol=20 * on.rtol)
     variance = np.average(variances, axis=0, weights=[16, 16, 8])
@@ -427,7 +427,7 @@ def test_an_average_of_one_batch_has_its_mean_and_variance(average: Callback) ->
     x = np.arange(8.0).reshape(-1, 1)
     model = dl.MLP(1, [dl.BatchNorm(), dl.Residual([dl.BatchNorm()]), dl.Dense(1)])
     trained = fit(model, x, x, epochs=2, batch_size=None, callbacks=[average], dtype="float64", compile=False)
-    kept = model.kept(trained.buffers)
+    kept = model.named_buffers(trained.buffers)
     assert (kept["0.mean"][0], kept["0.variance"][0]) == (3.5, 6.0)
     beta, gamma = (trained.parameters[f"0.{name}"][0] for name in ("beta", "gamma"))
     np.testing.assert_allclose(kept["1.0.mean"], [beta], atol=1e-12)
@@ -599,7 +599,7 @@ def test_the_layer_that_made_it_first_is_named(forwards: bool) -> None:
     spy = Spy()
     with (
         np.errstate(all="ignore"),
-        pytest.raises(dl.NonFinite, match=rf"layer 2\.0, Spoils\(.*\), {way} made") as caught,
+        pytest.raises(dl.NonFiniteError, match=rf"layer 2\.0, Spoils\(.*\), {way} made") as caught,
     ):
         fit(model, x, shuffle=False, compile=False, callbacks=[dl.StopOnNonFinite(), spy])
     assert caught.value.step == 3
@@ -608,7 +608,10 @@ def test_the_layer_that_made_it_first_is_named(forwards: bool) -> None:
 
 
 def test_a_step_too_far_is_the_optimizer_s() -> None:
-    with np.errstate(all="ignore"), pytest.raises(dl.Diverged, match=r"the optimizer's step .* in 0\.W.* at step 1:"):
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(dl.DivergedError, match=r"the optimizer's step .* in 0\.W.* at step 1:"),
+    ):
         fit(optimizer=dl.GradientDescent(1e39), callbacks=["stop_on_non_finite"], compile=False)
     assert fit(callbacks=[dl.StopOnNonFinite(every=2)]).history.stopped == ""
 

@@ -319,7 +319,7 @@ def test_the_variable_is_named_where_it_is_wrong(run: CommandLine) -> None:
 
 def test_a_training_that_diverges_is_told_in_a_line(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     def diverge(*_: Any, **__: Any) -> None:
-        raise dl.Diverged("the loss became nan", 7, None)  # type: ignore[arg-type]
+        raise dl.DivergedError("the loss became nan", 7, None)  # type: ignore[arg-type]
 
     monkeypatch.setattr(dl, "fit", diverge)
     result = run("train", "digits")

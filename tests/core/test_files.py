@@ -322,8 +322,8 @@ def test_a_line_that_cannot_be_written_is_an_error_with_the_path_and_leaves_the_
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     class Full(dl.Callback):
-        def on_epoch(self, walk: dl.Walk) -> None:
-            if walk.epoch == 3:  # the disk takes a part of the line
+        def on_epoch(self, run: dl.Run) -> None:
+            if run.epoch == 3:  # the disk takes a part of the line
                 resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size + 5, limits[1]))
 
     try:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import dlarray as dl
-from dlarray.core.layout import _ALIGNMENT, Layout, Place
+from dlarray.core.layout import _ALIGNMENT, Layout, Slot
 
 SHAPES = (("0.W", (3, 4)), ("0.b", (4,)), ("1.W", (4, 65)), ("none", (0, 5)), ("scalar", ()), ("1.b", (65,)))
 LAYOUT = Layout(SHAPES)
@@ -23,7 +23,7 @@ def arrays(on, layout=LAYOUT):
     return {name: on.array(x) for name, x in host(layout).items()}
 
 
-@pytest.mark.parametrize("layout", [LAYOUT, LAYOUT.separated()], ids=["together", "apart"])
+@pytest.mark.parametrize("layout", [LAYOUT, LAYOUT.split_up()], ids=["together", "apart"])
 def test_split_undoes_join(on, layout):
     theta = on.run(layout.join, arrays(on))
     assert [tuple(vector.shape) for vector in theta] == [(n,) for n in layout.lengths]
@@ -37,33 +37,33 @@ def test_split_undoes_join(on, layout):
 
 def test_together_is_one_vector_and_apart_one_for_each():
     assert len(LAYOUT.lengths) == 1
-    assert len(LAYOUT.separated().lengths) == len(SHAPES)
-    assert LAYOUT.separated().lengths == (12, 4, 260, 0, 1, 65)
-    assert LAYOUT.separated().shapes == LAYOUT.shapes
-    assert LAYOUT.separated().separated() == LAYOUT.separated()
+    assert len(LAYOUT.split_up().lengths) == len(SHAPES)
+    assert LAYOUT.split_up().lengths == (12, 4, 260, 0, 1, 65)
+    assert LAYOUT.split_up().shapes == LAYOUT.shapes
+    assert LAYOUT.split_up().split_up() == LAYOUT.split_up()
 
 
 def test_each_place_begins_on_a_multiple_of_the_alignment_and_holds_its_array_alone():
     end = 0
     for name, shape in SHAPES:
-        place = LAYOUT.places[name]
+        place = LAYOUT.slots[name]
         assert place.start % _ALIGNMENT == 0
         assert end <= place.start < end + _ALIGNMENT
-        assert place == Place(0, place.start, place.start + int(np.prod(shape)), shape)
+        assert place == Slot(0, place.start, place.start + int(np.prod(shape)), shape)
         end = place.stop
-    assert LAYOUT.places["1.W"].start == 2 * _ALIGNMENT  # behind 12 and 4 numbers
+    assert LAYOUT.slots["1.W"].start == 2 * _ALIGNMENT  # behind 12 and 4 numbers
     assert LAYOUT.lengths[0] % _ALIGNMENT == 0
     assert end <= LAYOUT.lengths[0] < end + _ALIGNMENT
 
 
 def test_numbers_are_counted_without_padding():
-    assert LAYOUT.count == LAYOUT.separated().count == 12 + 4 + 260 + 0 + 1 + 65
+    assert LAYOUT.count == LAYOUT.split_up().count == 12 + 4 + 260 + 0 + 1 + 65
 
 
 def test_the_padding_is_zero(on):
     (vector,) = on.run(LAYOUT.join, {name: on.array(x + 1e6) for name, x in host(LAYOUT).items()})
     padding = np.ones(LAYOUT.lengths[0], dtype=bool)
-    for place in LAYOUT.places.values():
+    for place in LAYOUT.slots.values():
         padding[place.start : place.stop] = False
     assert np.sum(padding) > 0
     np.testing.assert_array_equal(on.numpy(vector)[padding], 0)
@@ -73,11 +73,11 @@ def test_the_padding_is_zero(on):
 def test_parts_are_views_where_arrays_can_be_written():
     theta = LAYOUT.join(host(LAYOUT))
     parts = LAYOUT.split(theta)
-    for name, place in LAYOUT.places.items():
+    for name, place in LAYOUT.slots.items():
         if 0 not in place.shape:
             assert np.shares_memory(parts[name], theta[0]), name
     parts["1.W"] += 1
-    place = LAYOUT.places["1.W"]
+    place = LAYOUT.slots["1.W"]
     np.testing.assert_array_equal(theta[0][place.start : place.stop], host(LAYOUT)["1.W"].ravel() + 1)
 
 
@@ -85,7 +85,7 @@ def test_parts_are_views_of_torch_too():
     torch = pytest.importorskip("torch")
     theta = LAYOUT.join({name: torch.asarray(x) for name, x in host(LAYOUT).items()})
     LAYOUT.split(theta)["0.b"].add_(1)
-    place = LAYOUT.places["0.b"]
+    place = LAYOUT.slots["0.b"]
     np.testing.assert_array_equal(theta[0][place.start : place.stop].numpy(), host(LAYOUT)["0.b"] + 1)
 
 
@@ -97,7 +97,7 @@ def test_join_copies_so_that_a_step_in_place_leaves_its_arguments_alone():
         np.testing.assert_array_equal(given[name], x)
 
 
-@pytest.mark.parametrize("layout", [LAYOUT, LAYOUT.separated()], ids=["together", "apart"])
+@pytest.mark.parametrize("layout", [LAYOUT, LAYOUT.split_up()], ids=["together", "apart"])
 def test_a_mask_is_one_where_the_name_is_chosen_and_zero_elsewhere(on, layout):
     theta = on.run(layout.join, arrays(on))
     mask = on.run(lambda theta: layout.mask(lambda name: name.endswith("W"), theta), theta)
@@ -124,7 +124,7 @@ def test_any_shapes_go_round(seed):
     rng = np.random.default_rng(seed)
     shapes = [tuple(rng.integers(0, 9, rng.integers(0, 4)).tolist()) for _ in range(rng.integers(1, 9))]
     together = Layout(tuple((str(i), shape) for i, shape in enumerate(shapes)))
-    for layout in (together, together.separated()):
+    for layout in (together, together.split_up()):
         given = host(layout, seed)
         parts = layout.split(layout.join(given))
         assert list(parts) == list(given)
@@ -160,7 +160,7 @@ WRONG_THETAS = {
     "too short": ((np.zeros(LAYOUT.lengths[0] - 1),), ValueError),
     "of lists": (([0.0] * LAYOUT.lengths[0],), TypeError),
     "of two axes": ((np.zeros((LAYOUT.lengths[0], 1)),), ValueError),
-    "of the other kind": (LAYOUT.separated().join(host(LAYOUT)), ValueError),
+    "of the other kind": (LAYOUT.split_up().join(host(LAYOUT)), ValueError),
 }
 
 

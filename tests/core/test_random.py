@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dlarray.core.random import Bits, check_seed, fold, keep, key_words, random_int32
+from dlarray.core.random import Bits, bernoulli_mask, check_seed, fold_in, key_words, random_int32
 
 STANDARD_ERRORS = 4.0
 
@@ -77,22 +77,22 @@ def test_known_answers_of_the_device_stream(on, words, shape):
 @pytest.mark.parametrize("word", [0, 1, 7, 2**31 - 1, -(2**31), -1])
 def test_known_answers_of_folding(on, words, word):
     key = on.array(np.int32(words))
-    by_number = on.run(lambda k: fold(k, word), key)
-    by_array = on.run(fold, key, on.array(np.int32(word)))
+    by_number = on.run(lambda k: fold_in(k, word), key)
+    by_array = on.run(fold_in, key, on.array(np.int32(word)))
     assert on.numpy(by_number).dtype == np.int32
     assert on.numpy(by_number).tolist() == on.numpy(by_array).tolist() == expected_fold(words, word)
 
 
 def test_a_number_beyond_32_bits_folds_by_its_lower_ones():
     key = np.int32([3, 4])
-    assert fold(key, 2**32 + 5).tolist() == fold(key, 5).tolist()
-    assert fold(key, 2**32 - 1).tolist() == fold(key, -1).tolist()
+    assert fold_in(key, 2**32 + 5).tolist() == fold_in(key, 5).tolist()
+    assert fold_in(key, 2**32 - 1).tolist() == fold_in(key, -1).tolist()
 
 
 @pytest.mark.parametrize("probability", [0.5, 0.8, 1e-3, 1.0, 1 - 1e-12])
 def test_known_answers_of_masks(on, probability):
     words = key_words(5, "masks")
-    found = on.numpy(on.run(lambda key: keep(key, (10, 30), probability), on.array(words)))
+    found = on.numpy(on.run(lambda key: bernoulli_mask(key, (10, 30), probability), on.array(words)))
     assert found.dtype == bool
     limit = round(probability * 2**32) - 2**31
     assert found.ravel().tolist() == [x < limit for x in expected_int32(words, 300)]
@@ -126,7 +126,7 @@ N = 1 << 17
 
 
 def stream(seed=0, step=0):
-    key = fold(key_words(seed, "masks"), step)
+    key = fold_in(key_words(seed, "masks"), step)
     return random_int32(key, (N,)).astype(np.int64) + 2**31
 
 
@@ -170,7 +170,7 @@ def test_the_words_of_a_key_do_not_stand_for_each_other():
 
 @pytest.mark.parametrize("probability", [0.1, 0.5, 0.9])
 def test_masks_keep_their_share(probability):
-    share = np.mean(keep(key_words(3, "masks"), (N,), probability))
+    share = np.mean(bernoulli_mask(key_words(3, "masks"), (N,), probability))
     assert abs(share - probability) < STANDARD_ERRORS * math.sqrt(probability * (1 - probability) / N)
 
 

@@ -200,9 +200,9 @@ def test_a_callback_does_not_find_the_memory_of_another_of_its_name(tmp_path: Pa
     found: list[Any] = []
 
     class EMA(dl.Callback):
-        def on_start(self, walk: dl.Walk) -> None:
-            found.append(dict(walk.memory(self)))
-            walk.memory(self)["mine"] = 1
+        def on_start(self, run: dl.Run) -> None:
+            found.append(dict(run.memory(self)))
+            run.memory(self)["mine"] = 1
 
     path = tmp_path / "run"
     try:

@@ -44,7 +44,7 @@ def test_a_backend_says_who_it_is_without_its_library(name):
 
 
 def test_no_word_for_a_device_means_two_backends():
-    words = [word for name in backends.names() for word in (name, *backends.get(name).plain)]
+    words = [word for name in backends.names() for word in (name, *backends.get(name).short_names)]
     assert len(set(words)) == len(words)
 
 

@@ -263,7 +263,7 @@ class Made(Backend):
 
     def __init__(self, name, rank, *devices, broken=False):
         self.name, self.rank, self.arrays = name, rank, (name,)
-        self.plain = ("cpu",) if name == "numpy" else ()
+        self.short_names = ("cpu",) if name == "numpy" else ()
         self._devices, self._broken = list(devices), broken
 
     def namespace(self):

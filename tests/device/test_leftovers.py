@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import dlarray
-from dlarray.optimizers import Compact
+from dlarray.optimizers import BFloat16State
 
 N, WIDTH = 512, 96
 LARGE = 16_384
@@ -78,7 +78,7 @@ def train(**options: Any) -> None:
 
 def fail(**options: Any) -> None:
     class Stop(dlarray.Callback):
-        def on_epoch(self, walk: Any) -> None:
+        def on_epoch(self, run: Any) -> None:
             raise MemoryError("there is none")
 
     with pytest.raises(MemoryError):
@@ -87,7 +87,7 @@ def fail(**options: Any) -> None:
 
 def interrupt(**options: Any) -> None:
     class Stop(dlarray.Callback):
-        def on_step(self, walk: Any) -> None:
+        def on_step(self, run: Any) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -107,7 +107,7 @@ WAYS: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
     "training": (train, {}),
     "training on the host's data": (train, {"data": "host"}),
     "training uncompiled": (train, {"compile": False}),
-    "training in 16 bits": (train, {"optimizer": Compact(dlarray.Adam())}),
+    "training in 16 bits": (train, {"optimizer": BFloat16State(dlarray.Adam())}),
     "training with callbacks": (train, {"callbacks": ["ema", "early_stopping", "stop_on_non_finite"]}),
     "out of memory": (fail, {}),
     "interrupted": (interrupt, {}),

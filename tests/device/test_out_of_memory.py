@@ -13,7 +13,7 @@ import pytest
 
 import dlarray
 from dlarray.device import backend as backends
-from dlarray.device.errors import OutOfMemory
+from dlarray.device.errors import OutOfMemoryError
 
 X = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(np.int32)
@@ -133,14 +133,14 @@ def test_training_that_runs_out_of_memory_changes_nothing_and_keeps_the_last_goo
     ends: list[Any] = []
 
     class Last(dlarray.Callback):
-        def on_end(self, walk: Any) -> None:
-            ends.append(walk.error)
+        def on_end(self, run: Any) -> None:
+            ends.append(run.error)
 
     options: dict[str, Any] = {"theta": theta, "device": device, "batch_size": 32, "progress": False, "shuffle": False}
     with pytest.raises(MemoryError) as caught:
         dlarray.fit(MODEL, x, y, epochs=5, compile=fails, callbacks=[Last()], **options)
     error: Any = caught.value
-    assert isinstance(error, OutOfMemory)
+    assert isinstance(error, OutOfMemoryError)
     assert ends == [error]
     assert type(error.__cause__).__name__ == type(make()).__name__
     words = str(error)
@@ -209,7 +209,7 @@ def test_a_real_failure(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     theta = model.init(device=device)
     before = [dlarray.to_numpy(v).copy() for v in theta]
     with pytest.raises(
-        OutOfMemory, match=r"(?i)has not enough memory to train: .*(allocate|allocating|out of memory)"
+        OutOfMemoryError, match=r"(?i)has not enough memory to train: .*(allocate|allocating|out of memory)"
     ) as caught:
         dlarray.fit(model, X, Y, theta=theta, device=device, compile=device == "jax", progress=False)
     for now, then, good in zip(theta, before, caught.value.trained.theta, strict=True):
@@ -220,7 +220,7 @@ def test_a_real_failure(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("device", HUGE)
 def test_weights_that_do_not_fit(device: str) -> None:
     pytest.importorskip(HUGE[device])
-    with pytest.raises(OutOfMemory, match=r"has not enough memory to train: .*(allocate|memory)"):
+    with pytest.raises(OutOfMemoryError, match=r"has not enough memory to train: .*(allocate|memory)"):
         dlarray.fit(dlarray.mlp(4, 10**15, 2), X, Y, device=device, progress=False)
 
 
@@ -245,19 +245,19 @@ def failing_device(fails_at: int = 1) -> tuple[dlarray.Device, list[int]]:
 
 def test_an_array_that_does_not_fit_says_so() -> None:
     device, _ = failing_device()
-    with pytest.raises(OutOfMemory) as caught:
+    with pytest.raises(OutOfMemoryError) as caught:
         device.asarray([1.0, 2.0])
     words = "full has not enough memory for an array: no room for 16 bytes; 3 kB of 8 MB are free"
     assert str(caught.value) == words
     assert isinstance(caught.value.__cause__, MemoryError)
-    with pytest.raises(OutOfMemory, match="array"):
+    with pytest.raises(OutOfMemoryError, match="array"):
         dlarray.asarray(np.broadcast_to(np.float64(0), (10**9, 10**9)))
 
 
 @pytest.mark.parametrize("at", [1, 2, 3])
 def test_training_that_does_not_begin_says_why_once(at: int) -> None:
     device, _ = failing_device(at)
-    with pytest.raises(OutOfMemory) as caught:
+    with pytest.raises(OutOfMemoryError) as caught:
         dlarray.fit(MODEL, X, Y, device=device, progress=False)
     assert str(caught.value).count("not enough memory") == 1
     assert str(caught.value).startswith("full has not enough memory to train: no room for ")
@@ -268,7 +268,7 @@ def test_training_that_does_not_begin_says_why_once(at: int) -> None:
 def test_a_device_in_trouble_that_cannot_say_what_is_free_hides_nothing() -> None:
     device, _ = failing_device()
     device.backend.memory = lambda place: 1 / 0  # type: ignore[method-assign]
-    with pytest.raises(OutOfMemory, match="no room for 8 bytes$"):
+    with pytest.raises(OutOfMemoryError, match="no room for 8 bytes$"):
         device.asarray(1.0)
 
 
@@ -281,7 +281,9 @@ def test_an_answer_that_does_not_fit_says_so() -> None:
 
     vars(full)["_answers"] = type("Answers", (), {"outputs": answer, "predict": answer, "classify": answer})
     for ask in (full.outputs, full.predict, full.classify):
-        with pytest.raises(OutOfMemory, match="full has not enough memory to answer: Unable .* A smaller batch_size"):
+        with pytest.raises(
+            OutOfMemoryError, match="full has not enough memory to answer: Unable .* A smaller batch_size"
+        ):
             ask(X)
 
 
@@ -313,12 +315,12 @@ def test_an_estimator_says_it_too(solver: str, monkeypatch: pytest.MonkeyPatch) 
         patch.setattr(Gradient, "__call__", fails)
         patch.setattr("dlarray.estimators.base.compiler", lambda device: lambda step: step)
         patch.setattr("dlarray.estimators.training.compiler", lambda device: lambda step: step)
-        with pytest.raises(OutOfMemory, match="cpu has not enough memory to train: Unable"):
+        with pytest.raises(OutOfMemoryError, match="cpu has not enough memory to train: Unable"):
             MLPClassifier((3,), solver=solver, max_iter=2).fit(x, y)
     np.testing.assert_array_equal(x, X)
     np.testing.assert_array_equal(y, Y)
     monkeypatch.setattr(classifier, "_outputs_on", lambda *args: fails(None, None, None))
-    with pytest.raises(OutOfMemory, match="cpu has not enough memory to answer"):
+    with pytest.raises(OutOfMemoryError, match="cpu has not enough memory to answer"):
         classifier.predict(X)
     for now, then in zip(classifier.coefs_, coefs, strict=True):
         np.testing.assert_array_equal(now, then)

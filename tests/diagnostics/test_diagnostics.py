@@ -12,11 +12,12 @@ import pytest
 
 import dlarray as dl
 from dlarray.core.layer import Activation
+from dlarray.core.random import fold_in, key_words
 from dlarray.core.registry import classes
-from dlarray.diagnostics import LayerFigures, landscape, loss_landscape, verdicts
+from dlarray.diagnostics import LayerStatistics, landscape, loss_landscape, verdicts
 from dlarray.diagnostics import diagnose as function
 from dlarray.diagnostics.formulas import norm, share, spread, twins
-from dlarray.diagnostics.nature import nature
+from dlarray.diagnostics.saturation import saturation
 from tests.support.matrix import On
 
 rng = np.random.default_rng(7)
@@ -129,7 +130,7 @@ LEAVES = ["0", "1", "2.0", "2.1", "3.0", "3.1", "3.2.0", "3.2.1", "3.3", "4", "5
 def test_layers_in_layers_are_walked_as_the_model_walks_them(on: On) -> None:
     x, y = on.array(rng.normal(size=(40, 6))), on.array(LABELS)
     theta = theta_on(on, NESTED)
-    key = dl.random.fold(on.target.asarray(dl.random.key_words(0, "masks")), 0)
+    key = fold_in(on.target.asarray(key_words(0, "masks")), 0)
     cross_entropy = dl.SparseCategoricalCrossEntropy()
 
     def plain(theta: Any, x: Any, y: Any) -> Any:
@@ -259,11 +260,11 @@ FLAT = {
 
 def test_the_nature_of_every_activation() -> None:
     ours = {n: c for n, c in classes(Activation).items() if c.__module__.startswith("dlarray.")}
-    found = {name: nature(kind()) for name, kind in ours.items()}
+    found = {name: saturation(kind()) for name, kind in ours.items()}
     assert {name: n and n.flat for name, n in found.items()} == FLAT
     assert found["sigmoid"].steepest == 0.25
     assert found["tanh"].steepest == found["relu"].steepest == 1
-    assert nature(dl.Swish(trainable=True)) == found["swish"]
+    assert saturation(dl.Swish(trainable=True)) == found["swish"]
 
 
 def test_an_activation_of_one_s_own_is_judged_by_its_slope() -> None:
@@ -277,7 +278,7 @@ def test_an_activation_of_one_s_own_is_judged_by_its_slope() -> None:
         def backward(self, z: Any, dy: Any) -> Any:
             return 2 * np.maximum(z, 0) * dy
 
-    assert nature(_Squared()).flat == 1
+    assert saturation(_Squared()).flat == 1
     model = dl.MLP(3, [DENSE(4, bias=dl.Constant(-100.0)), _Squared(), DENSE(2)])
     assert dl.diagnose_at(model, model.init(), X, LABELS).verdict == "dying"
 
@@ -330,9 +331,9 @@ ILL = {
 def test_each_trouble_is_called_by_its_name_and_no_other(name: str, seed: int, digits: Any) -> None:
     model, options, expected = ILL[name]
     found = dl.diagnose_at(model, model.init(seed), *digits, **options)
-    assert [trouble.kind for trouble in found.troubles] == expected
+    assert [trouble.kind for trouble in found.problems] == expected
     assert found.verdict == expected[0]
-    for trouble in found.troubles:
+    for trouble in found.problems:
         assert trouble.remedy
         assert trouble.layers
         assert all(trouble.kind in found[layer].verdicts for layer in trouble.layers)
@@ -355,7 +356,7 @@ HEALTHY = [
 def test_a_healthy_network_has_no_trouble(model: dl.MLP, digits: Any) -> None:
     for seed in range(3):
         found = dl.diagnose_at(model, model.init(seed), *digits)
-        assert found.troubles == ()
+        assert found.problems == ()
         assert found.verdict == "healthy"
         assert all(f.verdicts == () for f in found.layers)
 
@@ -368,7 +369,7 @@ def test_a_network_that_has_learnt_is_healthy(optimizer: Any, activation: str, d
     trained = dl.fit(model, *digits, optimizer=optimizer, epochs=25, metrics=[], compile=False, progress=False)
     found = dl.diagnose(trained, *digits, optimizer=optimizer)
     assert found.loss < 0.1
-    assert found.troubles == ()
+    assert found.problems == ()
 
 
 def test_an_answer_that_is_sure_of_itself_is_not_saturated(digits: Any) -> None:
@@ -376,22 +377,22 @@ def test_an_answer_that_is_sure_of_itself_is_not_saturated(digits: Any) -> None:
     y = (digits[1] > 4).astype(int)
     found = dl.diagnose_at(model, model.init(), digits[0], y, loss=dl.BinaryCrossEntropy(from_logits=False))
     assert found["1"].saturated > 0.8
-    assert "saturated" not in [t.kind for t in found.troubles]
+    assert "saturated" not in [t.kind for t in found.problems]
 
 
 def test_too_few_examples_call_no_unit_dead() -> None:
     model = dl.MLP(3, [DENSE(4, bias=dl.Constant(-100.0)), "relu", DENSE(2)])
     theta = model.init()
     assert dl.diagnose_at(model, theta, X[:31], LABELS[:31])["1"].dead == 1
-    assert "dying" not in [t.kind for t in dl.diagnose_at(model, theta, X[:31], LABELS[:31]).troubles]
+    assert "dying" not in [t.kind for t in dl.diagnose_at(model, theta, X[:31], LABELS[:31]).problems]
     assert dl.diagnose_at(model, theta, X[:32], LABELS[:32]).verdict == "dying"
 
 
 def test_numbers_without_end_are_called_exploding_without_a_warning() -> None:
     model = dl.MLP(3, [f for _ in range(30) for f in (DENSE(8, dl.Normal(200.0)), "relu")] + [DENSE(2)])
     found = dl.diagnose_at(model, model.init(), X, LABELS)
-    assert [trouble.kind for trouble in found.troubles] == ["exploding"]
-    assert "infinite or NaN" in found.troubles[0].reason
+    assert [trouble.kind for trouble in found.problems] == ["exploding"]
+    assert "infinite or NaN" in found.problems[0].reason
     json.dumps(found.to_dict(), allow_nan=False)
     assert "exploding" in str(found)
 
@@ -453,7 +454,7 @@ def test_a_diagnosis_is_ready_for_json() -> None:
 def test_a_layer_is_found_by_its_name() -> None:
     model = dl.mlp(3, 4, 2)
     found = dl.diagnose_at(model, model.init(), X, LABELS)
-    assert isinstance(found["1"], LayerFigures)
+    assert isinstance(found["1"], LayerStatistics)
     with pytest.raises(KeyError, match=r"no layer is named '7'; there are 0, 1, 2"):
         found["7"]
 

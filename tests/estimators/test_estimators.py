@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 import dlarray
 import dlarray.device as dd
-from dlarray.callbacks import CSVLog, EarlyStopping, Plateau
+from dlarray.callbacks import CSVLog, EarlyStopping, ReduceLROnPlateau
 from dlarray.estimators import MLPClassifier, MLPRegressor
 from tests.support.matrix import On
 from tests.support.process import python
@@ -429,23 +429,23 @@ class Patience:
     def __init__(self) -> None:
         self.seen: list[Any] = []
 
-    def on_start(self, walk: Any) -> None:
-        walk.memory(self)["best"] = np.inf
-        self.seen.append((walk.names, walk.epochs, walk.steps))
+    def on_start(self, run: Any) -> None:
+        run.memory(self)["best"] = np.inf
+        self.seen.append((run.names, run.epochs, run.steps))
 
-    def on_step(self, walk: Any) -> None:
-        self.seen.append(walk.steps)
+    def on_step(self, run: Any) -> None:
+        self.seen.append(run.steps)
 
-    def on_epoch(self, walk: Any) -> None:
-        mine, value = walk.memory(self), walk.figures["validation_loss"]
+    def on_epoch(self, run: Any) -> None:
+        mine, value = run.memory(self), run.figures["validation_loss"]
         if value < mine["best"]:
-            mine |= {"best": value, "theta": walk.trained.theta, "epoch": walk.epoch}
-        if walk.epoch == 8:
-            walk.stop("eight are enough")
+            mine |= {"best": value, "theta": run.trained.theta, "epoch": run.epoch}
+        if run.epoch == 8:
+            run.stop("eight are enough")
 
-    def on_end(self, walk: Any) -> None:
-        walk.hand_back(walk.memory(self)["theta"])
-        self.seen.append((walk.stopped, walk.memory(self)["epoch"], walk.rate))
+    def on_end(self, run: Any) -> None:
+        run.hand_back(run.memory(self)["theta"])
+        self.seen.append((run.stopped, run.memory(self)["epoch"], run.rate))
 
 
 def test_callbacks_with_the_hooks_of_fit() -> None:
@@ -477,7 +477,7 @@ def test_callbacks_of_dlarray(tmp_path: Path) -> None:
     assert lines[0] == "epoch,step,seconds,rate,loss,validation_loss,validation_score"
     assert len(lines) == model.n_iter_ + 1
     with pytest.raises(TypeError, match="learning_rate='adaptive', or a schedule, does"):
-        MLPClassifier(**own, callbacks=Plateau()).fit(x, y)
+        MLPClassifier(**own, callbacks=ReduceLROnPlateau()).fit(x, y)
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])

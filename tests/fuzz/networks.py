@@ -184,7 +184,7 @@ class Network:
         step, dtype = self._step(), self.setup.dtype
         theta, buffers = step.model.init(self.setup.seed + call, CPU, dtype), step.model.init_buffers(CPU, dtype)
         theta = tuple(shaken(v, inputs.shake, np.random.default_rng(call)) for v in theta)
-        return (theta, buffers) if self.inference else step.start(theta, buffers, 0, CPU)
+        return (theta, buffers) if self.inference else step.init(theta, buffers, 0, CPU)
 
     def _step(self) -> Step:
         where = {name: getattr(dl, name) for name in dl.__all__} | {

@@ -15,7 +15,7 @@ from dlarray.core.array import array_namespace
 from dlarray.core.trees import Static, flatten, unflatten
 from dlarray.planner import PlannerWarning, accelerate
 from dlarray.planner import compile as compile_step
-from dlarray.planner.trace.tree_code import builder, reader, recogniser
+from dlarray.planner.trace.tree_code import builder, matcher, reader
 
 
 def total(state: Any, x: Any) -> Any:
@@ -97,9 +97,9 @@ def test_nests_are_taken_apart_and_put_together(name: str) -> None:
         assert type(made) is type(tree)
         assert flatten(made, again := []) == structure
         assert all(x is y for x, y in zip(again, leaves, strict=True))
-        assert recogniser(structure, leaves)(made)
+        assert matcher(structure, leaves)(made)
         assert reader(structure, leaves)(made) is not None
-    assert not recogniser(structure, leaves)(KINDS[name](np.ones(2), leaves[1]))
+    assert not matcher(structure, leaves)(KINDS[name](np.ones(2), leaves[1]))
     assert reader(structure, leaves)(KINDS["nested" if name == "list" else "list"](*leaves)) is None
 
 
@@ -130,7 +130,7 @@ def test_states_of_every_kind_are_planned(name: str) -> None:
 def test_numbers_are_told_apart_by_type_and_sign() -> None:
     values: list[Any] = [0, 0.0, -0.0, False, 1, 1.0, True, float("nan"), "1", None, (1,), 1j, -1j, b"1", int, len]
     for a in values:
-        known = recogniser(flatten((a,), []), [])
+        known = matcher(flatten((a,), []), [])
         for b in values:
             assert (Static(a) == Static(b)) is (a is b)
             assert known((b,)) is (a is b)
@@ -149,7 +149,7 @@ def test_what_may_change_unseen_has_no_structure_to_go_by() -> None:
 
 def test_dicts_are_known_in_their_order() -> None:
     structure = flatten({"a": np.ones(1), "b": np.zeros(1)}, leaves := [])
-    assert not recogniser(structure, leaves)({"b": leaves[1], "a": leaves[0]})
+    assert not matcher(structure, leaves)({"b": leaves[1], "a": leaves[0]})
     assert reader(structure, leaves)({"b": leaves[1], "a": leaves[0]}) is None
 
 

@@ -33,7 +33,7 @@ def batch(rows: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((rows, 5))
 
 
-def walk(step: Any, state: Any, sizes: list[int]) -> tuple[Any, list[float]]:
+def take_steps(step: Any, state: Any, sizes: list[int]) -> tuple[Any, list[float]]:
     losses: list[float] = []
     for i, rows in enumerate(sizes):
         state, loss = step(state, batch(rows, i))
@@ -44,8 +44,8 @@ def walk(step: Any, state: Any, sizes: list[int]) -> tuple[Any, list[float]]:
 def test_programs_share_the_callers_state_and_write_it_in_place():
     fast, state = compile_step(descent), start()
     theta, t = state["theta"], state["t"]
-    after, losses = walk(fast, state, [4, 4, 3, 4, 3, 4])
-    expected, plain = walk(descent, start(), [4, 4, 3, 4, 3, 4])
+    after, losses = take_steps(fast, state, [4, 4, 3, 4, 3, 4])
+    expected, plain = take_steps(descent, start(), [4, 4, 3, 4, 3, 4])
     assert losses == plain
     np.testing.assert_array_equal(after["theta"], expected["theta"])
     assert after["theta"] is theta
@@ -107,8 +107,8 @@ def test_an_executor_that_can_be_told_reads_the_batch_where_it_lies(monkeypatch:
         return Bound([(run, (call,))], move)
 
     fast = compile_step(descent, telling)
-    after, losses = walk(fast, start(), [4, 4, 4, 3, 4])
-    expected, plain = walk(descent, start(), [4, 4, 4, 3, 4])
+    after, losses = take_steps(fast, start(), [4, 4, 4, 3, 4])
+    expected, plain = take_steps(descent, start(), [4, 4, 4, 3, 4])
     np.testing.assert_allclose(losses, plain, rtol=1e-14)
     np.testing.assert_allclose(after["theta"], expected["theta"], rtol=1e-14)
     assert seen
@@ -182,7 +182,7 @@ def test_a_wrong_plan_is_reported_and_the_eager_result_returned():
     assert loss == plain
     np.testing.assert_array_equal(after["theta"], expected["theta"])
     assert list(fast.programs.values()) == [None]
-    assert walk(fast, after, [4, 4])[1] == walk(descent, expected, [4, 4])[1]
+    assert take_steps(fast, after, [4, 4])[1] == take_steps(descent, expected, [4, 4])[1]
 
 
 def test_numbers_drawn_while_tracing_are_found_by_the_check():
@@ -366,7 +366,7 @@ def test_foreign_byte_orders_and_batches_in_columns():
     state = {"theta": np.arange(5.0).astype(">f8"), "t": np.zeros((), np.int32)}
     for i in range(3):
         state, _ = fast(state, batch(4, i))
-    expected, _ = walk(descent, start(), [4, 4, 4])
+    expected, _ = take_steps(descent, start(), [4, 4, 4])
     np.testing.assert_array_equal(state["theta"], expected["theta"])
     state = start()
     for i in range(3):

@@ -66,7 +66,7 @@ def compare(step: Step, dtype: str = "float64", rows: int = 7, weighted: bool = 
     device = resolve("cpu")
 
     def start() -> Any:
-        return step.start(step.model.init(0, device, dtype), step.model.init_buffers(device, dtype), 0, device)
+        return step.init(step.model.init(0, device, dtype), step.model.init_buffers(device, dtype), 0, device)
 
     plain, planned, fast = start(), start(), compile_step(step, partial(ufuncs, small=0) if exact else "ufuncs")
     with warnings.catch_warnings():

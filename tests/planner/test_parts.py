@@ -200,7 +200,7 @@ def test_a_gradient_is_computed_in_its_slice_and_padding_is_kept():
         return (theta,), xp.sum(y)
 
     program = planned(step, arrays((12,)), arrays((4, 3))[0])
-    slices = [p for p in program.plan.places.values() if p.kind == "slice"]
+    slices = [p for p in program.plan.locations.values() if p.kind == "slice"]
     assert [p.start for p in slices] == [0, 6]
     (theta,), x = arrays((12,)), arrays((4, 3))[0]
     for _ in range(3):

@@ -53,7 +53,7 @@ def landscape() -> dl.Landscape:
 
 
 RATES = np.geomspace(1e-5, 1, 60)
-SEARCH = dl.RateSearch(RATES, 2.0 / (1 + 200 * RATES) + 5 * RATES**2)  # falls, and rises again
+SEARCH = dl.LRFinderResult(RATES, 2.0 / (1 + 200 * RATES) + 5 * RATES**2)  # falls, and rises again
 """A search for a learning rate."""
 
 
@@ -77,7 +77,7 @@ def every_picture(
         "unit_shares": lambda ax: plot.unit_shares(diagnosis, ax),
         "update_ratios": lambda ax: plot.update_ratios(diagnosis, ax),
         "loss_landscape": lambda ax: plot.loss_landscape(landscape, ax),
-        "rate_search": lambda ax: plot.rate_search(SEARCH, ax),
+        "lr_finder": lambda ax: plot.lr_finder(SEARCH, ax),
     }
 
 

@@ -263,11 +263,11 @@ def test_a_rate_search_marks_its_suggestion_and_ends_where_the_loss_blew_up() ->
     rates = np.geomspace(1e-5, 1, 101)
     losses = 1 / (1 + np.exp(4 * (np.log10(rates) + 3))) + 1
     losses[80:] = 100
-    found = dl.RateSearch(rates, losses, smoothing=0.0)
-    ax = plot.rate_search(found)
+    found = dl.LRFinderResult(rates, losses, smoothing=0.0)
+    ax = plot.lr_finder(found)
     shown = lines(ax)
     assert list(shown) == ["each step", "smoothed", "falls fastest at 0.001"]
     assert [len(x) for x, _ in shown.values()] == [80, 80, 1]
     assert shown["falls fastest at 0.001"][0][0] == found.suggestion
     assert ax.get_xscale() == "log"
-    assert list(lines(plot.rate_search(dl.RateSearch(rates, np.linspace(1, 2, 101))))) == ["each step", "smoothed"]
+    assert list(lines(plot.lr_finder(dl.LRFinderResult(rates, np.linspace(1, 2, 101))))) == ["each step", "smoothed"]

@@ -31,5 +31,5 @@ def signed(path: Path, config: Any, arrays: Arrays) -> None:
 def edited(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     """Change what a file says of its run, in place."""
     config, arrays = contents(path)
-    change(config["walk"])
+    change(config["run"])
     signed(path, config, arrays)

@@ -19,7 +19,7 @@ from dlarray.losses import FromLogits, Loss
 from dlarray.optimizers import Optimizer
 from dlarray.schedules import Schedule
 from dlarray.training import Step
-from dlarray.training.precision import precise
+from dlarray.training.mixed_precision import mixed_precision
 from tests.support.loss_cases import LOSSES, K, N, targets
 from tests.support.own import own
 
@@ -63,7 +63,7 @@ def steps() -> dict[str, Step]:
         "clipped by norm": dl.Clipped(dl.Adam(), _by_norm, 0.1),
         "clipped by value": dl.Clipped(dl.Momentum(), dl.clip_by_value, 0.01),
         "with decay": dl.RMSprop(momentum=0.5, centered=True, weight_decay=0.1),
-        "of 16 bits": dl.Compact(dl.AdamW()),
+        "of 16 bits": dl.BFloat16State(dl.AdamW()),
     }
     found |= {f"optimizer {name}": Step(PLAIN, loss, optimizer) for name, optimizer in optimizers.items()}
     found |= {
@@ -75,12 +75,12 @@ def steps() -> dict[str, Step]:
 
 def halves(device: Device) -> dict[str, Step]:
     """The step WHOLE with products of 16 bits, of the types that the device's library has."""
-    return {f"precision {each}": precise(WHOLE, each, device, "float32") for each in device.backend.half}
+    return {f"precision {each}": mixed_precision(WHOLE, each, device, "float32") for each in device.backend.half}
 
 
 def start(step: Step, device: Device, dtype: str) -> Any:
     """The state before the first step; a loss in float16 is scaled so that nothing overflows and each step is taken."""
-    state = step.start(step.model.init(0, device, dtype), step.model.init_buffers(device, dtype), 0, device)
+    state = step.init(step.model.init(0, device, dtype), step.model.init_buffers(device, dtype), 0, device)
     if "scaling" in state:
         state["scaling"]["scale"] = device.asarray(np.asarray(64.0, np.float32))
     return state

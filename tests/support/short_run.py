@@ -68,7 +68,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _walk(step: Step, device: Device, dtype: str, count: int, plain: bool) -> tuple[np.ndarray, list[np.ndarray]]:
     """The losses of so many steps, and the floating-point numbers that they leave."""
-    compiled = device.backend.compiles_on(device.place) and not plain
+    compiled = device.backend.compiles_on(device.handle) and not plain
     run: Any = device.backend.compile(step) if compiled else step
     state = start(step, device, dtype)
     losses: list[float] = []

@@ -17,7 +17,7 @@ pl = pytest.importorskip("polars")
 
 import dlarray as dl  # noqa: E402
 from dlarray import tables  # noqa: E402
-from dlarray.tables import Classes, Preprocessing, Quantity, TableWarning, UnknownColumn  # noqa: E402
+from dlarray.tables import Classes, Preprocessing, Quantity, TableWarning, UnknownColumnError  # noqa: E402
 from tests.support.process import python  # noqa: E402
 
 rng = np.random.default_rng(5)
@@ -193,7 +193,7 @@ def test_empty_constant_and_identifier_like_columns_are_left_out_with_their_reas
     assert dict(kept.left_out)["x"] == "as asked"
     assert {"row", "name", "year"} <= {c.name for c in kept.columns}
     assert len([f for f in kept.features if f.startswith("year")]) == 10
-    with pytest.raises(UnknownColumn, match="no column 'yaer', did you mean 'year'"):
+    with pytest.raises(UnknownColumnError, match="no column 'yaer', did you mean 'year'"):
         Preprocessing.fit(frame, drop=["yaer"])
     with pytest.raises(ValueError, match="no column is left to learn from .*same: constant"):
         Preprocessing.fit(frame.select("same", "void"))
@@ -590,8 +590,8 @@ def test_extra_columns_are_said_and_not_used(flowers: Any, garden: tables.TableM
 @pytest.mark.parametrize(
     ("arguments", "kind", "told"),
     [
-        ({"target": "kinds"}, UnknownColumn, "no column 'kinds', did you mean 'kind'"),
-        ({"target": "KIND"}, UnknownColumn, "did you mean 'kind'"),
+        ({"target": "kinds"}, UnknownColumnError, "no column 'kinds', did you mean 'kind'"),
+        ({"target": "KIND"}, UnknownColumnError, "did you mean 'kind'"),
         ({"target": "kind", "activation": "rely"}, ValueError, "did you mean 'relu'"),
         ({"target": "kind", "optimizer": "adamm"}, ValueError, "did you mean 'adam'"),
         ({"target": "kind", "device": "cdua"}, dl.DeviceError, "did you mean 'cuda'"),

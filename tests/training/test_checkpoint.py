@@ -39,17 +39,17 @@ def walked(
 
     def moved(layout: dl.Layout, arrays: dict[str, Any]) -> dl.layout.Theta:
         shifted = {name: dl.to_numpy(x) + draws.uniform(0.1, 0.4, x.shape) for name, x in arrays.items()}
-        own = layout if at.backend.writes_in_place else layout.separated()
+        own = layout if at.backend.writes_in_place else layout.split_up()
         return tuple(at.asarray(v, dtype) for v in own.join(shifted)) if arrays else ()
 
     theta = moved(model.layout, model.parameters(model.init(seed, at, dtype)))
-    buffers = moved(model.buffer_layout, model.kept(model.init_buffers(at, dtype)))
+    buffers = moved(model.buffer_layout, model.named_buffers(model.init_buffers(at, dtype)))
     return dl.Trained(model, theta, buffers, loss or dl.MeanSquaredError(), at, dtype)
 
 
 def parts(trained: dl.Trained) -> dict[str, np.ndarray]:
     """All numbers of a model by name, whatever its layout."""
-    named = trained.model.parameters(trained.theta) | trained.model.kept(trained.buffers)
+    named = trained.model.parameters(trained.theta) | trained.model.named_buffers(trained.buffers)
     return {name: np.array(dl.to_numpy(x)) for name, x in named.items()}
 
 

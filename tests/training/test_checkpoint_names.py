@@ -118,12 +118,12 @@ def test_a_crafted_file_deletes_nothing_but_names_of_the_pattern(tmp_path: Path)
     (folder / "run-8").symlink_to(victim)
     callbacks = [dl.Checkpoint(folder / "run-{epoch}", keep=1)]
     fit(callbacks=callbacks, epochs=2)
-    edited(folder / "run-2", lambda walk: walk["callbacks"][0][1].update(files=[{"epoch": i} for i in (7, 8)]))
+    edited(folder / "run-2", lambda run: run["callbacks"][0][1].update(files=[{"epoch": i} for i in (7, 8)]))
     fit(callbacks=callbacks, epochs=4, resume=folder / "run-2")
     assert names(folder) >= {"thesis", "run-9.txt", "run-7", "run-8"}
     assert victim.read_bytes() == b"precious"
     for paths in ([str(victim)], ["thesis"], [{"epoch": "../victim"}], [{"epoch": 1, "step": 2}], {}, None):
-        edited(folder / "run-4", lambda walk, paths=paths: walk["callbacks"][0][1].update(files=paths))
+        edited(folder / "run-4", lambda run, paths=paths: run["callbacks"][0][1].update(files=paths))
         with pytest.raises(dl.CheckpointError, match=r"run-4 is not a training checkpoint: .*(file|epoch)"):
             fit(callbacks=callbacks, epochs=6, resume=folder / "run-4")
     assert victim.read_bytes() == b"precious"

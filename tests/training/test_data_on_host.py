@@ -176,7 +176,7 @@ def test_no_batch_is_fetched_before_it_is_asked_for(device: str) -> None:
 def test_every_backend_brings_batches_in_their_order(device: str) -> None:
     target = dlarray.resolve(device)
     given = [(np.full((3, 2), i, np.float32), None, np.asfortranarray(np.full((2, 3), i))) for i in range(4)]
-    for i, (x, none, f) in enumerate(target.backend.upload(iter(given), target.place)):
+    for i, (x, none, f) in enumerate(target.backend.upload(iter(given), target.handle)):
         assert none is None
         np.testing.assert_array_equal(dlarray.to_numpy(x), given[i][0])
         np.testing.assert_array_equal(dlarray.to_numpy(f), given[i][2])

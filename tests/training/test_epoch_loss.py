@@ -86,8 +86,8 @@ def test_what_watches_the_loss_sees_that_of_all_examples() -> None:
     seen: list[float] = []
 
     class Looks(dl.Callback):
-        def on_epoch(self, walk: dl.training.Walk) -> None:
-            seen.append(walk.figures["loss"])
+        def on_epoch(self, run: dl.training.Run) -> None:
+            seen.append(run.metrics["loss"])
 
     model = dl.MLP(1, [dl.Dense(1, weight=dl.Zeros())])
     options: dict[str, Any] = {"optimizer": STILL, "shuffle": False, "progress": False, "dtype": "float64"}

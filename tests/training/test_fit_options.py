@@ -11,7 +11,7 @@ import pytest
 
 import dlarray as dl
 from dlarray.training import Step
-from dlarray.training.precision import precise
+from dlarray.training.mixed_precision import mixed_precision
 from tests.support.matrix import On
 
 rng = np.random.default_rng(0)
@@ -178,11 +178,11 @@ def test_products_in_half_precision_are_torch_s_autocast(precision: str) -> None
     device = dl.device.resolve("torch")
     model = dl.MLP(6, [dl.Dense(8), "relu", dl.Residual([dl.Dense(8), "relu"]), dl.Dense(2)])
     loss = dl.MeanSquaredError()
-    step = precise(Step(model, loss, dl.Adam()), precision, device, "float32")
+    step = mixed_precision(Step(model, loss, dl.Adam()), precision, device, "float32")
     theta = model.init(3, device)
     x, t = (torch.tensor(a, dtype=torch.float32) for a in (X, NUMBERS))
     scale = torch.tensor(1024.0) if precision == "float16" else None
-    state = step.start(theta, (), 0, device)
+    state = step.init(theta, (), 0, device)
     value, g, _ = step.gradient(state, (x, t, None), scale)
 
     p = {name: w.clone().requires_grad_() for name, w in model.parameters(theta).items()}
@@ -224,9 +224,9 @@ def test_the_scale_of_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
     device = dl.device.resolve("torch")
     loss = dl.MeanSquaredError()
-    step = precise(Step(MODEL, loss, dl.Adam(0.1)), "float16", device, "float32")
+    step = mixed_precision(Step(MODEL, loss, dl.Adam(0.1)), "float16", device, "float32")
     batch = (torch.tensor(X, dtype=torch.float32), torch.ones(40, 3), None)
-    state: Any = step.start(MODEL.init(0, device), (), 0, device)
+    state: Any = step.init(MODEL.init(0, device), (), 0, device)
     state["scaling"]["scale"] = torch.tensor(2.0**40)
     before = [v.clone() for v in state["theta"]], {k: v.clone() for k, v in state["optimizer"][0].items()}
     state, _ = step(state, batch)
@@ -244,8 +244,8 @@ def test_the_scale_of_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_small_gradients_survive_float16_by_the_scale() -> None:
     torch = pytest.importorskip("torch")
     device = dl.device.resolve("torch")
-    step = precise(Step(MODEL, dl.MeanSquaredError(), dl.Adam()), "float16", device, "float32")
-    state = step.start(MODEL.init(0, device), (), 0, device)
+    step = mixed_precision(Step(MODEL, dl.MeanSquaredError(), dl.Adam()), "float16", device, "float32")
+    state = step.init(MODEL.init(0, device), (), 0, device)
     x = torch.tensor(X, dtype=torch.float32)
     t = step.model.forward(state["theta"], x)[0] + 1e-6
     lost, kept = (
@@ -287,16 +287,16 @@ def test_the_finder_walks_with_growing_rates_and_changes_nothing() -> None:
 def test_the_suggestion_is_where_the_loss_falls_most_steeply() -> None:
     rates = np.geomspace(1e-5, 1, 101)
     losses = 1 / (1 + np.exp(4 * (np.log10(rates) + 3))) + 1  # steepest at 1e-3
-    found = dl.RateSearch(rates, losses, smoothing=0.0)
+    found = dl.LRFinderResult(rates, losses, smoothing=0.0)
     assert found.suggestion == pytest.approx(1e-3, rel=0.06)
     assert found.end == 101
     blown = replace(found, losses=np.where(np.arange(101) < 80, losses, 100.0))
     assert blown.end == 80
     assert blown.suggestion == found.suggestion
     with pytest.raises(ValueError, match="the loss falls at no rate between 1e-05 and 1"):
-        _ = dl.RateSearch(rates, np.linspace(1, 2, 101)).suggestion
+        _ = dl.LRFinderResult(rates, np.linspace(1, 2, 101)).suggestion
     with pytest.raises(ValueError, match="the loss falls at no rate"):
-        _ = dl.RateSearch(rates, np.full(101, np.nan)).suggestion
+        _ = dl.LRFinderResult(rates, np.full(101, np.nan)).suggestion
 
 
 def test_the_finder_on_a_device(on: On) -> None:

@@ -23,9 +23,9 @@ STEPPERS = {
 }
 
 
-def walk(step: Step, device: Device, compiled: bool) -> tuple[Any, list[float]]:
+def take_steps(step: Step, device: Device, compiled: bool) -> tuple[Any, list[float]]:
     r = np.random.default_rng(7)
-    state = step.start(step.model.init(0, device, "float64"), step.model.init_buffers(device, "float64"), 0, device)
+    state = step.init(step.model.init(0, device, "float64"), step.model.init_buffers(device, "float64"), 0, device)
     run = device.backend.compile(step) if compiled else step
     losses: list[float] = []
     for i in range(STEPS):
@@ -40,19 +40,21 @@ def walk(step: Step, device: Device, compiled: bool) -> tuple[Any, list[float]]:
 def test_twenty_steps_are_those_of_numpy(name: str) -> None:
     step = STEPPERS[name]
     with jax.enable_x64(True):
-        state, losses = walk(step, resolve("jax"), compiled=True)
-    plain, expected = walk(step, resolve("cpu"), compiled=False)
+        state, losses = take_steps(step, resolve("jax"), compiled=True)
+    plain, expected = take_steps(step, resolve("cpu"), compiled=False)
     np.testing.assert_allclose(losses, expected, rtol=1e-12)
     parameters, others = step.model.parameters(state["theta"]), step.model.parameters(plain["theta"])
     for key, found in parameters.items():
         np.testing.assert_allclose(np.asarray(found), others[key], rtol=1e-11, atol=1e-13, err_msg=key)
-    for a, b in zip(state["buffers"], plain["buffers"] and step.model.kept(plain["buffers"]).values(), strict=True):
+    for a, b in zip(
+        state["buffers"], plain["buffers"] and step.model.named_buffers(plain["buffers"]).values(), strict=True
+    ):
         np.testing.assert_allclose(np.asarray(a), b, rtol=1e-12)
 
 
 def test_the_state_is_donated_and_steps_are_counted_once() -> None:
     step, device = STEPPERS["Adam, clipped"], resolve("jax")
-    state = step.start(step.model.init(0, device), (), 0, device)
+    state = step.init(step.model.init(0, device), (), 0, device)
     counted = ["t" in s for s in state["optimizer"]]
     batch = (device.asarray(np.zeros((5, 6), np.float32)), device.asarray(np.zeros(5, np.int32)), None)
     after, loss = device.backend.compile(step)(state, batch)

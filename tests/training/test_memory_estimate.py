@@ -21,7 +21,7 @@ from dlarray.core.array import array_namespace
 from dlarray.device import backend as backends
 from dlarray.device.backend import Backend, host_memory
 from dlarray.explanation import explain
-from dlarray.optimizers import Compact, Optimizer
+from dlarray.optimizers import BFloat16State, Optimizer
 from dlarray.training import MemoryEstimate, memory_estimate
 
 CPU = dlarray.Device("cpu", backends.get("numpy"), "cpu")
@@ -47,7 +47,7 @@ OPTIMIZERS = {
     "adamax": dlarray.Adamax(),
     "decay, which has a mask": dlarray.AdamW(weight_decay=0.1),
     "clipped": dlarray.Clipped(dlarray.Adam(), dlarray.clip_by_global_norm, 1.0),
-    "16 bits": Compact(dlarray.Adam()),
+    "16 bits": BFloat16State(dlarray.Adam()),
 }
 
 
@@ -120,7 +120,7 @@ def test_the_step_that_is_counted_is_the_step_that_is_explained(model: dlarray.M
     assert found.gradient + found.step == plan.buffer_bytes
     unplanned = memory_estimate(model, plain(CPU), batch_size=32, optimizer="adam", loss=loss, accumulate=accumulate)
     assert not unplanned.planned
-    assert unplanned.gradient + unplanned.step == plan.plain
+    assert unplanned.gradient + unplanned.step == plan.eager_bytes
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_what_a_plain_step_takes_at_once(act: Callable[[Any, Any], Any], most: i
         act(batch, array_namespace(batch))
         return state, batch
 
-    assert explain(step, (), np.zeros((1, 100))).description.plain == most
+    assert explain(step, (), np.zeros((1, 100))).description.eager_bytes == most
 
 
 # What is measured
@@ -168,8 +168,8 @@ def test_training_by_a_plan_takes_what_is_said(accumulate: int, n: int) -> None:
     class Watch(dlarray.Callback):
         highest = 0
 
-        def on_epoch(self, walk: Any) -> None:
-            if walk.epoch > 1:
+        def on_epoch(self, run: Any) -> None:
+            if run.epoch > 1:
                 Watch.highest = tracemalloc.get_traced_memory()[1] - before
             gc.collect()
             tracemalloc.reset_peak()
@@ -192,7 +192,7 @@ def test_the_first_step_of_a_plan_takes_no_more_than_is_said(model: dlarray.MLP)
     step, state, batch = first(model, n)
     found = memory_estimate(model, CPU, batch_size=n)
     given = nbytes(state) + nbytes(batch)
-    assert given + peak(lambda: CPU.backend.compile(step)(state, batch)) <= found.total + found.checked
+    assert given + peak(lambda: CPU.backend.compile(step)(state, batch)) <= found.total + found.first_step_check
 
 
 def test_xla_takes_no_more_than_is_said() -> None:
@@ -280,7 +280,7 @@ def test_every_device_says_what_it_has() -> None:
     for status in dlarray.devices():
         if status.usable:
             device = dlarray.resolve(status.name)
-            memory = device.backend.memory(device.place)
+            memory = device.backend.memory(device.handle)
             assert memory is None or 0 < memory[0] <= memory[1]
     assert Backend().memory("anywhere") is None
 

@@ -17,14 +17,14 @@ import pytest
 import dlarray as dl
 import dlarray.device as dd
 from dlarray import callbacks
-from dlarray.callbacks.non_finite import NonFinite
-from dlarray.cli.telling import UsageError
-from dlarray.device import OutOfMemory, search
+from dlarray.callbacks.non_finite import NonFiniteError
+from dlarray.cli.output import UsageError
+from dlarray.device import OutOfMemoryError, search
 from dlarray.planner import PlannerWarning
 from dlarray.planner.run.accelerated import _Unfit
 from dlarray.planner.trace.node import UntraceableError
-from dlarray.tables.values import TableWarning, UnknownColumn
-from dlarray.training import CheckpointError, Diverged, Interrupted
+from dlarray.tables.values import TableWarning, UnknownColumnError
+from dlarray.training import CheckpointError, DivergedError, Interrupted
 from tests.support.matrix import On
 from tests.support.process import ROOT, python
 
@@ -88,7 +88,7 @@ CALLBACKS = [
     callbacks.CSVLog("file"),
     callbacks.EMA(),
     callbacks.EarlyStopping(),
-    callbacks.Plateau(),
+    callbacks.ReduceLROnPlateau(),
     callbacks.SWA(),
     callbacks.StopOnNonFinite(),
     callbacks.TensorBoard("folder"),
@@ -109,14 +109,14 @@ def test_configuration_is_equal(value: Any, way: Callable[[Any], Any]) -> None:
 def exceptions() -> list[BaseException]:
     """One of each class, as the library raises it."""
     trained = trained_on("cpu", "float32")
-    shortage_ = OutOfMemory("cpu has not enough memory", "asked for 3 TB")
+    shortage_ = OutOfMemoryError("cpu has not enough memory", "asked for 3 TB")
     shortage_.trained = trained
     return [
         shortage_,
-        Diverged("the loss became nan", 3, trained),
-        NonFinite("layer 2, forward", 3, trained),
+        DivergedError("the loss became nan", 3, trained),
+        NonFiniteError("layer 2, forward", 3, trained),
         Interrupted(trained),
-        UnknownColumn("agee", ["age"]),
+        UnknownColumnError("agee", ["age"]),
         *(
             cls("a message")
             for cls in (
@@ -167,7 +167,7 @@ if __name__ == "__main__":
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         try:
             pool.submit(diverge).result(120)
-        except dl.Diverged as error:
+        except dl.DivergedError as error:
             print(error.step, error.trained.predict(np.ones((2, 1))).shape)
 """
 

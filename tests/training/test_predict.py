@@ -14,9 +14,9 @@ import dlarray as dl
 from dlarray.layers import BatchNorm, Dense, Dropout, LayerNorm
 from dlarray.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SparseCategoricalCrossEntropy
 from dlarray.model import MLP
-from dlarray.training import answers as answers_module
+from dlarray.training import predictor as answers_module
 from dlarray.training import trained as trained_module
-from dlarray.training.answers import PLAIN, SHAPES
+from dlarray.training.predictor import PLAIN, SHAPES
 from tests.support.matrix import On
 from tests.support.threads import at_once
 from tests.training.test_checkpoint import walked
@@ -56,7 +56,7 @@ def test_the_answers_stay_the_same_as_calls_go_on(on: On, case: str, question: s
     for seed in (0, 1):
         host = on.host(inputs(seed=seed))
         z = model.predict(trained.theta, on.array(host), trained.buffers)
-        p = on.numpy(loss.link.predict(z))
+        p = on.numpy(loss.output_activation.predict(z))
         if question == "classify":
             expected: Any = np.argmax(p, axis=1) if p.shape[1] > 1 else (p[:, 0] > 0.5).astype(np.int32)
         else:
@@ -225,7 +225,9 @@ def test_rows_are_refused_as_before_once_it_is_compiled():
 def test_threads_ask_at_once():
     trained = walked(*CASES["norms"])
     xs = [inputs(n, seed=n, dtype="float32") for n in (1, 9, 9, 300, 300, 300)]
-    expected = [trained.loss.link.predict(trained.model.predict(trained.theta, x, trained.buffers)) for x in xs]
+    expected = [
+        trained.loss.output_activation.predict(trained.model.predict(trained.theta, x, trained.buffers)) for x in xs
+    ]
     wrong = []
 
     def work(k: int) -> None:

@@ -77,10 +77,10 @@ def test_an_epoch_is_read_once_however_many_steps_it_has(
     epochs: list[list[str]] = []
 
     class Count(dlarray.Callback):
-        def on_start(self, walk: Any) -> None:
+        def on_start(self, run: Any) -> None:
             calls.clear()
 
-        def on_epoch(self, walk: Any) -> None:
+        def on_epoch(self, run: Any) -> None:
             epochs.append(list(calls))
             calls.clear()
 
@@ -94,8 +94,8 @@ def test_an_epoch_is_read_once_however_many_steps_it_has(
     one_by_one: list[float] = []
 
     class Read(dlarray.Callback):
-        def on_step(self, walk: Any) -> None:
-            one_by_one.append(walk.latest_loss)
+        def on_step(self, run: Any) -> None:
+            one_by_one.append(run.latest_loss)
 
     again = dlarray.fit(MODEL, X, Y, device=device, callbacks=[Read()], **options)
     assert again.history.steps == trained.history.steps == one_by_one

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import dlarray as dl
-from dlarray.training import Callback, Walk
+from dlarray.training import Callback, Run
 from tests.support.matrix import On
 
 rng = np.random.default_rng(0)
@@ -40,7 +40,7 @@ def check_same(a: dl.Trained, b: dl.Trained) -> None:
 def companions(path: Path) -> list[Any]:
     """Callbacks whose memory matters, and a file of every step."""
     return [
-        dl.Plateau("loss", patience=1, factor=0.5, min_delta=9.0),
+        dl.ReduceLROnPlateau("loss", patience=1, factor=0.5, min_delta=9.0),
         "ema",
         "early_stopping",
         dl.Checkpoint(path, steps=1),
@@ -71,7 +71,7 @@ def test_resumed_at_every_step_it_was_written(tmp_path: Path) -> None:
 
 
 def test_averages_in_16_bits_go_on(tmp_path: Path) -> None:
-    options = {"optimizer": dl.Compact(dl.Adam(0.05)), "model": SMALL}
+    options = {"optimizer": dl.BFloat16State(dl.Adam(0.05)), "model": SMALL}
     whole, path = fit(**options), tmp_path / "run"
     fit(max_steps=4, callbacks=[dl.Checkpoint(path)], **options)
     check_same(fit(resume=path, **options), whole)
@@ -194,21 +194,21 @@ def test_a_file_that_is_whole_and_makes_no_sense_is_refused(run: Path, tmp_path:
     from dlarray.training.checkpoint import read_file, write_file
 
     model, loss, dtype, arrays, config = read_file(run)
-    data = config["walk"]
+    data = config["run"]
     trained = dl.load(run)
-    beside = {name: x for name, x in arrays.items() if name.startswith("walk.")}
+    beside = {name: x for name, x in arrays.items() if name.startswith("run.")}
 
     def written(data: Any, beside: Any) -> Path:
         path = tmp_path / "strange"
-        write_file(path, model, trained.theta, trained.buffers, loss, dtype, {"walk": data}, beside)
+        write_file(path, model, trained.theta, trained.buffers, loss, dtype, {"run": data}, beside)
         return path
 
     assert len(fit(model=SMALL, resume=written(data, beside)).history.steps) == 12  # as it was, it is good
     for changed in (
         written({k: v for k, v in data.items() if k != "optimizer"}, beside),
         written(data | {"optimizer": {"t": ["int32"]}}, beside),
-        written(data, {k: v for k, v in beside.items() if not k.startswith("walk.optimizer.m")}),
-        written(data, beside | {"walk.optimizer.m.0.W": np.zeros((2, 2), dtype=np.float32)}),
+        written(data, {k: v for k, v in beside.items() if not k.startswith("run.optimizer.m")}),
+        written(data, beside | {"run.optimizer.m.0.W": np.zeros((2, 2), dtype=np.float32)}),
         written(data | {"callbacks": [["EMA", {"theta": {"like": "nothing"}}]]}, beside),
         written({k: v for k, v in data.items() if k != "settings"}, beside),
     ):
@@ -221,8 +221,8 @@ def test_what_a_callback_remembers_must_be_data(tmp_path: Path) -> None:
         def __init__(self, **memory: Any) -> None:
             self.memory = memory
 
-        def on_start(self, walk: Walk) -> None:
-            walk.memory(self).update(self.memory)
+        def on_start(self, run: Run) -> None:
+            run.memory(self).update(self.memory)
 
     path = tmp_path / "run"
     good = Hoards(n=1, words=["a", "b"], nothing=None, _open=open)
@@ -241,12 +241,12 @@ def test_a_checkpoint_is_a_model_with_its_history(tmp_path: Path) -> None:
 
 def test_a_checkpoint_names_what_it_holds(run: Path) -> None:
     header = json.loads(run.read_bytes()[8 : 8 + int.from_bytes(run.read_bytes()[:8], "little")])
-    own = {name for name in header if name.startswith("walk.")}
+    own = {name for name in header if name.startswith("run.")}
     parameters = [name for name, _ in SMALL.layout.shapes]
     assert own == {
-        "walk.losses",
-        "walk.weights",
-        "walk.history",
-        *(f"walk.optimizer.{kind}.{name}" for kind in ("m", "v", "mask") for name in parameters),
-        *(f"walk.callback0.theta.{name}" for name in parameters),
+        "run.losses",
+        "run.weights",
+        "run.history",
+        *(f"run.optimizer.{kind}.{name}" for kind in ("m", "v", "mask") for name in parameters),
+        *(f"run.callback0.theta.{name}" for name in parameters),
     }

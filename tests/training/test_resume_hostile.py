@@ -22,7 +22,7 @@ MODEL = dl.MLP(3, [dl.Dense(2), dl.BatchNorm(), "tanh", dl.Dense(2)])
 
 def callbacks(folder: Path) -> list[Any]:
     return [
-        dl.Plateau("loss", patience=1, factor=0.5, min_delta=9.0, cooldown=1),
+        dl.ReduceLROnPlateau("loss", patience=1, factor=0.5, min_delta=9.0, cooldown=1),
         dl.EarlyStopping("loss", patience=9),
         dl.SWA(0.25),
         dl.EMA(0.5),
@@ -97,11 +97,11 @@ def test_as_it_was_written_it_is_taken_up(run: Path) -> None:
         ("callbacks", [["EMA", {"theta": {"like": []}}]], "callbacks.0..theta must be words"),
         ("callbacks", [["EMA", {"theta": {"like": "theta"}}]], r"it lacks the array walk.callback0.theta.0.W"),
         ("callbacks", [["EMA", {"theta": 1}]], "belong to nothing|what EMA remembers: theta must be vectors"),
-        ("callbacks", [], "arrays that belong to nothing: walk.callback"),
+        ("callbacks", [], "arrays that belong to nothing: run.callback"),
     ],
 )
 def test_an_entry_that_cannot_be_is_refused_by_name(entry: str, value: Any, words: str, run: Path) -> None:
-    edited(run, lambda walk: walk.update({entry: value}))
+    edited(run, lambda run: run.update({entry: value}))
     with pytest.raises(dl.CheckpointError, match=rf"run is not a training checkpoint: .*({words})"):
         fit(run.parent, resume=run)
 
@@ -109,9 +109,9 @@ def test_an_entry_that_cannot_be_is_refused_by_name(entry: str, value: Any, word
 @pytest.mark.parametrize(
     ("i", "memory", "words"),
     [
-        (0, {"waited": "1"}, "what Plateau remembers: waited must be a whole number, got '1'"),
-        (0, {"cooling": -1}, "what Plateau remembers: cooling must be at least 0"),
-        (0, {"best": [1]}, "what Plateau remembers: best must be a real number"),
+        (0, {"waited": "1"}, "what ReduceLROnPlateau remembers: waited must be a whole number, got '1'"),
+        (0, {"cooling": -1}, "what ReduceLROnPlateau remembers: cooling must be at least 0"),
+        (0, {"best": [1]}, "what ReduceLROnPlateau remembers: best must be a real number"),
         (1, {"waited": None}, "what EarlyStopping remembers: waited must be a whole number"),
         (1, {"epoch": 99}, "what EarlyStopping remembers: epoch must be at most 2, got 99"),
         (1, {"theta": None}, "belong to nothing|what EarlyStopping remembers: theta must be vectors"),
@@ -121,7 +121,7 @@ def test_an_entry_that_cannot_be_is_refused_by_name(entry: str, value: Any, word
     ],
 )
 def test_a_memory_that_is_none_of_a_callback_s_is_refused(i: int, memory: Any, words: str, run: Path) -> None:
-    edited(run, lambda walk: walk["callbacks"][i][1].update(memory))
+    edited(run, lambda run: run["callbacks"][i][1].update(memory))
     with pytest.raises(dl.CheckpointError, match=rf"run is not a training checkpoint: .*({words})"):
         fit(run.parent, resume=run)
 
@@ -129,18 +129,18 @@ def test_a_memory_that_is_none_of_a_callback_s_is_refused(i: int, memory: Any, w
 @pytest.mark.parametrize(
     ("name", "x", "words"),
     [
-        ("walk.losses", None, "it lacks the array walk.losses"),
-        ("walk.losses", np.zeros((1, 2)), "walk.losses must be a row of float64"),
-        ("walk.history", np.zeros(6, dtype=np.float32), "walk.history must be a row of float64, got float32"),
-        ("walk.weights", np.asarray([1.0, np.nan]), "walk.weights must be finite"),
-        ("walk.weights", np.zeros(3), "steps is 8, and it has the losses"),
+        ("run.losses", None, "it lacks the array run.losses"),
+        ("run.losses", np.zeros((1, 2)), "run.losses must be a row of float64"),
+        ("run.history", np.zeros(6, dtype=np.float32), "run.history must be a row of float64, got float32"),
+        ("run.weights", np.asarray([1.0, np.nan]), "run.weights must be finite"),
+        ("run.weights", np.zeros(3), "steps is 8, and it has the losses"),
         (
-            "walk.optimizer.m.0.W",
+            "run.optimizer.m.0.W",
             np.zeros((3, 2)),
-            "walk.optimizer.m.0.W must be float32 .*, got float64",
+            "run.optimizer.m.0.W must be float32 .*, got float64",
         ),
-        ("walk.optimizer.m.0.W", np.zeros((2, 3), dtype=np.float32), "walk.optimizer.m.0.W must be float32 of"),
-        ("walk.optimizer.n.0.W", np.zeros((3, 2), dtype=np.float32), "belong to nothing: walk.optimizer.n.0.W"),
+        ("run.optimizer.m.0.W", np.zeros((2, 3), dtype=np.float32), "run.optimizer.m.0.W must be float32 of"),
+        ("run.optimizer.n.0.W", np.zeros((3, 2), dtype=np.float32), "belong to nothing: run.optimizer.n.0.W"),
     ],
 )
 def test_an_array_that_cannot_be_is_refused_by_name(name: str, x: np.ndarray | None, words: str, run: Path) -> None:
@@ -169,7 +169,7 @@ def mutated(config: Any, arrays: dict[str, np.ndarray], draw: random.Random) -> 
     config, arrays = copy.deepcopy(config), dict(arrays)
     for _ in range(draw.choice([1, 1, 1, 2])):
         if draw.random() < 0.2:
-            name = draw.choice([name for name in arrays if name.startswith("walk.")])
+            name = draw.choice([name for name in arrays if name.startswith("run.")])
             x = arrays.pop(name)
             other = [
                 x.astype(np.float64),
@@ -181,9 +181,9 @@ def mutated(config: Any, arrays: dict[str, np.ndarray], draw: random.Random) -> 
                 np.append(x, 1.0),
             ]
             if draw.random() < 0.8:
-                arrays[draw.choice([name, name, name, f"{name}.b", "walk.x"])] = draw.choice(other)
+                arrays[draw.choice([name, name, name, f"{name}.b", "run.x"])] = draw.choice(other)
             continue
-        of, key = draw.choice(places(config["walk"]))
+        of, key = draw.choice(places(config["run"]))
         match draw.randrange(6):
             case 0:
                 del of[key]
@@ -206,7 +206,7 @@ def test_no_edited_file_is_anything_but_taken_up_or_refused(run: Path) -> None:
         signed(run, *mutated(config, arrays, random.Random(seed)))
         try:
             trained = fit(run.parent, resume=run, epochs=3)
-        except dl.Diverged:
+        except dl.DivergedError:
             continue
         except ValueError as error:
             refusals.append(str(error))

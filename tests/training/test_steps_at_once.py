@@ -69,7 +69,7 @@ def test_callbacks_see_each_step():
     class Counts(dl.training.callback.Callback):
         seen = 0
 
-        def on_step(self, walk: Any) -> None:
+        def on_step(self, run: Any) -> None:
             self.seen += 1
 
     counts = Counts()

@@ -49,7 +49,7 @@ def leaves(tree: Any) -> list[Any]:
 
 def start(step: Step, dtype: str = "float64") -> Any:
     device = resolve("torch:cpu")
-    return step.start(step.model.init(0, device, dtype), step.model.init_buffers(device, dtype), 0, device)
+    return step.init(step.model.init(0, device, dtype), step.model.init_buffers(device, dtype), 0, device)
 
 
 def batches(dtype: str = "float64", inputs: int = 6) -> list[Any]:
@@ -231,7 +231,7 @@ def test_fit_plans_on_the_cpu_alone() -> None:
     assert isinstance(torches.compile(descent), Planned)
     assert torches.compiles_on(torch.device("cpu"))
     assert not torches.compiles_on(torch.device("cuda", 0))
-    assert not resolve("strict").backend.compiles_on(resolve("strict").place)
+    assert not resolve("strict").backend.compiles_on(resolve("strict").handle)
 
 
 def test_fit_takes_any_compiler() -> None:

@@ -243,7 +243,10 @@ def test_two_runs_are_bit_for_bit_the_same() -> None:
 
 
 def test_divergence_stops_with_the_step_and_the_last_good_weights() -> None:
-    with np.errstate(all="ignore"), pytest.raises(dl.Diverged, match=r"step \d+: the weights have diverged") as caught:
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(dl.DivergedError, match=r"step \d+: the weights have diverged") as caught,
+    ):
         dl.fit(
             dl.mlp(6, 32, 2),
             10 * X,
@@ -264,7 +267,7 @@ def test_the_step_is_a_function_of_arrays_alone() -> None:
     model, loss = dl.mlp(6, 4, 2), dl.MeanSquaredError()
     step = Step(model, loss, dl.Adam())
     cpu = dl.current_device()
-    state = step.start(model.init(0, cpu), model.init_buffers(cpu), 0, cpu)
+    state = step.init(model.init(0, cpu), model.init_buffers(cpu), 0, cpu)
     old = {name: [a.shape for a in state[name]] for name in ("theta", "buffers")}
     after, value = step(state, (X.astype("f4"), NUMBERS.astype("f4"), None))
     assert {name: [a.shape for a in after[name]] for name in ("theta", "buffers")} == old

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import dlarray as dl
-from dlarray.device.errors import OutOfMemory
+from dlarray.device.errors import OutOfMemoryError
 from dlarray.estimators import MLPClassifier, MLPRegressor
 from dlarray.estimators.training import each_array
-from dlarray.training import Callback, Walk
+from dlarray.training import Callback, Run
 from tests.support.matrix import On
 
 pytestmark = pytest.mark.usefixtures("without_numba")
@@ -57,8 +57,8 @@ ERRORS: list[Any] = [FULL, SystemExit(3), Mine(), Slots("full"), Frozen(), Value
 def raising(hook: str, error: Any, epoch: int = 3, step: int = 8) -> Callback:
     """A callback that raises at its hook: in this epoch, at this step, or at once."""
 
-    def act(self: Any, walk: Walk) -> None:
-        if {"on_epoch": walk.epoch == epoch, "on_step": walk.steps == step}.get(hook, True):
+    def act(self: Any, run: Run) -> None:
+        if {"on_epoch": run.epoch == epoch, "on_step": run.steps == step}.get(hook, True):
             if error is signal.SIGINT:
                 signal.raise_signal(error)
             raise error
@@ -140,8 +140,8 @@ def test_an_interrupt_on_every_library(each: On, place: str) -> None:
     looked: list[Any] = []
 
     class Looks(Callback):
-        def on_end(self, walk: Walk) -> None:
-            looked.append(walk.trained)
+        def on_end(self, run: Run) -> None:
+            looked.append(run.trained)
 
     epochs = 3 if place == "on_epoch" else 2
     given: Any = (batches(signal.SIGINT), None) if place == "iterable" else (X, Y)
@@ -155,23 +155,23 @@ def test_an_interrupt_on_every_library(each: On, place: str) -> None:
 
 
 def test_memory_that_ends_brings_the_last_good_model() -> None:
-    with pytest.raises(OutOfMemory) as caught:
+    with pytest.raises(OutOfMemoryError) as caught:
         fit(callbacks=[raising("on_epoch", MemoryError("no room"))])
     is_model_after(caught.value.trained, 3)
 
 
 def test_history_is_true_of_the_model_where_measuring_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """The figures of an epoch are there before its model is, for a moment."""
-    copies = Walk._model
+    copies = Run._model
     count = iter(range(100))
 
-    def fails(self: Walk, theta: Any, buffers: Any) -> Any:
+    def fails(self: Run, theta: Any, buffers: Any) -> Any:
         if next(count) == 2:
             raise KeyboardInterrupt
         return copies(self, theta, buffers)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Walk, "_model", fails)
+        patch.setattr(Run, "_model", fails)
         with pytest.raises(dl.Interrupted) as caught:
             fit()
     is_model_after(caught.value.trained, 2)
@@ -181,8 +181,8 @@ def test_every_on_end_is_called_and_the_first_error_counts() -> None:
     ended: list[Any] = []
 
     class Ends(Callback):
-        def on_end(self, walk: Walk) -> None:
-            ended.append(walk.error)
+        def on_end(self, run: Run) -> None:
+            ended.append(run.error)
 
     first, second, third = OSError("the first"), ValueError("the second"), Mine("the third")
     with pytest.raises(OSError, match="the first") as caught:
@@ -201,9 +201,9 @@ def test_every_on_end_is_called_and_the_first_error_counts() -> None:
 
 def test_a_failing_on_end_leaves_the_result_to_the_error() -> None:
     class HandsBack(Callback):
-        def on_end(self, walk: Walk) -> None:
-            assert walk.error is None  # training has ended well
-            walk.hand_back(tuple(0 * v for v in walk.theta))
+        def on_end(self, run: Run) -> None:
+            assert run.error is None  # training has ended well
+            run.set_result(tuple(0 * v for v in run.theta))
 
     with pytest.raises(OSError, match="full") as caught:
         fit(callbacks=[raising("on_end", OSError("full")), HandsBack()])
@@ -217,17 +217,17 @@ def test_a_failing_on_end_leaves_the_result_to_the_error() -> None:
 
 def test_the_outer_fit_s_model_goes_with_what_an_inner_one_raises() -> None:
     class Probes(Callback):
-        def on_epoch(self, walk: Walk) -> None:
+        def on_epoch(self, run: Run) -> None:
             dl.fit(dl.mlp(3, 1), 1e9 * X, Y, batch_size=4, optimizer=dl.GradientDescent(1e30), progress=False)
 
-    with pytest.raises(dl.Diverged) as caught:
+    with pytest.raises(dl.DivergedError) as caught:
         fit(callbacks=[Probes()])
     is_model_after(caught.value.trained, 1)
 
 
 def test_the_model_before_the_step_that_made_a_nan_is_kept() -> None:
     start = MODEL.init(0, "cpu", "float32")
-    with pytest.raises(dl.NonFinite) as caught, np.errstate(all="ignore"):
+    with pytest.raises(dl.NonFiniteError) as caught, np.errstate(all="ignore"):
         fit(callbacks=["stop_on_non_finite"], optimizer=dl.GradientDescent(1e38), epochs=2)
     assert caught.value.step > 1
     assert np.isfinite(caught.value.trained.theta[0]).all()
@@ -280,17 +280,17 @@ class StepsOnly:
     def __init__(self, error: Any, step: int) -> None:
         self.error, self.step, self.told = error, step, ""
 
-    def on_epoch(self, walk: Any) -> None:
+    def on_epoch(self, run: Any) -> None:
         pass
 
-    def on_step(self, walk: Any) -> None:
-        if walk.steps == self.step:
+    def on_step(self, run: Any) -> None:
+        if run.steps == self.step:
             if self.error is signal.SIGINT:
                 signal.raise_signal(self.error)
             raise self.error
 
-    def on_end(self, walk: Any) -> None:
-        self.told = type(walk.error).__name__
+    def on_end(self, run: Any) -> None:
+        self.told = type(run.error).__name__
 
 
 ENDS: dict[str, Any] = {"error": OSError("full"), "memory": MemoryError("no room"), "system exit": SystemExit(2)}
@@ -310,7 +310,7 @@ def test_a_fit_that_breaks_off_leaves_the_last_whole_epoch(each: On, end: str) -
         assert model.t_ == 36
         model.set_params(callbacks=None)
         assert says(model.partial_fit(X, LABELS)) == says(whole.partial_fit(X, LABELS))
-    assert spy.told in (type(ENDS[end]).__name__, "OutOfMemory")
+    assert spy.told in (type(ENDS[end]).__name__, "OutOfMemoryError")
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

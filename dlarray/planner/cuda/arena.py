@@ -82,7 +82,7 @@ class Arena:
             return None, self.staged(base) + start
         if base.op in LEAVES:
             return None, self._constant(base) + start
-        place = self.plan.places[base]
+        place = self.plan.locations[base]
         if place.kind == "input":
             return place.number, start
         if place.kind == "slice":

@@ -122,7 +122,7 @@ class _Finder:
 
     def _memory(self, node: Node) -> object:
         """What tells the memory of two values apart."""
-        place = self._plan.places.get(node)
+        place = self._plan.locations.get(node)
         if place is None:
             return ("input", int(node.attribute)) if node.op == "input" else node
         return (place.kind, place.number, place.start) if place.kind == "slice" else (place.kind, place.number)

@@ -20,7 +20,7 @@ from dlarray.planner.cuda.card import Card
 from dlarray.planner.cuda.program import CardProgram, Settings
 from dlarray.planner.run.agreement import disagreement
 from dlarray.planner.run.refusals import MANY, PlannerWarning
-from dlarray.planner.trace.tree_code import reader, recogniser
+from dlarray.planner.trace.tree_code import matcher, reader
 
 __all__ = ["OnCard", "Shapes", "on_card", "shapes_of"]
 
@@ -94,7 +94,7 @@ class OnCard:
             _warn(f"the step runs launch by launch, for it cannot be recorded: {type(error).__name__}: {error}")
         self._bound = program
         self._leaves_of = _nothing
-        self._is_state = recogniser(flatten(state, [], self.card.arrays), leaves)
+        self._is_state = matcher(flatten(state, [], self.card.arrays), leaves)
 
     def can_be_bound(self, state: Sequence[Any], batch: Sequence[Any]) -> bool:
         """Whether the state's arrays lie in rows, and nothing else lies in their memory."""

@@ -134,5 +134,5 @@ class Tuning:
 
     def _writes_state(self, option: Option) -> bool:
         """Whether measuring would move the state: a kernel that takes part writes into it."""
-        places = self.jobs.plan.places
+        places = self.jobs.plan.locations
         return any(places[node].kind == "input" for unit in option.instead for node in unit.outputs)

@@ -92,7 +92,7 @@ def _copied(plan: Plan, whole: Node) -> list[Node]:
     """The parts of a concatenation that are not computed in their places."""
     found: list[Node] = []
     for part in whole.args:
-        place = plan.places.get(root(part))
+        place = plan.locations.get(root(part))
         there = place is not None and (place.kind, place.number) == ("slice", whole.number)
         if part.op not in ("full", "index") and not there:
             found.append(part)
@@ -138,7 +138,7 @@ class _Lives:
 
     def _memory(self, node: Node) -> int:
         """The number of the memory that a value lies in."""
-        place = self._plan.places.get(node)
+        place = self._plan.locations.get(node)
         if place is not None and place.kind == "buffer":
             return place.number
         if place is not None and place.kind == "slice":

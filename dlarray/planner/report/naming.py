@@ -81,7 +81,7 @@ class Naming:
             return None
         layout = self._names.parts.get(self._paths[int(base.attribute)])
         start, stop, step = keys[0].indices(base.size)
-        found = {(p.start, p.stop): name for name, p in layout.places.items()} if layout and step == 1 else {}
+        found = {(p.start, p.stop): name for name, p in layout.slots.items()} if layout and step == 1 else {}
         return found.get((start, stop))
 
     def _name_slices(self, plan: Plan) -> None:
@@ -95,7 +95,7 @@ class Naming:
                 continue
             if layout is parameters and whole not in self._known:
                 self._name(whole, "gradient")
-            places = {(p.start, p.stop): name for name, p in layout.places.items()}
+            places = {(p.start, p.stop): name for name, p in layout.slots.items()}
             start = 0
             for part in whole.args:
                 name = places.get((start, start + part.size))

@@ -108,7 +108,7 @@ class _Binding:
 
     def _told(self, x: np.ndarray) -> Any:
         self._replay((x,))
-        self._replay.tell(self._nothing)
+        self._replay.rebind(self._nothing)
         return self._build(self._replay.outputs())
 
 

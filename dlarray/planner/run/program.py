@@ -15,7 +15,7 @@ from dlarray.planner.report.describe import describe
 from dlarray.planner.run.replay import Replay
 from dlarray.planner.schedule.step_plan import plan_step
 from dlarray.planner.trace.occupied import Occupied
-from dlarray.planner.trace.tree_code import builder, reader, recogniser
+from dlarray.planner.trace.tree_code import builder, matcher, reader
 
 __all__ = ["NAMELESS", "Binding", "Program", "settled"]
 
@@ -54,7 +54,7 @@ class Binding:
         self.program = program
         self.replay = Replay(program.plan, [*state, *batch], program.moving, program.executor)
         self.state = list(state)
-        self._is_state = recogniser(program.given[0], state)
+        self._is_state = matcher(program.given[0], state)
         self._leaves_of = reader(program.given[1], batch, apart=Occupied(state))
 
     def is_on(self, state: Sequence[Any]) -> bool:

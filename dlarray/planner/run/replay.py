@@ -52,7 +52,7 @@ class Replay:
         writes: list[int] = []
         for unit in plan.units:
             self._bounds.append(len(first) + len(self.steps))
-            if any(n in plan.places and plan.places[n].kind == "input" for n in unit.outputs):
+            if any(n in plan.locations and plan.locations[n].kind == "input" for n in unit.outputs):
                 writes.append(self._bounds[-1])
             bind = {"group": self._bind_kernel, "concat": self._bind_concat}.get(unit.op, self._bind_library)
             bind(unit)
@@ -66,7 +66,7 @@ class Replay:
     def __call__(self, batch: Sequence[np.ndarray]) -> None:
         """One step on these leaves of the batch. What comes out lies in the arrays of ``results``."""
         if self._told:
-            self.tell(batch)
+            self.rebind(batch)
         for i, copy in self._copied:
             np.copyto(copy, batch[i])
         self._run()
@@ -76,7 +76,7 @@ class Replay:
         at = step_of(error, self._run)
         return not isinstance(error, Exception) if at is None else at >= self._first_write
 
-    def tell(self, batch: Sequence[np.ndarray]) -> None:
+    def rebind(self, batch: Sequence[np.ndarray]) -> None:
         """Say where the large leaves of the batch lie; they live on until others are told of.
 
         A leaf whose rows do not lie one behind the other is copied at every step: it may hold other numbers by now.
@@ -93,7 +93,7 @@ class Replay:
 
         What is copied first, then each unit of the plan, and what is copied last.
         """
-        self.tell(batch)
+        self.rebind(batch)
         ends = [*self._bounds, len(self.steps)]
         first, *others = [self.steps[i:j] for i, j in pairwise(ends)]
         copied: list[Step] = [(np.copyto, (copy, batch[i])) for i, copy in self._copied]
@@ -120,7 +120,7 @@ class Replay:
             return self._staged.setdefault(node.attribute, np.empty(node.shape, node.dtype))
         if node.op in LEAVES:
             return self.plan.constant(node)
-        place = self.plan.places[node]
+        place = self.plan.locations[node]
         if place.kind == "input":
             return self.leaves[place.number].reshape(node.shape)
         if place.kind == "slice":
@@ -187,7 +187,7 @@ class Replay:
             start += part.size
             if part.op in ("full", "index"):
                 target[...] = self.array(part)
-            elif (place := self.plan.places.get(root(part))) is None or (place.kind, place.number, place.start) != (
+            elif (place := self.plan.locations.get(root(part))) is None or (place.kind, place.number, place.start) != (
                 "slice",
                 node.number,
                 start - part.size,

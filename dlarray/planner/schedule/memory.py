@@ -18,11 +18,11 @@ from dlarray.planner.schedule.lowering import Body, lower
 from dlarray.planner.trace.graph import Graph
 from dlarray.planner.trace.node import Node, is_dense, root, through
 
-__all__ = ["Place", "Plan", "make_plan"]
+__all__ = ["Location", "Plan", "make_plan"]
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Where a stored value lies: in an input's own array, in the slice of a concatenation, or in a buffer."""
 
     kind: Literal["input", "slice", "buffer"]
@@ -41,7 +41,7 @@ class Plan:
     """The input whose array an output is to be left in."""
     units: list[Unit] = field(default_factory=list[Unit])
     bodies: dict[Unit, Body] = field(default_factory=dict[Unit, Body])
-    places: dict[Node, Place] = field(default_factory=dict[Node, Place])
+    locations: dict[Node, Location] = field(default_factory=dict[Node, Location])
     buffers: list[int] = field(default_factory=list[int])
     """The bytes of each."""
     unshared: int = 0
@@ -58,7 +58,7 @@ class Plan:
     def written(self, output: int) -> bool:
         """Whether a donated output is computed where it is to be left, or was there from the beginning."""
         node, target = self.outputs[output], self.donated[output]
-        place = self.places.get(root(node))
+        place = self.locations.get(root(node))
         return node is target or (place is not None and place.kind == "input" and place.number == target.attribute)
 
 
@@ -112,7 +112,7 @@ def _write_into_state(plan: Plan) -> None:
     for output, target in plan.donated.items():
         node = root(plan.outputs[output])
         writer = producer.get(node)
-        if writer is None or not writer.is_group or node in plan.places or not is_dense(plan.outputs[output]):
+        if writer is None or not writer.is_group or node in plan.locations or not is_dense(plan.outputs[output]):
             continue
         if (
             node.size != target.size
@@ -123,7 +123,7 @@ def _write_into_state(plan: Plan) -> None:
         readers = {u for u in plan.units if u is not writer and target in plan.reads(u)}
         if not any(reaches(u, writer) for u in readers):
             writer.needs |= readers
-            plan.places[node] = Place("input", target.attribute)
+            plan.locations[node] = Location("input", target.attribute)
 
 
 def _schedule(plan: Plan) -> None:
@@ -147,8 +147,8 @@ def _write_into_slices(plan: Plan) -> None:
             for part in whole.args:
                 value = root(part)
                 whole_value = value.size == part.size and is_dense(part)
-                if value in stored and value not in plan.places and whole_value and value.op != "concat":
-                    plan.places[value] = Place("slice", whole.number, start)
+                if value in stored and value not in plan.locations and whole_value and value.op != "concat":
+                    plan.locations[value] = Location("slice", whole.number, start)
                 start += part.size
 
 
@@ -156,7 +156,7 @@ def _allocate(plan: Plan) -> None:
     """Buffers, reused when the last reader of what lies in them is done."""
     concats = {u.outputs[0].number: u.outputs[0] for u in plan.units if u.op == "concat"}
     for whole in concats.values():  # alone in its buffer: parts are written early, constant parts once and for all
-        plan.places[whole] = _new_buffer(plan, whole)
+        plan.locations[whole] = _new_buffer(plan, whole)
     leaving = {root(o) for o in plan.outputs}
     last: dict[Node, int] = {}
     for i, unit in enumerate(plan.units):
@@ -166,33 +166,33 @@ def _allocate(plan: Plan) -> None:
     for i, unit in enumerate(plan.units):
         ending = [n for n in _ordered(plan.reads(unit)) if last[n] == i and n not in leaving and _is_shared(plan, n)]
         for node in unit.outputs:
-            if node in plan.places:
+            if node in plan.locations:
                 continue
             heir = next((n for n in ending if _may_inherit(plan, unit, n, node)), None)
             if heir is not None:
                 ending.remove(heir)
-                plan.places[node] = plan.places[heir]
+                plan.locations[node] = plan.locations[heir]
             else:
                 fitting = [b for b in free if node.nbytes <= plan.buffers[b] <= 4 * node.nbytes]
                 best = min(fitting, key=lambda b: plan.buffers[b], default=None)
                 if best is None:
-                    plan.places[node] = _new_buffer(plan, node)
+                    plan.locations[node] = _new_buffer(plan, node)
                 else:
                     free.remove(best)
-                    plan.places[node] = Place("buffer", best)
+                    plan.locations[node] = Location("buffer", best)
             plan.unshared += node.nbytes
         ending += [n for n in unit.outputs if last[n] == i and n not in leaving and _is_shared(plan, n)]
-        free += [plan.places[n].number for n in ending]
+        free += [plan.locations[n].number for n in ending]
 
 
-def _new_buffer(plan: Plan, node: Node) -> Place:
+def _new_buffer(plan: Plan, node: Node) -> Location:
     plan.buffers.append(node.nbytes)
-    return Place("buffer", len(plan.buffers) - 1)
+    return Location("buffer", len(plan.buffers) - 1)
 
 
 def _is_shared(plan: Plan, node: Node) -> bool:
     """Whether the value lies in a buffer that others may have after it."""
-    place = plan.places.get(node)
+    place = plan.locations.get(node)
     return place is not None and place.kind == "buffer" and node.op != "concat"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from dlarray.core.trees import DICTS, Static, Tree, field_names, rebuild
 from dlarray.planner.trace.occupied import Occupied
 
-__all__ = ["builder", "reader", "recogniser"]
+__all__ = ["builder", "matcher", "reader"]
 
 
 def builder(structure: Any) -> Callable[[Sequence[Any]], Tree]:
@@ -43,7 +43,7 @@ def builder(structure: Any) -> Callable[[Sequence[Any]], Tree]:
     return eval(f"lambda leaves: {written(structure)}", {"fixed": fixed, "rebuild": rebuild})
 
 
-def recogniser(structure: Any, leaves: Sequence[Any]) -> Callable[[Tree], bool]:
+def matcher(structure: Any, leaves: Sequence[Any]) -> Callable[[Tree], bool]:
     """Whether a tree is of this structure with these very leaves: ``flatten`` and compare, ten times as fast."""
     fixed: dict[str, Any] = {f"leaf{i}": leaf for i, leaf in enumerate(leaves)}
     names: list[str] = []

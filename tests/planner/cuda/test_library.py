@@ -248,7 +248,7 @@ def bodies(case: str, **varied: Any) -> list[Body]:
     chosen = CASES[case].varied("", **varied)
     device = resolve("cpu")
     step = Step(chosen.model, SparseCategoricalCrossEntropy(), Adam(1e-3))
-    state = step.start(chosen.model.init(0, device, chosen.dtype), (), 0, device)
+    state = step.init(chosen.model.init(0, device, chosen.dtype), (), 0, device)
     x, t = Problem.of(chosen, 1, weights=False).batches[0]
     graph, inputs, _, outputs, moving = trace(step, state, (x, t, None))
     leaves: list[Any] = []

@@ -31,7 +31,7 @@ WEIGHT = RNG.uniform(0.5, 2, EXAMPLES)
 ORDER = RNG.permutation(EXAMPLES).astype(np.int32)
 
 
-class Walk:
+class Training:
     """The same steps twice: together on one card, and one by one on another."""
 
     def __init__(self, step: Any, state: Any, card: PaperCard, steps: int = 4) -> None:
@@ -70,23 +70,23 @@ def network(dtype: str = "float32", weight: Any = None, **options: Any) -> tuple
 @pytest.mark.parametrize("count", [1, 2, 4, 5, 9, 10])
 def test_a_walk(count: int, ordered: bool, dtype: str, folder: Path):
     step, state, data = network(dtype)
-    walk = Walk(step, state, PaperCard(folder))
+    training = Training(step, state, PaperCard(folder))
     for _ in range(3):
-        walk.go(data, ORDER if ordered else None, 0, count)
+        training.go(data, ORDER if ordered else None, 0, count)
 
 
 def test_what_is_queued(folder: Path):
     """After the first call, which proves it, there are graphs alone: as many as it takes."""
     step, state, data = network()
     card = PaperCard(folder)
-    walk = Walk(step, state, card)
+    training = Training(step, state, card)
     for _ in range(2):
-        walk.go(data, ORDER, 0, 10)
+        training.go(data, ORDER, 0, 10)
     card.queued.clear()
-    walk.go(data, ORDER, 0, 10)
+    training.go(data, ORDER, 0, 10)
     assert card.queued == ["graph"] * 3
     card.queued.clear()
-    walk.go(data, ORDER, 20, 4)
+    training.go(data, ORDER, 20, 4)
     assert card.queued == ["graph"]
 
 
@@ -98,41 +98,41 @@ def test_what_is_queued(folder: Path):
 ])  # fmt: skip
 def test_other_steps(options: dict[str, Any], folder: Path):
     step, state, data = network(**options)
-    walk = Walk(step, state, PaperCard(folder))
+    training = Training(step, state, PaperCard(folder))
     for start in (0, 10):
-        walk.go(data, ORDER, start, 8)
+        training.go(data, ORDER, start, 8)
 
 
 def test_other_data_and_another_order(folder: Path):
     step, state, data = network()
     card = PaperCard(folder)
-    walk = Walk(step, state, card)
-    walk.go(data, ORDER, 0, 9)
-    walk.go(data, ORDER, 0, 8)
+    training = Training(step, state, card)
+    training.go(data, ORDER, 0, 9)
+    training.go(data, ORDER, 0, 8)
     records = card.records
     other = (data[0][::-1] * 2, (LABELS + 1) % 3, None)
     for order in (ORDER[::-1].copy(), None, ORDER):
-        walk.go(other, order, 10, 8)
+        training.go(other, order, 10, 8)
     assert card.records == records, "the same graphs serve for all of it"
-    walk.go(tuple(None if x is None else x[:30] for x in data), None, 10, 4)
+    training.go(tuple(None if x is None else x[:30] for x in data), None, 10, 4)
     assert card.records == records
 
 
 def test_another_state(folder: Path):
     step, state, data = network()
-    walk = Walk(step, state, PaperCard(folder))
-    walk.go(data, ORDER, 0, 10)
-    walk.state, walk.apart = on_paper(copy.deepcopy(state)), on_paper(copy.deepcopy(state))
-    first = walk.go(data, ORDER, 0, 10)
-    walk.state, walk.apart = on_paper(copy.deepcopy(state)), on_paper(copy.deepcopy(state))
-    np.testing.assert_array_equal(walk.go(data, ORDER, 0, 10), first)
+    training = Training(step, state, PaperCard(folder))
+    training.go(data, ORDER, 0, 10)
+    training.state, training.apart = on_paper(copy.deepcopy(state)), on_paper(copy.deepcopy(state))
+    first = training.go(data, ORDER, 0, 10)
+    training.state, training.apart = on_paper(copy.deepcopy(state)), on_paper(copy.deepcopy(state))
+    np.testing.assert_array_equal(training.go(data, ORDER, 0, 10), first)
 
 
 def test_other_batch_sizes(folder: Path):
     step, state, data = network()
-    walk = Walk(step, state, PaperCard(folder))
+    training = Training(step, state, PaperCard(folder))
     for batch in (5, 3, 5, 3, 5):
-        walk.go(data, ORDER, 0, 8, batch)
+        training.go(data, ORDER, 0, 8, batch)
 
 
 def of_bytes(state: Any, batch: Any) -> Any:
@@ -153,12 +153,12 @@ def test_examples_of_odd_widths(aligned: bool, folder: Path):
         RNG.random(EXAMPLES) < 0.5,
         RNG.normal(size=(EXAMPLES, 2, 3)),
     )
-    walk = Walk(of_bytes, RNG.normal(size=7), PaperCard(folder), 3)
+    training = Training(of_bytes, RNG.normal(size=7), PaperCard(folder), 3)
     if not aligned:  # the pictures begin at an odd address
-        card = walk.card
+        card = training.card
         card.in_rows = lambda x, fine=card.in_rows: _shifted(x) if x.dtype == np.uint8 and x.ndim == 2 else fine(x)  # type: ignore[method-assign,misc]
     for start in (0, 5):
-        walk.go(data, ORDER, start, 8)
+        training.go(data, ORDER, start, 8)
 
 
 KEPT: list[Any] = []
@@ -191,12 +191,12 @@ def test_a_graph_that_lies(lies: int, folder: Path):
     step, state, data = network()
     card = Lying(folder)
     card.lies = lies
-    walk = Walk(step, state, card)
+    training = Training(step, state, card)
     with pytest.warns(PlannerWarning, match="one by one, because of a graph of 4, it gives other numbers"):
-        walk.go(data, ORDER, 0, 10)
+        training.go(data, ORDER, 0, 10)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        walk.go(data, ORDER, 0, 10)
+        training.go(data, ORDER, 0, 10)
 
 
 def test_a_graph_that_gives_other_losses(folder: Path):
@@ -223,7 +223,7 @@ def test_a_graph_that_gives_other_losses(folder: Path):
 
     step, state, data = network()
     with pytest.warns(PlannerWarning, match="other numbers"):
-        Walk(step, state, Card(folder)).go(data, ORDER, 0, 10)
+        Training(step, state, Card(folder)).go(data, ORDER, 0, 10)
 
 
 @pytest.mark.parametrize("after", [1, 2, 3, 4])
@@ -237,12 +237,12 @@ def test_a_refused_graph(after: int, folder: Path):
             return super().record(work)
 
     step, state, data = network()
-    walk = Walk(step, state, Card(folder))
+    training = Training(step, state, Card(folder))
 
     def three_times() -> None:
         for _ in range(3):
-            walk.go(data, ORDER, 0, 10)
-            walk.state, walk.apart = on_paper(copy.deepcopy(state)), on_paper(copy.deepcopy(state))
+            training.go(data, ORDER, 0, 10)
+            training.state, training.apart = on_paper(copy.deepcopy(state)), on_paper(copy.deepcopy(state))
 
     with pytest.warns(PlannerWarning, match="no more graphs"):
         three_times()
@@ -253,10 +253,10 @@ def test_steps_that_are_no_graph(folder: Path):
         xp = array_namespace(state)
         return xp.sort(state + 0.1 * batch[0][0, ...]), xp.sum(state)
 
-    walk = Walk(sorting, RNG.normal(size=6), PaperCard(folder))
+    training = Training(sorting, RNG.normal(size=6), PaperCard(folder))
     with pytest.warns(PlannerWarning, match="no graph can hold"):
-        walk.go((X,), ORDER, 0, 10)
-    walk.go((X,), None, 0, 10)
+        training.go((X,), ORDER, 0, 10)
+    training.go((X,), None, 0, 10)
 
 
 def test_a_state_that_changes_its_tree(folder: Path):
@@ -265,7 +265,7 @@ def test_a_state_that_changes_its_tree(folder: Path):
         xp = array_namespace(a)
         return (a + n * xp.sum(batch[0], axis=0), n + 1), xp.sum(a)
 
-    Walk(counting, (np.zeros(6), 1), PaperCard(folder)).go((X,), ORDER, 0, 6)
+    Training(counting, (np.zeros(6), 1), PaperCard(folder)).go((X,), ORDER, 0, 6)
 
 
 def test_a_loss_that_is_a_number_of_the_batch(folder: Path):
@@ -275,17 +275,17 @@ def test_a_loss_that_is_a_number_of_the_batch(folder: Path):
         xp = array_namespace(state)
         return state + xp.sum(batch[0], axis=0), batch[0][0, 0]
 
-    walk = Walk(step, np.zeros(6), PaperCard(folder))
-    walk.go((X,), ORDER, 0, 10)
-    walk.go((X,), None, 0, 10)
+    training = Training(step, np.zeros(6), PaperCard(folder))
+    training.go((X,), ORDER, 0, 10)
+    training.go((X,), None, 0, 10)
 
 
 def test_without_graphs(folder: Path):
     step, state, data = network()
-    walk = Walk(step, state, PaperCard(folder))
-    walk.together = Repeated(on_card(papered(step), walk.card, Settings(graph=False)), 4)
-    walk.go(data, ORDER, 0, 10)
-    assert walk.card.records == 0
+    training = Training(step, state, PaperCard(folder))
+    training.together = Repeated(on_card(papered(step), training.card, Settings(graph=False)), 4)
+    training.go(data, ORDER, 0, 10)
+    assert training.card.records == 0
 
 
 def test_bad_input(folder: Path):

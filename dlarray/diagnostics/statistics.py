@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["LayerFigures", "ParameterFigures", "Spread"]
+__all__ = ["Distribution", "LayerStatistics", "ParameterStatistics"]
 
 
 @dataclass(frozen=True)
-class Spread:
+class Distribution:
     """How numbers are spread: their mean, their standard deviation and five quantiles, by linear interpolation."""
 
     mean: float
@@ -22,7 +22,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class ParameterFigures:
+class ParameterStatistics:
     """One parameter: |θ|, |dL/dθ| and |Δθ| of one step are Euclidean norms over all of its numbers.
 
     ``zeros`` is the share of its numbers that are 0. ``equal``, of a matrix alone, is the share of its columns (units)
@@ -43,7 +43,7 @@ class ParameterFigures:
 
 
 @dataclass(frozen=True)
-class LayerFigures:
+class LayerStatistics:
     """One layer, or one inside a Chain or a Residual: ``name`` begins the names of its parameters, such as "2.0".
 
     ``output`` is the spread of y over examples and units, ``zeros`` the share of it that is 0. ``gradient`` is |dL/dy|
@@ -56,16 +56,16 @@ class LayerFigures:
     name: str
     kind: str
     outputs: int
-    output: Spread
+    output: Distribution
     zeros: float
     gradient: float
     gain: float | None = None
     dead: float | None = None
     saturated: float | None = None
-    parameters: Mapping[str, ParameterFigures] = field(default_factory=dict[str, ParameterFigures])
+    parameters: Mapping[str, ParameterStatistics] = field(default_factory=dict[str, ParameterStatistics])
     verdicts: tuple[str, ...] = ()
 
     @property
-    def weights(self) -> ParameterFigures | None:
+    def weights(self) -> ParameterStatistics | None:
         """The layer's matrix of weights, where it has one."""
         return next((p for p in self.parameters.values() if len(p.shape) >= 2), None)

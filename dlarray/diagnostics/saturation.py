@@ -9,7 +9,7 @@ import numpy as np
 from dlarray.core.layer import Activation
 from dlarray.core.random import Bits
 
-__all__ = ["Nature", "nature"]
+__all__ = ["Saturation", "saturation"]
 
 FAR = 1e4
 FLAT = 1e-3
@@ -17,14 +17,14 @@ FLAT = 1e-3
 
 
 @dataclass(frozen=True)
-class Nature:
+class Saturation:
     """``flat`` is the number of sides on which the slope ends: ReLU has 1, sigmoid 2, leaky ReLU none."""
 
     flat: int
     steepest: float
 
 
-def nature(f: Activation) -> Nature | None:
+def saturation(f: Activation) -> Saturation | None:
     """The nature of an activation that acts on each number alone; None for one of rows, such as softmax.
 
     A parameter has the value it starts from.
@@ -41,4 +41,4 @@ def nature(f: Activation) -> Nature | None:
         far = np.array([[-FAR, -FAR], [FAR, FAR]])
         slopes = [np.abs(f.backward(f.forward(z, **p)[1], np.ones_like(z), **p)) for z in (near, far)]
     ends = np.max(slopes[1], axis=1)
-    return Nature(int(np.sum(ends < FLAT)), float(np.max(slopes[0])))
+    return Saturation(int(np.sum(ends < FLAT)), float(np.max(slopes[0])))

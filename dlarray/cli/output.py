@@ -20,12 +20,12 @@ import typer
 from rich.console import Console
 
 from dlarray.device import DeviceError
-from dlarray.tables import TableWarning, UnknownColumn
-from dlarray.training import CheckpointError, Diverged
+from dlarray.tables import TableWarning, UnknownColumnError
+from dlarray.training import CheckpointError, DivergedError
 
-__all__ = ["Told", "UsageError", "json_text", "telling", "usage"]
+__all__ = ["Output", "UsageError", "json_text", "reporting", "usage"]
 
-FAILURES = (ValueError, TypeError, ImportError, OSError, MemoryError, DeviceError, CheckpointError, Diverged)
+FAILURES = (ValueError, TypeError, ImportError, OSError, MemoryError, DeviceError, CheckpointError, DivergedError)
 WIDE = 500
 
 
@@ -34,13 +34,13 @@ class UsageError(ValueError):
 
 
 @dataclass
-class Told:
+class Output:
     """Where a command's words go, and what it has found."""
 
     json: bool
     notes: list[str] = field(default_factory=list[str])
 
-    def words(self, what: Any) -> None:
+    def text(self, what: Any) -> None:
         """Print text or a table for people: to stdout, or to stderr where stdout is for JSON."""
         stream = sys.stderr if self.json else sys.stdout
         console = Console(file=stream, soft_wrap=isinstance(what, str), emoji=False)
@@ -70,19 +70,19 @@ def json_text(value: Any, indent: int | None = None) -> str:
 
 
 @contextmanager
-def telling(json: bool, debug: bool) -> Generator[Told]:
+def reporting(json: bool, debug: bool) -> Generator[Output]:
     """The surroundings of a command: warnings become notes, and failures a line with exit code 1 or 2."""
-    told = Told(json)
+    out = Output(json)
     with warnings.catch_warnings():
-        warnings.showwarning = _as_notes(told)
+        warnings.showwarning = _as_notes(out)
         warnings.simplefilter("always", TableWarning)
         try:
-            yield told
+            yield out
         except FAILURES as error:
             if debug or isinstance(error, BrokenPipeError):  # of `| head`: left to click, which ends quietly
                 raise
             _line(f"error: {_words(error)}", "bold red")
-            raise typer.Exit(2 if isinstance(error, (UsageError, UnknownColumn)) else 1) from None
+            raise typer.Exit(2 if isinstance(error, (UsageError, UnknownColumnError)) else 1) from None
 
 
 @contextmanager
@@ -94,9 +94,9 @@ def usage() -> Generator[None]:
         raise UsageError(str(error)) from error
 
 
-def _as_notes(told: Told) -> Any:
+def _as_notes(out: Output) -> Any:
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        told.note(str(message))
+        out.note(str(message))
 
     return show
 

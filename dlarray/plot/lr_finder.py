@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlarray.plot.canvas import BLUE, ORANGE, new_axes
-from dlarray.training import RateSearch
+from dlarray.training import LRFinderResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["rate_search"]
+__all__ = ["lr_finder"]
 
 
-def rate_search(found: RateSearch, ax: Axes | None = None) -> Axes:
+def lr_finder(found: LRFinderResult, ax: Axes | None = None) -> Axes:
     """The loss against the learning rate, on a log axis: each step thin, smoothed thick, with the suggestion marked."""
     axes: Any = ax or new_axes()
     end = found.end

@@ -15,65 +15,65 @@ import numpy as np
 from dlarray.core.array import is_array
 from dlarray.core.layout import Layout, Theta
 from dlarray.device import to_numpy
-from dlarray.training.callback import Memory, Walk
+from dlarray.training.callback import Memory, Run
 from dlarray.training.checkpoint import write_file
 from dlarray.training.plain import as_json
 
-__all__ = ["write_walk"]
+__all__ = ["write_run"]
 
 _Arrays = dict[str, np.ndarray]
 
 
-def write_walk(path: str | PathLike[str], walk: Walk) -> None:
+def write_run(path: str | PathLike[str], run: Run) -> None:
     """Write all that a walk needs to go on, whole or not at all; ``fit(…, resume=path)`` takes it up.
 
     Raises OSError with the path where that fails, the old file untouched; TypeError for a model that holds a function,
     for an optimizer whose state is not like θ, and for a callback that remembers what cannot be written.
     """
-    theta, buffers = walk.state["theta"], walk.state["buffers"]
-    losses, weights = walk.losses.read()
+    theta, buffers = run.state["theta"], run.state["buffers"]
+    losses, weights = run.losses.read()
     beside: _Arrays = {
-        "walk.losses": np.asarray(losses, dtype=np.float64),
-        "walk.weights": np.asarray(weights, dtype=np.float64),
+        "run.losses": np.asarray(losses, dtype=np.float64),
+        "run.weights": np.asarray(weights, dtype=np.float64),
     }
-    whole = walk.steps - walk.place  # where an epoch was broken off, its row is written anew when it has ended
-    beside["walk.history"] = np.asarray(walk.history.steps[:whole], dtype=np.float64)
+    whole = run.steps - run.batch_index  # where an epoch was broken off, its row is written anew when it has ended
+    beside["run.history"] = np.asarray(run.history.steps[:whole], dtype=np.float64)
     data = {
-        "settings": walk.settings,
-        "epoch": walk.epoch,
-        "steps": walk.steps,
-        "seconds": walk.seconds,
-        "figures": walk.history.epochs[: walk.epoch],
-        "optimizer": _packed_optimizer(walk, beside),
-        "scaling": {name: _number(x) for name, x in walk.state.get("scaling", {}).items()},
-        "callbacks": [[name, _packed_memory(i, m, walk, beside)] for i, (name, m) in enumerate(walk.memories)],
+        "settings": run.settings,
+        "epoch": run.epoch,
+        "steps": run.steps,
+        "seconds": run.seconds,
+        "figures": run.history.epochs[: run.epoch],
+        "optimizer": _packed_optimizer(run, beside),
+        "scaling": {name: _number(x) for name, x in run.state.get("scaling", {}).items()},
+        "callbacks": [[name, _packed_memory(i, m, run, beside)] for i, (name, m) in enumerate(run.memories)],
     }
-    write_file(path, walk.model, theta, buffers, walk.loss, walk.dtype, {"walk": data}, beside)
+    write_file(path, run.model, theta, buffers, run.loss, run.dtype, {"run": data}, beside)
 
 
-def _packed_optimizer(walk: Walk, beside: _Arrays) -> dict[str, Any]:
+def _packed_optimizer(run: Run, beside: _Arrays) -> dict[str, Any]:
     """The numbers of an optimizer's state; what is like θ goes to the arrays."""
-    states = walk.state["optimizer"]
+    states = run.state["optimizer"]
     numbers: dict[str, Any] = {}
     for name in states[0] if states else ():
         parts = tuple(state[name] for state in states if name in state)
         if parts[0].ndim == 0:  # the first state's counts for all: t stands in no other
             numbers[name] = _number(parts[0])
-        elif not _pack(f"walk.optimizer.{name}.", parts, walk.model.layout_of(walk.state["theta"]), beside):
+        elif not _pack(f"run.optimizer.{name}.", parts, run.model.layout_of(run.state["theta"]), beside):
             raise TypeError(f"the optimizer's {name!r} is neither a number nor like θ, and cannot be written")
     return numbers
 
 
-def _packed_memory(i: int, memory: Memory, walk: Walk, beside: _Arrays) -> dict[str, Any]:
+def _packed_memory(i: int, memory: Memory, run: Run, beside: _Arrays) -> dict[str, Any]:
     packed: dict[str, Any] = {}
     for name, value in memory.items():
         if name.startswith("_"):
             continue
         if isinstance(value, tuple):
             vectors = cast("Theta", value)
-            layouts = {"theta": walk.model.layout_of(walk.state["theta"]), "buffers": _kept_layout(walk)}
+            layouts = {"theta": run.model.layout_of(run.state["theta"]), "buffers": _kept_layout(run)}
             kind = next(
-                (k for k, own in layouts.items() if _pack(f"walk.callback{i}.{name}.", vectors, own, beside)), ""
+                (k for k, own in layouts.items() if _pack(f"run.callback{i}.{name}.", vectors, own, beside)), ""
             )
             if not kind:
                 raise TypeError(f"a callback remembers {name!r}, a tuple that is neither like θ nor like the buffers")
@@ -97,9 +97,9 @@ def _refused(name: str, value: Any) -> Any:
     )
 
 
-def _kept_layout(walk: Walk) -> Layout:
-    layout = walk.model.buffer_layout
-    return layout if walk.device.backend.writes_in_place else layout.separated()
+def _kept_layout(run: Run) -> Layout:
+    layout = run.model.buffer_layout
+    return layout if run.device.backend.writes_in_place else layout.split_up()
 
 
 def _pack(prefix: str, vectors: Theta, layout: Layout, beside: _Arrays) -> bool:

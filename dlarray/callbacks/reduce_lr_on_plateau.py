@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 from dlarray.callbacks.monitor import Monitored, better
 from dlarray.core.check import at_least_one, non_negative, real, whole
-from dlarray.training.callback import Memory, Walk
+from dlarray.training.callback import Memory, Run
 
-__all__ = ["Plateau"]
+__all__ = ["ReduceLROnPlateau"]
 
 
 @dataclass(frozen=True)
-class Plateau(Monitored):
+class ReduceLROnPlateau(Monitored):
     """η ← factor · η after ``patience`` epochs in a row in which the monitored figure has not become better.
 
     Multiplies whatever the optimizer or its schedule gives. After a reduction it does not count for ``cooldown``
@@ -24,7 +24,7 @@ class Plateau(Monitored):
     factor: float = field(default=0.1, kw_only=True)
     patience: int = field(default=10, kw_only=True)
     cooldown: int = field(default=0, kw_only=True)
-    lowest: float = field(default=0.0, kw_only=True)
+    min_lr: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -32,29 +32,29 @@ class Plateau(Monitored):
             raise ValueError(f"factor must lie between 0 and 1, got {self.factor!r}")
         at_least_one("patience", self.patience)
         non_negative("cooldown", self.cooldown)
-        non_negative("lowest", self.lowest)
+        non_negative("lowest", self.min_lr)
 
-    def check_memory(self, walk: Walk, memory: Memory) -> None:
+    def check_memory(self, run: Run, memory: Memory) -> None:
         for name in ("waited", "cooling"):
             whole(name, memory.get(name, 0))
         if "best" in memory:
             real("best", memory["best"])
 
-    def on_start(self, walk: Walk) -> None:
-        self.sign(walk)
-        walk.check_rate_can_change()
+    def on_start(self, run: Run) -> None:
+        self.sign(run)
+        run.check_rate_can_change()
 
-    def on_epoch(self, walk: Walk) -> None:
-        mine = walk.memory(self)
-        value = walk.figures[self.watched(walk)]
+    def on_epoch(self, run: Run) -> None:
+        mine = run.memory(self)
+        value = run.metrics[self.watched(run)]
         waited, cooling = mine.get("waited", 0) + 1, mine.get("cooling", 0)
-        if better(value, mine.get("best"), self.sign(walk), self.min_delta):
+        if better(value, mine.get("best"), self.sign(run), self.min_delta):
             mine["best"] = value
             waited = 0
         if cooling:
             cooling, waited = cooling - 1, 0
         if waited >= self.patience:
-            rate = walk.rate
-            walk.rate_scale *= max(self.factor, min(1.0, self.lowest / rate)) if rate else 1.0
+            rate = run.rate
+            run.rate_scale *= max(self.factor, min(1.0, self.min_lr / rate)) if rate else 1.0
             cooling, waited = self.cooldown, 0
         mine |= {"waited": waited, "cooling": cooling}

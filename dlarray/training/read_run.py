@@ -17,39 +17,39 @@ from dlarray.core.layout import Layout, Theta
 from dlarray.device import Device, to_numpy
 from dlarray.losses import Loss
 from dlarray.model import MLP, on_device
-from dlarray.training.callback import Callback, Memory, Walk
+from dlarray.training.callback import Callback, Memory, Run
 from dlarray.training.checkpoint import MESSAGE, CheckpointError, read_file
 from dlarray.training.comparison import difference
 from dlarray.training.configuration import describe, describe_model
 from dlarray.training.plain import entries, items, words
 from dlarray.training.source import Source
 
-__all__ = ["read_walk"]
+__all__ = ["read_run"]
 
 ENTRIES = ("settings", "epoch", "steps", "seconds", "figures", "optimizer", "scaling", "callbacks")
 MOST = 2**31 - 1  # steps are counted in 32 bits
 
 
-def read_walk(path: str | PathLike[str], walk: Walk, source: Source, callbacks: Sequence[Callback]) -> None:
+def read_run(path: str | PathLike[str], run: Run, source: Source, callbacks: Sequence[Callback]) -> None:
     """Take a run, before its first step, to where the one in the file was.
 
     Raises CheckpointError with the path and the entry where the file is no training checkpoint; OSError with the path
     where it cannot be read; ValueError where model, loss or a setting is another one than in the file.
     """
     model, loss, dtype, arrays, config = read_file(path)
-    if "walk" not in config:
+    if "run" not in config:
         raise CheckpointError(f"{path} holds a model and no walk: go on from its weights, theta=dlarray.load(…).theta")
     with _looked_at(path):
-        data = entries("the walk", config["walk"], *ENTRIES)
-        other = _others(walk, entries("settings", data["settings"]), model, loss, dtype)
+        data = entries("the walk", config["run"], *ENTRIES)
+        other = _others(run, entries("settings", data["settings"]), model, loss, dtype)
     if other:
         raise ValueError(f"{path} is of another run, and going on from it would give neither: {'; '.join(other)}")
     with _looked_at(path):
-        file = _File(walk, arrays)
+        file = _File(run, arrays)
         _restore(file, data, source)
         for callback in callbacks:
             with _about(f"what {type(callback).__name__} remembers"):
-                callback.check_memory(walk, walk.memory(callback))
+                callback.check_memory(run, run.memory(callback))
 
 
 @contextmanager
@@ -69,9 +69,9 @@ def _about(what: str) -> Generator[None]:
         raise ValueError(f"{what}: {error}") from error
 
 
-def _others(walk: Walk, then: dict[str, Any], model: MLP, loss: Loss, dtype: str) -> list[str]:
+def _others(run: Run, then: dict[str, Any], model: MLP, loss: Loss, dtype: str) -> list[str]:
     """What is another in this run than in the file, in words."""
-    now = walk.settings | {"model": describe_model(walk.model), "loss": describe(walk.loss), "dtype": walk.dtype}
+    now = run.settings | {"model": describe_model(run.model), "loss": describe(run.loss), "dtype": run.dtype}
     now = json.loads(json.dumps(now))
     then = then | {"model": json.loads(json.dumps(describe_model(model))), "loss": describe(loss), "dtype": dtype}
     names = [name for name in sorted(now.keys() | then.keys()) if now.get(name) != then.get(name)]
@@ -79,13 +79,13 @@ def _others(walk: Walk, then: dict[str, Any], model: MLP, loss: Loss, dtype: str
 
 
 def _restore(file: _File, data: dict[str, Any], source: Source) -> None:
-    walk, device = file.walk, file.walk.device
+    run, device = file.run, file.run.device
     epoch, steps = (whole(name, data[name], most=MOST) for name in ("epoch", "steps"))
-    losses, weights, history = (file.numbers(f"walk.{name}") for name in ("losses", "weights", "history"))
+    losses, weights, history = (file.numbers(f"run.{name}") for name in ("losses", "weights", "history"))
     if len(losses) + len(history) != steps or len(weights) != len(losses):
         raise ValueError(f"steps is {steps}, and it has the losses of {len(history)} steps and of {len(losses)} more")
     if not np.all(weights >= 0) or not np.all(np.isfinite(weights)):
-        raise ValueError("walk.weights must be finite, and at least 0")
+        raise ValueError("run.weights must be finite, and at least 0")
     if source.steps is not None and (epoch * source.steps + len(losses) != steps or len(losses) > source.steps):
         raise ValueError(f"steps is {steps}, and not {epoch} epochs of {source.steps} steps and {len(losses)} more")
     rows = [entries("figures", row) for row in items("figures", data["figures"])]
@@ -94,30 +94,30 @@ def _restore(file: _File, data: dict[str, Any], source: Source) -> None:
     figures = [{name: real(f"the figure {name!r}", value) for name, value in row.items()} for row in rows]
     seconds = non_negative("seconds", data["seconds"])
 
-    walk.replace(file.vectors("", walk.model.layout), file.vectors("", walk.model.buffer_layout))
-    walk.alter(
+    run.replace(file.vectors("", run.model.layout), file.vectors("", run.model.buffer_layout))
+    run.alter(
         optimizer=_optimizer(file, entries("optimizer", data["optimizer"]), steps),
         steps=device.asarray(np.asarray(steps, dtype=np.int32)),
     )
-    fresh = walk.state.get("scaling", {})
+    fresh = run.state.get("scaling", {})
     scaling = entries("scaling", data["scaling"], *fresh)
     if fresh:
-        walk.alter(scaling={name: _scalar(f"scaling.{name}", scaling[name], x, device, 0) for name, x in fresh.items()})
-    walk.epoch, walk.steps, walk.before = epoch, steps, seconds
+        run.alter(scaling={name: _scalar(f"scaling.{name}", scaling[name], x, device, 0) for name, x in fresh.items()})
+    run.epoch, run.steps, run.seconds_before = epoch, steps, seconds
     for value, weight in zip(losses.tolist(), weights.tolist(), strict=True):
-        walk.losses.add(value, 1, weight)
-    walk.history.steps.extend(history.tolist())
-    walk.history.epochs.extend(figures)
-    walk.remembered = [_remembered(file, i, item) for i, item in enumerate(items("callbacks", data["callbacks"]))]
+        run.losses.add(value, 1, weight)
+    run.history.steps.extend(history.tolist())
+    run.history.epochs.extend(figures)
+    run.remembered = [_remembered(file, i, item) for i, item in enumerate(items("callbacks", data["callbacks"]))]
     file.check_used()
-    walk.good = walk.trained
+    run.last_good = run.trained
 
 
 class _File:
     """The arrays of a file that a run takes its own from, each once."""
 
-    def __init__(self, walk: Walk, arrays: dict[str, np.ndarray]) -> None:
-        self.walk = walk
+    def __init__(self, run: Run, arrays: dict[str, np.ndarray]) -> None:
+        self.run = run
         self._arrays = dict(arrays)
 
     def numbers(self, name: str) -> np.ndarray:
@@ -129,12 +129,12 @@ class _File:
 
     def vectors(self, prefix: str, layout: Layout, dtype: str | None = None) -> Theta:
         """θ, or what is like it, by default of the weights' type."""
-        dtype = dtype or self.walk.dtype
+        dtype = dtype or self.run.dtype
         found = {name: self._take(f"{prefix}{name}") for name, _ in layout.shapes}
         for (name, shape), x in zip(layout.shapes, found.values(), strict=True):
             if (x.shape, x.dtype.name) != (shape, dtype):
                 raise ValueError(f"{prefix}{name} must be {dtype} of the shape {shape}, got {x.dtype} of {x.shape}")
-        return on_device(layout, found, self.walk.device)
+        return on_device(layout, found, self.run.device)
 
     def check_used(self) -> None:
         """Raise ValueError where an array is left that nothing in the file speaks of."""
@@ -149,13 +149,13 @@ class _File:
 
 def _optimizer(file: _File, numbers: dict[str, Any], steps: int) -> Any:
     """The optimizer's state: what the one of this run has, from the file, and a scale of the rate where it was set."""
-    states, device = file.walk.state["optimizer"], file.walk.device
+    states, device = file.run.state["optimizer"], file.run.device
     fresh: dict[str, Array] = dict(states[0]) if states else {}
     found: list[dict[str, Any]] = [{} for _ in states]
     for name, like in fresh.items():
         if like.ndim:
             dtype = to_numpy(like[:1]).dtype.name
-            parts = file.vectors(f"walk.optimizer.{name}.", file.walk.model.layout, dtype)
+            parts = file.vectors(f"run.optimizer.{name}.", file.run.model.layout, dtype)
             for state, part in zip(found, parts, strict=True):
                 state[name] = part
             continue
@@ -166,8 +166,8 @@ def _optimizer(file: _File, numbers: dict[str, Any], steps: int) -> Any:
                 state[name] = _scalar(f"optimizer.{name}", pair, like, device, *bounds)
     for name in numbers.keys() - fresh.keys():  # the rate was changed on the way
         if name != "scale":
-            raise ValueError(f"optimizer.{name} is no number of {type(file.walk.optimizer).__name__}")
-        like = np.zeros((), dtype=file.walk.dtype)
+            raise ValueError(f"optimizer.{name} is no number of {type(file.run.optimizer).__name__}")
+        like = np.zeros((), dtype=file.run.dtype)
         for state in found:
             state[name] = _scalar("optimizer.scale", numbers[name], like, device, 0)
     if both := [name for name, like in fresh.items() if like.ndim and name in numbers]:
@@ -195,7 +195,7 @@ def _remembered(file: _File, i: int, item: Any) -> tuple[str, Memory]:
     if len(pair) != 2:
         raise ValueError(f"callbacks[{i}] must be a name and a memory, got {str(item)[:80]}")
     name, memory = words(f"callbacks[{i}]", pair[0]), entries(f"callbacks[{i}]", pair[1])
-    layouts = {"theta": file.walk.model.layout, "buffers": file.walk.model.buffer_layout}
+    layouts = {"theta": file.run.model.layout, "buffers": file.run.model.buffer_layout}
     found: Memory = {}
     for key, value in memory.items():
         if key.startswith("_"):
@@ -206,5 +206,5 @@ def _remembered(file: _File, i: int, item: Any) -> tuple[str, Memory]:
         kind = words(f"callbacks[{i}].{key}", entries(f"callbacks[{i}].{key}", value, "like")["like"])
         if kind not in layouts:
             raise ValueError(f"callbacks[{i}].{key} must be like theta or buffers, got {kind[:80]!r}")
-        found[key] = file.vectors(f"walk.callback{i}.{key}.", layouts[kind])
+        found[key] = file.vectors(f"run.callback{i}.{key}.", layouts[kind])
     return name, found

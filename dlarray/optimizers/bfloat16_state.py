@@ -10,15 +10,15 @@ from dlarray.core.bfloat16 import decode, encode, noise
 from dlarray.core.check import plain_numbers
 from dlarray.optimizers.base import Optimizer, State
 
-__all__ = ["Compact"]
+__all__ = ["BFloat16State"]
 
 
 @dataclass(frozen=True)
-class Compact(Optimizer):
+class BFloat16State(Optimizer):
     """An optimizer whose averages lie in bfloat16 between two steps: decode, optimizer.step(θ, g, state), encode.
 
-    ``Compact(Adam())`` keeps m and v in half the memory. θ and g stay what they are, and each step computes in θ's
-    type. The state is rounded at random and without bias (``core.bfloat16``), for v moves by g² - v in a thousand
+    ``BFloat16State(Adam())`` keeps m and v in half the memory. θ and g stay what they are, and each step computes in
+    θ's type. The state is rounded at random and without bias (``core.bfloat16``), for v moves by g² - v in a thousand
     parts, and 8 digits rounded to the nearest would not follow. The chance is a function of the step's number and of
     the position in θ, so every device rounds alike. What has θ's shape and is a number that changes is kept so: not t,
     not the mask of a weight decay.
@@ -47,11 +47,11 @@ class Compact(Optimizer):
         theta, state = self.optimizer.step(theta, g, _unpacked(state, theta))
         return theta, _packed(state, theta, state["t"])
 
-    def move(
+    def step_all(
         self, thetas: tuple[Array, ...], gs: tuple[Array, ...], states: tuple[State, ...]
     ) -> tuple[tuple[Array, ...], tuple[State, ...]]:
         wide = tuple(_unpacked(state, theta) for state, theta in zip(states, thetas, strict=True))
-        thetas, states = self.optimizer.move(thetas, gs, wide)
+        thetas, states = self.optimizer.step_all(thetas, gs, wide)
         t = states[0]["t"] if states else None  # the first counts the steps of all
         return thetas, tuple(_packed(state, theta, t) for state, theta in zip(states, thetas, strict=True))
 

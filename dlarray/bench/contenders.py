@@ -16,12 +16,12 @@ from dlarray.explanation import Explanation, explain
 from dlarray.losses import SparseCategoricalCrossEntropy
 from dlarray.optimizers import Adam
 from dlarray.training import Step
-from dlarray.training.precision import precise
+from dlarray.training.mixed_precision import mixed_precision
 
-__all__ = ["Player", "Products", "Walk"]
+__all__ = ["Contender", "FullStep", "Products"]
 
 
-class Player:
+class Contender:
     """What steps in this process. A subclass says what ``restart``, ``step`` and, where it must be, ``wait`` do."""
 
     def restart(self) -> None:
@@ -62,7 +62,7 @@ class Player:
         return time.perf_counter() - start
 
 
-class Products(Player):
+class Products(Contender):
     """The limit: X W, Xᵀ dY and, but for the first layer, dY Wᵀ, through the device's own library and nothing else.
 
     Without ``backward`` X W alone, the limit of inference.
@@ -102,7 +102,7 @@ def _products(state: Any, pairs: Sequence[tuple[Array, Array]]) -> tuple[Any, li
     return state, [a @ b for a, b in pairs]
 
 
-class Walk(Player):
+class FullStep(Contender):
     """dlarray: the step as ``fit`` takes it, compiled or, without ``compile``, plainly, one operation at a time.
 
     ``keep`` holds a copy of the initial weights to go back to; where memory is measured it would be in the way.
@@ -118,18 +118,20 @@ class Walk(Player):
         precision: str | None = None,
     ) -> None:
         case = problem.case
-        step = precise(Step(case.model, SparseCategoricalCrossEntropy(), Adam(1e-3)), precision, device, case.dtype)
+        step = mixed_precision(
+            Step(case.model, SparseCategoricalCrossEntropy(), Adam(1e-3)), precision, device, case.dtype
+        )
         self._device, self._plain = device, step
         self._step: Callable[..., Any] = compile(step) if compile else step
         theta = case.model.init(0, device, case.dtype)
         self._theta = [np.array(to_numpy(vector)) for vector in theta] if keep else []
-        self._state = step.start(theta, (), 0, device)
+        self._state = step.init(theta, (), 0, device)
         self._batches = [(device.asarray(x), device.asarray(t), None) for x, t in problem.batches]
 
     def restart(self) -> None:
         if self._theta:
             theta = tuple(self._device.asarray(vector) for vector in self._theta)
-            self._state = self._plain.start(theta, (), 0, self._device)
+            self._state = self._plain.init(theta, (), 0, self._device)
 
     def step(self, i: int) -> Array:
         self._state, loss = self._step(self._state, self._batches[i % len(self._batches)])
@@ -155,4 +157,4 @@ def _finish(device: Device, result: Any) -> None:
     for x in result if isinstance(result, (list, tuple)) else [result]:  # pyright: ignore[reportUnknownVariableType]
         if hasattr(x, "block_until_ready"):  # pyright: ignore[reportUnknownArgumentType]
             x.block_until_ready()  # pyright: ignore[reportUnknownMemberType]
-    device.backend.synchronize(device.place)
+    device.backend.synchronize(device.handle)

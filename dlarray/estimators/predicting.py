@@ -16,13 +16,13 @@ from dlarray.estimators.losses import output_activation
 from dlarray.estimators.storage import Stored
 from dlarray.losses import Loss
 
-__all__ = ["Answering"]
+__all__ = ["Predicting"]
 
 ROWS = 4096
 """How many examples are predicted at once: enough for a device, and few enough for its memory."""
 
 
-class Answering(Stored):
+class Predicting(Stored):
     """An estimator's outputs for inputs, and what scikit-learn asks about them."""
 
     device: str | Device | None
@@ -43,7 +43,7 @@ class Answering(Stored):
     def _outputs_on(self, x: Any, named: dict[str, Array], buffers: Theta) -> Array:
         """The outputs for inputs on the model's device, (n, outputs)."""
         model = self._model
-        kept = model.kept(buffers) if buffers else {}
+        kept = model.named_buffers(buffers) if buffers else {}
         n = x.shape[0]
         parts = [model.chain.predict(x[i : i + ROWS] if n > ROWS else x, **named, **kept) for i in range(0, n, ROWS)]
         return parts[0] if len(parts) == 1 else array_namespace(*parts).concat(parts)

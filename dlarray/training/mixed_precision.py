@@ -19,16 +19,16 @@ from dlarray.device import Device
 from dlarray.device import backend as backends
 from dlarray.layers import Chain, Dense
 from dlarray.model import MLP
-from dlarray.training.step import Batch, Step, WalkState
+from dlarray.training.step import Batch, Step, TrainState
 
-__all__ = ["precise"]
+__all__ = ["mixed_precision"]
 
 HALF = ("bfloat16", "float16")
 FIRST_SCALE, PATIENCE = 2.0**16, 2000
 """torch's GradScaler: the scale at first, and after how many good steps it is doubled."""
 
 
-def precise(step: Step, precision: str | None, device: Device, dtype: str) -> Step:
+def mixed_precision(step: Step, precision: str | None, device: Device, dtype: str) -> Step:
     """The step with its matrix products in this type; the step itself where that is its own type.
 
     Raises ValueError for an unknown type, for one of 16 bits beside weights that are not float32, and on a device whose
@@ -41,7 +41,7 @@ def precise(step: Step, precision: str | None, device: Device, dtype: str) -> St
     if dtype != "float32":
         raise ValueError(f"precision {precision!r} goes with weights of float32, got dtype {dtype!r}")
     if precision not in device.backend.half:
-        able = [f"{(*b.plain, b.name)[0]} ({', '.join(b.half)})" for b in backends.importable() if b.half]
+        able = [f"{(*b.short_names, b.name)[0]} ({', '.join(b.half)})" for b in backends.importable() if b.half]
         raise ValueError(
             f"{device} has no fast matrix products in {precision}; give precision=None, or a device that has: "
             f"{', '.join(able)}"
@@ -92,13 +92,13 @@ class _ScaledStep(Step):
     after 2000 good steps in a row. All of it in array operations: the device is not waited for.
     """
 
-    def start(self, theta: Theta, buffers: Theta, seed: int, device: Device) -> WalkState:
-        state = super().start(theta, buffers, seed, device)
+    def init(self, theta: Theta, buffers: Theta, seed: int, device: Device) -> TrainState:
+        state = super().init(theta, buffers, seed, device)
         scale, good = np.asarray(FIRST_SCALE, dtype=np.float32), np.asarray(0, dtype=np.int32)
         state["scaling"] = {"scale": device.asarray(scale), "good": device.asarray(good)}
         return state
 
-    def __call__(self, state: WalkState, batch: Batch) -> tuple[WalkState, Array]:
+    def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, Array]:
         assert "scaling" in state
         scale, good = state["scaling"]["scale"], state["scaling"]["good"]
         xp = array_namespace(scale)
@@ -107,7 +107,7 @@ class _ScaledStep(Step):
         finite = xp.all(xp.stack([xp.all(xp.isfinite(v)) for v in g]))
         g = tuple(xp.where(finite, v, 0.0) for v in g)
         old = _copied((state["theta"], state["optimizer"], state["buffers"]))
-        theta, optimizer = self.optimizer.move(state["theta"], g, state["optimizer"])
+        theta, optimizer = self.optimizer.step_all(state["theta"], g, state["optimizer"])
         theta, optimizer, buffers = _either(finite, (theta, optimizer, buffers), old)
         enough = good >= PATIENCE - 1
         scaling = {
@@ -116,7 +116,7 @@ class _ScaledStep(Step):
         }
         steps = state["steps"]
         steps += 1
-        moved = WalkState(theta=theta, optimizer=optimizer, buffers=buffers, steps=steps, key=state["key"])
+        moved = TrainState(theta=theta, optimizer=optimizer, buffers=buffers, steps=steps, key=state["key"])
         return {**moved, "scaling": scaling}, value
 
 

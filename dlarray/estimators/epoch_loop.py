@@ -13,13 +13,13 @@ from sklearn.exceptions import ConvergenceWarning
 from dlarray.core.array import Array, array_namespace
 from dlarray.core.layout import Theta
 from dlarray.device import Device, to_numpy
-from dlarray.estimators.along import Along
+from dlarray.estimators.callback_adapter import CallbackAdapter
 from dlarray.estimators.hooks import Hooks
 from dlarray.estimators.inputs import Rows
 from dlarray.estimators.kept import Kept
 from dlarray.estimators.training import Training, copied
 
-__all__ = ["NOT_FINITE", "Walk"]
+__all__ = ["NOT_FINITE", "EpochLoop"]
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
@@ -29,7 +29,7 @@ NOT_FINITE = (
 
 
 @dataclass
-class Walk:
+class EpochLoop:
     """Training by steps, for an estimator whose curves and counts it writes, and whose whole epochs it has kept.
 
     ``validate(state)`` is the score of the model in this state, where there are examples for it. ``after(context,
@@ -45,7 +45,7 @@ class Walk:
     batch_size: int
     least: int
     hooks: Hooks
-    along: Along | None
+    along: CallbackAdapter | None
     validate: Callable[[Any], float] | None
     after: Callable[[Any, Any], bool]
 
@@ -135,7 +135,7 @@ class Walk:
                 self.along.step_done(state, value)
             sizes.append(len(batch))
         self._losses = to_numpy(array_namespace(losses[0]).stack(losses)).astype(np.float64)
-        estimator.loss_ = np.float64(estimator._loss.together(self._losses, np.asarray(sizes, dtype=np.float64)))
+        estimator.loss_ = np.float64(estimator._loss.combine(self._losses, np.asarray(sizes, dtype=np.float64)))
         estimator.n_iter_ += 1
         estimator.t_ += n
         estimator.loss_curve_.append(estimator.loss_)

@@ -11,7 +11,7 @@ from dlarray.device.backend import Backend
 from dlarray.losses import Loss
 from dlarray.model import MLP
 
-__all__ = ["Answer", "Answers", "Point", "flat"]
+__all__ = ["Answer", "Point", "Predictor", "flat"]
 
 Point = tuple[Theta, Theta]
 """θ and buffers."""
@@ -24,7 +24,7 @@ SHAPES = 64
 """The shapes that may be compiled; further ones run plainly."""
 
 
-class Answers:
+class Predictor:
     """The outputs, predictions and classes of a model. It holds no θ, so models that differ in θ alone may share it."""
 
     def __init__(self, model: MLP, loss: Loss, backend: Backend) -> None:
@@ -38,14 +38,14 @@ class Answers:
         return self._model.predict(point[0], x, point[1])
 
     def _predict(self, point: Point, x: Array) -> Array:
-        return self._loss.link.predict(self._outputs(point, x))
+        return self._loss.output_activation.predict(self._outputs(point, x))
 
     def _classify(self, point: Point, x: Array) -> Array:
         z = self._outputs(point, x)
-        if self._loss.chooses == "row":
+        if self._loss.task == "multiclass":
             return largest_column(z)
         xp = array_namespace(z)
-        return flat(xp.astype(self._loss.link.predict(z) > self._loss.boundary, xp.int32))
+        return flat(xp.astype(self._loss.output_activation.predict(z) > self._loss.threshold, xp.int32))
 
 
 class _Repeated:

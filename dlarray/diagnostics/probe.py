@@ -12,17 +12,17 @@ from typing import Any
 from dlarray.core.array import Array, array_namespace
 from dlarray.core.layer import Activation, Layer
 from dlarray.diagnostics.formulas import norm, share, spread
-from dlarray.diagnostics.nature import nature
+from dlarray.diagnostics.saturation import saturation
 from dlarray.layers import Chain
 
-__all__ = ["Watched", "leaves", "watch"]
+__all__ = ["Probe", "leaves", "with_probes"]
 
 SATURATED = 0.05
 """A slope below this part of the steepest one counts as none: |z| > 4.4 of a sigmoid, |z| > 2.2 of tanh. Twenty times
 as many steps would be needed there as in the middle."""
 
 
-class Watched(Layer):
+class Probe(Layer):
     """A layer and what was seen of it: ``seen`` holds 0-d arrays by name once forward and backward have run."""
 
     abstract = True
@@ -31,7 +31,7 @@ class Watched(Layer):
         self.name = name
         self.layer = layer
         self.integers = layer.integers  # pyright: ignore[reportAttributeAccessIssue] - of this layer, not of the class
-        self.nature = nature(layer) if isinstance(layer, Activation) else None
+        self.nature = saturation(layer) if isinstance(layer, Activation) else None
         self.seen: dict[str, Array] = {}
 
     @property
@@ -39,8 +39,8 @@ class Watched(Layer):
         return self.layer.random
 
     @property
-    def least_examples(self) -> int:
-        return self.layer.least_examples
+    def min_batch_size(self) -> int:
+        return self.layer.min_batch_size
 
     def width(self, inputs: int) -> int:
         return self.layer.width(inputs)
@@ -67,16 +67,16 @@ class Watched(Layer):
         return self.layer.gradient(saved, dy)
 
 
-def watch(chain: Chain, before: str = "") -> tuple[Chain, list[Watched]]:
+def with_probes(chain: Chain, before: str = "") -> tuple[Chain, list[Probe]]:
     """The same chain with each innermost layer in a shell, and the shells in the order of the forward feed."""
     inside: list[Layer] = []
-    shells: list[Watched] = []
+    shells: list[Probe] = []
     for i, f in enumerate(chain.layers):
         name = f"{before}{i}"
         if isinstance(f, Chain):
-            layer, found = watch(f, f"{name}.")
+            layer, found = with_probes(f, f"{name}.")
         else:
-            layer = Watched(name, f)
+            layer = Probe(name, f)
             found = [layer]
         inside.append(layer)
         shells += found

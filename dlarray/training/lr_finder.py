@@ -25,12 +25,12 @@ from dlarray.training.options import Compiler, compiled, copied, fitting_batch_s
 from dlarray.training.source import Drawn
 from dlarray.training.step import Batch, Step
 
-__all__ = ["RateSearch", "find_learning_rate"]
+__all__ = ["LRFinderResult", "find_learning_rate"]
 
 
 @dataclass(frozen=True)
-class RateSearch:
-    """What ``find_learning_rate`` found: arrays of the same length, a number per step; ``plot.rate_search`` draws it.
+class LRFinderResult:
+    """What ``find_learning_rate`` found: arrays of the same length, a number per step; ``plot.lr_finder`` draws it.
 
     ``rates`` and ``losses`` are as they were, ``smoothed`` is the losses' exponential average with β = ``smoothing``,
     corrected for its start. The walk counts up to ``end``: there the smoothed loss was above four times its least.
@@ -93,7 +93,7 @@ def find_learning_rate(
     device: str | Device | None = None,
     dtype: str = "float32",
     compile: bool | Compiler | None = None,  # noqa: A002 - the field's word for it
-) -> RateSearch:
+) -> LRFinderResult:
     """Walk ``steps`` steps with a rate that grows from lowest to highest by the same factor, and look at the losses.
 
     η_i = lowest (highest / lowest)^(i / (steps - 1)). Nothing that is given changes: the walk is thrown away. The
@@ -118,10 +118,10 @@ def find_learning_rate(
     target = home(x, device)
     examples = Examples.on(target, model, loss, x, y, weight, dtype)
     n = len(examples)
-    size = fitting_batch_size(n if batch_size is None else batch_size, n, 1, model.chain.least_examples)
+    size = fitting_batch_size(n if batch_size is None else batch_size, n, 1, model.chain.min_batch_size)
     source = Drawn(examples, size, seed, True, target)
     start = model.init(seed, target, dtype) if theta is None else copied(model, theta, target, dtype)
-    state = step.start(duplicate(start), model.init_buffers(target, dtype), seed, target)
+    state = step.init(duplicate(start), model.init_buffers(target, dtype), seed, target)
     run = compiled(step, target, compile)
     losses: list[Any] = []
     with np.errstate(all="ignore"):  # it is meant to blow up in the end
@@ -129,7 +129,7 @@ def find_learning_rate(
             state, value = run(state, batch)
             losses.append(value)
     rates = lowest * (highest / lowest) ** (np.arange(steps) / (steps - 1))
-    return RateSearch(rates, np.asarray(to_numbers(losses)), float(smoothing))
+    return LRFinderResult(rates, np.asarray(to_numbers(losses)), float(smoothing))
 
 
 def _forever(source: Drawn) -> Iterator[Batch]:

@@ -17,10 +17,10 @@ from dlarray.training.ending import ended
 from dlarray.training.history import History
 from dlarray.training.trained import Trained
 
-__all__ = ["Along"]
+__all__ = ["CallbackAdapter"]
 
 
-class Along:
+class CallbackAdapter:
     """Where a walk is, for callbacks with the hooks ``on_start``, ``on_step``, ``on_epoch`` and ``on_end``.
 
     Each is given this object. ``figures`` and ``history`` hold the loss of each epoch and, where there are examples set
@@ -57,7 +57,7 @@ class Along:
         return perf_counter() - self._began
 
     @property
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """The latest epoch's figures by name; empty before the first."""
         return self.history.epochs[-1] if self.history.epochs else {}
 
@@ -82,7 +82,7 @@ class Along:
         """End the walk after this epoch; the first reason given counts."""
         self.stopped = self.stopped or reason
 
-    def hand_back(self, theta: Theta, buffers: Theta | None = None) -> None:
+    def set_result(self, theta: Theta, buffers: Theta | None = None) -> None:
         """Have the estimator keep this θ instead of the one that the walk ends with."""
         self._result = theta, self.state["buffers"] if buffers is None else buffers
 
