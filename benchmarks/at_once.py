@@ -9,7 +9,6 @@ round, and the median of the rounds is told with the least and the most.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from pathlib import Path
@@ -90,7 +89,9 @@ def main() -> None:
     for n, of in result["microseconds"].items():
         print(f"{n:>4} at once: {of['median']:.1f} µs a step ({of['least']:.1f} to {of['most']:.1f})")
     if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        from dlarray.bench import write
+
+        write(result, options.json)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ OMP_NUM_THREADS says otherwise. Accuracy is of scikit-learn's digits and breast 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 import dlarray
-from dlarray.bench import Case, Problem, interleave, low, machine
+from dlarray.bench import Case, Problem, interleave, low, machine, write
 from dlarray.core.array import Array, array_namespace
 from dlarray.core.bfloat16 import decode, encode
 from dlarray.optimizers import Adam, BFloat16State, Optimizer, State
@@ -53,43 +53,15 @@ class ToNearest(Optimizer):
         return {name: x if name == "t" else encode(x, half) for name, x in state.items()}
 
 
-OPTIMIZERS: dict[str, Any] = {
-    "float32": lambda rate: Adam(rate),
-    "bfloat16": lambda rate: BFloat16State(Adam(rate)),
-    "bfloat16 to nearest": lambda rate: ToNearest(Adam(rate)),
-}
+ADAM = Adam(1e-3)
+OPTIMIZERS = {"float32": ADAM, "bfloat16": BFloat16State(ADAM), "bfloat16 to nearest": ToNearest(ADAM)}
 
 
-class Kernel:
-    """The optimizer alone, on arrays of a network's size."""
+class Planned:
+    """A step, planned for an executor and repeated on one batch."""
 
-    def __init__(self, optimizer: Optimizer, n: int, executor: str) -> None:
-        r = np.random.default_rng(0)
-        theta, self.g = (r.standard_normal(n, dtype=np.float32) for _ in range(2))
-
-        def step(state: Any, g: Any) -> Any:
-            theta, inner = optimizer.step(state[0], 1 * g, state[1])
-            return (theta, inner), g[0]
-
-        self.step = plan(step, executor=executor, check=False)
-        self.state: Any = (theta, optimizer.init(theta))
-
-    def run(self, steps: int) -> float:
-        start = time.perf_counter()
-        for _ in range(steps):
-            self.state, _ = self.step(self.state, self.g)
-        return time.perf_counter() - start
-
-
-class Training:
-    """The whole step."""
-
-    def __init__(self, optimizer: Optimizer, case: Case, executor: str) -> None:
-        x, t = Problem.of(case, 1, weights=False).batches[0]
-        step, self.state, self.batch = dlarray.first_step(
-            case.model, x, t, optimizer=optimizer, batch_size=None, device="cpu"
-        )
-        self.step = plan(step, executor=executor, check=False)
+    def __init__(self, executor: str, step: Callable[[Any, Any], Any], state: Any, batch: Any) -> None:
+        self.step, self.state, self.batch = plan(step, executor=executor, check=False), state, batch
 
     def run(self, steps: int) -> float:
         start = time.perf_counter()
@@ -98,16 +70,34 @@ class Training:
         return time.perf_counter() - start
 
 
+def kernel(optimizer: Optimizer, n: int, executor: str) -> Planned:
+    """The optimizer alone, on arrays of a network's size."""
+    r = np.random.default_rng(0)
+    theta, g = (r.standard_normal(n, dtype=np.float32) for _ in range(2))
+
+    def step(state: Any, g: Any) -> Any:
+        theta, inner = optimizer.step(state[0], 1 * g, state[1])
+        return (theta, inner), g[0]
+
+    return Planned(executor, step, (theta, optimizer.init(theta)), g)
+
+
+def training(optimizer: Optimizer, case: Case, executor: str) -> Planned:
+    """The whole step."""
+    x, t = Problem.of(case, 1, weights=False).batches[0]
+    options: dict[str, Any] = {"optimizer": optimizer, "batch_size": None, "device": "cpu"}
+    return Planned(executor, *dlarray.first_step(case.model, x, t, **options))
+
+
 def times(cases: list[str], executors: list[str], bursts: int, seconds: float) -> dict[str, Any]:
     """Milliseconds by case, executor, what is measured and format: the 10th percentile of bursts in turns."""
     found: dict[str, Any] = {}
     for case in map(Case.named, cases):
         n = case.model.layout.lengths[0]
         for executor in executors:
-            names = ("float32", "bfloat16")
-            made = {name: OPTIMIZERS[name](1e-3) for name in names}
-            kernels = interleave({k: Kernel(o, n, executor) for k, o in made.items()}, bursts, seconds)
-            steps = interleave({k: Training(o, case, executor) for k, o in made.items()}, bursts, seconds)
+            made = {name: OPTIMIZERS[name] for name in ("float32", "bfloat16")}
+            kernels = interleave({k: kernel(o, n, executor) for k, o in made.items()}, bursts, seconds)
+            steps = interleave({k: training(o, case, executor) for k, o in made.items()}, bursts, seconds)
             found.setdefault(case.name, {"parameters": n})[executor] = {
                 "optimizer_ms": {k: 1e3 * low(v) for k, v in kernels.items()},
                 "step_ms": {k: 1e3 * low(v) for k, v in steps.items()},
@@ -123,14 +113,14 @@ def accuracy(seeds: int) -> dict[str, Any]:
     for name, load, epochs in (("digits", load_digits, 30), ("breast cancer", load_breast_cancer, 60)):
         x, y = load(return_X_y=True)
         x = ((x - x.mean(axis=0)) / (x.std(axis=0) + 1e-9)).astype(np.float32)
-        for kind, make in OPTIMIZERS.items():
+        for kind, optimizer in OPTIMIZERS.items():
             runs: dict[str, list[float]] = {"loss": [], "test_loss": [], "test_accuracy": []}
             for seed in range(seeds):
                 order = np.random.default_rng(seed).permutation(len(x))
                 test, train = np.split(order, [len(x) // 5])
                 model = dlarray.mlp(x.shape[1], 64, int(y.max()) + 1)
                 options: dict[str, Any] = {"epochs": epochs, "seed": seed, "device": "cpu", "progress": False}
-                trained = dlarray.fit(model, x[train], y[train], optimizer=make(1e-3), **options)
+                trained = dlarray.fit(model, x[train], y[train], optimizer=optimizer, **options)
                 figures = trained.evaluate(x[test], y[test])
                 runs["loss"].append(trained.history["loss"][-1])
                 runs["test_loss"].append(float(figures["loss"]))
@@ -149,7 +139,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="0 to skip")
     parser.add_argument("--json", type=Path, help="a file for the figures")
     asked = parser.parse_args()
-    cases = [] if asked.cases == "none" else asked.cases.split(",")
+    cases: list[str] = [] if asked.cases == "none" else asked.cases.split(",")
     report = {
         "machine": machine(),
         "times": times(cases, asked.executors.split(","), asked.bursts, asked.seconds),
@@ -164,7 +154,7 @@ def main() -> None:
             words = [f"{what} {np.mean(v):.4g} ± {np.std(v):.2g}" for what, v in runs.items()]
             print(f"{name:<14}{kind:<20}", *words, sep="  ")
     if asked.json:
-        asked.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        write(report, asked.json)
 
 
 if __name__ == "__main__":

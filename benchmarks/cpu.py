@@ -56,10 +56,9 @@ def measure(options: argparse.Namespace, conditions: list[str]) -> dict[str, Any
     import growth
     import inference
     from contenders import PACKAGES, chosen
+    from dlarray.bench import machine
     from measure import Settings, chosen_cases, keep, measure
     from setting import Setting
-
-    from dlarray.bench import machine
 
     cases = chosen_cases(options.cases)
     if options.variants:

@@ -60,12 +60,11 @@ def chosen_precisions(text: str) -> list[str]:
 def measure(options: argparse.Namespace, conditions: list[str]) -> dict[str, Any]:
     """All that was asked for. What is done is kept in the file while the rest goes on."""
     from contenders import PACKAGES, chosen
+    from dlarray.bench import machine
     from measure import Settings, chosen_cases, keep, measure
     from roofline import floor_us, peaks
     from setting import Setting
     from targets import targets
-
-    from dlarray.bench import machine
 
     quick, on_cpu = options.quick, options.device == "cpu"
     cases = chosen_cases(options.cases or ("S" if quick else "S,M" if on_cpu else "S,M,L,XL,XL 8192"))

@@ -1,51 +1,54 @@
 """How time and memory grow with width, depth, batch and the number of parameters, and how long the start takes.
 
-Each point is measured in a process of its own (``python growth.py WIDTHS BATCH SECONDS``), ours and the products in
+Each point is measured in a process of its own (``python growth.py CASE SECONDS``), dlarray and the products in
 turns, and is left out, with the reason, where it would take too much time or memory.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
+
+from contenders.ours import compiler
+from dlarray.bench import Case, FullStep, Problem, Products, interleave, low
+from dlarray.device import resolve
+from dlarray.device.backend import host_memory
 from environment import log
 
 SLOW = 3e10
 """Floating-point operations a second that two cores surely reach: what a point may take is reckoned with it."""
 
 
-def parameters(widths: Sequence[int]) -> int:
-    """Weights and biases."""
-    return sum((n + 1) * m for n, m in pairwise(widths))
-
-
-def planned_bytes(widths: Sequence[int], batch: int) -> int:
+def planned_bytes(case: Case) -> int:
     """What a step needs at least, in float32: θ, its gradient, Adam's two moments; inputs and saved activations."""
-    return 4 * (4 * parameters(widths) + batch * sum(widths))
+    return 4 * (4 * case.parameters + case.batch * sum(case.widths))
 
 
-def points() -> dict[str, dict[int, tuple[list[int], int]]]:
-    """Widths and batch by what grows: one thing at a time, from M's 784 inputs, 256 units, batch of 128."""
+def points() -> dict[str, dict[int, Case]]:
+    """Cases by what grows: one thing at a time, from M's 784 inputs, 256 units, batch of 128."""
+
+    def case(*widths: int, batch: int = 128) -> Case:
+        return Case("point", widths, batch)
 
     def hidden(n: int) -> int:
         """The width w at which a network 64-w-w-10 has about n parameters: n = w² + 76 w."""
         return round((38**2 + n) ** 0.5 - 38)
 
     return {
-        "width": {w: ([784, w, w, 10], 128) for w in (2**k for k in range(6, 14))},
-        "depth": {d: ([784, *[256] * d, 10], 128) for d in (2**k for k in range(7))},
-        "batch": {b: ([784, 256, 128, 10], b) for b in (4**k for k in range(9))},
-        "parameters": {n: ([64, hidden(n), hidden(n), 10], 128) for n in (10**k for k in range(3, 9))},
+        "width": {w: case(784, w, w, 10) for w in (2**k for k in range(6, 14))},
+        "depth": {d: case(784, *[256] * d, 10) for d in (2**k for k in range(7))},
+        "batch": {b: case(784, 256, 128, 10, batch=b) for b in (4**k for k in range(9))},
+        "parameters": {n: case(64, hidden(n), hidden(n), 10) for n in (10**k for k in range(3, 9))},
     }
 
 
@@ -55,13 +58,13 @@ def measure(budget: float) -> dict[str, Any]:
     for name, series in points().items():
         measured: dict[str, Any] = {}
         skipped: dict[str, str] = {}
-        for x, (widths, batch) in series.items():
+        for x, case in series.items():
             log(f"growth: {name} {x}")
-            if reason := too_much(widths, batch, budget):
+            if reason := too_much(case, budget):
                 skipped[str(x)] = reason
                 continue
             try:
-                measured[str(x)] = in_process(widths, batch, budget)
+                measured[str(x)] = in_process(case, budget)
             except (subprocess.SubprocessError, ValueError) as error:
                 late = isinstance(error, subprocess.TimeoutExpired)
                 skipped[str(x)] = f"ran past {2 * budget:g} s" if late else f"failed: {error}"
@@ -71,54 +74,37 @@ def measure(budget: float) -> dict[str, Any]:
     return grown
 
 
-def too_much(widths: Sequence[int], batch: int, budget: float) -> str | None:
+def too_much(case: Case, budget: float) -> str | None:
     """Why a point is not tried: ten steps at a low speed, and three times the least memory, must fit."""
-    seconds = 10 * 6 * batch * parameters(widths) / SLOW
+    seconds = 10 * 6 * case.batch * case.parameters / SLOW
     if seconds > budget:
         return f"10 steps may take {seconds:.0f} s of {budget:g}"
-    needed, there = 3 * planned_bytes(widths, batch), available_bytes()
-    return f"may need {needed / 2**30:.1f} GiB of {there / 2**30:.1f}" if there and needed > there else None
-
-
-def available_bytes() -> int | None:
-    """Memory that is free for programs, where the system tells (Linux)."""
-    file = Path("/proc/meminfo")
-    lines = file.read_text().splitlines() if file.exists() else []
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), None)
+    needed, (free, _) = 3 * planned_bytes(case), host_memory() or (math.inf, 0)
+    return f"may need {needed / 2**30:.1f} GiB of {free / 2**30:.1f}" if needed > free else None
 
 
 def slope(values: dict[float, float | None]) -> float | None:
     """The exponent of growth: a line through the upper half of the points, on log axes."""
-    import numpy as np
-
     found = sorted((x, y) for x, y in values.items() if y and y > 0)
     upper = found[len(found) // 2 :] if len(found) > 3 else found
     if len(upper) < 2:
         return None
     x, y = np.log(np.asarray(upper)).T
-    return float(np.polyfit(x, y, 1)[0])
+    x -= x.mean()
+    return float((x * y).sum() / (x * x).sum())
 
 
-def in_process(widths: Sequence[int], batch: int, budget: float) -> dict[str, Any]:
+def in_process(case: Case, budget: float) -> dict[str, Any]:
     """One point, measured by this file in a fresh interpreter."""
-    command = [sys.executable, __file__, "-".join(map(str, widths)), str(batch), str(budget / 4)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=2 * budget, check=False)
-    if done.returncode:
-        raise ValueError((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
-    return json.loads(done.stdout.splitlines()[-1])
+    words = f"{'-'.join(map(str, case.widths))}x{case.batch}", str(budget / 4)
+    return json.loads(printed(__file__, *words, timeout=2 * budget))
 
 
-def point(widths: Sequence[int], batch: int, seconds: float) -> dict[str, Any]:
+def point(case: Case, seconds: float) -> dict[str, Any]:
     """Seconds of a step and of its products, and the most memory that training holds beyond the imported modules."""
-    from contenders.ours import compiler
-
-    from dlarray.bench import Case, FullStep, Problem, Products, low
-    from dlarray.device import resolve
-
     cpu, compile_ = resolve("cpu"), compiler(check=False)  # the check holds copies of the first step
     tiny = Case("tiny", (8, 8, 4), 4)
     FullStep(Problem.of(tiny), cpu, compile_).losses(2)  # imports what the first step imports
-    case = Case("point", tuple(widths), batch)
     before = memory("VmRSS")
     full = FullStep(Problem.of(case, batches=1, weights=False), cpu, compile_, keep=False)
     full.run(1)
@@ -128,14 +114,13 @@ def point(widths: Sequence[int], batch: int, seconds: float) -> dict[str, Any]:
     limit = Products(case, cpu)
     limit.run(1)
     once = max(full.run(1), 1e-6)
-    bursts, steps = (5, 1) if once > seconds / 20 else (20, max(1, min(200, round(seconds / 50 / once))))
-    means = [(full.run(steps) / steps, limit.run(steps) / steps) for _ in range(bursts)]
+    means = interleave({"step": full, "limit": limit}, 5 if once > seconds / 20 else 20, seconds / 50)
     return {
-        "parameters": parameters(widths),
-        "seconds": low([m for m, _ in means]),
-        "limit_seconds": low([m for _, m in means]),
+        "parameters": case.parameters,
+        "seconds": low(means["step"]),
+        "limit_seconds": low(means["limit"]),
         "bytes": peak - before if peak and before else None,
-        "planned_bytes": planned_bytes(widths, batch),
+        "planned_bytes": planned_bytes(case),
     }
 
 
@@ -186,20 +171,25 @@ def start(times: int = 7) -> dict[str, float]:
 
 def fresh(code: str, **variables: str) -> float:
     """The number that a fresh interpreter prints."""
+    time.sleep(0.05)
+    return float(printed("-c", code, timeout=300, **variables))
+
+
+def printed(*words: str, timeout: float, **variables: str) -> str:
+    """The last line that a fresh interpreter prints; ValueError with its error where it fails."""
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, *words],
         cwd=Path(__file__).parent,
         env=os.environ | variables,
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=timeout,
     )
     if done.returncode:
         raise ValueError((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
-    time.sleep(0.05)
-    return float(done.stdout.split()[-1])
+    return done.stdout.splitlines()[-1]
 
 
 if __name__ == "__main__":
-    print(json.dumps(point([int(w) for w in sys.argv[1].split("-")], int(sys.argv[2]), float(sys.argv[3]))))
+    print(json.dumps(point(Case.named(sys.argv[1]), float(sys.argv[2]))))

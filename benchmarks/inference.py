@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from dlarray.bench import CASES, low
 from measure import Settings, in_turns, started
 from setting import Setting
-
-from dlarray.bench import CASES, low
 
 CASE_NAMES, BATCH_SIZES = ("S", "M", "L"), (1, 4096)
 LIMIT, OURS = "the products alone", "dlarray"

@@ -12,11 +12,10 @@ from statistics import median
 from typing import Any
 
 from contenders import OWN, REFERENCE, family
+from dlarray.bench import CASES, Case, interleave, low, write
 from environment import log
 from remote import Gone, Remote
 from setting import ROUNDING, Setting
-
-from dlarray.bench import CASES, Case, interleave, low, write
 
 LARGE = {"XL 8192": Case("XL 8192", CASES["XL"].widths, 8192)}
 """A case for GPUs, beside those of ``dlarray bench``."""

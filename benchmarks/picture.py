@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,9 @@ def draw(result: dict[str, Any], path: Path) -> None:
         ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if most < 300 * least else (1.0,)))
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_formatter("")
-    m = result["machine"]
+    m, card = result["machine"], result.get("card")
     on_cpu = f"{m['cpu']}, {m['threads']} threads, {m['blas']} ({m['blas_core']})"
-    figure.suptitle((result.get("card") or {}).get("name", on_cpu), fontsize=9)
+    figure.suptitle(card["name"] if card else on_cpu, fontsize=9)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
@@ -66,13 +67,12 @@ def gpu_panel(ax: Any, title: str, case: dict[str, Any]) -> None:
     names = in_order(case)
     groups = sorted(set(map(group, names)), key=list(COLOURS).index)
     us = [case["microseconds"][name] for name in names]
-    medians = [u["median"] for u in us]
+    medians: list[float] = [u["median"] for u in us]
     positions = [i + 0.6 * groups.index(group(name)) for i, name in enumerate(names)]
     bars(ax, names, medians, [u["most"] for u in us], positions)
     spread = [[u["median"] - u["least"] for u in us], [u["most"] - u["median"] for u in us]]
     ax.errorbar(medians, positions, xerr=spread, fmt="none", ecolor="black", elinewidth=0.8, capsize=2)
-    least = min([*medians, *([case["floor"]] if case["floor"] else [])])
-    most = max(u["most"] for u in us)
+    least, most = min([*medians, case["floor"] or math.inf]), max(u["most"] for u in us)
     ax.set_xlim(0.6 * least, most * (most / least) ** 0.15)  # room for the numbers
     floor = ""
     if case["floor"]:

@@ -13,9 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from setting import Setting
-
 from dlarray.bench import Case
+from setting import Setting
 
 HERE = Path(__file__).resolve().parent
 PAUSE = 0.03
@@ -34,7 +33,7 @@ class Remote:
         self.bursts: list[dict[str, Any]] = []
         """Of each call of ``run`` the seconds of a step by the wall and by the device, and the number of steps."""
         self.failure: str | None = None
-        self.pending = b""
+        self.pending: bytes = b""
         words = [json.dumps(asdict(case)), json.dumps(asdict(setting))]
         self.process = subprocess.Popen(
             [sys.executable, str(HERE / "worker.py"), place, *words],
@@ -99,7 +98,7 @@ class Remote:
             while b"\n" not in self.pending:
                 if not selector.select(max(0.0, end - time.monotonic())):
                     self._give_up(f"no answer in {self.patience:g} s")
-                part = self.process.stdout.read1()  # type: ignore[union-attr]
+                part = os.read(self.process.stdout.fileno(), 2**16)
                 if not part:
                     self._give_up(f"ended with exit code {self.process.wait()}")
                 self.pending += part

@@ -137,7 +137,8 @@ def group(name: str) -> str:
 def gpu_text(result: dict[str, Any]) -> str:
     """What is printed: the machine, a table for each case and precision, and the targets."""
     m = result["machine"]
-    gpu = ", ".join(f"{name} {value}" for name, value in (result["card"] or {}).items())
+    card: dict[str, str] = result["card"] or {}
+    gpu = ", ".join(f"{name} {value}" for name, value in card.items())
     lines = [f"{m['cpu']}, {m['cores']} cores; {m['os']}", versions(m)]
     lines += [gpu or "no GPU: nvidia-smi is not there or fails", *result["conditions"]]
     for precision, peaks in result["peaks"].items():

@@ -5,11 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+from dlarray.bench import Case
 from environment import log
 from remote import Gone, Remote
 from setting import Setting
-
-from dlarray.bench import Case
 
 ADAM = 7 * 4
 """Bytes a parameter in float32: θ, m and v read and written, the gradient read."""
@@ -18,11 +17,6 @@ PLACES = {
     "bandwidth": {"dlarray": "limits.copy", "PyTorch": "limits.torch_copy"},
 }
 """What measures the rate and the bandwidth, by library."""
-
-
-def parameters(case: Case) -> int:
-    """Weights and biases."""
-    return sum(n * m + m for n, m in pairwise(case.widths))
 
 
 def product_bytes(case: Case, itemsize: int) -> int:
@@ -43,7 +37,7 @@ def floor(case: Case, itemsize: int, rate: float, bandwidth: float) -> float:
     the second term and the last are no strict floor.
     """
     products = max(case.flops / rate, product_bytes(case, itemsize) / bandwidth)
-    return products + ADAM * parameters(case) / bandwidth
+    return products + ADAM * case.parameters / bandwidth
 
 
 def floor_us(case: Case, setting: Setting, peaks: dict[str, Any]) -> float | None:

@@ -48,16 +48,16 @@ def judged(
     """The ratio of their time to ours, and what it says."""
     if device != "cuda":
         return {"ratio": None, "reached": None, "why": "a target for a GPU"}
-    sides = {"ours": fastest(case, ours), "theirs": fastest(case, theirs)}
-    if missing := [" and ".join(names) for side, names in (("ours", ours), ("theirs", theirs)) if not sides[side]]:
-        return {"ratio": None, "reached": None, "why": f"not measured, or with other losses: {'; '.join(missing)}"}
-    (our_name, our_time), (their_name, their_time) = sides["ours"], sides["theirs"]  # type: ignore[misc]
-    ratio = their_time / our_time
-    return {"ratio": ratio, "reached": ratio >= wanted, "ours": our_name, "theirs": their_name}
+    mine, other = fastest(case, ours), fastest(case, theirs)
+    if mine is None or other is None:
+        missing = "; ".join(" and ".join(names) for found, names in ((mine, ours), (other, theirs)) if found is None)
+        return {"ratio": None, "reached": None, "why": f"not measured, or with other losses: {missing}"}
+    ratio: float = case["microseconds"][other]["median"] / case["microseconds"][mine]["median"]
+    return {"ratio": ratio, "reached": ratio >= wanted, "ours": mine, "theirs": other}
 
 
-def fastest(case: dict[str, Any], names: tuple[str, ...]) -> tuple[str, float] | None:
-    """Who of these has the least median, of those that have the same losses."""
+def fastest(case: dict[str, Any], names: tuple[str, ...]) -> str | None:
+    """Which of these has the least median, of those that have the same losses."""
     wrong = {name for name, of in case["losses"].get("of", {}).items() if not of["equal"]}
     times = {name: case["microseconds"][name]["median"] for name in names if name in case["microseconds"]}
-    return min(((k, v) for k, v in times.items() if k not in wrong), key=lambda pair: pair[1], default=None)
+    return min(times.keys() - wrong, key=times.__getitem__, default=None)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from setting import Setting
 
 from dlarray.bench import BATCHES, Contender, Problem
+from setting import Setting
 
 
 class Clock(Protocol):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from importlib import import_module
 from typing import Any
 
 import numpy as np
-from dlarray.training.answers import PLAIN
-from setting import Setting
 
 from contenders.base import Measured
 from dlarray.bench import Problem, Products
 from dlarray.device import resolve
 from dlarray.losses import SparseCategoricalCrossEntropy
 from dlarray.training import Trained
+from dlarray.training.predictor import PLAIN
+from setting import Setting
 
 
 class Predictor(Measured):
@@ -21,12 +23,12 @@ class Predictor(Measured):
 
     def __init__(self, problem: Problem, setting: Setting) -> None:
         self.problem = problem
-        self.x = [x for x, _ in problem.batches]
+        self.x: list[Any] = [x for x, _ in problem.batches]
 
     def value(self, loss: Any) -> float:
         """The entropy of the predictions: a number that differs where the probabilities do."""
-        p = np.asarray(loss, dtype=np.float64)
-        return float(-np.mean(np.sum(p * np.log(np.maximum(p, 1e-30)), axis=1)))
+        p: Any = np.asarray(loss, dtype=np.float64)
+        return float(-(p * np.log(np.maximum(p, 1e-30))).sum(axis=1).mean())
 
 
 class Forward(Products, Measured):
@@ -87,7 +89,7 @@ class Sklearn(Predictor):
         from contenders.others import Sklearn as Training
 
         super().__init__(problem, setting)
-        self.model = Training(problem, setting).model
+        self.model: Any = Training(problem, setting).model
 
     def step(self, i: int) -> Any:
         return self.model.predict_proba(self.x[i % len(self.x)])
@@ -120,28 +122,28 @@ class Onnx(Predictor):
     """onnxruntime on a graph of Gemm, Relu and Softmax."""
 
     def __init__(self, problem: Problem, setting: Setting) -> None:
-        import os
-
-        import onnxruntime
-        from onnx import TensorProto, helper, numpy_helper
-
+        onnx: Any = import_module("onnx")
+        runtime: Any = import_module("onnxruntime")
         super().__init__(problem, setting)
-        nodes, weights, last = [], [], "x"
+        helper, array = onnx.helper, onnx.numpy_helper.from_array
+        nodes: list[Any] = []
+        weights: list[Any] = []
+        last = "x"
         for i, (w, b) in enumerate(problem.weights):
-            weights += [numpy_helper.from_array(w, f"W{i}"), numpy_helper.from_array(b, f"b{i}")]
+            weights += [array(w, f"W{i}"), array(b, f"b{i}")]
             nodes += [helper.make_node("Gemm", [last, f"W{i}", f"b{i}"], [f"z{i}"])]
             kind = "Relu" if i < len(problem.weights) - 1 else "Softmax"
             nodes += [helper.make_node(kind, [f"z{i}"], [last := f"a{i}"])]
         ends = [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", width])
+            helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", width])
             for name, width in (("x", problem.case.widths[0]), (last, problem.case.widths[-1]))
         ]
         graph = helper.make_graph(nodes, "mlp", ends[:1], ends[1:], weights)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-        options = onnxruntime.SessionOptions()
+        options = runtime.SessionOptions()
         options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
-        bytes_ = model.SerializeToString()
-        self.session = onnxruntime.InferenceSession(bytes_, options, providers=["CPUExecutionProvider"])
+        providers = ["CPUExecutionProvider"]
+        self.session: Any = runtime.InferenceSession(model.SerializeToString(), options, providers=providers)
 
     def step(self, i: int) -> Any:
         return self.session.run(None, {"x": self.x[i % len(self.x)]})[0]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from setting import JAX, Setting
 
 from contenders.base import ManySteps, Measured, Shuffled
 from dlarray.bench import Case, Problem
+from setting import JAX, Setting
 
 ACTIVATIONS = {
     "relu": jax.nn.relu,
@@ -63,8 +64,7 @@ class Optax(Measured):
     library = "jax"
 
     def __init__(self, problem: Problem, setting: Setting) -> None:
-        import optax
-
+        optax: Any = import_module("optax")
         jax.config.update("jax_default_matmul_precision", JAX[setting.precision])
         case, self.problem, self.setting, self.adam = problem.case, problem, setting, optax.adam(1e-3)
         product = dense_in_bfloat16 if setting.precision == "bfloat16" else dense
@@ -79,7 +79,7 @@ class Optax(Measured):
             updates, state = self.adam.update(gradient, state, parameters)
             return optax.apply_updates(parameters, updates), state, key, loss
 
-        self.one_step = step
+        self.one_step: Any = step
         self.compiled = jax.jit(step, donate_argnums=(0, 1, 2))
         self.batches = [(jnp.array(x), jnp.array(t)) for x, t in problem.batches]
         self.restart()

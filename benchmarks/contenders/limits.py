@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from setting import Setting
 
 from contenders.base import Measured, on_gpu
 from contenders.ours import cuda_versions
-from dlarray.bench import Case, Problem, Products
+from dlarray.bench import Case, Problem, Products, operands
 from dlarray.device import Device, resolve
+from setting import Setting
 
 ALGORITHMS = 8
 """How many of cublasLt's proposals are tried for each product."""
@@ -47,20 +46,6 @@ def large(setting: Setting) -> Case:
     return Case("large", (setting.large, setting.large), setting.large)
 
 
-def pairs(case: Case, asarray: Callable[..., Any], backward: bool = True) -> list[tuple[Any, Any]]:
-    """The operands of a step's products."""
-    draw = np.random.default_rng(0)
-
-    def array(*shape: int) -> Any:
-        return asarray(draw.standard_normal(shape, dtype=np.float32))
-
-    found: list[tuple[Any, Any]] = []
-    for i, (n, m) in enumerate(pairwise(case.widths)):
-        x, w, dy = array(case.batch, n), array(n, m), array(case.batch, m)
-        found += [(x, w), (x.T, dy), (dy, w.T)][: (3 if i else 2) if backward else 1]
-    return found
-
-
 class TorchLimit(Measured):
     """The products of a step alone through PyTorch's library, in the precision of the setting."""
 
@@ -70,7 +55,7 @@ class TorchLimit(Measured):
         import torch
 
         self.setting, self.device, self.multiply = setting, torch_device(setting), torch.matmul
-        self.triples = [(a, b, a @ b) for a, b in pairs(case, self.device.asarray, backward)]
+        self.triples = [(a, b, a @ b) for a, b in operands(case, self.device, backward)]
 
     def step(self, i: int) -> None:
         for a, b, out in self.triples:
@@ -117,7 +102,7 @@ class Captured(Measured):
         self.card, self.device = card, device
         self.triples: list[tuple[Any, Any, Any]] = []
         chosen: list[Callable[[], None]] = []
-        for a, b in pairs(case, device.asarray):
+        for a, b in operands(case, device):
             (m, k), n = a.shape, b.shape[1]
             out = card.empty((m, n), np.dtype(np.float32))
             asked = Product(m, n, k, "float32", matrix(card, a), matrix(card, b), out=card.address_of(out))

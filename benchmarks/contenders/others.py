@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib import import_module
 from typing import Any
 
 import numpy as np
-from setting import Setting
 
 from contenders.base import Measured
 from dlarray.bench import Problem
+from setting import Setting
 
 
 def plain(problem: Problem) -> Problem:
@@ -30,23 +31,21 @@ class Sklearn(Measured):
     """MLPClassifier: the body of its loop over batches, without the checks and shuffles around it."""
 
     def __init__(self, problem: Problem, setting: Setting) -> None:
-        from sklearn.neural_network import MLPClassifier
-
+        sklearn: Any = import_module("sklearn.neural_network")
         case, self.problem = plain(problem).case, problem
         self.batches = [(x, one_hot(t, case.widths[-1])) for x, t in problem.batches]
-        self.model = MLPClassifier(case.widths[1:-1], alpha=0.0, batch_size=case.batch, shuffle=False)
+        self.model = sklearn.MLPClassifier(case.widths[1:-1], alpha=0.0, batch_size=case.batch, shuffle=False)
         x, t = problem.batches[0]
         self.model.partial_fit(x, t, classes=np.arange(case.widths[-1]))
         self.restart()
 
     def restart(self) -> None:
-        from sklearn.neural_network._stochastic_optimizers import AdamOptimizer
-
+        optimizers = import_module("sklearn.neural_network._stochastic_optimizers")
         self.model.coefs_ = [w.copy() for w, _ in self.problem.weights]
         self.model.intercepts_ = [b.copy() for _, b in self.problem.weights]
         self.parameters = self.model.coefs_ + self.model.intercepts_
-        self.optimizer = AdamOptimizer(self.parameters, 1e-3)
-        self.gradients = [np.empty_like(p) for p in self.parameters]
+        self.optimizer = optimizers.AdamOptimizer(self.parameters, 1e-3)
+        self.gradients: list[Any] = [np.empty_like(p) for p in self.parameters]
 
     def step(self, i: int) -> Any:
         x, t = self.batches[i % len(self.batches)]
@@ -64,16 +63,15 @@ class Thinc(Measured):
     """A chain of Relu layers and Softmax, CategoricalCrossentropy and Adam, as in thinc's own examples."""
 
     def __init__(self, problem: Problem, setting: Setting) -> None:
-        from thinc.api import Adam, CategoricalCrossentropy, Relu, Softmax, chain
-
-        case, self.problem, self.adam = plain(problem).case, problem, Adam
+        thinc: Any = import_module("thinc.api")
+        case, self.problem, self.adam = plain(problem).case, problem, thinc.Adam
         sizes = [(a, b) for (a, b) in (w.shape for w, _ in problem.weights)]
-        layers = [Relu(nO=m, nI=n) for n, m in sizes[:-1]] + [Softmax(nO=sizes[-1][1], nI=sizes[-1][0])]
-        self.model = chain(*layers) if len(layers) > 1 else layers[0]
+        layers = [thinc.Relu(nO=m, nI=n) for n, m in sizes[:-1]] + [thinc.Softmax(nO=sizes[-1][1], nI=sizes[-1][0])]
+        self.model: Any = thinc.chain(*layers) if len(layers) > 1 else layers[0]
         self.batches = [(x, one_hot(t, case.widths[-1])) for x, t in problem.batches]
         x, t = self.batches[0]
         self.model.initialize(X=x, Y=t)
-        self.layers, self.loss = layers, CategoricalCrossentropy(normalize=True)
+        self.layers, self.loss = layers, thinc.CategoricalCrossentropy(normalize=True)
         self.restart()
 
     def restart(self) -> None:
@@ -91,23 +89,23 @@ class Thinc(Measured):
 
     def value(self, loss: Any) -> float:
         p, t = loss  # thinc's own loss is a sum of squares
-        return float(-np.mean(np.log(np.sum(p * t, axis=1))))
+        return -float(np.log((p * t).sum(axis=1)).mean())
 
 
 class Tinygrad(Measured):
     """tinygrad on the CPU, the whole step in a TinyJit."""
 
     def __init__(self, problem: Problem, setting: Setting) -> None:
-        from tinygrad import Context, Tensor, TinyJit, nn
-
+        tinygrad: Any = import_module("tinygrad")
+        Tensor = tinygrad.Tensor
         if shutil.which(compiler := os.environ.get("CC", "clang")) is None:
             raise NotImplementedError(f"tinygrad compiles by {compiler}, which is not installed")
-        self.problem, self.tensor, self.context = plain(problem), Tensor, Context
-        self.parameters = [Tensor(p).realize().is_param_() for pair in problem.weights for p in pair]
-        self.optimizer = nn.optim.Adam(self.parameters, lr=1e-3, eps=1e-8)
+        self.problem, self.tensor, self.context = plain(problem), Tensor, tinygrad.Context
+        self.parameters: list[Any] = [Tensor(p).realize().is_param_() for pair in problem.weights for p in pair]
+        self.optimizer: Any = tinygrad.nn.optim.Adam(self.parameters, lr=1e-3, eps=1e-8)
         self.batches = [(Tensor(x).realize(), Tensor(t).realize()) for x, t in problem.batches]
 
-        @TinyJit
+        @tinygrad.TinyJit
         def step(x: Any, t: Any) -> Any:
             self.optimizer.zero_grad()
             for i in range(0, len(self.parameters), 2):
@@ -140,8 +138,7 @@ class Keras(Measured):
     """Keras 3 on JAX: ``train_on_batch``, which compiles its step; ε is dlarray's, where Keras puts it."""
 
     def __init__(self, problem: Problem, setting: Setting) -> None:
-        import keras
-
+        keras: Any = import_module("keras")
         case = problem.case
         keras.config.set_floatx(case.dtype)
         self.keras, self.problem = keras, problem
@@ -152,8 +149,7 @@ class Keras(Measured):
                 layers += [keras.layers.LayerNormalization(epsilon=1e-5)] if case.norm else []
                 layers += [keras.layers.Activation(case.activation)]
                 layers += [keras.layers.Dropout(case.dropout)] if case.dropout else []
-        self.model = keras.Sequential(layers)
-        self.initial = [p for pair in problem.weights for p in pair]
+        self.model: Any = keras.Sequential(layers)
         self.model.compile(
             optimizer=keras.optimizers.Adam(1e-3, epsilon=1e-8),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),

@@ -7,15 +7,16 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
-from setting import JAX, TORCH, Setting
 
 from contenders.base import ManySteps, Measured, Shuffled, on_gpu
 from dlarray.bench import FullStep, Problem
 from dlarray.device import Device, resolve, to_numpy
+from setting import JAX, TORCH, Setting
 
 Compile = Callable[..., Any]
 
@@ -74,14 +75,12 @@ class Repeated(ManySteps, Ours):
 
 def cuda_versions() -> dict[str, Any]:
     """Of CuPy's CUDA, the driver and cuBLAS."""
-    import cupy
-    from cupy.cuda import cublas
-
-    runtime = cupy.cuda.runtime
-    found = {
+    cuda: Any = import_module("cupy.cuda")
+    runtime = cuda.runtime
+    found: dict[str, Any] = {
         "CUDA runtime of CuPy": runtime.runtimeGetVersion(),
         "CUDA of the driver": runtime.driverGetVersion(),
-        "cuBLAS of CuPy": cublas.getVersion(cupy.cuda.device.get_cublas_handle()),
+        "cuBLAS of CuPy": import_module("cupy.cuda.cublas").getVersion(cuda.device.get_cublas_handle()),
     }
     try:
         return found | {"nvmath-python": version("nvmath-python")}
@@ -185,7 +184,7 @@ def on_torch(problem: Problem, setting: Setting) -> Measured:
     """torch's tensors, the step as ``fit`` runs it: planned."""
     refuse_fallback()
     torch = prepared("torch", setting)
-    return Ours(problem, setting, torch.backend.compile if torch.backend.compiles_on(torch.place) else None, "torch")
+    return Ours(problem, setting, torch.backend.compile if torch.backend.compiles_on(torch.handle) else None, "torch")
 
 
 def on_torch_compiled(problem: Problem, setting: Setting) -> Measured:

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from setting import TORCH, Setting
 
 from contenders.base import Measured, on_gpu
 from dlarray.bench import Problem
+from setting import TORCH, Setting
 
 ACTIVATIONS = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "sigmoid": torch.nn.Sigmoid, "gelu": torch.nn.GELU}
 

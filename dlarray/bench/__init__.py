@@ -7,7 +7,7 @@ the bursts' means leaves out what other programs have disturbed. ``dlarray bench
 """
 
 from dlarray.bench.cases import BATCHES, CASES, Case, Problem
-from dlarray.bench.contenders import Contender, FullStep, Products
+from dlarray.bench.contenders import Contender, FullStep, Products, operands
 from dlarray.bench.machine import machine
 from dlarray.bench.measure import Runs, bench, interleave, plans, table, write
 from dlarray.bench.profiling import Profile, profile, profiles
@@ -30,6 +30,7 @@ __all__ = [
     "limits",
     "low",
     "machine",
+    "operands",
     "plans",
     "profile",
     "profiles",

@@ -70,6 +70,11 @@ class Case:
         return MLP(self.widths[0], [*layers, Dense(self.widths[-1])])
 
     @property
+    def parameters(self) -> int:
+        """The weights and biases of the Dense layers."""
+        return sum((n + 1) * m for n, m in pairwise(self.widths))
+
+    @property
     def flops(self) -> int:
         """Of the products of one step: 2 for each multiplication and addition, the first layer's dX left out."""
         sizes = [a * b for a, b in pairwise(self.widths)]

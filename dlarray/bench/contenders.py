@@ -1,4 +1,4 @@
-"""Who is measured: dlarray's step, and the matrix products of it alone."""
+"""What is measured: dlarray's step, and the matrix products of it alone."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from dlarray.optimizers import Adam
 from dlarray.training import Step
 from dlarray.training.mixed_precision import mixed_precision
 
-__all__ = ["Contender", "FullStep", "Products"]
+__all__ = ["Contender", "FullStep", "Products", "operands"]
 
 
 class Contender:
-    """What steps in this process. A subclass says what ``restart``, ``step`` and, where it must be, ``wait`` do."""
+    """What does steps in this process. A subclass defines ``restart``, ``step`` and, where it must be, ``wait``."""
 
     def restart(self) -> None:
         """Go back to the initial weights."""
 
     def step(self, i: int) -> Any:
-        """Do the i-th step; its loss, wherever that lies."""
+        """Do the i-th step; its loss, on the device."""
         raise NotImplementedError
 
     def wait(self, loss: Any) -> None:
@@ -62,27 +62,32 @@ class Contender:
         return time.perf_counter() - start
 
 
-class Products(Contender):
-    """The limit: X W, Xᵀ dY and, but for the first layer, dY Wᵀ, through the device's own library and nothing else.
+def operands(case: Case, device: Device, backward: bool = True) -> list[tuple[Array, Array]]:
+    """What a step multiplies: X W, Xᵀ dY and, but for the first layer, dY Wᵀ; without ``backward`` X W alone."""
+    draw = np.random.default_rng(0)
 
-    Without ``backward`` X W alone, the limit of inference.
+    def array(*shape: int) -> Array:
+        return device.asarray(draw.standard_normal(shape, dtype=np.float32), case.dtype)
+
+    pairs: list[tuple[Array, Array]] = []
+    for i, (n, m) in enumerate(pairwise(case.widths)):
+        x, w, dy = array(case.batch, n), array(n, m), array(case.batch, m)
+        pairs += [(x, w), (x.T, dy), (dy, w.T)][: (3 if i else 2) if backward else 1]
+    return pairs
+
+
+class Products(Contender):
+    """The limit: the products of a step through the device's own library and nothing else.
+
+    Without ``backward`` those of inference.
     """
 
     def __init__(self, case: Case, device: Device, backward: bool = True) -> None:
-        draw = np.random.default_rng(0)
-
-        def array(*shape: int) -> Array:
-            return device.asarray(draw.standard_normal(shape, dtype=np.float32), case.dtype)
-
-        pairs: list[tuple[Array, Array]] = []
-        for i, (n, m) in enumerate(pairwise(case.widths)):
-            x, w, dy = array(case.batch, n), array(n, m), array(case.batch, m)
-            pairs += [(x, w), (x.T, dy), (dy, w.T)][: (3 if i else 2) if backward else 1]
         self._device = device
-        self._pairs = tuple(pairs)
+        self._pairs = tuple(operands(case, device, backward))
         self._products: Callable[..., Any] = _products
         if device.backend.name == "numpy":
-            self._triples = [(a, b, np.empty((a.shape[0], b.shape[1]), a.dtype)) for a, b in pairs]
+            self._triples = [(a, b, np.empty((a.shape[0], b.shape[1]), a.dtype)) for a, b in self._pairs]
             self.step = self._into_buffers
         elif not device.backend.writes_in_place:  # where single products come at the price of a compiled call each
             self._products = device.backend.compile(_products)
@@ -103,10 +108,10 @@ def _products(state: Any, pairs: Sequence[tuple[Array, Array]]) -> tuple[Any, li
 
 
 class FullStep(Contender):
-    """dlarray: the step as ``fit`` takes it, compiled or, without ``compile``, plainly, one operation at a time.
+    """dlarray: the step of ``fit``, compiled or, without ``compile``, eager, one operation at a time.
 
     ``keep`` holds a copy of the initial weights to go back to; where memory is measured it would be in the way.
-    ``precision`` is that of the products, as ``fit`` takes it. Raises ValueError where the device has no such.
+    ``precision`` is that of the products, as ``fit`` takes it. Raises ValueError where the device does not have it.
     """
 
     def __init__(

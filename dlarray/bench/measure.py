@@ -30,24 +30,24 @@ class Runs(Protocol):
 
 
 def interleave(
-    players: Mapping[str, Runs], bursts: int = 30, seconds: float = 0.1, least: int = 1
+    contenders: Mapping[str, Runs], bursts: int = 30, seconds: float = 0.1, least: int = 1
 ) -> dict[str, list[float]]:
-    """The mean seconds of a step in each burst, by name. Each round begins with another player.
+    """The mean seconds of a step in each burst, by name. Each round begins with another one.
 
     A burst has so many steps as last ``seconds``, but ``least`` of them at least and 1000, or ``least``, at most.
     """
     at_least_one("bursts", bursts)
     at_least_one("least", least)
     steps: dict[str, int] = {}
-    for name, player in players.items():
-        player.run(1)  # what is compiled or allocated once is not measured
-        once = max(player.run(3) / 3, 1e-7)
+    for name, contender in contenders.items():
+        contender.run(1)  # what is compiled or allocated once is not measured
+        once = max(contender.run(3) / 3, 1e-7)
         steps[name] = max(least, min(round(seconds / once), LONGEST))
-    means: dict[str, list[float]] = {name: [] for name in players}
-    names = list(players)
+    means: dict[str, list[float]] = {name: [] for name in contenders}
+    names = list(contenders)
     for i in range(bursts):
         for name in names[(k := i % max(len(names), 1)) :] + names[:k]:
-            means[name].append(players[name].run(steps[name]) / steps[name])
+            means[name].append(contenders[name].run(steps[name]) / steps[name])
     return means
 
 
@@ -63,10 +63,10 @@ def bench(
     report: dict[str, Any] = {"machine": machine(), "device": where.name, "cases": {}}
     for case in [Case.named(name) for name in cases]:
         problem = Problem.of(case)
-        players: dict[str, Contender] = {"products": Products(case, where), "eager": FullStep(problem, where)}
+        contenders: dict[str, Contender] = {"products": Products(case, where), "eager": FullStep(problem, where)}
         if where.backend.compiles_on(where.handle):
-            players["compiled"] = FullStep(problem, where, where.backend.compile)
-        times = {name: low(means) for name, means in interleave(players, bursts, seconds).items()}
+            contenders["compiled"] = FullStep(problem, where, where.backend.compile)
+        times = {name: low(means) for name, means in interleave(contenders, bursts, seconds).items()}
         limit = times.pop("products")
         report["cases"][case.name] = {
             "network": "-".join(map(str, case.widths)),

@@ -113,12 +113,12 @@ def test_contenders_take_turns():
     assert low([3.0, 1.0, 2.0]) == pytest.approx(1.2)
 
 
-def test_a_player_starts_anew_for_each_burst():
-    player = Counting()
-    assert player.run(2) >= 0
-    assert player.calls == ["restart", "step 0", "step 1", "step 2"]  # one of them is not counted
-    assert player.losses(3) == [0.0, 1.0, 2.0]
-    assert player.losses(3, patience=0.0) == [0.0]
+def test_a_contender_starts_anew_for_each_burst():
+    contender = Counting()
+    assert contender.run(2) >= 0
+    assert contender.calls == ["restart", "step 0", "step 1", "step 2"]  # one of them is not counted
+    assert contender.losses(3) == [0.0, 1.0, 2.0]
+    assert contender.losses(3, patience=0.0) == [0.0]
 
 
 def check_form(report: dict[str, Any], name: str) -> None:

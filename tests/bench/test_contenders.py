@@ -181,7 +181,7 @@ def test_the_stages_on_a_fake_gpu(name: str, setting: Any, tmp_path: Path, monke
     monkeypatch.setattr(planned, "_number", lambda state: 0)
     monkeypatch.setattr(planned, "_current", lambda number: nullcontext())
     monkeypatch.setattr(type(cpu.backend), "arrays", (*cpu.backend.arrays, PaperArray.__module__.partition(".")[0]))
-    monkeypatch.setattr(ours, "resolve", lambda name: FakeDevice(cpu.name, cpu.backend, cpu.place))
+    monkeypatch.setattr(ours, "resolve", lambda name: FakeDevice(cpu.name, cpu.backend, cpu.handle))
     base = script("contenders.base")
     monkeypatch.setattr(base, "clock_of", lambda library, setting: base.HostClock())
     restarted = ours.Ours.restart
@@ -200,7 +200,7 @@ def test_the_stages_on_a_fake_gpu(name: str, setting: Any, tmp_path: Path, monke
 @on_fake
 def test_the_products_on_a_fake_gpu(tmp_path: Path):
     limits, cpu = script("contenders.limits"), dlarray.resolve("cpu")
-    card, device = PaperCard(tmp_path), FakeDevice(cpu.name, cpu.backend, cpu.place)
+    card, device = PaperCard(tmp_path), FakeDevice(cpu.name, cpu.backend, cpu.handle)
     limit = limits.Captured(TINY, device, card)
     assert card.queued.count("graph") == 0
     sizes = [(*a.shape, b.shape[1]) for a, b, _ in limit.triples]

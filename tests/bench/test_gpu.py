@@ -26,7 +26,7 @@ def test_the_floor_by_hand():
     roofline = script("roofline")
     case = Case.named("3-2-1x4")
     assert case.flops == 2 * 4 * (6 + 6 + 2 + 2 + 2)  # X W and Xᵀ dY of both layers, dY Wᵀ of the second
-    assert roofline.parameters(case) == 6 + 2 + 2 + 1
+    assert case.parameters == 6 + 2 + 2 + 1
     # x: 12 numbers; W and dW: 12 and 4; outputs and their gradients: 16 and 8
     assert roofline.product_bytes(case, 4) == 4 * (12 + 12 + 4 + 16 + 8) == 208
     assert roofline.product_bytes(case, 2) == 104
