@@ -44,7 +44,7 @@ for name, (model, optimizer) in CASES.items():
     found[name] = dlarray.diagnose_at(model, model.init(), x, y, optimizer=optimizer)
     trained = dlarray.fit(model, x, y, optimizer=optimizer, epochs=EPOCHS, metrics=[], compile=False, progress=False)
     accuracy = trained.evaluate(data.x_test, data.y_test)["accuracy"]
-    kinds = ", ".join(trouble.kind for trouble in found[name].troubles) or found[name].verdict
+    kinds = ", ".join(problem.kind for problem in found[name].problems) or found[name].verdict
     print(f"{name:20} {kinds:34} {accuracy:6.1%}")
 
 print()

@@ -34,9 +34,9 @@ def train_digits(out: Output, plan: Training) -> None:
         seed=plan.seed,
         device=plan.where,
     )
-    figures = trained.evaluate(data.x_test, data.y_test)
-    out.text(f"loss:          {trained.history['loss'][-1]:.6g} in training, {figures['loss']:.6g} in the test")
-    out.text(f"test accuracy: {figures['accuracy']:.2%} of {len(data.y_test)} digits")
+    measured = trained.evaluate(data.x_test, data.y_test)
+    out.text(f"loss:          {trained.history['loss'][-1]:.6g} in training, {measured['loss']:.6g} in the test")
+    out.text(f"test accuracy: {measured['accuracy']:.2%} of {len(data.y_test)} digits")
     picture = file.with_suffix(".png")
     trained.save(file)
     report = plot.training_report(trained, data.x_test, data.y_test, data.images_test, title=f"Digits on {plan.where}")
@@ -49,6 +49,6 @@ def train_digits(out: Output, plan: Training) -> None:
             "device": plan.where.name,
             "rows": {"training": len(data.y_train), "test": len(data.y_test)},
             "training_loss": trained.history["loss"][-1],
-            "figures": figures,
+            "metrics": measured,
         }
     )

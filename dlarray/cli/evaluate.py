@@ -11,7 +11,7 @@ from dlarray import tables
 from dlarray.cli.app import app
 from dlarray.cli.options import Debug, DeviceName, Json, Model
 from dlarray.cli.output import reporting
-from dlarray.cli.table import columns_table, figures_line
+from dlarray.cli.table import columns_table, metrics_line
 
 __all__ = ["evaluate"]
 
@@ -41,11 +41,11 @@ def evaluate(
             out.text("")
             out.text(columns_table(learnt.preprocessing))
             out.text("")
-            out.text(f"{learnt.facts['measured_on']}: {figures_line(learnt.facts['figures'])}")
-            out.text(f"baseline: {figures_line(learnt.facts['baseline'])}")
+            out.text(f"{learnt.facts['measured_on']}: {metrics_line(learnt.facts['metrics'])}")
+            out.text(f"baseline: {metrics_line(learnt.facts['baseline'])}")
             out.result({"model": str(model), "target": learnt.target.as_data(), **learnt.facts})
             return
         x, t = learnt.examples(table)
-        figures = learnt.target.figures(t, learnt.trained.predict(x))
-        out.text(f"{len(t):,} rows: {figures_line(figures)}")
-        out.result({"model": str(model), "target": learnt.target.name, "rows": len(t), "figures": figures})
+        measured = learnt.target.metrics(t, learnt.trained.predict(x))
+        out.text(f"{len(t):,} rows: {metrics_line(measured)}")
+        out.result({"model": str(model), "target": learnt.target.name, "rows": len(t), "metrics": measured})

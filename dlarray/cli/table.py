@@ -18,7 +18,7 @@ from dlarray.cli.training import Training
 from dlarray.core.check import did_you_mean
 from dlarray.core.registry import spelling
 
-__all__ = ["columns_table", "figures_line", "train_table"]
+__all__ = ["columns_table", "metrics_line", "train_table"]
 
 BASELINE = {"classification": "always the most frequent class", "regression": "always the mean"}
 
@@ -83,12 +83,12 @@ def columns_table(preprocessing: tables.Preprocessing) -> Table:
     return table
 
 
-def figures_line(figures: dict[str, Any]) -> str:
+def metrics_line(measured: dict[str, Any]) -> str:
     """Figures in a line, such as "accuracy 97.22%, balanced accuracy 96.30%, log loss 0.0852"."""
     shown = {"r2": "R²", "rmse": "RMSE", "mae": "mean absolute error"}
     return ", ".join(
         f"{shown.get(name, name.replace('_', ' '))} {f'{value:.2%}' if 'accuracy' in name else f'{value:.4g}'}"
-        for name, value in figures.items()
+        for name, value in measured.items()
     )
 
 
@@ -123,5 +123,5 @@ def _tell(out: Output, plan: Training, model: tables.TableModel, seconds: float)
         f"network:    {widths}, {network.layout.count:,} parameters; {facts['epochs']} epochs of batches of "
         f"{facts['batch_size']} on {plan.where}, {seconds:.1f} s"
     )
-    out.text(f"{facts['measured_on'] + ':':<12}{figures_line(facts['figures'])}")
-    out.text(f"baseline:   {figures_line(facts['baseline'])} ({BASELINE[facts['task']]})")
+    out.text(f"{facts['measured_on'] + ':':<12}{metrics_line(facts['metrics'])}")
+    out.text(f"baseline:   {metrics_line(facts['baseline'])} ({BASELINE[facts['task']]})")

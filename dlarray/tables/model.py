@@ -53,7 +53,7 @@ class TableModel:
         the target is not there or holds a class that training did not know.
         """
         x, t = self.examples(table)
-        return self.target.figures(t, np.asarray(self.trained.predict(x)))
+        return self.target.metrics(t, np.asarray(self.trained.predict(x)))
 
     def inputs(self, frame: pl.DataFrame) -> np.ndarray:
         """The table as the network takes it, float32 (rows, features)."""

@@ -66,7 +66,7 @@ class Target(ABC):
         """A model's predictions as a table: ``prediction``, and what belongs to it."""
 
     @abstractmethod
-    def figures(self, t: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    def metrics(self, t: np.ndarray, y: np.ndarray) -> dict[str, float]:
         """How good predictions y are beside the encoded truth t, the figure that counts first."""
 
     @abstractmethod
@@ -165,7 +165,7 @@ class Classes(Target):
         told = pl.Series("prediction", list(self.labels)).gather(np.argmax(y, axis=1).astype(np.uint32))
         return pl.DataFrame([told, *(pl.Series(f"p({w})", y[:, i]) for i, w in enumerate(self.words))])
 
-    def figures(self, t: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    def metrics(self, t: np.ndarray, y: np.ndarray) -> dict[str, float]:
         shares = np.asarray(metrics.recall(t, y, average=None))
         met = np.bincount(t, minlength=self.outputs) > 0
         return {
@@ -249,7 +249,7 @@ class Quantity(Target):
     def answers(self, y: np.ndarray) -> pl.DataFrame:
         return polars().DataFrame({"prediction": self._told(y)})
 
-    def figures(self, t: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    def metrics(self, t: np.ndarray, y: np.ndarray) -> dict[str, float]:
         """R², and the errors in the target's own unit."""
         truth, told = self._told(t), self._told(y)
         return {

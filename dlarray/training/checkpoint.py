@@ -117,7 +117,7 @@ def _history_of_run(path: str | PathLike[str], data: Any, arrays: Mapping[str, n
     """The history in a training checkpoint, whose steps are an array."""
     try:
         steps = arrays["run.history"].tolist()
-        return History.from_data({"count": len(steps), "each": 1, "steps": steps, "epochs": data["figures"]})
+        return History.from_data({"count": len(steps), "each": 1, "steps": steps, "epochs": data["metrics"]})
     except (LookupError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is not a dlarray model: {str(error)[:MESSAGE]}") from error
 

@@ -26,7 +26,7 @@ from dlarray.training.source import Source
 
 __all__ = ["read_run"]
 
-ENTRIES = ("settings", "epoch", "steps", "seconds", "figures", "optimizer", "scaling", "callbacks")
+ENTRIES = ("settings", "epoch", "steps", "seconds", "metrics", "optimizer", "scaling", "callbacks")
 MOST = 2**31 - 1  # steps are counted in 32 bits
 
 
@@ -38,9 +38,9 @@ def read_run(path: str | PathLike[str], run: Run, source: Source, callbacks: Seq
     """
     model, loss, dtype, arrays, config = read_file(path)
     if "run" not in config:
-        raise CheckpointError(f"{path} holds a model and no walk: go on from its weights, theta=dlarray.load(…).theta")
+        raise CheckpointError(f"{path} holds a model and no run: go on from its weights, theta=dlarray.load(…).theta")
     with _looked_at(path):
-        data = entries("the walk", config["run"], *ENTRIES)
+        data = entries("the run", config["run"], *ENTRIES)
         other = _others(run, entries("settings", data["settings"]), model, loss, dtype)
     if other:
         raise ValueError(f"{path} is of another run, and going on from it would give neither: {'; '.join(other)}")
@@ -88,10 +88,10 @@ def _restore(file: _File, data: dict[str, Any], source: Source) -> None:
         raise ValueError("run.weights must be finite, and at least 0")
     if source.steps is not None and (epoch * source.steps + len(losses) != steps or len(losses) > source.steps):
         raise ValueError(f"steps is {steps}, and not {epoch} epochs of {source.steps} steps and {len(losses)} more")
-    rows = [entries("figures", row) for row in items("figures", data["figures"])]
+    rows = [entries("metrics", row) for row in items("metrics", data["metrics"])]
     if len(rows) != epoch:
-        raise ValueError(f"epoch is {epoch}, and it has the figures of {len(rows)} epochs")
-    figures = [{name: real(f"the figure {name!r}", value) for name, value in row.items()} for row in rows]
+        raise ValueError(f"epoch is {epoch}, and it has the metrics of {len(rows)} epochs")
+    metrics = [{name: real(f"the metric {name!r}", value) for name, value in row.items()} for row in rows]
     seconds = non_negative("seconds", data["seconds"])
 
     run.replace(file.vectors("", run.model.layout), file.vectors("", run.model.buffer_layout))
@@ -107,7 +107,7 @@ def _restore(file: _File, data: dict[str, Any], source: Source) -> None:
     for value, weight in zip(losses.tolist(), weights.tolist(), strict=True):
         run.losses.add(value, 1, weight)
     run.history.steps.extend(history.tolist())
-    run.history.epochs.extend(figures)
+    run.history.epochs.extend(metrics)
     run.remembered = [_remembered(file, i, item) for i, item in enumerate(items("callbacks", data["callbacks"]))]
     file.check_used()
     run.last_good = run.trained

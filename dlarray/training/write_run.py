@@ -43,7 +43,7 @@ def write_run(path: str | PathLike[str], run: Run) -> None:
         "epoch": run.epoch,
         "steps": run.steps,
         "seconds": run.seconds,
-        "figures": run.history.epochs[: run.epoch],
+        "metrics": run.history.epochs[: run.epoch],
         "optimizer": _packed_optimizer(run, beside),
         "scaling": {name: _number(x) for name, x in run.state.get("scaling", {}).items()},
         "callbacks": [[name, _packed_memory(i, m, run, beside)] for i, (name, m) in enumerate(run.memories)],

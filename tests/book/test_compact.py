@@ -200,7 +200,7 @@ def test_vectors_that_move_together_share_one_count(on: Any) -> None:
     assert ["t" in state for state in states] == [True, False]
     for _ in range(3):
         slopes = tuple(array_namespace(part).sin(part) + 0.1 * part for part in parts)
-        parts, states = optimizer.move(parts, slopes, states)
+        parts, states = optimizer.step_all(parts, slopes, states)
     for part, expected in zip(parts, alone, strict=True):
         np.testing.assert_array_equal(on.numpy(part), on.numpy(expected))
 
@@ -239,7 +239,7 @@ def test_planned_is_eager_bit_for_bit(word: str, dtype: str) -> None:
     optimizer = BFloat16State(OPTIMIZERS[word])
 
     def step(state: Any, g: Any) -> Any:
-        thetas, states = optimizer.move((state[0],), (g * 1.0,), (state[1],))
+        thetas, states = optimizer.step_all((state[0],), (g * 1.0,), (state[1],))
         return (thetas[0], states[0]), g[0]
 
     start = START.astype(dtype)

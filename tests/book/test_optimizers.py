@@ -575,7 +575,7 @@ def test_clipped_is_the_optimizer_on_clipped_gradients(word):
     optimizer = names.make(Optimizer, word)
     clipped = Clipped(optimizer, clip_by_global_norm, 2.0)
     thetas, gs = (START[:3], START[3:5]), GRADIENTS
-    moved, states = clipped.move(writable(thetas), writable(gs), clipped.init_all(thetas))
+    moved, states = clipped.step_all(writable(thetas), writable(gs), clipped.init_all(thetas))
     expected, _ = optimizer.step_all(writable(thetas), clip_by_global_norm(gs, 2.0), optimizer.init_all(thetas))
     for one, other in zip(moved, expected, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -597,7 +597,7 @@ def test_clipped_with_the_places_of_a_layout():
     optimizer = Clipped(GradientDescent(1.0), partial(clip_by_norm, layout=layout), 1.0)
     gs = layout.join({"W": np.array([3.0, 4.0]), "b": np.array([0.5])})
     theta = layout.join({"W": np.zeros(2), "b": np.zeros(1)})
-    moved, _ = optimizer.move(theta, gs, optimizer.init_all(theta))
+    moved, _ = optimizer.step_all(theta, gs, optimizer.init_all(theta))
     np.testing.assert_allclose(layout.split(moved)["W"], [-0.6, -0.8], rtol=1e-15)
     np.testing.assert_array_equal(layout.split(moved)["b"], [-0.5])
 

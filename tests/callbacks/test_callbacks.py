@@ -148,7 +148,7 @@ def test_a_callback_may_stop_the_walk_at_a_step_and_the_first_reason_counts() ->
     ]
 
 
-def test_a_callback_may_move_the_walk_and_hand_back_another_model(on: On) -> None:
+def test_a_callback_may_move_the_run_and_return_another_model(on: On) -> None:
     where = few(on)
     start = MODEL.init(7, on.target, on.dtype)
 
@@ -176,7 +176,7 @@ def test_the_same_object_serves_two_walks_at_a_time_and_one_after_the_other() ->
 
 def test_callbacks_have_names() -> None:
     named = {name for name, c in classes(Callback).items() if c.__module__.startswith("dlarray.")}
-    assert named == {"early_stopping", "ema", "live_plot", "plateau", "stop_on_non_finite", "swa"}
+    assert named == {"early_stopping", "ema", "live_plot", "reduce_lr_on_plateau", "stop_on_non_finite", "swa"}
     assert make(Callback, "Early-Stopping") == dl.EarlyStopping()
     assert fit(callbacks=["ema", "early_stopping"]).history.stopped == ""
 
@@ -255,7 +255,7 @@ def test_an_optimizer_that_does_not_look_at_the_scale_is_refused() -> None:
             return 0.1
 
     with pytest.raises(TypeError, match=r"the rate of Own cannot be changed.*FirstOrder"):
-        fit(optimizer=Own(), callbacks=["plateau"])
+        fit(optimizer=Own(), callbacks=["reduce_lr_on_plateau"])
     assert len(fit(optimizer=Own(), callbacks=["ema"]).history.epochs) == 3
 
 

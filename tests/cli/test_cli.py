@@ -16,6 +16,7 @@ import pytest
 
 import dlarray as dl
 from dlarray.core.registry import classes
+from dlarray.device import backend
 from tests.support.command_line import CommandLine, in_folder
 from tests.support.process import ROOT, python
 
@@ -131,7 +132,7 @@ def test_another_device_ends_with_numpy_s_losses(
     pytest.importorskip({"cpu": "numpy", "strict": "array_api_strict"}.get(device, device))
     if not REFERENCE:
         with monkeypatch.context() as plainly:
-            plainly.setattr(type(dl.backend.get("numpy")), "compiles", False)
+            plainly.setattr(type(backend.get("numpy")), "compiles", False)
             assert run("train", "digits", "--device", "cpu").exit_code == 0
         REFERENCE.append(walks.pop())
     result = run("train", "digits", DLARRAY_DEVICE=device)
@@ -182,7 +183,7 @@ def test_json_is_alone_on_stdout(run: CommandLine, no_picture: None) -> None:
     result = run("train", "digits", "--epochs", "1", "--hidden", "4", "--json")
     found = json.loads(result.stdout)
     assert found["rows"] == {"training": 1438, "test": 359}
-    assert found["figures"]["accuracy"] == dl.load("digits.safetensors").history["validation_accuracy"][-1]
+    assert found["metrics"]["accuracy"] == dl.load("digits.safetensors").history["validation_accuracy"][-1]
     assert "test accuracy:" in result.stderr
 
 

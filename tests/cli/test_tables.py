@@ -126,16 +126,16 @@ def test_real_tables_are_learnt_far_beyond_the_baseline(name: str, least: float,
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     best = "r2" if name == "diabetes" else "accuracy"
-    assert found["figures"][best] > least > found["baseline"][best] + 0.2
+    assert found["metrics"][best] > least > found["baseline"][best] + 0.2
     assert found["model"] == "out/m.safetensors"
     evaluated = json.loads(run("evaluate", "out/m.safetensors", f"table.{ending}", "--json").stdout)
     assert evaluated["rows"] == frame.height
-    assert evaluated["figures"] == tables.load("out/m.safetensors").evaluate(frame)
+    assert evaluated["metrics"] == tables.load("out/m.safetensors").evaluate(frame)
     predicted = json.loads(run("predict", "out/m.safetensors", f"table.{ending}", "--json").stdout)
     assert len(predicted["predictions"]) == frame.height
     if name != "diabetes":
         right = np.mean([p["prediction"] == t for p, t in zip(predicted["predictions"], frame["target"], strict=True)])
-        assert evaluated["figures"]["accuracy"] == pytest.approx(right)
+        assert evaluated["metrics"]["accuracy"] == pytest.approx(right)
 
 
 def test_the_same_words_in_python_are_three_lines(wine: Any, run: CommandLine) -> None:

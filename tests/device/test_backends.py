@@ -55,7 +55,7 @@ def test_the_first_device_is_the_default_one(backend):
 
 def test_a_device_that_is_none_raises(backend):
     with pytest.raises((ValueError, RuntimeError)):
-        backend.place("no such device")
+        backend.handle("no such device")
 
 
 def test_the_version_is_the_library_s(backend):
@@ -67,18 +67,18 @@ def test_the_version_is_the_library_s(backend):
 def test_an_array_goes_in_and_comes_out_and_is_known(backend):
     host = np.arange(6, dtype=np.float32).reshape(2, 3)
     for local in backend.devices():
-        place = backend.place(local)
-        x = backend.asarray(host, place)
-        backend.synchronize(place)
+        handle = backend.handle(local)
+        x = backend.asarray(host, handle)
+        backend.synchronize(handle)
         assert backends.of(x) is backend
         assert backend.device_of(x) == local
-        assert backend.move(x, place) is x
+        assert backend.move(x, handle) is x
         np.testing.assert_array_equal(backend.to_numpy(x), host)
         assert x.__class__ is backend.namespace().asarray(x).__class__
 
 
 def test_whether_arrays_are_written_in_place_is_said_truly(backend):
-    x = backend.asarray(np.zeros(4, dtype=np.float32), backend.place(backend.devices()[0]))
+    x = backend.asarray(np.zeros(4, dtype=np.float32), backend.handle(backend.devices()[0]))
     part, before = x[:2], x
     part += 1
     assert (float(backend.to_numpy(before)[0]) == 1) == backend.writes_in_place
@@ -121,11 +121,11 @@ class MarkedBackend(Backend):
         import array_api_compat.numpy as xp
         return xp
     def devices(self): return ["here", "there"]
-    def place(self, device): return {{"here": 1, "there": 2}}[device]
-    def device_of(self, x): return "here" if x.place == 1 else "there"
-    def asarray(self, host, place):
+    def handle(self, device): return {{"here": 1, "there": 2}}[device]
+    def device_of(self, x): return "here" if x.handle == 1 else "there"
+    def asarray(self, host, handle):
         x = np.array(host).view(Marked)
-        x.place = place
+        x.handle = handle
         return x
     def to_numpy(self, x): return np.array(x)
 

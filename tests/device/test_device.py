@@ -224,7 +224,7 @@ def cupy_without(what, monkeypatch):
     nothing = SimpleNamespace(__enter__=None, __exit__=None)
     runtime = SimpleNamespace(getDeviceCount=fail if what == "driver" else lambda: 1)
     cupy = SimpleNamespace(cuda=SimpleNamespace(runtime=runtime, Device=lambda i: nothing), __version__="0")
-    monkeypatch.setattr(type(backends.get("cupy")), "place", lambda self, device: runtime.getDeviceCount() and nothing)
+    monkeypatch.setattr(type(backends.get("cupy")), "handle", lambda self, device: runtime.getDeviceCount() and nothing)
     monkeypatch.setattr(type(backends.get("cupy")), "asarray", fail)
     monkeypatch.setitem(sys.modules, "cupy", cupy)
 
@@ -277,7 +277,7 @@ class Made(Backend):
     def device_of(self, x):
         return self._devices[-1]
 
-    def place(self, device):
+    def handle(self, device):
         return device
 
     def asarray(self, host, place):
@@ -399,7 +399,7 @@ def test_only_arrays_move(wrong):
 
 
 def test_an_array_of_no_known_library():
-    with pytest.raises(TypeError, match=r"no backend knows arrays of type tests\.test_device\.Made"):
+    with pytest.raises(TypeError, match=r"no backend knows arrays of type tests\.device\.test_device\.Made"):
         dd.to_numpy(NUMPY)
 
 

@@ -97,7 +97,7 @@ class _Failing:
         if self.done == self.at:
             gradient = self.step.gradient(state, batch)[1]
             self.held = None if isinstance(gradient[0], np.ndarray) else weakref.ref(gradient[0])
-            self.step.optimizer.move(state["theta"], gradient, state["optimizer"])  # the state is spoilt now
+            self.step.optimizer.step_all(state["theta"], gradient, state["optimizer"])  # the state is spoilt now
             raise self.make()
         return self.step(state, batch)
 

@@ -441,7 +441,7 @@ def test_a_diagnosis_is_ready_for_json() -> None:
     found = dl.diagnose_at(model, model.init(), X, LABELS)
     told = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert told["verdict"] == "healthy"
-    assert told["troubles"] == []
+    assert told["problems"] == []
     assert told["loss"] == found.loss
     assert [layer["kind"] for layer in told["layers"]] == ["Dense", "ReLU", "Dense"]
     W = told["layers"][0]["parameters"]["W"]
@@ -464,7 +464,7 @@ def test_a_trained_model_diagnoses_itself(on: On) -> None:
         dl.mlp(3, 4, 2), on.array(X), on.array(LABELS), epochs=1, dtype=on.dtype, compile=False, progress=False
     )
     found = dl.diagnose(trained, X, LABELS, optimizer="momentum")
-    assert found == dl.diagnose(trained.model, trained.theta, X, LABELS, loss=trained.loss, optimizer="momentum")
+    assert found == dl.diagnose_at(trained.model, trained.theta, X, LABELS, loss=trained.loss, optimizer="momentum")
     assert found.optimizer.startswith("Momentum")
 
 

@@ -437,14 +437,14 @@ class Patience:
         self.seen.append(run.steps)
 
     def on_epoch(self, run: Any) -> None:
-        mine, value = run.memory(self), run.figures["validation_loss"]
+        mine, value = run.memory(self), run.metrics["validation_loss"]
         if value < mine["best"]:
             mine |= {"best": value, "theta": run.trained.theta, "epoch": run.epoch}
         if run.epoch == 8:
             run.stop("eight are enough")
 
     def on_end(self, run: Any) -> None:
-        run.hand_back(run.memory(self)["theta"])
+        run.set_result(run.memory(self)["theta"])
         self.seen.append((run.stopped, run.memory(self)["epoch"], run.rate))
 
 

@@ -86,9 +86,11 @@ ELSEWHERE = {
     "GREY",
     "ORANGE",
     "PALETTE",
+    "LivePlot",  # drawn by fit: tests/callbacks
     "activations",
     "diagnosis",
     "misread",
+    "plan_picture",  # of a whole figure: tests/planner/test_explanation.py
     "pyplot",
     "save",
     "training_report",
@@ -409,8 +411,8 @@ model = dl.mlp(2, 3, 2)
 x, y = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2
 d = dl.diagnose_at(model, model.init(), x, y)
 theta = model.init()
-for draw in (d.plot, lambda: plot.gradient_flow(d), plot.activations, lambda: plot.network(model, theta),
-             lambda: plot.weights(model.parameters(theta), shape=(1, 2))):
+for draw in (lambda: plot.diagnosis(d), lambda: plot.gradient_flow(d), plot.activations,
+             lambda: plot.network(model, theta), lambda: plot.weights(model.parameters(theta), shape=(1, 2))):
     try: draw()
     except ImportError as error: print(error)
 """

@@ -45,8 +45,8 @@ print(theta.tolist() == [0.99, -1.99, 0.0], int(state["t"]))
     "MyBackend": """
 import sys
 sys.modules["mylibrary"] = np
-place = backend.place(backend.devices()[0])
-x = backend.asarray(np.arange(3.0), place)
+handle = backend.handle(backend.devices()[0])
+x = backend.asarray(np.arange(3.0), handle)
 print(backend.to_numpy(x).tolist(), backend.device_of(x), backend.version() == np.__version__)
 """,
 }

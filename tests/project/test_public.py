@@ -18,7 +18,7 @@ from dlarray.optimizers import Optimizer
 from dlarray.schedules import Schedule
 from tests.support.process import python
 
-BOOK = ("activations", "initializers", "layer", "layers", "losses", "model", "normalization", "optimizers", "schedules")
+BOOK = ("activations", "initializers", "layers", "losses", "model", "optimizers", "schedules")
 FOR_AUTHORS = {  # of a loss or an optimizer of one's own: they stay in their module
     "DecoupledDecay",
     "FirstOrder",

@@ -313,13 +313,13 @@ def test_figures_are_scikit_learn_s() -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     t, y = rng.integers(0, 3, 80), rng.dirichlet(np.ones(3), 80)
     chosen = y.argmax(axis=1)
-    found = Classes("y", ("a", "b", "c")).figures(t.astype(np.int32), y)
+    found = Classes("y", ("a", "b", "c")).metrics(t.astype(np.int32), y)
     assert found["accuracy"] == pytest.approx(metrics.accuracy_score(t, chosen))
     assert found["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(t, chosen))
     assert found["log_loss"] == pytest.approx(metrics.log_loss(t, y))
     target = Quantity("y", 100.0, 8.0)
     truth, told = rng.normal(size=50), rng.normal(size=50)
-    found = target.figures(truth, told.reshape(-1, 1))
+    found = target.metrics(truth, told.reshape(-1, 1))
     scaled = (100 + 8 * truth, 100 + 8 * told)
     assert found["r2"] == pytest.approx(metrics.r2_score(*scaled))
     assert found["rmse"] == pytest.approx(metrics.root_mean_squared_error(*scaled))
@@ -492,7 +492,7 @@ def garden(flowers: Any) -> tables.TableModel:
 def test_a_table_is_learnt(garden: tables.TableModel, flowers: Any) -> None:
     facts = garden.facts
     assert facts["rows"] == {"training": 96, "validation": 24}
-    assert facts["figures"]["log_loss"] < 0.8 * facts["baseline"]["log_loss"]
+    assert facts["metrics"]["log_loss"] < 0.8 * facts["baseline"]["log_loss"]
     assert facts["baseline"]["balanced_accuracy"] == 0.5
     assert "'lily' has" in facts["imbalance"]
     answers = garden.predict(flowers)

@@ -1,4 +1,4 @@
-"""A walk that is resumed takes the steps of the walk that was never stopped, bit for bit."""
+"""A run that is resumed takes the steps of the run that was never stopped, bit for bit."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_files_that_hold_no_walk_are_refused(run: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     trained = dl.load(run)
     trained.save(model)
-    with pytest.raises(dl.CheckpointError, match=r"holds a model and no walk.*theta=dlarray\.load"):
+    with pytest.raises(dl.CheckpointError, match=r"holds a model and no run.*theta=dlarray\.load"):
         fit(model=SMALL, resume=model)
     for damaged in (run.read_bytes()[:-9], run.read_bytes().replace(b"epoch", b"epoxy")):
         (tmp_path / "bad").write_bytes(damaged)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import dlarray as dl
+from dlarray.core.random import Bits
 from dlarray.training import Step
 from dlarray.training.data import Examples
 from tests.support.matrix import On
@@ -106,7 +107,7 @@ def test_batch_descent_is_the_formula() -> None:
 
 def test_every_example_is_seen_once_an_epoch_in_an_order_of_its_own() -> None:
     data = Examples(X, LABELS)
-    bits = dl.random.Bits(0, "order 0").permutation(64), dl.random.Bits(0, "order 1").permutation(64)
+    bits = Bits(0, "order 0").permutation(64), Bits(0, "order 1").permutation(64)
     assert not np.array_equal(*bits)
     for order in (*bits, None):
         seen = np.concatenate([x for x, _, _ in data.batches(10, order)])
