@@ -1,8 +1,7 @@
 """The test matrix: every test that asks for ``on`` runs once on each device.
 
 ``pytest --device NAME`` or DLARRAY_TEST_DEVICES=NAME,NAME choose devices; one that was asked for and cannot be used is
-an error. By default all run, and one that cannot be used is skipped with its reason. A table at the end says what ran
-where.
+an error. By default all usable devices run. The table at the end shows what ran where, and why the others did not.
 """
 
 from __future__ import annotations
@@ -18,7 +17,8 @@ from tests.support.matrix import On, selected
 
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # before SciPy is imported: scikit-learn's checks of arrays ask for it
 
-_why_missing: dict[str, str | None] = {}
+MISSING = pytest.StashKey[dict[str, str]]()
+"""The devices of the matrix that cannot be used here, each with the reason."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,26 +34,23 @@ def pytest_configure(config: pytest.Config) -> None:
         chosen = selected(config.getoption("--device"))
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
+    config.stash[MISSING] = {on.name: why for on in chosen if (why := on.missing())}
     if config.getoption("--device"):
-        for on in chosen:
-            if why := on.missing():
-                raise pytest.UsageError(f"device {on.name} was asked for and cannot be used: {why}")
+        for name, why in config.stash[MISSING].items():
+            raise pytest.UsageError(f"device {name} was asked for and cannot be used: {why}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "on" in metafunc.fixturenames:
-        chosen = selected(metafunc.config.getoption("--device"))
-        metafunc.parametrize("on", chosen, indirect=True, ids=lambda on: on.name)
+        config = metafunc.config
+        usable = [on for on in selected(config.getoption("--device")) if on.name not in config.stash[MISSING]]
+        metafunc.parametrize("on", usable, indirect=True, ids=lambda on: on.name)
 
 
 @pytest.fixture
 def on(request: pytest.FixtureRequest) -> Iterator[On]:
     """A device of the matrix."""
     case: On = request.param
-    if case.name not in _why_missing:
-        _why_missing[case.name] = case.missing()
-    if why := _why_missing[case.name]:
-        pytest.skip(why)
     with case.context():
         yield case
 
@@ -79,8 +76,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Device by module: passed, failed, skipped and why."""
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Device by folder of tests: passed, failed, skipped and why."""
     table: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     reasons: dict[str, set[str]] = defaultdict(set)
     for outcome in ("passed", "failed", "error", "skipped"):
@@ -88,22 +85,24 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             device = dict(getattr(report, "user_properties", [])).get("device")
             if device is None:
                 continue
-            module = report.nodeid.partition("::")[0].rpartition("/")[2].removeprefix("test_").removesuffix(".py")
-            table[device][module]["failed" if outcome == "error" else outcome] += 1
+            folder = report.nodeid.partition("::")[0].rpartition("/")[0].removeprefix("tests/")
+            table[device][folder]["failed" if outcome == "error" else outcome] += 1
             if outcome == "skipped" and isinstance(report.longrepr, tuple):
                 reasons[device].add(report.longrepr[2].removeprefix("Skipped: "))
     if not table:
         return
-    modules = sorted({module for row in table.values() for module in row})
-    width = max(map(len, table))
+    folders = sorted({folder for row in table.values() for folder in row})
+    widths = [max(11, len(folder)) for folder in folders]
+    first = max(map(len, table))
     terminalreporter.section("devices (passed/failed/skipped)")
-    terminalreporter.line(" " * width + "".join(f"  {m:>11}" for m in modules))
+    terminalreporter.line(" " * first + "".join(f"  {f:>{w}}" for f, w in zip(folders, widths, strict=True)))
     for device, row in table.items():
-        cells = [f"{row[m]['passed']}/{row[m]['failed']}/{row[m]['skipped']}" if m in row else "-" for m in modules]
-        columns = [max(11, len(m)) for m in modules]
-        terminalreporter.line(
-            f"{device:<{width}}" + "".join(f"  {c:>{w}}" for c, w in zip(cells, columns, strict=True))
-        )
+        cells = [
+            "/".join(str(row[f][o]) for o in ("passed", "failed", "skipped")) if f in row else "-" for f in folders
+        ]
+        terminalreporter.line(f"{device:<{first}}" + "".join(f"  {c:>{w}}" for c, w in zip(cells, widths, strict=True)))
+    for device, why in config.stash[MISSING].items():
+        terminalreporter.line(f"{device}: not run, {why}")
     for device, why in reasons.items():
         for reason in sorted(why):
             terminalreporter.line(f"{device}: {reason}")
