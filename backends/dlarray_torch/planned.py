@@ -21,9 +21,9 @@ from dlarray.device.timing import Timings
 from dlarray.planner import PlannerWarning, profiled
 from dlarray.planner import compile as plan
 from dlarray.planner import plan as program
+from dlarray.planner.run.tree_code import matcher
 from dlarray.planner.trace.symbols import Symbol
 from dlarray.planner.trace.trace import without_numbers
-from dlarray.planner.trace.tree_code import matcher
 
 __all__ = ["Planned"]
 

@@ -15,7 +15,7 @@ from dlarray.core.array import array_namespace
 from dlarray.core.trees import Static, flatten, unflatten
 from dlarray.planner import PlannerWarning, accelerate
 from dlarray.planner import compile as compile_step
-from dlarray.planner.trace.tree_code import builder, matcher, reader
+from dlarray.planner.run.tree_code import builder, matcher, reader
 
 
 def total(state: Any, x: Any) -> Any:

@@ -14,7 +14,7 @@ from dlarray.core.trees import flatten
 from dlarray.planner import PlannerWarning, accelerate, plan
 from dlarray.planner import compile as compile_step
 from dlarray.planner.run.agreement import copies, disagreement
-from dlarray.planner.run.proof import LATER
+from dlarray.planner.run.eager_check import LATER
 from dlarray.planner.run.synthetic import made_up
 from tests.support.threads import at_once
 

@@ -16,11 +16,11 @@ from dlarray.planner.kernel.interpreter import run, run_by_rows, validate
 from dlarray.planner.kernel.loops import AFTER, BEFORE, OPERATIONS, Call, Input, Kernel, Operation
 from dlarray.planner.numpy.ufuncs import ufuncs
 from dlarray.planner.run.program import Program
+from dlarray.planner.run.tree_code import builder
 from dlarray.planner.trace.graph import Graph
 from dlarray.planner.trace.namespace import Namespace
 from dlarray.planner.trace.node import UntraceableError, form, is_dense
 from dlarray.planner.trace.symbols import Symbol
-from dlarray.planner.trace.tree_code import builder
 
 EXECUTORS = {
     "ufuncs": lambda call: [f(*args) for f, args in ufuncs(call).steps],

@@ -10,8 +10,8 @@ import numpy as np
 from dlarray.planner.kernel.loops import Bound, Call
 from dlarray.planner.numba.block import Block, is_flat, same_memory
 from dlarray.planner.numba.expressions import LIBRARY
-from dlarray.planner.numba.places import Layout
 from dlarray.planner.numba.source import source, workspace
+from dlarray.planner.numba.storage import Layout
 
 
 class Pointer:

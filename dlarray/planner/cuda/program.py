@@ -15,10 +15,10 @@ from dlarray.planner.cuda.jobs import Job, Jobs
 from dlarray.planner.cuda.tuning import Tuning
 from dlarray.planner.report.describe import describe
 from dlarray.planner.run.sequence import in_sequence
+from dlarray.planner.run.tree_code import builder
 from dlarray.planner.schedule.step_plan import plan_step
 from dlarray.planner.trace.node import root
 from dlarray.planner.trace.trace import without_numbers
-from dlarray.planner.trace.tree_code import builder
 
 __all__ = ["CardProgram", "Settings", "stand_in"]
 
@@ -45,7 +45,7 @@ class CardProgram:
         self.jobs = Jobs(self.plan, self.moving, card)
         self.staged = [(i, self.jobs.arena.staged(n), n.nbytes) for i, n in enumerate(found.inputs[self.moving :])]
         self._in_place = found.keeps_state
-        self._build = found.loss_builder() if self._in_place else builder(self.structure)
+        self._build = builder(found.loss_structure if self._in_place else self.structure)
         self.tuning = Tuning(self.jobs)
         if settings.epilogues:
             self.tuning.prepare()

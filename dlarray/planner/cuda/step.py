@@ -20,7 +20,7 @@ from dlarray.planner.cuda.card import Card
 from dlarray.planner.cuda.program import CardProgram, Settings
 from dlarray.planner.run.agreement import disagreement
 from dlarray.planner.run.refusals import MANY, PlannerWarning
-from dlarray.planner.trace.tree_code import matcher, reader
+from dlarray.planner.run.tree_code import matcher, reader
 
 __all__ = ["OnCard", "Shapes", "on_card", "shapes_of"]
 

@@ -21,8 +21,8 @@ from typing import Any
 from dlarray.planner.kernel.loops import Bound, Call
 from dlarray.planner.numba.block import Block, same_memory
 from dlarray.planner.numba.expressions import LIBRARY
-from dlarray.planner.numba.places import layout_for
 from dlarray.planner.numba.source import source, workspace
+from dlarray.planner.numba.storage import layout_for
 
 __all__ = ["available", "cache_folder", "compiled", "fastest", "module_text", "numba_loops"]
 

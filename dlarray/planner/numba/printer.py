@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dlarray.planner.kernel.loops import AFTER, BEFORE, Operation
 from dlarray.planner.numba.block import header
 from dlarray.planner.numba.expressions import accumulate, dtype_of, expression, initial
-from dlarray.planner.numba.places import CHUNK, LANES, ROWS
+from dlarray.planner.numba.storage import CHUNK, LANES, ROWS
 from dlarray.planner.numba.sums import Sums, indented
 
 __all__ = ["Printer"]

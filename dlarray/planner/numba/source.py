@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dlarray.planner.kernel.loops import Kernel
-from dlarray.planner.numba.places import Layout, Places
 from dlarray.planner.numba.printer import Printer
+from dlarray.planner.numba.storage import Layout, Places
 
 __all__ = ["source", "workspace"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dlarray.planner.kernel.loops import Operation
-from dlarray.planner.numba.places import LANES, ROWS, Places
+from dlarray.planner.numba.storage import LANES, ROWS, Places
 
 __all__ = ["BLOCK", "Sums", "indented"]
 

@@ -21,15 +21,15 @@ from dlarray.core.trees import flatten, unflatten
 from dlarray.planner.kernel.loops import Executor
 from dlarray.planner.run.agreement import disagreement
 from dlarray.planner.run.compiled import EXECUTORS, LONG
-from dlarray.planner.run.proof import differs_on_made_up
+from dlarray.planner.run.eager_check import differs_on_made_up
 from dlarray.planner.run.refusals import MANY, PlannerWarning
 from dlarray.planner.run.replay import STAGED, Replay
 from dlarray.planner.run.sequence import LONGEST, in_sequence
 from dlarray.planner.run.signature import Key, only_tuples, signature
+from dlarray.planner.run.tree_code import builder
 from dlarray.planner.schedule.memory import Plan, make_plan
 from dlarray.planner.trace.node import Node, root
 from dlarray.planner.trace.trace import trace
-from dlarray.planner.trace.tree_code import builder
 
 __all__ = ["Accelerated", "accelerate"]
 

@@ -24,11 +24,11 @@ from dlarray.planner.kernel.loops import Executor
 from dlarray.planner.numba.executor import numba_loops
 from dlarray.planner.numpy.ufuncs import ufuncs
 from dlarray.planner.run.agreement import copies, disagreement
+from dlarray.planner.run.aliasing import bindable
+from dlarray.planner.run.eager_check import LATER, plainly, step_differs_on_made_up
 from dlarray.planner.run.program import NAMELESS, Binding, Program, settled
-from dlarray.planner.run.proof import LATER, plainly, step_differs_on_made_up
 from dlarray.planner.run.refusals import MANY, PlannerWarning, has_no_hash, in_rows, unplannable
 from dlarray.planner.run.signature import Key, signature
-from dlarray.planner.trace.occupied import bindable
 
 __all__ = ["EXECUTORS", "LONG", "Compiled", "compile", "plan"]
 

@@ -12,10 +12,10 @@ from dlarray.core.trees import flatten, unflatten
 from dlarray.device.description import Description, Names
 from dlarray.planner.kernel.loops import Executor
 from dlarray.planner.report.describe import describe
+from dlarray.planner.run.aliasing import Occupied
 from dlarray.planner.run.replay import Replay
+from dlarray.planner.run.tree_code import builder, matcher, reader
 from dlarray.planner.schedule.step_plan import plan_step
-from dlarray.planner.trace.occupied import Occupied
-from dlarray.planner.trace.tree_code import builder, matcher, reader
 
 __all__ = ["NAMELESS", "Binding", "Program", "settled"]
 
@@ -33,7 +33,7 @@ class Program:
         self.plan, self.moving, self.given, self.structure = found.plan, found.moving, found.given, found.structure
         self.build = builder(self.structure)
         self.in_place = found.keeps_state and all(map(self.plan.written, self.plan.donated))
-        self.build_loss = found.loss_builder() if self.in_place else self.build
+        self.build_loss = builder(found.loss_structure) if self.in_place else self.build
         self.watched = False
         """Whether steps are counted, because the plan is to be held against the plain step again."""
         self.steps = 0

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dlarray.core.trees import Tree, flatten
+from dlarray.core.trees import flatten
 from dlarray.planner.schedule.memory import Plan, make_plan
 from dlarray.planner.trace.node import Node
 from dlarray.planner.trace.trace import Step, trace
-from dlarray.planner.trace.tree_code import builder
 
 __all__ = ["StepPlan", "plan_step"]
 
@@ -33,9 +31,10 @@ class StepPlan:
         """Whether each of the state's arrays may stay where it is: the next one has its place, shape and dtype."""
         return _part(self.structure, 0) == self.given[0] and len(self.plan.donated) == self.moving
 
-    def loss_builder(self) -> Callable[[list[Any]], Tree]:
-        """The loss from its leaves."""
-        return builder(_part(self.structure, 1))
+    @property
+    def loss_structure(self) -> Any:
+        """The structure of the loss."""
+        return _part(self.structure, 1)
 
 
 def plan_step(step: Step, state: Any, batch: Any) -> StepPlan:

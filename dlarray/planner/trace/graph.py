@@ -17,7 +17,7 @@ import numpy as np
 from dlarray.planner.kernel.loops import DTYPES, FLOATS
 from dlarray.planner.trace.calls import Call, converted, copied, holes, joined, native, sample, sampled, spread
 from dlarray.planner.trace.captured import Captured
-from dlarray.planner.trace.ledger import Ledger
+from dlarray.planner.trace.eager_memory import Ledger
 from dlarray.planner.trace.node import LEAVES, POINTWISE, VIEWS, Node, UntraceableError, attribute_key, form, layout
 from dlarray.planner.trace.promotion import is_weak, resolved
 

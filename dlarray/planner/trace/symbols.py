@@ -15,9 +15,9 @@ from typing import Any, Self, cast
 
 import numpy as np
 
+from dlarray.planner.trace.eager_memory import Ledger
 from dlarray.planner.trace.graph import Graph
 from dlarray.planner.trace.indexing import assigned, is_basic, is_view, item, updated_at
-from dlarray.planner.trace.ledger import Ledger
 from dlarray.planner.trace.node import Node, UntraceableError, root, span
 from dlarray.planner.trace.operators import Operators, operand
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dlarray.core.trees import DICTS, Static, Tree, field_names, rebuild
-from dlarray.planner.trace.occupied import Occupied
+from dlarray.planner.run.aliasing import Occupied
 
 __all__ = ["builder", "matcher", "reader"]
 
