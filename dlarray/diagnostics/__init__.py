@@ -9,9 +9,9 @@ with a threshold, and each has the book's remedy.
 
 from dlarray.diagnostics.diagnose import diagnose, diagnose_at
 from dlarray.diagnostics.landscape import Landscape, loss_landscape
+from dlarray.diagnostics.problems import Problem
 from dlarray.diagnostics.report import Diagnosis
 from dlarray.diagnostics.statistics import Distribution, LayerStatistics, ParameterStatistics
-from dlarray.diagnostics.verdicts import Problem
 
 __all__ = [
     "Diagnosis",

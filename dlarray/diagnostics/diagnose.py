@@ -16,11 +16,11 @@ from dlarray.core.random import fold_in, key_words
 from dlarray.core.registry import make
 from dlarray.device import device_of, to_numpy
 from dlarray.device.backend import Backend
-from dlarray.diagnostics.formulas import norm, share, twins
+from dlarray.diagnostics.formulas import duplicates, norm, share
 from dlarray.diagnostics.probe import leaves, with_probes
+from dlarray.diagnostics.problems import find_problems
 from dlarray.diagnostics.report import Diagnosis
 from dlarray.diagnostics.statistics import Distribution, LayerStatistics, ParameterStatistics
-from dlarray.diagnostics.verdicts import judge
 from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
@@ -111,8 +111,8 @@ def diagnose_at(
         told: Any = _read(seen((), (theta, examples.x, examples.t, examples.weight, key))[1])
     parameters = {name: ParameterStatistics(shape, **told["parameters"][name]) for name, shape in model.layout.shapes}
     layers = [_layer(name, f, n, told["layers"][name], parameters) for name, f, n in leaves(model.chain, model.inputs)]
-    troubles = judge(layers, len(examples), told["loss"], told["loss_after"])
-    judged = tuple(replace(f, verdicts=tuple(t.kind for t in troubles if f.name in t.layers)) for f in layers)
+    troubles = find_problems(layers, len(examples), told["loss"], told["loss_after"])
+    judged = tuple(replace(f, problems=tuple(t.kind for t in troubles if f.name in t.layers)) for f in layers)
     return Diagnosis(judged, troubles, told["loss"], told["loss_after"], len(examples), str(optimizer))
 
 
@@ -160,7 +160,7 @@ def _compiled(look: _Look, backend: Backend) -> Any:
 def _measured(p: Array, g: Array, step: Array) -> dict[str, Array]:
     """What ``ParameterFigures`` holds, as 0-d arrays."""
     found = {"norm": norm(p), "gradient": norm(g), "step": norm(step), "zeros": share(p == 0, p)}
-    return found | ({"equal": twins(p, g)} if p.ndim == 2 else {})
+    return found | ({"duplicates": duplicates(p, g)} if p.ndim == 2 else {})
 
 
 def _read(tree: dict[str, Any]) -> dict[str, Any]:

@@ -6,13 +6,13 @@ import math
 
 from dlarray.core.array import Array, array_namespace, device, size
 
-__all__ = ["norm", "share", "spread", "twins"]
+__all__ = ["distribution", "duplicates", "norm", "share"]
 
 QUANTILES = {"minimum": 0.0, "lower": 0.25, "median": 0.5, "upper": 0.75, "maximum": 1.0}
 
-TWINS = 1e-4
-"""Columns are twins where no number differs by more than this part of the largest: well above the rounding that lets
-equal units drift apart in float32 (about 1e-6 a step), well below what chance gives two columns."""
+TOLERANCE = 1e-4
+"""Two columns are duplicates if no number differs by more than this fraction of the largest number: well above the
+rounding that makes equal units differ in float32 (about 1e-6 a step), well below the differences of random columns."""
 
 
 def norm(x: Array) -> Array:
@@ -29,7 +29,7 @@ def share(mask: Array, like: Array) -> Array:
     return xp.mean(xp.astype(mask, like.dtype))
 
 
-def spread(x: Array) -> dict[str, Array]:
+def distribution(x: Array) -> dict[str, Array]:
     """Mean, standard deviation, and five quantiles by linear interpolation between neighbours."""
     xp = array_namespace(x)
     last = size(tuple(x.shape)) - 1
@@ -42,7 +42,7 @@ def spread(x: Array) -> dict[str, Array]:
     return found
 
 
-def twins(W: Array, g: Array) -> Array:
+def duplicates(W: Array, g: Array) -> Array:
     """The share of the columns of W, (inputs, units), that have a twin: another with the same weights and gradient.
 
     Twins have one projection on any vector, so that sorting by it makes them neighbours; then neighbours are compared.
@@ -53,7 +53,7 @@ def twins(W: Array, g: Array) -> Array:
     both = xp.concat([_scaled(W), _scaled(g)], axis=0)
     vector = xp.cos(xp.arange(both.shape[0], dtype=W.dtype, device=device(W)))
     columns = xp.take(both, _order(vector @ both), axis=1)
-    near = xp.max(xp.abs(columns[:, 1:] - columns[:, :-1]), axis=0) <= TWINS
+    near = xp.max(xp.abs(columns[:, 1:] - columns[:, :-1]), axis=0) <= TOLERANCE
     end = xp.zeros((1,), dtype=xp.bool, device=device(W))
     return share(xp.concat([near, end]) | xp.concat([end, near]), W)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from dlarray.core.array import Array, array_namespace
 from dlarray.core.layer import Activation, Layer
-from dlarray.diagnostics.formulas import norm, share, spread
+from dlarray.diagnostics.formulas import distribution, norm, share
 from dlarray.diagnostics.saturation import saturation
 from dlarray.layers import Chain
 
@@ -31,7 +31,7 @@ class Probe(Layer):
         self.name = name
         self.layer = layer
         self.integers = layer.integers  # pyright: ignore[reportAttributeAccessIssue] - of this layer, not of the class
-        self.nature = saturation(layer) if isinstance(layer, Activation) else None
+        self.saturation = saturation(layer) if isinstance(layer, Activation) else None
         self.seen: dict[str, Array] = {}
 
     @property
@@ -47,14 +47,14 @@ class Probe(Layer):
 
     def forward(self, x: Array, **p: Array) -> tuple[Array, Any]:
         y, saved = self.layer.forward(x, **p)
-        self.seen |= spread(y) | {"zeros": share(y == 0, y)}
-        if self.nature is not None and self.nature.flat:
+        self.seen |= distribution(y) | {"zeros": share(y == 0, y)}
+        if self.saturation is not None and self.saturation.flat:
             xp = array_namespace(y)
             slope = xp.abs(self.layer.backward(saved, xp.ones_like(y), **p))
-            if self.nature.flat == 1:
+            if self.saturation.flat == 1:
                 self.seen["dead"] = share(xp.all(slope == 0, axis=0), y)
             else:
-                self.seen["saturated"] = share(slope < SATURATED * self.nature.steepest, y)
+                self.seen["saturated"] = share(slope < SATURATED * self.saturation.steepest, y)
         return y, saved
 
     def pullback(self, saved: Any, dy: Array, /, **p: Array) -> tuple[Array, dict[str, Array]]:

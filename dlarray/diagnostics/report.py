@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
+from dlarray.diagnostics.problems import Problem
 from dlarray.diagnostics.statistics import LayerStatistics
-from dlarray.diagnostics.verdicts import Problem
 
 __all__ = ["HEALTHY", "Diagnosis"]
 
@@ -94,7 +94,7 @@ def _row(f: LayerStatistics) -> tuple[str, ...]:
         _number(w and w.norm),
         _number(w and w.gradient),
         _number(w and w.update),
-        ", ".join(f.verdicts) or HEALTHY,
+        ", ".join(f.problems) or HEALTHY,
     )
 
 

@@ -25,8 +25,8 @@ class Distribution:
 class ParameterStatistics:
     """One parameter: |θ|, |dL/dθ| and |Δθ| of one step are Euclidean norms over all of its numbers.
 
-    ``zeros`` is the share of its numbers that are 0. ``equal``, of a matrix alone, is the share of its columns (units)
-    that have a twin: a column of the same weights and of the same gradient, so that they will stay the same.
+    ``zeros`` is the share of its numbers that are 0. ``duplicates``, for a matrix only, is the share of its columns
+    (units) that have a duplicate: another column with the same weights and the same gradient. They stay the same.
     """
 
     shape: tuple[int, ...]
@@ -34,7 +34,7 @@ class ParameterStatistics:
     gradient: float
     step: float
     zeros: float
-    equal: float | None = None
+    duplicates: float | None = None
 
     @property
     def update(self) -> float | None:
@@ -63,7 +63,7 @@ class LayerStatistics:
     dead: float | None = None
     saturated: float | None = None
     parameters: Mapping[str, ParameterStatistics] = field(default_factory=dict[str, ParameterStatistics])
-    verdicts: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
     @property
     def weights(self) -> ParameterStatistics | None:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dlarray.diagnostics import Diagnosis, LayerStatistics
-from dlarray.diagnostics.verdicts import EXPLODING, LARGE, SMALL, VANISHING
+from dlarray.diagnostics.problems import EXPLODING, LARGE, SMALL, VANISHING
 from dlarray.plot.canvas import BLUE, GREY, ORANGE, PALETTE, new_axes, pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["activation_spread", "diagnosis", "gradient_flow", "unit_shares", "update_ratios"]
+__all__ = ["activation_distributions", "diagnosis", "gradient_flow", "inactive_units", "update_ratios"]
 
 
 def gradient_flow(diagnosis: Diagnosis, ax: Axes | None = None) -> Axes:
@@ -37,7 +37,7 @@ def gradient_flow(diagnosis: Diagnosis, ax: Axes | None = None) -> Axes:
     return axes
 
 
-def activation_spread(diagnosis: Diagnosis, ax: Axes | None = None) -> Axes:
+def activation_distributions(diagnosis: Diagnosis, ax: Axes | None = None) -> Axes:
     """The outputs of each layer: a line from the smallest to the largest, a bar over the middle half, the median."""
     layers = diagnosis.layers
     axes: Any = ax or new_axes()
@@ -59,7 +59,7 @@ def activation_spread(diagnosis: Diagnosis, ax: Axes | None = None) -> Axes:
     return axes
 
 
-def unit_shares(diagnosis: Diagnosis, ax: Axes | None = None) -> Axes:
+def inactive_units(diagnosis: Diagnosis, ax: Axes | None = None) -> Axes:
     """What is silent in each layer, in percent: dead units, saturated outputs, outputs of 0, units with a twin."""
     layers = diagnosis.layers
     axes: Any = ax or new_axes()
@@ -67,7 +67,7 @@ def unit_shares(diagnosis: Diagnosis, ax: Axes | None = None) -> Axes:
         "dead units": [f.dead for f in layers],
         "saturated outputs": [f.saturated for f in layers],
         "outputs that are 0": [f.zeros for f in layers],
-        "units with a twin": [f.weights.equal if f.weights else None for f in layers],
+        "units with a twin": [f.weights.duplicates if f.weights else None for f in layers],
     }
     markers = ("X", "s", ".", "D")
     for k, ((label, values), colour, marker) in enumerate(zip(shares.items(), PALETTE, markers, strict=False)):
@@ -104,8 +104,8 @@ def diagnosis(diagnosis: Diagnosis) -> Figure:
     """All four on one page, under the verdict."""
     figure = pyplot().figure(figsize=(7.5, 7.0), layout="constrained")
     (a, b), (c, d) = figure.subplots(2, 2)
-    activation_spread(diagnosis, a)
-    unit_shares(diagnosis, b)
+    activation_distributions(diagnosis, a)
+    inactive_units(diagnosis, b)
     gradient_flow(diagnosis, c)
     update_ratios(diagnosis, d)
     kinds = ", ".join(trouble.kind for trouble in diagnosis.problems)

@@ -21,22 +21,22 @@ __all__ = ["LivePlot"]
 class LivePlot(Callback):
     """Draw the figures by epoch, in a notebook below its cell or else to the file ``path``, every so many epochs.
 
-    Losses are on the left, everything else on the right. ``figures`` are their names, by default all. Raises
+    Losses are on the left, everything else on the right. ``metrics`` are their names, by default all. Raises
     ImportError with the remedy where matplotlib is missing; ValueError where every is below 1, and before the first
     step for a figure that is not measured and where there is neither a notebook nor a path.
     """
 
-    figures: Sequence[str] = ()
+    metrics: Sequence[str] = ()
     every: int = 1
     path: str | PathLike[str] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         at_least_one("every", self.every)
-        if isinstance(self.figures, str):
-            raise TypeError(f"figures must be a list of names, got {self.figures!r}; put it between brackets")
+        if isinstance(self.metrics, str):
+            raise TypeError(f"metrics must be a list of names, got {self.metrics!r}; put it between brackets")
 
     def on_start(self, run: Run) -> None:
-        for name in self.figures:
+        for name in self.metrics:
             if name not in run.names:
                 hint = did_you_mean(name, run.names)
                 raise ValueError(f"LivePlot draws {name!r}{hint}; measured are {', '.join(run.names)}")
@@ -50,7 +50,7 @@ class LivePlot(Callback):
 
     def _draw(self, run: Run) -> None:
         plt = pyplot()
-        names = list(self.figures or run.names)
+        names = list(self.metrics or run.names)
         halves = [half for half in (_losses(names, True), _losses(names, False)) if half]
         figure, axes = plt.subplots(
             1, len(halves), figsize=(5.5 * len(halves), 3.8), layout="constrained", squeeze=False

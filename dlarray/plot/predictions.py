@@ -12,7 +12,7 @@ from dlarray.plot.canvas import BLUE, new_axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["confusion", "confusion_shares", "misread"]
+__all__ = ["confusion", "confusion_percent", "misclassified"]
 
 LEAST_FONT = 5.0
 
@@ -29,7 +29,7 @@ def confusion(matrix: np.ndarray, ax: Axes | None = None, *, names: Sequence[str
     return axes
 
 
-def confusion_shares(matrix: np.ndarray, ax: Axes | None = None, *, names: Sequence[str] | None = None) -> Axes:
+def confusion_percent(matrix: np.ndarray, ax: Axes | None = None, *, names: Sequence[str] | None = None) -> Axes:
     """The same counts as shares of each true class, in percent: every row adds up to 100, the diagonal is the recall.
 
     A row of no examples stays empty. Raises ValueError as ``confusion`` does.
@@ -43,7 +43,7 @@ def confusion_shares(matrix: np.ndarray, ax: Axes | None = None, *, names: Seque
     return axes
 
 
-def misread(images: np.ndarray, true: np.ndarray, predicted: np.ndarray, axes: Any) -> None:
+def misclassified(images: np.ndarray, true: np.ndarray, predicted: np.ndarray, axes: Any) -> None:
     """Images with what they are and what they were taken for, one on each of the axes; axes left over stay empty."""
     for ax in axes:
         ax.set_axis_off()

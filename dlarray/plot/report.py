@@ -8,7 +8,7 @@ import numpy as np
 
 from dlarray.plot.canvas import pyplot
 from dlarray.plot.curves import learning_curves
-from dlarray.plot.predictions import confusion, misread
+from dlarray.plot.predictions import confusion, misclassified
 from dlarray.training import Trained
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def training_report(
             f"Misclassified: {len(wrong)} of {len(predicted)}" + (", the first 10" if len(wrong) > 10 else "")
         )
         row = np.atleast_1d(parts[1].subplots(1, min(10, len(wrong)) or 1))
-        misread(images[wrong], true[wrong], predicted[wrong], row)
+        misclassified(images[wrong], true[wrong], predicted[wrong], row)
     if title:
         figure.suptitle(title)
     return figure

@@ -37,7 +37,7 @@ def close_all(conf: dict[str, Any], script: str) -> None:
 class Order:
     """From the first node to a backend of one's own: what an example defines must not appear in another before it."""
 
-    NAMES = ("perceptron", "xor", "descent", "activations", "initialisation", "losses", "digits", "troubles")
+    NAMES = ("perceptron", "xor", "descent", "activations", "initialisation", "losses", "digits", "problems")
 
     def __init__(self, folder: str) -> None:
         self.folder = folder

@@ -14,9 +14,9 @@ import dlarray as dl
 from dlarray.core.layer import Activation
 from dlarray.core.random import fold_in, key_words
 from dlarray.core.registry import classes
-from dlarray.diagnostics import LayerStatistics, landscape, loss_landscape, verdicts
+from dlarray.diagnostics import LayerStatistics, landscape, loss_landscape, problems
 from dlarray.diagnostics import diagnose as function
-from dlarray.diagnostics.formulas import norm, share, spread, twins
+from dlarray.diagnostics.formulas import distribution, duplicates, norm, share
 from dlarray.diagnostics.saturation import saturation
 from tests.support.matrix import On
 
@@ -96,7 +96,7 @@ def test_figures_are_torch_s(on: On, oracle: dict[str, Any]) -> None:
             near(on, [figures.step], [0.5 * np.linalg.norm(g)])
             assert figures.shape == host.shape
             assert figures.zeros == (1 if name == "b" else 0)
-            assert figures.equal == (0 if name == "W" else None)
+            assert figures.duplicates == (0 if name == "W" else None)
         W = found[str(i)].weights
         near(on, [W.update], [W.step / W.norm])
         assert found[str(i)].parameters["b"].update is None  # biases start at 0
@@ -212,7 +212,7 @@ def test_theta_is_left_as_it_was(on: On) -> None:
 @pytest.mark.parametrize("shape", [(7,), (1,), (3, 5), (64, 33)])
 def test_spread_and_norm_are_numpy_s(on: On, shape: tuple[int, ...]) -> None:
     x = on.host(rng.normal(size=shape))
-    found = on.run(spread, on.array(x))
+    found = on.run(distribution, on.array(x))
     quantiles = zip(
         ("minimum", "lower", "median", "upper", "maximum"), np.quantile(x, (0, 0.25, 0.5, 0.75, 1)), strict=True
     )
@@ -228,7 +228,7 @@ def test_a_norm_does_not_overflow(on: On) -> None:
     on.close(on.run(norm, on.array([0.0, 0.0])), 0.0)
 
 
-def brute_twins(W: np.ndarray, g: np.ndarray) -> float:
+def brute_duplicates(W: np.ndarray, g: np.ndarray) -> float:
     def same(a: np.ndarray, i: int, j: int) -> bool:
         return bool(np.max(np.abs(a[:, i] - a[:, j])) <= 1e-4 * np.max(np.abs(a), initial=0))
 
@@ -240,13 +240,13 @@ def brute_twins(W: np.ndarray, g: np.ndarray) -> float:
 def test_twins_are_found_one_by_one(on: On, groups: list[int]) -> None:
     W, g = on.host(rng.normal(size=(5, 6))[:, groups]), on.host(rng.normal(size=(5, 6)))
     for gradient in (g, g[:, groups], np.zeros_like(g)):
-        expected = brute_twins(W, gradient)
-        assert float(on.numpy(on.run(twins, on.array(W), on.array(gradient)))) == pytest.approx(expected, abs=1e-6)
-    assert brute_twins(W, g) == 0  # other gradients will part them
+        expected = brute_duplicates(W, gradient)
+        assert float(on.numpy(on.run(duplicates, on.array(W), on.array(gradient)))) == pytest.approx(expected, abs=1e-6)
+    assert brute_duplicates(W, g) == 0  # other gradients will part them
 
 
 def test_one_column_has_no_twin(on: On) -> None:
-    assert float(on.numpy(twins(on.array([[1.0], [2.0]]), on.array([[0.0], [0.0]])))) == 0
+    assert float(on.numpy(duplicates(on.array([[1.0], [2.0]]), on.array([[0.0], [0.0]])))) == 0
 
 
 FLAT = {
@@ -336,7 +336,7 @@ def test_each_trouble_is_called_by_its_name_and_no_other(name: str, seed: int, d
     for trouble in found.problems:
         assert trouble.remedy
         assert trouble.layers
-        assert all(trouble.kind in found[layer].verdicts for layer in trouble.layers)
+        assert all(trouble.kind in found[layer].problems for layer in trouble.layers)
         assert "{" not in trouble.reason
         assert str(trouble) in " ".join(str(found).split())
 
@@ -358,7 +358,7 @@ def test_a_healthy_network_has_no_trouble(model: dl.MLP, digits: Any) -> None:
         found = dl.diagnose_at(model, model.init(seed), *digits)
         assert found.problems == ()
         assert found.verdict == "healthy"
-        assert all(f.verdicts == () for f in found.layers)
+        assert all(f.problems == () for f in found.layers)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", dl.Momentum(0.05)], ids=["adam", "momentum"])
@@ -403,7 +403,7 @@ def test_the_thresholds_are_where_they_are_said_to_be(digits: Any) -> None:
 
     def judged(layer: str, **changes: Any) -> list[str]:
         layers = [replace(f, **changes) if f.name == layer else f for f in healthy.layers]
-        return [t.kind for t in verdicts.judge(layers, 300, healthy.loss, healthy.loss_after)]
+        return [t.kind for t in problems.find_problems(layers, 300, healthy.loss, healthy.loss_after)]
 
     last = healthy["4"].gradient
     assert judged("0", gradient=last * 1.01e-3) == []

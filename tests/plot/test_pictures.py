@@ -66,15 +66,15 @@ def every_picture(
         "learning_curves": lambda ax: plot.learning_curves(HISTORY, ax),
         "metric_curves": lambda ax: plot.metric_curves(HISTORY, ax=ax),
         "confusion": lambda ax: plot.confusion(matrix, ax),
-        "confusion_shares": lambda ax: plot.confusion_shares(matrix, ax),
+        "confusion_percent": lambda ax: plot.confusion_percent(matrix, ax),
         "decision_boundary": lambda ax: plot.decision_boundary(model, PLANE, THREE, ax, points=30),
         "activation": lambda ax: plot.activation("gelu", ax),
         "weight_histograms": lambda ax: plot.weight_histograms(model, ax),
         "weights": lambda ax: plot.weights(model, ax, shape=(1, 2)),
         "network": lambda ax: plot.network(model.model, model.theta, ax),
         "gradient_flow": lambda ax: plot.gradient_flow(diagnosis, ax),
-        "activation_spread": lambda ax: plot.activation_spread(diagnosis, ax),
-        "unit_shares": lambda ax: plot.unit_shares(diagnosis, ax),
+        "activation_distributions": lambda ax: plot.activation_distributions(diagnosis, ax),
+        "inactive_units": lambda ax: plot.inactive_units(diagnosis, ax),
         "update_ratios": lambda ax: plot.update_ratios(diagnosis, ax),
         "loss_landscape": lambda ax: plot.loss_landscape(landscape, ax),
         "lr_finder": lambda ax: plot.lr_finder(SEARCH, ax),
@@ -89,7 +89,7 @@ ELSEWHERE = {
     "LivePlot",  # drawn by fit: tests/callbacks
     "activations",
     "diagnosis",
-    "misread",
+    "misclassified",
     "plan_picture",  # of a whole figure: tests/planner/test_explanation.py
     "pyplot",
     "save",
@@ -151,15 +151,15 @@ def cells(ax: Any) -> dict[tuple[int, int], str]:
 
 
 def test_shares_are_of_each_true_class() -> None:
-    ax = plot.confusion_shares(np.array(OLD), names=["cat", "dog", "mouse"])
+    ax = plot.confusion_percent(np.array(OLD), names=["cat", "dog", "mouse"])
     assert cells(ax) == {(0, 0): "80", (0, 2): "20", (1, 0): "10", (1, 1): "90"}
     assert ax.get_title() == "Share of each true class (%): 85.0 right on average"
     assert [t.get_text() for t in ax.get_xticklabels()] == ["cat", "dog", "mouse"]
     few = np.array([[999, 1], [0, 5]])
-    assert cells(plot.confusion_shares(few)) == {(0, 0): "99.9", (0, 1): "0.1", (1, 1): "100"}
+    assert cells(plot.confusion_percent(few)) == {(0, 0): "99.9", (0, 1): "0.1", (1, 1): "100"}
 
 
-@pytest.mark.parametrize("draw", [plot.confusion, plot.confusion_shares])
+@pytest.mark.parametrize("draw", [plot.confusion, plot.confusion_percent])
 @pytest.mark.parametrize(
     ("matrix", "words"),
     [
@@ -347,12 +347,12 @@ def test_the_flow_of_gradients_is_that_of_the_diagnosis(diagnosis: dl.Diagnosis)
 
 
 def test_shares_and_spreads_are_those_of_the_diagnosis(diagnosis: dl.Diagnosis) -> None:
-    found = lines(plot.unit_shares(diagnosis))
+    found = lines(plot.inactive_units(diagnosis))
     saturated = [100 * f.saturated for f in diagnosis.layers if f.saturated is not None]
     np.testing.assert_allclose(found["saturated outputs"][1], saturated)
     dead = [100 * f.dead for f in diagnosis.layers if f.dead is not None]
     np.testing.assert_allclose(found["dead units"][1], dead)
-    medians = lines(plot.activation_spread(diagnosis))["median"][1]
+    medians = lines(plot.activation_distributions(diagnosis))["median"][1]
     np.testing.assert_allclose(medians, [f.output.median for f in diagnosis.layers])
 
 

@@ -142,7 +142,7 @@ def test_functions_draw_where_they_are_told_to() -> None:
 
 def test_misread_images_have_titles_and_no_axes() -> None:
     _, axes = plot.pyplot().subplots(1, 3)
-    plot.misread(IMAGES[:2], np.array([1, 2]), np.array([7, 0]), axes)
+    plot.misclassified(IMAGES[:2], np.array([1, 2]), np.array([7, 0]), axes)
     assert [ax.get_title() for ax in axes] == ["1 read as 7", "2 read as 0", ""]
     assert [len(ax.images) for ax in axes] == [1, 1, 0]
     assert not any(ax.axison for ax in axes)

@@ -110,7 +110,7 @@ def early_stopping(text: str) -> None:
     assert float(re.search(r"accuracy ([\d.]+)%", text)[1]) > 95
 
 
-def troubles(text: str) -> None:
+def problems(text: str) -> None:
     rows = re.findall(r"^(.{20}) (.{34}) +([\d.]+)%$", text, re.M)
     verdicts = {name.strip(): verdict.strip() for name, verdict, _ in rows}
     assert verdicts == {

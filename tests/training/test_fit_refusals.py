@@ -99,7 +99,7 @@ REFUSED: dict[str, Case] = {
         ValueError,
         "LivePlot draws 'los', did you mean 'loss'",
     ),
-    "figures a word": (lambda: dl.LivePlot("loss"), TypeError, "figures must be a list of names, got 'loss'"),
+    "metrics a word": (lambda: dl.LivePlot("loss"), TypeError, "metrics must be a list of names, got 'loss'"),
     # Limits
     "max_steps": (lambda: fit(max_steps=0), ValueError, "max_steps must be at least 1, got 0"),
     "max_time": (lambda: fit(max_time=-1), ValueError, "max_time must be above 0, got -1"),

@@ -55,6 +55,6 @@ for ax, name in zip(axes.flat, ("ReLU, He's start", "sigmoid", "weights too larg
     plot.gradient_flow(found[name], ax)
     ax.set_title(f"{name}: {found[name].verdict}")
 for ax, name in zip(axes.flat[3:], ("biases of -10", "tanh, biases of 5", "all weights equal"), strict=False):
-    plot.unit_shares(found[name], ax)
+    plot.inactive_units(found[name], ax)
     ax.set_title(f"{name}: {found[name].verdict}")
-plot.save(figure, sys.argv[1] if len(sys.argv) > 1 else "troubles.png")
+plot.save(figure, sys.argv[1] if len(sys.argv) > 1 else "problems.png")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from dlarray.diagnostics.statistics import LayerStatistics
 
-__all__ = ["Problem", "judge"]
+__all__ = ["Problem", "find_problems"]
 
 VANISHING = 1e-3
 """|dL/dz| of a layer against that of the last one, z being the output of its weights. At a thousandth, a learning rate
@@ -80,7 +80,9 @@ REMEDIES = {
 }
 
 
-def judge(layers: Sequence[LayerStatistics], examples: int, loss: float, loss_after: float) -> tuple[Problem, ...]:
+def find_problems(
+    layers: Sequence[LayerStatistics], examples: int, loss: float, loss_after: float
+) -> tuple[Problem, ...]:
     """The troubles of a network, the gravest first; none where it is healthy."""
     if endless := _endless(layers, loss):
         return (endless,)
@@ -114,11 +116,11 @@ def _trouble(
 
 
 def _equal(layers: Sequence[LayerStatistics]) -> Problem | None:
-    def twins(f: LayerStatistics) -> float:
-        return (f.weights and f.weights.equal) or 0.0
+    def duplicates(f: LayerStatistics) -> float:
+        return (f.weights and f.weights.duplicates) or 0.0
 
     reason = "{figure:.0%} of the units of {layer} have the weights and the gradient of another, and will keep them"
-    return _trouble("equal weights", [f for f in layers if twins(f) > EQUAL], twins, reason)
+    return _trouble("equal weights", [f for f in layers if duplicates(f) > EQUAL], duplicates, reason)
 
 
 def _dying(layers: Sequence[LayerStatistics], examples: int) -> Problem | None:
