@@ -91,7 +91,7 @@ def measure(options: argparse.Namespace, conditions: list[str]) -> dict[str, Any
     }
     for precision in precisions:
         now = replace(setting, precision=precision)
-        rates = peaks(now, options.patience, 1 if quick else 3, "PyTorch" in wanted)
+        rates = peaks(now, options.patience, "PyTorch" in wanted)
         result["peaks"][precision] = rates
         for case in cases:
             outcome = measure(case, now, wanted, settings, f"{case.name} {precision}")

@@ -28,7 +28,7 @@ class Gone(RuntimeError):  # noqa: N818 - it says what has become of the worker
 class Remote:
     """A worker process. ``start`` in ``patience`` seconds or be Gone, with the reason."""
 
-    def __init__(self, place: str, case: Case, setting: Setting, patience: float = 300.0) -> None:
+    def __init__(self, factory: str, case: Case, setting: Setting, patience: float = 300.0) -> None:
         self.patience = patience
         self.bursts: list[dict[str, Any]] = []
         """Of each call of ``run`` the seconds of a step by the wall and by the device, and the number of steps."""
@@ -36,7 +36,7 @@ class Remote:
         self.pending: bytes = b""
         words = [json.dumps(asdict(case)), json.dumps(asdict(setting))]
         self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "worker.py"), place, *words],
+            [sys.executable, str(HERE / "worker.py"), factory, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""A contender in a process of its own: ``python worker.py PLACE CASE SETTING``; orders on input, answers on output.
+"""A contender in a process of its own: ``python worker.py FACTORY CASE SETTING``; orders on input, answers on output.
 
 Orders and answers are lines of JSON: {"do": "timed", "steps": 100} calls ``timed(steps=100)`` and gives {"answer": …}
 or {"failed": why}. The first line says whether the contender could be made, and in how many seconds.
@@ -48,7 +48,7 @@ def serve(make: Callable[[], Any], answers: TextIO) -> None:
 
 if __name__ == "__main__":
     output = private_output()
-    place, fields, words = sys.argv[1:]
+    factory, fields, words = sys.argv[1:]
     from dlarray.bench import Case, Problem
 
     case = Case(**json.loads(fields) | {"widths": tuple(json.loads(fields)["widths"])})
@@ -57,4 +57,4 @@ if __name__ == "__main__":
     from setting import Setting
 
     problem = Problem.of(case)
-    serve(lambda: make(place, problem, Setting(**json.loads(words))), output)
+    serve(lambda: make(factory, problem, Setting(**json.loads(words))), output)

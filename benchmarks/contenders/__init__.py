@@ -1,7 +1,7 @@
 """Who is measured: dlarray, its limits, and the baselines, other libraries doing the same step.
 
 A contender is made by a class or function ``(problem, setting) -> Measured`` in a module of this package, in a process
-of its own, so that no library is imported where another one is measured. The tables below name it by that place.
+of its own, so that no library is imported where another one is measured. The table below says which.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ __all__ = ["CONTENDERS", "OWN", "PACKAGES", "REFERENCE", "Entry", "chosen", "fam
 
 @dataclass(frozen=True)
 class Entry:
-    """One contender: its name in files, where it is made, what selects it, and which programs measure it."""
+    """One contender: its name in files, what makes it, what selects it, and which programs measure it."""
 
     name: str
-    place: str
+    factory: str
+    """A module of this package and a class or function in it."""
     family: str
     """"limit", "ours", or the library of a baseline: what ``--baselines`` selects."""
     programs: str = "cpu gpu"
@@ -28,9 +29,9 @@ class Entry:
 
 
 CONTENDERS = (
-    Entry("products", "limits.products", "limit", label="the products alone"),
+    Entry("products", "limits.OwnProducts", "limit", label="the products alone"),
     Entry("products captured", "limits.captured", "limit", "gpu", "the products as one graph"),
-    Entry("PyTorch products", "limits.torch_products", "torch", "gpu", "the products alone, PyTorch"),
+    Entry("PyTorch products", "limits.TorchProducts", "torch", "gpu", "the products alone, PyTorch"),
     Entry("numpy", "ours.numpy", "ours", "cpu", "dlarray, NumPy alone"),
     Entry("fast", "ours.fast", "ours", "cpu", "dlarray with the extra fast"),
     Entry("eager", "ours.eager", "ours", label="dlarray, eager"),
@@ -97,7 +98,7 @@ def family(name: str) -> str:
 
 
 def chosen(program: str, ours: str = "all", baselines: str = "all") -> dict[str, str]:
-    """The contenders of a program by name, with where each is made.
+    """The contenders of a program by name, with the factory of each.
 
     ``ours`` is "all" or names such as "jax,torch"; ``baselines`` is "all", "none" or libraries such as "torch,jax".
     The products are always among them. SystemExit, with what there is, for an unknown word.
@@ -108,7 +109,7 @@ def chosen(program: str, ours: str = "all", baselines: str = "all") -> dict[str,
     libraries = list(dict.fromkeys(entry.family for entry in known if entry.family not in OWN))
     wanted = {entries[0].name, *_words("ours", ours, own)}
     families = set(_words("baselines", baselines, libraries))
-    return {entry.name: entry.place for entry in entries if entry.name in wanted or entry.family in families}
+    return {entry.name: entry.factory for entry in entries if entry.name in wanted or entry.family in families}
 
 
 def _words(option: str, text: str, known: list[str]) -> list[str]:
@@ -120,10 +121,10 @@ def _words(option: str, text: str, known: list[str]) -> list[str]:
     return words
 
 
-def make(place: str, problem: Any, setting: Any) -> Any:
-    """The contender that is made there, as in "torch.eager"; ``made`` says how many seconds that took."""
+def make(factory: str, problem: Any, setting: Any) -> Any:
+    """The contender that a factory such as "torch.eager" makes; ``made`` says how many seconds that took."""
     setting.check()
-    module, _, name = place.partition(".")
+    module, _, name = factory.partition(".")
     create = getattr(import_module(f"{__name__}.{module}"), name)
     start = time.perf_counter()
     contender = create(problem, setting)

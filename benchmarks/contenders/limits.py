@@ -1,16 +1,15 @@
-"""The limits of a step: its products alone, one by one or as one graph; a large product and a copy for the roofline."""
+"""The limits of a step: its products alone, one by one or as one graph, and the rates of a device for the roofline."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from contenders.base import Measured, on_gpu
 from contenders.ours import cuda_versions
-from dlarray.bench import Case, Problem, Products, operands
+from dlarray.bench import Case, Problem, Products, limits, operands
 from dlarray.device import Device, resolve
 from setting import Setting
 
@@ -18,44 +17,34 @@ ALGORITHMS = 8
 """How many of cublasLt's proposals are tried for each product."""
 
 
-class Limit(Products, Measured):
+class OwnProducts(Products, Measured):
     """The products of a step alone, one by one: NumPy's BLAS, and cuBLAS on a GPU."""
 
-    def __init__(self, case: Case, setting: Setting, backward: bool = True) -> None:
-        if setting.precision == "bfloat16":
-            raise NotImplementedError("neither NumPy nor CuPy has products of bfloat16; PyTorch's are the limit")
+    def __init__(self, problem: Problem, setting: Setting) -> None:
         self.setting = setting
-        super().__init__(case, resolve(setting.device), backward)
+        super().__init__(problem.case, own_device(setting))
 
     def about(self) -> dict[str, Any]:
         return {} if self.setting.device == "cpu" else cuda_versions()
 
 
-def products(problem: Problem, setting: Setting) -> Measured:
-    """The limit, product by product."""
-    return Limit(problem.case, setting)
+def own_device(setting: Setting) -> Device:
+    """The device of NumPy or CuPy."""
+    if setting.precision == "bfloat16":
+        raise NotImplementedError("neither NumPy nor CuPy has products of bfloat16; PyTorch's are the limit")
+    return resolve(setting.device)
 
 
-def large_product(problem: Problem, setting: Setting) -> Measured:
-    """One large product: the rate that the device reaches."""
-    return Limit(large(setting), setting, backward=False)
-
-
-def large(setting: Setting) -> Case:
-    """A network of one layer whose forward pass is one large product."""
-    return Case("large", (setting.large, setting.large), setting.large)
-
-
-class TorchLimit(Measured):
+class TorchProducts(Measured):
     """The products of a step alone through PyTorch's library, in the precision of the setting."""
 
     library = "torch"
 
-    def __init__(self, case: Case, setting: Setting, backward: bool = True) -> None:
+    def __init__(self, problem: Problem, setting: Setting) -> None:
         import torch
 
         self.setting, self.device, self.multiply = setting, torch_device(setting), torch.matmul
-        self.triples = [(a, b, a @ b) for a, b in operands(case, self.device, backward)]
+        self.triples = [(a, b, a @ b) for a, b in operands(problem.case, self.device)]
 
     def step(self, i: int) -> None:
         for a, b, out in self.triples:
@@ -78,16 +67,6 @@ def torch_device(setting: Setting) -> Device:
 
     device = resolve(f"torch:{prepare(setting)}")
     return Half(**vars(device)) if setting.precision == "bfloat16" else device
-
-
-def torch_products(problem: Problem, setting: Setting) -> Measured:
-    """The limit, product by product."""
-    return TorchLimit(problem.case, setting)
-
-
-def torch_large_product(problem: Problem, setting: Setting) -> Measured:
-    """One large product."""
-    return TorchLimit(large(setting), setting, backward=False)
 
 
 class Captured(Measured):
@@ -136,9 +115,7 @@ def matrix(card: Any, x: Any) -> Any:
 
 def captured(problem: Problem, setting: Setting) -> Measured:
     """The limit as one graph."""
-    device = resolve(on_gpu(setting).device)
-    if setting.precision == "bfloat16":
-        raise NotImplementedError("the planner has no products of bfloat16")
+    device = own_device(on_gpu(setting))
     from dlarray_cupy.card import CupyCard
 
     made = Captured(problem.case, device, CupyCard(0))
@@ -146,27 +123,24 @@ def captured(problem: Problem, setting: Setting) -> Measured:
     return made
 
 
-class Copy(Measured):
-    """An array of float32 copied to another one: the bandwidth that the device reaches, reading and writing."""
+class Rates:
+    """What a device reaches: the rate of a large product and the bandwidth of a large array, for the roofline."""
 
-    def __init__(self, device: Device, library: str, setting: Setting) -> None:
-        self.device, self.library, self.setting = device, library, setting
-        host = np.random.default_rng(0).standard_normal((setting.large, setting.large), dtype=np.float32)
-        self.source: Any = device.asarray(host)
-        self.target: Any = device.asarray(host)
+    def __init__(self, device: Device, setting: Setting) -> None:
+        self.device, self.side = device, setting.large
+        self.dtype = "float16" if isinstance(device, Half) else "float32"  # both of these have 16 bits
 
-    def step(self, i: int) -> None:
-        self.target[...] = self.source
-
-    def wait(self, loss: Any) -> None:
-        self.device.backend.synchronize(self.device.handle)
+    def measured(self) -> dict[str, float]:
+        """Operations a second, and bytes a second that are read and written."""
+        found = limits(self.device, self.dtype, (4 * self.side**2,), (self.side,))
+        return {"rate": found.products, "bandwidth": found.memory}
 
 
-def copy(problem: Problem, setting: Setting) -> Measured:
-    """The copy by NumPy or CuPy."""
-    return Copy(resolve(setting.device), "", setting)
+def rates(problem: Problem, setting: Setting) -> Rates:
+    """The rates of NumPy or CuPy."""
+    return Rates(own_device(setting), setting)
 
 
-def torch_copy(problem: Problem, setting: Setting) -> Measured:
-    """The copy by PyTorch."""
-    return Copy(torch_device(replace(setting, precision="float32")), "torch", setting)
+def torch_rates(problem: Problem, setting: Setting) -> Rates:
+    """The rates of PyTorch."""
+    return Rates(torch_device(setting), setting)

@@ -1,7 +1,7 @@
 """Adam's state in bfloat16: what it costs in time and in accuracy, beside float32 and beside rounding to the nearest.
 
-    python benchmarks/compact.py --json compact.json
-    python benchmarks/compact.py --cases L,XL --seeds 5 --executors ufuncs,numba
+    python benchmarks/bfloat16_state.py --json state.json
+    python benchmarks/bfloat16_state.py --cases L,XL --seeds 5 --executors ufuncs,numba
 
 Time is of the optimizer's kernel alone, θ, g and state as large as the case's, and of the whole step; one core unless
 OMP_NUM_THREADS says otherwise. Accuracy is of scikit-learn's digits and breast cancer, by seed.
