@@ -27,7 +27,8 @@ import dlarray
 from dlarray.bench import Case, Problem, interleave, low, machine, write
 from dlarray.core.array import Array, array_namespace
 from dlarray.core.bfloat16 import decode, encode
-from dlarray.optimizers import Adam, BFloat16State, Optimizer, State
+from dlarray.optimizers import Adam, BFloat16State, Optimizer
+from dlarray.optimizers.base import State
 from dlarray.planner import compile as plan
 
 

@@ -78,7 +78,7 @@ def measure(
     streams = {"device": stream(device), "host": stream(host), "way": stream(host, steps=False)}
     for name in ("device", "host"):
         streams[name].run(min(20, examples // batch))
-    first, second = (dlarray.to_numbers(streams[name].losses) for name in ("device", "host"))
+    first, second = (dlarray.device.to_numbers(streams[name].losses) for name in ("device", "host"))
     assert first == second, "the losses differ"
     times = {name: 1e3 * low(means) for name, means in interleave(streams, bursts, seconds).items()}
     shorter = min(times["device"], times["way"])

@@ -6,51 +6,50 @@
     trained = dlarray.fit(model, x, y, epochs=30)
     trained.predict(x)
 
-What the modules below declare in their ``__all__`` is found here too. They are imported when a name is first asked
-for, so that importing dlarray costs no more than it must.
+Public names are imported when they are first asked for, so that ``import dlarray`` is quick.
 """
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0.dev0"
 
-_flat = (
-    "device",
-    "core.layout",
-    "activations",  # before layers: who asks for Activation gets all activations with it, and finds them by name
-    "initializers",
-    "layers",
-    "losses",
-    "schedules",
-    "optimizers",
-    "model",
-    "callbacks",  # before training: whose name asks for ``fit`` finds callbacks by name
-    "plot.live_plot",
-    "training",
-    "explanation",
-    "diagnostics",
-)
-_of_array = ("Array", "array_namespace")  # the rest of that module is for formulas, and ``device`` is a module here
-_modules = (
-    *(name for name in _flat if "." not in name),
-    "core",
-    "datasets",
-    "estimators",
-    "metrics",
-    "planner",
-    "plot",
-    "tables",
-)
+_PUBLIC = {  # the public names of each module; None stands for its whole ``__all__``
+    "device": (
+        *("Device", "DeviceError", "OutOfMemoryError", "asarray", "current_device", "device_of", "devices"),
+        *("resolve", "set_device", "to_device", "to_numpy", "use_device"),
+    ),
+    "core.array": ("Array", "array_namespace"),
+    "core.layout": ("Theta",),
+    "activations": None,
+    "initializers": None,
+    "layers": None,
+    "losses": None,
+    "schedules": None,
+    "optimizers": None,
+    "model": ("MLP", "mlp"),
+    "callbacks": None,  # before training: ``fit`` finds by name the classes that have been imported
+    "plot.live_plot": None,
+    "training": (
+        *("Callback", "CheckpointError", "DivergedError", "History", "Interrupted", "LRFinderResult", "Run", "Step"),
+        *("Trained", "find_learning_rate", "first_step", "fit", "load", "load_with_notes", "memory_estimate"),
+    ),
+    "explanation": ("explain",),
+    "diagnostics": ("Diagnosis", "diagnose", "diagnose_at", "loss_landscape"),
+}
+_MODULES = {"core", "datasets", "estimators", "metrics", "planner", "plot", "tables"} | {
+    module for module in _PUBLIC if "." not in module
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _modules:
+    if name in _MODULES:
         return import_module(f"dlarray.{name}")
     if name == "__all__":
-        return sorted({*_of_array, *(public for module in _flat for public in _declared(module))})
+        return sorted({public for module in _PUBLIC for public in _declared(module)})
     if not name.startswith("_"):
-        for module in ("core.array",) if name in _of_array else _flat:
+        for module in _PUBLIC:
             if name in _declared(module):
                 value = getattr(import_module(f"dlarray.{module}"), name)
                 globals()[name] = value  # found directly from now on
@@ -59,8 +58,8 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_modules, *__getattr__("__all__")})
+    return sorted({*globals(), *_MODULES, *__getattr__("__all__")})
 
 
-def _declared(module: str) -> list[str]:
-    return import_module(f"dlarray.{module}").__all__
+def _declared(module: str) -> Sequence[str]:
+    return _PUBLIC[module] or import_module(f"dlarray.{module}").__all__

@@ -36,7 +36,6 @@ __all__ = [
     "TruncatedNormal",
     "Uniform",
     "Zeros",
-    "fans",
 ]
 
 
@@ -126,7 +125,7 @@ class Uniform(Initializer):
             positive("limit", self.limit)
 
     def __call__(self, bits: Bits, shape: Shape) -> np.ndarray:
-        limit = 1 / math.sqrt(fans(shape)[0]) if self.limit is None else self.limit
+        limit = 1 / math.sqrt(_fans(shape)[0]) if self.limit is None else self.limit
         return limit * _uniform(bits, shape)
 
 
@@ -141,7 +140,7 @@ class _ScaledNormal(Initializer):
         """The standard deviation of the weights."""
 
     def __call__(self, bits: Bits, shape: Shape) -> np.ndarray:
-        std = self.std(*fans(shape))
+        std = self.std(*_fans(shape))
         if self.truncated:
             return std / TRUNCATED_STD * _truncated_normal(bits, shape)
         return std * _normal(bits, shape)
@@ -156,7 +155,7 @@ class _ScaledUniform(Initializer):
         """The largest weight."""
 
     def __call__(self, bits: Bits, shape: Shape) -> np.ndarray:
-        return self.limit(*fans(shape)) * _uniform(bits, shape)
+        return self.limit(*_fans(shape)) * _uniform(bits, shape)
 
 
 @dataclass(frozen=True)
@@ -246,14 +245,14 @@ class Orthogonal(Initializer):
         positive("gain", self.gain)
 
     def __call__(self, bits: Bits, shape: Shape) -> np.ndarray:
-        rows, columns = fans(shape)
+        rows, columns = _fans(shape)
         tall = (max(rows, columns), min(rows, columns))
         q, r = np.linalg.qr(_normal(bits, tall))
         q *= np.copysign(1.0, np.diagonal(r))
         return np.reshape(self.gain * (q if rows >= columns else q.T), shape)
 
 
-def fans(shape: Shape) -> tuple[int, int]:
+def _fans(shape: Shape) -> tuple[int, int]:
     """(fan_in, fan_out) of a shape. Raises ValueError where one of them is 0."""
     fan_in, fan_out = size(shape[:-1]), size(shape[-1:])
     if not fan_in or not fan_out:

@@ -22,7 +22,8 @@ from dlarray.estimators.losses import total_weight
 from dlarray.layers import Chain
 from dlarray.losses import Loss
 from dlarray.model import MLP
-from dlarray.optimizers import Optimizer, State
+from dlarray.optimizers import Optimizer
+from dlarray.optimizers.base import State
 from dlarray.schedules import Schedule
 from dlarray.training.step import Step
 

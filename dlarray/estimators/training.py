@@ -11,7 +11,7 @@ from dlarray.core.layout import Layout
 from dlarray.device import Device, to_device, to_numpy
 from dlarray.estimators.descent import Compile, Descent, SparseDescent
 from dlarray.estimators.solvers import Rate
-from dlarray.optimizers import State
+from dlarray.optimizers.base import State
 
 __all__ = ["Training", "compiler", "copied", "each_array"]
 

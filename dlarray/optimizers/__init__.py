@@ -3,7 +3,7 @@
 from dlarray.optimizers import adam, adaptive, descent
 from dlarray.optimizers.adam import *
 from dlarray.optimizers.adaptive import *
-from dlarray.optimizers.base import DecoupledDecay, FirstOrder, Optimizer, State
+from dlarray.optimizers.base import Optimizer
 from dlarray.optimizers.bfloat16_state import BFloat16State
 from dlarray.optimizers.clipping import Clipped, clip_by_global_norm, clip_by_norm, clip_by_value
 from dlarray.optimizers.descent import *
@@ -11,10 +11,7 @@ from dlarray.optimizers.descent import *
 __all__ = [
     "BFloat16State",
     "Clipped",
-    "DecoupledDecay",
-    "FirstOrder",
     "Optimizer",
-    "State",
     "clip_by_global_norm",
     "clip_by_norm",
     "clip_by_value",

@@ -24,7 +24,8 @@ from dlarray.device.backend import Backend
 from dlarray.device.description import Description, Names, bytes_text
 from dlarray.losses import Loss, MeanSquaredError, SparseCategoricalCrossEntropy
 from dlarray.model import MLP
-from dlarray.optimizers import Optimizer, State
+from dlarray.optimizers import Optimizer
+from dlarray.optimizers.base import State
 from dlarray.training.step import Batch, Step, TrainState
 
 __all__ = ["MemoryEstimate", "memory_estimate"]

@@ -23,7 +23,8 @@ from dlarray.losses import Loss
 from dlarray.losses.base import check_parts
 from dlarray.losses.weights import mean_weight
 from dlarray.model import MLP
-from dlarray.optimizers import Optimizer, State
+from dlarray.optimizers import Optimizer
+from dlarray.optimizers.base import State
 
 __all__ = ["Batch", "Step", "TrainState"]
 

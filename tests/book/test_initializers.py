@@ -22,7 +22,7 @@ from dlarray.initializers import (
     TruncatedNormal,
     Uniform,
     Zeros,
-    fans,
+    _fans,
 )
 
 SHAPE = (300, 200)
@@ -116,7 +116,7 @@ def test_orthogonal_is_uniform_among_rotations():
     [((300, 200), (300, 200)), ((7,), (1, 7)), ((), (1, 1)), ((3, 4, 5), (12, 5)), ((1, 1), (1, 1))],
 )
 def test_fans(shape, expected):
-    assert fans(shape) == expected
+    assert _fans(shape) == expected
 
 
 SCALED = [

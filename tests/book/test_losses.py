@@ -13,7 +13,6 @@ from dlarray.losses import (
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
     Focal,
-    FromLogits,
     Hinge,
     Huber,
     KLDivergence,
@@ -25,8 +24,8 @@ from dlarray.losses import (
     RootMeanSquaredError,
     SparseCategoricalCrossEntropy,
     SquaredHinge,
-    SumOfTerms,
 )
+from dlarray.losses.base import FromLogits, SumOfTerms
 from tests.support.loss_cases import LOSSES, K, N, case, value_and_slope
 from tests.support.matrix import On
 

@@ -24,8 +24,8 @@ from dlarray.losses import (
     RootMeanSquaredError,
     SparseCategoricalCrossEntropy,
     SquaredHinge,
-    SumOfTerms,
 )
+from dlarray.losses.base import SumOfTerms
 from tests.support.loss_cases import LOSSES, K, case, outputs, targets, value_and_slope
 
 torch = pytest.importorskip("torch")

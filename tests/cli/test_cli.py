@@ -268,7 +268,7 @@ def test_the_table_shows_every_device_and_what_helps(run: CommandLine) -> None:
 
 def test_words_in_brackets_are_shown_as_they_are(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     """They would be styles to the library that draws the table, or an error."""
-    status = dl.DeviceStatus(
+    status = dl.device.DeviceStatus(
         "odd", "odd", False, "lib [red]1[/]", "[Errno 2] no [/dev/odd]", 'pip install "dlarray[odd]"'
     )
     monkeypatch.setattr(import_module("dlarray.cli.devices"), "devices", lambda: [status])

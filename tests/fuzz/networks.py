@@ -11,8 +11,8 @@ import numpy as np
 
 import dlarray as dl
 from dlarray.activations import Activation
-from dlarray.losses import SumOfTerms
-from dlarray.optimizers import FirstOrder
+from dlarray.losses.base import SumOfTerms
+from dlarray.optimizers.base import FirstOrder
 from dlarray.training import Step
 from tests.fuzz.inputs import Inputs, Setup, draw_setup, shaken
 from tests.support.own import own

@@ -47,7 +47,7 @@ def diagnosis() -> dl.Diagnosis:
 
 
 @pytest.fixture(scope="module")
-def landscape() -> dl.Landscape:
+def landscape() -> dl.diagnostics.Landscape:
     path = [SMALL.init(seed) for seed in range(3)]
     return dl.loss_landscape(SMALL, SMALL.init(7), PLANE, THREE, path=path, points=7)
 
@@ -58,7 +58,7 @@ SEARCH = dl.LRFinderResult(RATES, 2.0 / (1 + 200 * RATES) + 5 * RATES**2)  # fal
 
 
 def every_picture(
-    model: dl.Trained, diagnosis: dl.Diagnosis, landscape: dl.Landscape, ax: Any = None
+    model: dl.Trained, diagnosis: dl.Diagnosis, landscape: dl.diagnostics.Landscape, ax: Any = None
 ) -> dict[str, Any]:
     """Each function of one Axes."""
     matrix = np.array(OLD)
@@ -382,7 +382,7 @@ def test_networks_beyond_all_scales_can_be_drawn(tmp_path: Path) -> None:
 # The landscape
 
 
-def test_the_map_has_the_path_on_it(landscape: dl.Landscape) -> None:
+def test_the_map_has_the_path_on_it(landscape: dl.diagnostics.Landscape) -> None:
     ax = plot.loss_landscape(landscape)
     found = lines(ax)
     np.testing.assert_array_equal(np.stack(found["path"], axis=1), landscape.path)
@@ -391,14 +391,14 @@ def test_the_map_has_the_path_on_it(landscape: dl.Landscape) -> None:
     assert "|θ|" in ax.get_ylabel()
 
 
-def test_maps_of_any_loss_can_be_drawn(landscape: dl.Landscape) -> None:
+def test_maps_of_any_loss_can_be_drawn(landscape: dl.diagnostics.Landscape) -> None:
     side = landscape.a
     for loss in (np.zeros((7, 7)), landscape.loss - 10, np.where(np.eye(7) > 0, np.inf, landscape.loss)):
-        ax = plot.loss_landscape(dl.Landscape(side, side, loss))
+        ax = plot.loss_landscape(dl.diagnostics.Landscape(side, side, loss))
         ax.figure.canvas.draw()
         assert "random direction" in ax.get_xlabel()
     with pytest.raises(ValueError, match="two by two points with a finite loss"):
-        plot.loss_landscape(dl.Landscape(side, side, np.full((7, 7), np.nan)))
+        plot.loss_landscape(dl.diagnostics.Landscape(side, side, np.full((7, 7), np.nan)))
 
 
 def test_without_matplotlib_every_picture_says_the_remedy() -> None:

@@ -15,7 +15,8 @@ import dlarray as dl
 from dlarray.activations import Activation
 from dlarray.core.layer import Layer
 from dlarray.device import Device
-from dlarray.losses import FromLogits, Loss
+from dlarray.losses import Loss
+from dlarray.losses.base import FromLogits
 from dlarray.optimizers import Optimizer
 from dlarray.schedules import Schedule
 from dlarray.training import Step

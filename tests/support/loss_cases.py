@@ -16,13 +16,13 @@ from dlarray.losses import (
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
     Focal,
-    FromLogits,
     Hinge,
     KLDivergence,
     Loss,
     Poisson,
     SparseCategoricalCrossEntropy,
 )
+from dlarray.losses.base import FromLogits
 
 N, K = 7, 4
 

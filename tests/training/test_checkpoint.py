@@ -22,6 +22,7 @@ import safetensors.numpy
 
 import dlarray as dl
 from dlarray.core.layer import Layer, Shape
+from dlarray.core.layout import Layout
 from dlarray.core.registry import classes
 from dlarray.losses import Loss
 from dlarray.training import container, load_with_notes
@@ -37,7 +38,7 @@ def walked(
     at = dl.device.resolve(device)
     draws = np.random.default_rng(seed)
 
-    def moved(layout: dl.Layout, arrays: dict[str, Any]) -> dl.layout.Theta:
+    def moved(layout: Layout, arrays: dict[str, Any]) -> dl.layout.Theta:
         shifted = {name: dl.to_numpy(x) + draws.uniform(0.1, 0.4, x.shape) for name, x in arrays.items()}
         own = layout if at.backend.writes_in_place else layout.split_up()
         return tuple(at.asarray(v, dtype) for v in own.join(shifted)) if arrays else ()

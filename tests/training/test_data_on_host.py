@@ -101,7 +101,7 @@ def test_measuring_takes_the_inputs_part_by_part(monkeypatch: pytest.MonkeyPatch
         return plain(host, place)
 
     monkeypatch.setattr(trained.device.backend, "asarray", asarray)
-    examples = dlarray.Examples.on(dlarray.resolve("cpu"), PLAIN, trained.loss, X, LABELS)
+    examples = dlarray.training.Examples.on(dlarray.resolve("cpu"), PLAIN, trained.loss, X, LABELS)
     metrics = {"accuracy": dlarray.metrics.accuracy}
     assert trained.measure(examples, metrics, batch_size=16) == trained.measure(examples, metrics, batch_size=70)
     assert trained.measure(examples, metrics) == pytest.approx(expected, rel=1e-6)
