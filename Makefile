@@ -10,7 +10,7 @@ BIN  := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: help demo test lint docs pictures dist clean
+.PHONY: help demo test quick lint docs pictures dist clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -23,6 +23,10 @@ demo: $(VENV)/installed-demo  ## train on handwritten digits, print the accuracy
 # One thread a worker: the arrays of the tests are small, and threads of BLAS would fight with the workers.
 test: $(VENV)/installed-test  ## all tests on all devices that this machine has
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+quick: $(VENV)/installed-test  ## the tests that the changed files need, on NumPy, in under two minutes
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --device numpy-float64 -m 'not slow' \
+		$$($(BIN)/python .ci/quick.py) $(ARGS)
 
 lint: $(VENV)/installed-lint  ## ruff and pyright
 	$(BIN)/ruff check
