@@ -3,7 +3,7 @@
     python benchmarks/at_once.py --device jax --at-once 1,8,32 --json at_once.json
 
 Each figure is the slope between a short and a long training, so what is done once is left out; all take turns, round by
-round, and the median of the rounds is told with the least and the most.
+round, and the median of the rounds is printed with the least and the most.
 """
 
 from __future__ import annotations

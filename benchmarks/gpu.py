@@ -82,12 +82,12 @@ def measure(options: argparse.Namespace, conditions: list[str]) -> dict[str, Any
     result: dict[str, Any] = {
         "device": options.device,
         "machine": machine(PACKAGES["gpu"]),
-        "card": environment.gpu(),
+        "gpu": environment.gpu(),
         "conditions": conditions,
         "settings": vars(settings) | {"together": setting.together, "in_one_call": setting.in_one_call},
         "peaks": {},
         "cases": {case.name: {} for case in cases},
-        "cards": [],
+        "gpus": [],
     }
     for precision in precisions:
         now = replace(setting, precision=precision)
@@ -96,7 +96,7 @@ def measure(options: argparse.Namespace, conditions: list[str]) -> dict[str, Any
         for case in cases:
             outcome = measure(case, now, wanted, settings, f"{case.name} {precision}")
             result["cases"][case.name][precision] = outcome.in_microseconds(floor_us(case, now, rates))
-            result["cards"].append({"after": f"{case.name} {precision}", "card": environment.gpu()})  # clocks fall
+            result["gpus"].append({"after": f"{case.name} {precision}", "gpu": environment.gpu()})  # clocks fall
             result["targets"] = targets(result)
             keep(result, options.json)
     return result

@@ -14,7 +14,7 @@ from typing import Any
 from contenders import OWN, REFERENCE, family
 from dlarray.bench import CASES, Case, interleave, low, write
 from environment import log
-from remote import Gone, Remote
+from remote import Remote, WorkerError
 from setting import ROUNDING, Setting
 
 LARGE = {"XL 8192": Case("XL 8192", CASES["XL"].widths, 8192)}
@@ -60,10 +60,10 @@ class Outcome:
     losses: dict[str, Any]
     about: dict[str, Any]
     absent: dict[str, str]
-    """Who could not be measured, and why."""
+    """What could not be measured, and why."""
 
     def described(self, **figures: Any) -> dict[str, Any]:
-        """The case with its figures, then what was checked and who is absent: an entry of a file."""
+        """The case with its figures, then what was checked and what is absent: an entry of a file."""
         network = {"network": "-".join(map(str, self.case.widths)), "batch": self.case.batch}
         checked = {"first_seconds": self.first, "gradients": self.gradients, "losses": self.losses}
         return network | figures | checked | {"about": self.about, "absent": self.absent}
@@ -115,7 +115,7 @@ def chosen_cases(text: str) -> list[Case]:
 def started(
     wanted: Mapping[str, str], case: Case, setting: Setting, patience: float, title: str
 ) -> Generator[tuple[dict[str, Remote], dict[str, str]]]:
-    """Workers by name, and who is absent and why; at the end of the block all are closed, and who failed is absent."""
+    """Workers by name, and what is absent and why; at the end all are closed, and those that failed are absent."""
     absent: dict[str, str] = {}
     running: dict[str, Remote] = {}
     try:
@@ -123,8 +123,8 @@ def started(
             log(f"{title}: starting {name}")
             try:
                 running[name] = Remote(factory, case, setting, patience)
-            except Gone as gone:
-                absent[name] = str(gone)
+            except WorkerError as error:
+                absent[name] = str(error)
         yield running, absent
     finally:
         for remote in running.values():
@@ -165,17 +165,17 @@ def compared(
 
     Two float32 programs that add in another order drift apart, slowly at first: a ReLU that one finds just above 0 and
     the other just below is enough. How far is seen from dlarray's own formulas in float32 and in float64; others may
-    be eight times as far off. Where these formulas do not run, in bfloat16 on some devices, who is least off is the
-    measure. Dropout draws masks of its own in each library, so there is nothing to compare; of a case with norms, the
-    losses alone are.
+    be eight times as far off. Where these formulas do not run, in bfloat16 on some devices, the smallest difference is
+    the measure. With dropout each library draws its own masks, so there is nothing to compare; with norms only the
+    losses are compared.
     """
     if not settings.check or case.dropout or not running:
         return {}, {}
     log(f"{title}: comparing gradients and losses with float64")
     try:
         exact = Remote(REFERENCE, case, setting, settings.patience)
-    except Gone as gone:
-        return {"failed": str(gone)}, {"failed": str(gone)}
+    except WorkerError as error:
+        return {"failed": str(error)}, {"failed": str(error)}
     gradients: dict[str, Any] = {}
     if not case.norm:
         with tempfile.TemporaryDirectory() as folder:

@@ -20,7 +20,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
     import matplotlib.pyplot as plt
     from matplotlib.ticker import LogLocator
 
-    on_gpu = "card" in result
+    on_gpu = "device" in result
     panels = gpu_panels(result) if on_gpu else [(cpu_panel, name, case) for name, case in result["cases"].items()]
     if not panels:
         return
@@ -38,9 +38,9 @@ def draw(result: dict[str, Any], path: Path) -> None:
         ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if most < 300 * least else (1.0,)))
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_formatter("")
-    m, card = result["machine"], result.get("card")
+    m, gpu = result["machine"], result.get("gpu")
     on_cpu = f"{m['cpu']}, {m['threads']} threads, {m['blas']} ({m['blas_core']})"
-    figure.suptitle(card["name"] if card else on_cpu, fontsize=9)
+    figure.suptitle(gpu["name"] if gpu else on_cpu, fontsize=9)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

@@ -21,12 +21,12 @@ PAUSE = 0.03
 """Seconds between bursts: the waiting threads of a BLAS and of XLA spin for a while before they sleep."""
 
 
-class Gone(RuntimeError):  # noqa: N818 - it says what has become of the worker
-    """A worker that could not be made, has failed, or did not answer in time."""
+class WorkerError(RuntimeError):
+    """A worker could not be made, has failed, or did not answer in time."""
 
 
 class Remote:
-    """A worker process. ``start`` in ``patience`` seconds or be Gone, with the reason."""
+    """A worker process. Raises WorkerError, with the reason, where it is not ready in ``patience`` seconds."""
 
     def __init__(self, factory: str, case: Case, setting: Setting, patience: float = 300.0) -> None:
         self.patience = patience
@@ -58,13 +58,13 @@ class Remote:
         """What a method of the contender returns; None where it fails, and ``failure`` says why."""
         try:
             return self.ask(do, **order)
-        except Gone:
+        except WorkerError:
             return None
 
     def ask(self, do: str, **order: Any) -> Any:
-        """What a method of the contender returns. Raises Gone where it fails."""
+        """What a method of the contender returns. Raises WorkerError where it fails."""
         if self.failure:
-            raise Gone(self.failure)
+            raise WorkerError(self.failure)
         assert self.process.stdin
         try:
             self.process.stdin.write(json.dumps({"do": do, **order}).encode() + b"\n")
@@ -108,4 +108,4 @@ class Remote:
     def _give_up(self, reason: str) -> None:
         self.failure = reason
         self.close()
-        raise Gone(reason)
+        raise WorkerError(reason)

@@ -31,7 +31,7 @@ def versions(machine: dict[str, Any]) -> str:
 
 
 def absences(case: dict[str, Any]) -> list[str]:
-    """Who is absent from a case, and why."""
+    """The contenders that are absent from a case, and why."""
     return [f"without {label(name)}: {' '.join(str(why).split())[:160]}" for name, why in case["absent"].items()]
 
 
@@ -58,7 +58,7 @@ def ratios(case: dict[str, Any]) -> dict[str, float]:
 
 
 def cpu_text(result: dict[str, Any]) -> str:
-    """What is printed: ratios, then milliseconds, then whether all computed the same, then who is absent."""
+    """What is printed: ratios, then milliseconds, then whether all computed the same, then what is absent."""
     m = result["machine"]
     lines = [
         f"{m['cpu']}, {m['cores']} cores; {m['blas']} for {m['blas_core']}, {m['threads']} threads; load {m['load']}",
@@ -125,7 +125,7 @@ def slope_rows(growth: dict[str, Any]) -> Table:
 
 
 def in_order(case: dict[str, Any]) -> list[str]:
-    """Who was measured: limits, dlarray, PyTorch, JAX."""
+    """The names of what was measured: limits, dlarray, PyTorch, JAX."""
     return sorted(case["microseconds"], key=lambda name: ORDER.index(group(name)))
 
 
@@ -137,10 +137,10 @@ def group(name: str) -> str:
 def gpu_text(result: dict[str, Any]) -> str:
     """What is printed: the machine, a table for each case and precision, and the targets."""
     m = result["machine"]
-    card: dict[str, str] = result["card"] or {}
-    gpu = ", ".join(f"{name} {value}" for name, value in card.items())
+    gpu: dict[str, str] = result.get("gpu") or {}
     lines = [f"{m['cpu']}, {m['cores']} cores; {m['os']}", versions(m)]
-    lines += [gpu or "no GPU: nvidia-smi is not there or fails", *result["conditions"]]
+    lines.append(", ".join(f"{name} {value}" for name, value in gpu.items()) or "no GPU: nvidia-smi is absent or fails")
+    lines += result["conditions"]
     for precision, peaks in result["peaks"].items():
         rates = [f"{name} {value / 1e9:.4g} G/s" for name, value in peaks["of"].items()]
         lines.append(f"{precision}: {', '.join(rates) or 'no rates were measured'}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from dlarray.bench import Case
 from environment import log
-from remote import Gone, Remote
+from remote import Remote, WorkerError
 from setting import Setting
 
 ADAM = 7 * 4
@@ -54,8 +54,8 @@ def peaks(setting: Setting, patience: float, torch: bool) -> dict[str, Any]:
             remote = Remote(factory, Case("none", (1, 1), 1), setting, patience)
             measured = remote.ask("measured")
             remote.close()
-        except Gone as gone:
-            found["absent"][name] = str(gone)
+        except WorkerError as error:
+            found["absent"][name] = str(error)
             continue
         for kind, rate in measured.items():
             found["of"][f"{kind} by {name}"] = rate

@@ -1,4 +1,4 @@
-"""What dlarray means to reach on a GPU, and whether a run says that it has."""
+"""The ratios that dlarray should reach on a GPU, and whether a run reached them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def targets(result: dict[str, Any]) -> list[dict[str, Any]]:
 def judged(
     device: str, case: dict[str, Any], ours: tuple[str, ...], theirs: tuple[str, ...], wanted: float
 ) -> dict[str, Any]:
-    """The ratio of their time to ours, and what it says."""
+    """The ratio of their time to ours, and whether the target is reached."""
     if device != "cuda":
         return {"ratio": None, "reached": None, "why": "a target for a GPU"}
     mine, other = fastest(case, ours), fastest(case, theirs)

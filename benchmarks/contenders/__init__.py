@@ -1,7 +1,7 @@
-"""Who is measured: dlarray, its limits, and the baselines, other libraries doing the same step.
+"""What is measured: dlarray, its limits, and the baselines, which are other libraries doing the same step.
 
 A contender is made by a class or function ``(problem, setting) -> Measured`` in a module of this package, in a process
-of its own, so that no library is imported where another one is measured. The table below says which.
+of its own, so that no library is imported where another one is measured. The table below lists them all.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every contender has: a clock of its device, and its losses and first gradient held against float64.
+"""What every contender has: a clock of its device, and its losses and first gradient compared with float64.
 
 Steps are pipelined: only the last is waited for. The wall clock runs from the first call until the device has done
 the last step; the device's own clock, two events around the same steps, leaves out what the host does before and after.

@@ -203,8 +203,10 @@ def test_the_comparison_has_its_form(tmp_path: Path):
     assert case["losses"]["of"]["scikit-learn"]["equal"]
     assert {"PyTorch", "thinc"}.isdisjoint(case["absent"])  # what was not asked for is not missed
     assert picture.stat().st_size > 10_000
-    told = subprocess.run([sys.executable, script, "--markdown", str(file)], capture_output=True, text=True, check=True)
-    assert f"| step / products | {TINY} |" in told.stdout
+    tables = subprocess.run(
+        [sys.executable, script, "--markdown", str(file)], capture_output=True, text=True, check=True
+    )
+    assert f"| step / products | {TINY} |" in tables.stdout
     done = subprocess.run([*command[:4], "--baselines", "abacus"], capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "unknown --baselines abacus" in done.stderr

@@ -308,6 +308,6 @@ def test_every_library_takes_its_word_for_a_precision():
         torch.set_float32_matmul_precision(setting.TORCH[precision])
         assert torch.get_float32_matmul_precision() == setting.TORCH[precision]
     torch.set_float32_matmul_precision(before)
-    told = {p: setting.Setting("cuda", p).variables() for p in setting.PRECISIONS}
-    assert {p: of["CUPY_TF32"] for p, of in told.items()} == {"float32": "0", "tf32": "1", "bfloat16": "0"}
-    assert all(of["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false" and of["JAX_PLATFORMS"] == "cuda" for of in told.values())
+    by = {p: setting.Setting("cuda", p).variables() for p in setting.PRECISIONS}
+    assert {p: of["CUPY_TF32"] for p, of in by.items()} == {"float32": "0", "tf32": "1", "bfloat16": "0"}
+    assert all(of["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false" and of["JAX_PLATFORMS"] == "cuda" for of in by.values())

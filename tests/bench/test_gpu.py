@@ -130,7 +130,7 @@ def test_a_table_by_hand():
     assert any("the floor is none here" in line for line in slower)
 
 
-def test_losses_are_held_against_the_least_stray_where_ours_are_not():
+def test_losses_are_compared_with_the_least_difference_where_eager_is_absent():
     against = script("measure").against
     found = against([2.0, 1.0], {"a": [2.0, 1.02], "b": [2.0, 1.1], "c": [2.0, 1.2]})
     assert [of["equal"] for of in found["of"].values()] == [True, True, False]
@@ -162,7 +162,7 @@ def test_the_results_that_are_kept_can_be_read_and_drawn(tmp_path: Path):
         result = json.loads(file.read_text(encoding="utf-8"))
         if "-at-once-" in file.name:
             continue
-        if "card" in result:
+        if "device" in result:
             assert "dlarray, fused kernels" in report.gpu_text(result)
         else:
             assert "| " in report.markdown(result)
@@ -207,7 +207,7 @@ def test_the_whole_run_on_a_cpu(tmp_path: Path):
     assert all("TF32" in why for name, why in absent["absent"].items())
     assert {t["why"] for t in result["targets"]} == {"a target for a GPU"}
     assert set(result["peaks"]["float32"]) >= {"rate", "bandwidth"}
-    assert {"card", "machine", "cards", "settings"} <= result.keys()
+    assert {"gpu", "machine", "gpus", "settings"} <= result.keys()
     assert picture.stat().st_size > 10_000
     shown = subprocess.run([sys.executable, SCRIPT, "--show", str(file)], capture_output=True, text=True, check=True)
     assert "dlarray, fused kernels" in shown.stdout
