@@ -43,10 +43,10 @@ assert dlarray.load("xor.safetensors").classify(x).tolist() == y.tolist()
 
 # The command line
 assert "numpy" in command("devices")
-told = command("train", "digits", "--epochs", "2")
-assert "device: cpu" in told, told
-assert "test accuracy" in told, told
+printed = command("train", "digits", "--epochs", "2")
+assert "device: cpu" in printed, printed
+assert "test accuracy" in printed, printed
 assert Path("digits.png").stat().st_size > 10_000
 assert Path("digits.safetensors").stat().st_size > 10_000
-print(told.strip().splitlines()[-2].strip())
+print(printed.strip().splitlines()[-2].strip())
 print(f"dlarray {dlarray.__version__} works as installed")

@@ -37,9 +37,9 @@ PAGES = {  # title: what stands above the table, and the modules; a module that 
     value, g = model.loss_and_gradient(theta, x, t, loss)""",
         "model core.layout",
     ),
-    "Training": ("The walk, what comes out of it, and the files that keep it.", "training"),
+    "Training": ("``fit``, what it returns, and its files.", "training"),
     "Activations": (
-        "y = f(z), number by number or row by row, and its slope. An activation is a layer.",
+        "y = f(z), element by element or row by row, and its derivative. An activation is a layer.",
         "activations",
     ),
     "Layers": (
@@ -52,7 +52,7 @@ PAGES = {  # title: what stands above the table, and the modules; a module that 
         "layers",
     ),
     "Losses": (
-        """How far z, the network's output, is from its target t, and dz, the way back::
+        """How far z, the network's output, is from its target t, and the gradient dz::
 
     value, saved = loss.forward(z, t, weight)
     dz           = loss.backward(saved)
@@ -68,16 +68,16 @@ PAGES = {  # title: what stands above the table, and the modules; a module that 
     ),
     "Schedules": ("The learning rate after t steps: ``rate = schedule(t)``.", "schedules"),
     "Initialisers": ("The weights before the first step: ``W = initializer(bits, shape)``.", "initializers"),
-    "Metrics": ("What a person wants to know of predictions: ``metric(y, p)``.", "metrics"),
-    "Devices": ("Where arrays live, the ways in and out, and what memory there is.", "device"),
-    "Backends": ("What dlarray must know of an array library.", "device.backend device.description"),
-    "Data": ("Real examples that installed packages bring.", "datasets"),
+    "Metrics": ("How good predictions are: ``metric(targets, predictions)``.", "metrics"),
+    "Devices": ("Choosing a device, moving arrays between devices, and errors.", "device"),
+    "Backends": ("What dlarray must know about an array library.", "device.backend device.description"),
+    "Data": ("Real data from installed packages.", "datasets"),
     "Pictures": ("Drawn by matplotlib.", "plot"),
     "For formulas": (
-        "What a formula of one's own may ask of arrays, chance and names.",
+        "What custom formulas may use: arrays, checks, random bits, names.",
         "core.array core.check core.layer core.random core.registry core.special core.trees core.files core.errors",
     ),
-    "The planner": ("The compiler of steps on NumPy; backends call it.", "planner"),
+    "The planner": ("The compiler of training steps; backends call it.", "planner"),
 }
 PROGRAMS = {"__main__", "bench", "check", "cli"}
 
@@ -129,10 +129,10 @@ def _entry(name: str, value: Any) -> str:
         return f".. autoclass:: {name}{methods}"
     if inspect.isroutine(value):
         return f".. autofunction:: {name}"
-    return f".. py:data:: {name}\n\n   {_told(name.rpartition('.')[2])}"
+    return f".. py:data:: {name}\n\n   {_alias_doc(name.rpartition('.')[2])}"
 
 
-def _told(name: str) -> str:
+def _alias_doc(name: str) -> str:
     """The line below a type alias, which Python does not keep."""
     for module in sorted(module for module in sys.modules if module.startswith("dlarray.")):
         if lines := ModuleAnalyzer.for_module(module).find_attr_docs().get(("", name)):
@@ -214,13 +214,13 @@ def _plain(line: str) -> str:
 
 def _as_printed(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
     """Bars and stars as themselves, gaps between formulas kept, and a last line with the names of a class."""
-    told, depth = False, None  # within a session of prompts and answers; how far in a line with :: stands above
+    inside, depth = False, None  # within a session of prompts and answers; how far in a line with :: stands above
     for i, line in enumerate(lines):
         indent = len(line) - len(line.lstrip())
         if depth is not None and line.strip() and indent <= depth:
             depth = None
-        told = line.lstrip().startswith(">>>") or (told and bool(line.strip()))
-        if not told and depth is None:
+        inside = line.lstrip().startswith(">>>") or (inside and bool(line.strip()))
+        if not inside and depth is None:
             lines[i] = _plain(line)
         if depth is None and line.endswith("::"):
             depth = indent

@@ -1,4 +1,4 @@
-"""The laws of the house, held by reading the source: who may import whom, what an import does, what is public."""
+"""The laws of the code, checked by reading it: who may import whom, what an import does, what is public."""
 
 from __future__ import annotations
 
@@ -309,14 +309,14 @@ def test_all_is_what_a_module_defines(name):
         assert hasattr(module, word)
 
 
-def test_type_checkers_are_told_what_dlarray_holds():
+def test_the_stub_declares_what_dlarray_holds():
     """``__init__`` imports when it is asked, so ``__init__.pyi`` says the same once more."""
-    told = imported(ROOT / "dlarray" / "__init__.pyi")
-    modules = {name for name, home in told.items() if home == "dlarray"}
-    assert told.keys() - modules == set(dlarray.__all__)
+    declared = imported(ROOT / "dlarray" / "__init__.pyi")
+    modules = {name for name, home in declared.items() if home == "dlarray"}
+    assert declared.keys() - modules == set(dlarray.__all__)
     assert len(dlarray.__all__) == len(set(dlarray.__all__))
-    assert told.keys() <= set(dir(dlarray))
-    for name, home in told.items():
+    assert declared.keys() <= set(dir(dlarray))
+    for name, home in declared.items():
         expected = import_module(f"dlarray.{name}") if name in modules else getattr(import_module(home), name)
         assert getattr(dlarray, name) is expected
     with pytest.raises(AttributeError, match="module 'dlarray' has no attribute 'nothing'"):
