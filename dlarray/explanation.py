@@ -1,17 +1,17 @@
-"""``explain``: what happens in a step, as text, as a table in a notebook and as a picture.
+"""``explain``: what one training step computes, as text, as a table in a notebook and as a picture.
 
 print(dlarray.explain(*dlarray.first_step(model, x, y, batch_size=128)))
 dlarray.explain(step, state, batch).plot()
-dlarray.explain(compiled)                       what a compiled step that has run is doing
+dlarray.explain(compiled)                       the plan of a compiled step that has run
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
 
+from dlarray.core.html import html_table
 from dlarray.device import backend as backends
 from dlarray.device.description import Description, Names, bytes_text, flops_text
 from dlarray.training import Step
@@ -21,39 +21,42 @@ if TYPE_CHECKING:
 
 __all__ = ["Explanation", "explain"]
 
+COLUMNS = ("", "work", "formulas", "arithmetic", "bytes", "flop/B", "results")
+
 
 @dataclass(frozen=True)
 class Explanation:
-    """The plan of a step. ``print`` shows it, a notebook draws it as a table, ``plot`` as a picture."""
+    """The plan of a step. ``print`` shows it as text, a notebook as a table, ``plot`` draws a picture."""
 
     description: Description
-    """The same as data."""
+    """The plan as data."""
+
+    def __repr__(self) -> str:
+        return f"Explanation({self.description.summary().splitlines()[0]})"
 
     def __str__(self) -> str:
         return str(self.description)
 
     def _repr_html_(self) -> str:
         plan = self.description
-        head = ("", "work", "formulas", "arithmetic", "bytes", "flop/B", "into")
-        rows = ["".join(f"<th>{word}</th>" for word in head)]
-        for i, work in enumerate(plan.works):
-            cells = (
+        rows = [
+            (
                 str(i + 1),
-                escape(work.title),
-                "<br>".join(f"<code>{escape(formula)}</code>" for formula in work.formulas),
+                work.title,
+                "\n".join(work.formulas),
                 flops_text(work.flops),
                 bytes_text(work.nbytes),
                 f"{work.intensity:.3g}",
-                "<br>".join(escape(plan.placed(value)) for value in plan.values if value.written == i),
+                "\n".join(plan.placed(value) for value in plan.values if value.written == i),
             )
-            rows.append("".join(f'<td style="text-align: left">{cell}</td>' for cell in cells))
-        table = "\n".join(f"<tr>{row}</tr>" for row in rows)
-        return f"<p>{'<br>'.join(map(escape, plan.summary().splitlines()))}</p>\n<table>\n{table}\n</table>"
+            for i, work in enumerate(plan.works)
+        ]
+        return html_table(plan.summary(), COLUMNS, rows)
 
     def plot(self) -> Figure:
-        """A picture: the work in order, its bytes, and from when to when each value lies in which memory.
+        """A picture: each product and kernel in order, the bytes it moves, and when each memory holds which value.
 
-        ``dlarray.plot.save`` writes it to a file. Raises ImportError with the remedy where matplotlib is missing.
+        ``dlarray.plot.save`` writes it to a file. Raises ImportError, with the remedy, if matplotlib is missing.
         """
         from dlarray.plot.plan import plan_picture
 
@@ -61,26 +64,26 @@ class Explanation:
 
 
 def explain(step: Callable[..., Any], state: Any = None, batch: Any = None) -> Explanation:
-    """What is done in ``step(state, batch)``: its products and kernels with their formulas, its memory and its traffic.
+    """What ``step(state, batch)`` computes: its products and kernels with their formulas, its memory and its traffic.
 
-    Nothing is run, and nothing in state or batch changes. Operations are counted as two for each term of a product and
-    as one for each number that an operation of a kernel computes; bytes are of every array that is read or written,
-    once for each product or kernel, whether or not a cache holds it.
+    The step is not run, and state and batch do not change. An operation of a kernel counts one flop for each number
+    that it computes; a product counts two for each term. Bytes are those of every array that is read or written, once
+    for each product or kernel, whether or not a cache holds the array.
 
     Parameters
     ----------
     step
-        Any ``step(state, batch) -> (state, loss)`` in array operations, a ``Step``, or a compiled one.
+        Any ``step(state, batch) -> (state, loss)`` in array operations, a ``Step``, or a compiled step.
     state, batch
-        The arrays that it would be given. A compiled step that has run may be explained without them.
+        The arguments of the step. They may be left out for a compiled step that has run.
 
     Raises
     ------
     ValueError
-        Where dlarray does not plan the steps of these arrays' library (JAX has a compiler of its own), or
-        where a step cannot be planned.
+        If dlarray does not plan the steps of these arrays' library (JAX has its own compiler), or if this step cannot
+        be planned.
     TypeError
-        Where there is no array in state and batch.
+        If there is no array in state and batch.
     """
     plain = getattr(step, "step", step)
     if state is None and batch is None:
@@ -90,7 +93,7 @@ def explain(step: Callable[..., Any], state: Any = None, batch: Any = None) -> E
         return Explanation(describe(_names(plain)))
     backend = backends.of_any((state, batch))
     if backend is None:
-        raise TypeError("explain needs arrays in the state or the batch: they say how large all is, and whose it is")
+        raise TypeError("explain needs arrays in the state or the batch: they tell the shapes and the library")
     return Explanation(backend.describe(step, state, batch, _names(plain)))
 
 

@@ -1,10 +1,10 @@
-"""The textbook's troubles made visible: a network is looked at in one step of training, and told what ails it.
+"""Find training problems: the network is measured during one training step, and each problem is named.
 
     print(dlarray.diagnose_at(model, model.init(), x, y))  # before training
-    print(dlarray.diagnose(trained, x, y))                 # after it
+    print(dlarray.diagnose(trained, x, y))                 # after training
 
-Vanishing and exploding gradients, dying ReLUs, saturation, equal weights, and steps of the wrong size: each is a figure
-with a threshold, and each has the book's remedy.
+Vanishing and exploding gradients, dying ReLUs, saturation, equal weights, and steps that are too large or too small:
+each problem is a statistic with a threshold, and each has the textbook's remedy.
 """
 
 from dlarray.diagnostics.diagnose import diagnose, diagnose_at

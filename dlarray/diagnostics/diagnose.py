@@ -1,11 +1,10 @@
-"""One step of training, looked at from inside."""
+"""Measure one training step, and find the problems in it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from dlarray.core.layer import Layer
 from dlarray.core.layout import Theta
 from dlarray.core.random import fold_in, key_words
 from dlarray.core.registry import make
+from dlarray.core.trees import map_leaves
 from dlarray.device import device_of, to_numpy
 from dlarray.device.backend import Backend
 from dlarray.diagnostics.formulas import duplicates, norm, share
@@ -39,9 +39,9 @@ def diagnose(
     weight: Array | None = None,
     seed: int = 0,
 ) -> Diagnosis:
-    """What one more step of training on these examples looks like from inside, layer by layer, and what is wrong.
+    """Measure each layer in one training step on these examples, and report what is wrong.
 
-    ``diagnose_at`` for a trained model, with its loss. Raises ValueError and TypeError as that does.
+    This is ``diagnose_at`` for a trained model, with its loss. Raises the same ValueError and TypeError.
     """
     if not isinstance(trained, Trained):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(
@@ -64,38 +64,37 @@ def diagnose_at(
     weight: Array | None = None,
     seed: int = 0,
 ) -> Diagnosis:
-    """What one step of training on these examples looks like from inside, layer by layer, and what ails the network.
+    """Measure each layer in one training step on these examples, and report what is wrong with the network.
 
-    All examples go through at once, as one batch in training: dropout drops (by the seed), BatchNorm takes the batch's
-    own statistics. A few hundred examples are enough; fewer than 32 are too few to call a unit dead. ``loss`` and
-    ``optimizer`` are what ``fit`` would be given; the step is the optimizer's first. θ is not changed. Works where θ
-    lies, and reads its figures at the end, in one piece.
+    All examples are one batch, as in training: dropout is active (with this seed), and BatchNorm uses the statistics of
+    the batch. A few hundred examples are enough; with fewer than 32, no unit is called dead. The step is the
+    optimizer's first. θ does not change. Everything is computed on θ's device and transferred once, at the end.
 
     Parameters
     ----------
     model, theta
-        The network, and the point at which it is looked at: ``model.init()``, or ``trained.theta``.
+        The network and its parameters: ``model.init()``, or ``trained.theta``.
     x, y
-        Inputs (n, inputs) and targets as the loss wants them. Host arrays go to where θ lies.
+        Inputs (n, inputs), and targets as the loss expects them. Host arrays are copied to θ's device.
     loss, optimizer, weight
         As in ``fit``.
     seed
-        Of dropout's masks.
+        The seed of the dropout masks.
 
     Returns
     -------
     Diagnosis
-        ``print`` it, draw it by ``dlarray.plot.diagnosis``, or ask for ``.verdict``, ``.troubles``, ``.layers`` and
+        ``print`` it, draw it with ``dlarray.plot.diagnosis``, or read ``.verdict``, ``.problems``, ``.layers`` and
         ``.to_dict()``.
 
     Raises
     ------
     ValueError, TypeError
-        For bad input, as ``fit`` raises them.
+        For bad input, as in ``fit``.
     """
     if not isinstance(model, MLP):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"model must be an MLP, such as dlarray.mlp(64, 128, 10), got {type(model).__name__}")
-    model.parameters(theta)  # raises where θ is of another layout
+    model.parameters(theta)  # raises if θ has another layout
     optimizer = make(Optimizer, optimizer)
     loss = chosen_loss(model, loss, y)
     target = device_of(theta[0]) if theta else home(x, None)
@@ -105,20 +104,26 @@ def diagnose_at(
     if (least := model.chain.min_batch_size) > len(examples):
         raise ValueError(f"this model trains on {least} examples or more at once, got {len(examples)}")
     key = fold_in(target.asarray(key_words(seed, "masks")), 0) if model.chain.random else None
-    look = _Look(model, loss.unchecked(), optimizer)
-    seen = look if target.backend.writes_in_place else _compiled(look, target.backend)
-    with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is found in the figures, and told in words
-        told: Any = _read(seen((), (theta, examples.x, examples.t, examples.weight, key))[1])
-    parameters = {name: ParameterStatistics(shape, **told["parameters"][name]) for name, shape in model.layout.shapes}
-    layers = [_layer(name, f, n, told["layers"][name], parameters) for name, f, n in leaves(model.chain, model.inputs)]
-    troubles = find_problems(layers, len(examples), told["loss"], told["loss_after"])
-    judged = tuple(replace(f, problems=tuple(t.kind for t in troubles if f.name in t.layers)) for f in layers)
-    return Diagnosis(judged, troubles, told["loss"], told["loss_after"], len(examples), str(optimizer))
+    step = _MeasuredStep(model, loss.unchecked(), optimizer)
+    run = step if target.backend.writes_in_place else _compiled(step, target.backend)
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite numbers are reported as a problem, not as a warning
+        measured = _to_host(run((), (theta, examples.x, examples.t, examples.weight, key))[1])
+    losses = measured["loss"], measured["loss_after"]
+    parameters = {
+        name: ParameterStatistics(shape, **measured["parameters"][name]) for name, shape in model.layout.shapes
+    }
+    layers = [
+        _layer(name, f, outputs, measured["layers"][name], parameters)
+        for name, f, outputs in leaves(model.chain, model.inputs)
+    ]
+    problems = find_problems(layers, len(examples), *losses)
+    named = tuple(replace(f, problems=tuple(p.kind for p in problems if f.name in p.layers)) for f in layers)
+    return Diagnosis(named, problems, *losses, len(examples), str(optimizer))
 
 
 @dataclass(frozen=True)
-class _Look:
-    """All that is measured, on the device: a tree of 0-d arrays. In the form of a step, so a backend can compile it."""
+class _MeasuredStep:
+    """All measurements on the device: a tree of 0-d arrays. It is called like a step, so a backend can compile it."""
 
     model: MLP
     loss: Loss
@@ -127,77 +132,64 @@ class _Look:
     def __call__(self, state: Any, batch: Any) -> tuple[Any, dict[str, Any]]:
         theta, x, t, weight, key = batch
         parameters = self.model.parameters(theta)
-        chain, shells = with_probes(self.model.chain)
+        chain, probes = with_probes(self.model.chain)
         z, saved = chain.forward(x, key, **parameters)
         value, terms = self.loss.forward(z, t, weight)
         g = chain.gradient(saved, self.loss.backward(terms))
-        moved = self._moved(theta, g)
-        after = self.model.parameters(moved)
-        value_after, _ = self.loss.forward(self.model.forward(moved, x, key)[0], t, weight)
+        new_theta = self._step(theta, g)
+        new = self.model.parameters(new_theta)
+        value_after, _ = self.loss.forward(self.model.forward(new_theta, x, key)[0], t, weight)
         return state, {
             "loss": value,
             "loss_after": value_after,
-            "layers": {shell.name: shell.seen for shell in shells},
-            "parameters": {name: _measured(p, g[name], after[name] - p) for name, p in parameters.items()},
+            "layers": {probe.name: probe.measured for probe in probes},
+            "parameters": {name: _parameter(p, g[name], new[name] - p) for name, p in parameters.items()},
         }
 
-    def _moved(self, theta: Theta, g: dict[str, Array]) -> Theta:
-        """θ after the optimizer's first step, which consumes what it is given: copies."""
+    def _step(self, theta: Theta, g: dict[str, Array]) -> Theta:
+        """θ after the optimizer's first step. The optimizer consumes its arguments, so it gets copies."""
         layout = self.model.layout_of(theta)
         masks = layout.mask(self.model.decays, theta) if theta else ()
-        start, slope = (
+        initial, gradient = (
             tuple(array_namespace(v).asarray(v, copy=True) for v in vectors) for vectors in (theta, layout.join(g))
         )
-        return self.optimizer.step_all(start, slope, self.optimizer.init_all(start, masks))[0]
+        return self.optimizer.step_all(initial, gradient, self.optimizer.init_all(initial, masks))[0]
 
 
 @lru_cache(maxsize=8)
-def _compiled(look: _Look, backend: Backend) -> Any:
-    """The look in one piece, where each operation by itself would be compiled: seconds, and once for a model."""
-    return backend.compile(look)
+def _compiled(step: _MeasuredStep, backend: Backend) -> Any:
+    """The step compiled as a whole, once for a model: single operations would be compiled one by one, for seconds."""
+    return backend.compile(step)
 
 
-def _measured(p: Array, g: Array, step: Array) -> dict[str, Array]:
-    """What ``ParameterFigures`` holds, as 0-d arrays."""
+def _parameter(p: Array, g: Array, step: Array) -> dict[str, Array]:
+    """The fields of ``ParameterStatistics``, as 0-d arrays."""
     found = {"norm": norm(p), "gradient": norm(g), "step": norm(step), "zeros": share(p == 0, p)}
     return found | ({"duplicates": duplicates(p, g)} if p.ndim == 2 else {})
 
 
-def _read(tree: dict[str, Any]) -> dict[str, Any]:
-    """A tree of 0-d arrays as one of Python's floats: one transfer."""
-    arrays = list(_arrays(tree))
-    numbers = to_numpy(array_namespace(*arrays).stack(arrays))
-    return _filled(tree, (float(number) for number in numbers))
-
-
-def _arrays(tree: Any) -> Iterator[Array]:
-    if isinstance(tree, dict):
-        for branch in cast("dict[str, Any]", tree).values():
-            yield from _arrays(branch)
-    else:
-        yield tree
-
-
-def _filled(tree: Any, numbers: Iterator[float]) -> Any:
-    if isinstance(tree, dict):
-        return {name: _filled(branch, numbers) for name, branch in cast("dict[str, Any]", tree).items()}
-    return next(numbers)
+def _to_host(tree: dict[str, Any]) -> dict[str, Any]:
+    """A tree of 0-d arrays as a tree of Python floats, in one transfer."""
+    arrays: list[Array] = []
+    map_leaves(tree, arrays.append)
+    numbers = iter(to_numpy(array_namespace(*arrays).stack(arrays)))
+    return map_leaves(tree, lambda _: float(next(numbers)))
 
 
 def _layer(
-    name: str, f: Layer, outputs: int, told: dict[str, float], parameters: dict[str, ParameterStatistics]
+    name: str, f: Layer, outputs: int, measured: dict[str, float], parameters: dict[str, ParameterStatistics]
 ) -> LayerStatistics:
-    before, gradient = told.get("before"), told["gradient"]
+    gradient, input_gradient = measured["gradient"], measured.get("input_gradient")
     own = {own: p for whole, p in parameters.items() for head, _, own in [whole.rpartition(".")] if head == name}
     return LayerStatistics(
         name=name,
         kind=type(f).__name__,
         outputs=outputs,
-        output=Distribution(**{field.name: told[field.name] for field in fields(Distribution)}),
-        zeros=told["zeros"],
+        output=Distribution(**{field.name: measured[field.name] for field in fields(Distribution)}),
+        zeros=measured["zeros"],
         gradient=gradient,
-        gain=before / gradient if before is not None and gradient else None,
-        dead=told.get("dead"),
-        saturated=told.get("saturated"),
+        gain=input_gradient / gradient if input_gradient is not None and gradient else None,
+        dead=measured.get("dead"),
+        saturated=measured.get("saturated"),
         parameters=own,
     )

@@ -1,4 +1,4 @@
-"""What is measured, in array operations: each function gives 0-d arrays on the arrays' own device."""
+"""The statistics in array operations: each function returns 0-d arrays on the device of its arguments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ rounding that makes equal units differ in float32 (about 1e-6 a step), well belo
 
 
 def norm(x: Array) -> Array:
-    """√ Σ x². Numbers are divided by the largest first, so that no square overflows."""
+    """√ Σ x². Numbers are divided by the largest first, so no square overflows."""
     xp = array_namespace(x)
     largest = xp.max(xp.abs(x))
     unit = xp.where(largest > 0, largest, 1.0)
@@ -24,7 +24,7 @@ def norm(x: Array) -> Array:
 
 
 def share(mask: Array, like: Array) -> Array:
-    """The share of True in a mask, in the type of ``like``."""
+    """The share of True in a mask, in the dtype of ``like``."""
     xp = array_namespace(like)
     return xp.mean(xp.astype(mask, like.dtype))
 
@@ -43,9 +43,10 @@ def distribution(x: Array) -> dict[str, Array]:
 
 
 def duplicates(W: Array, g: Array) -> Array:
-    """The share of the columns of W, (inputs, units), that have a twin: another with the same weights and gradient.
+    """The share of the columns of W, (inputs, units), that have a duplicate: the same weights and the same gradient g.
 
-    Twins have one projection on any vector, so that sorting by it makes them neighbours; then neighbours are compared.
+    Duplicates have the same projection on any vector, so sorting by a projection makes them neighbours. Then each
+    column is compared with its neighbours.
     """
     xp = array_namespace(W)
     if W.shape[1] < 2:
@@ -59,20 +60,21 @@ def duplicates(W: Array, g: Array) -> Array:
 
 
 def _order(x: Array) -> Array:
-    """argsort of a vector in int32; argsort gives 64-bit integers even where a device has none.
+    """argsort of a vector in int32; the array API's argsort needs 64-bit integers, which some devices do not have.
 
-    Each number's rank is how many come before it; ranks joined with their places are sorted, and the places taken out.
+    The rank of a number is how many numbers come before it. Rank and index are packed into one integer, these are
+    sorted, and the indices are unpacked.
     """
     xp, n = array_namespace(x), x.shape[0]
-    place = xp.arange(n, dtype=xp.int32, device=device(x))
+    index = xp.arange(n, dtype=xp.int32, device=device(x))
     other, own = xp.reshape(x, (1, n)), xp.reshape(x, (n, 1))
-    before = (other < own) | ((other == own) & (xp.reshape(place, (1, n)) < xp.reshape(place, (n, 1))))
+    before = (other < own) | ((other == own) & (xp.reshape(index, (1, n)) < xp.reshape(index, (n, 1))))
     rank = xp.sum(xp.astype(before, xp.int32), axis=1, dtype=xp.int32)
-    return xp.sort(rank * n + place) % n
+    return xp.sort(rank * n + index) % n
 
 
 def _scaled(x: Array) -> Array:
-    """x over its largest number; 0 stays 0."""
+    """x divided by its largest absolute value; 0 stays 0."""
     xp = array_namespace(x)
     largest = xp.max(xp.abs(x))
     return x / xp.where(largest > 0, largest, 1.0)

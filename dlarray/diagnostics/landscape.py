@@ -1,6 +1,6 @@
-"""The loss around a point θ: on a plane through it that two directions span, and where a path runs over that plane.
+"""The loss on a plane through θ that two directions span, and a path of training projected on that plane.
 
-For every a and b of a grid, L(θ + a d₁ + b d₂). Li et al. 2018, "Visualizing the Loss Landscape of Neural Nets".
+L(θ + a d₁ + b d₂) for every a and b of a grid. Li et al. 2018, "Visualizing the Loss Landscape of Neural Nets".
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 
 from dlarray.core.array import Array
 from dlarray.core.check import at_least_one, positive
+from dlarray.core.html import html_table
 from dlarray.core.layout import Theta
 from dlarray.core.random import Bits
 from dlarray.device import device_of, to_numpy
@@ -26,10 +27,10 @@ _Vectors = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Landscape:
-    """Host arrays: ``loss[i, j]`` is L(θ + a_j d₁ + b_i d₂); ``path`` (points, 2) holds a and b of a path's points.
+    """Host arrays: ``loss[i, j]`` is L(θ + a_j d₁ + b_i d₂). ``path`` (points, 2) holds a and b of the path's points.
 
-    a and b are in units of |θ|: d₁ and d₂ are as long as θ (the random ones as its weights, for they leave biases where
-    they are). ``shares`` is the part of the path's Σ |step|² along each direction, where they come from a path.
+    a and b are in units of |θ|: d₁ and d₂ have the length of θ (random directions have that of its weights, because
+    their biases are 0). ``shares``, if there is a path, is the share of its Σ |step|² along each direction.
     """
 
     a: np.ndarray
@@ -37,6 +38,22 @@ class Landscape:
     loss: np.ndarray
     path: np.ndarray | None = None
     shares: tuple[float, float] | None = None
+
+    def __repr__(self) -> str:
+        return f"Landscape({', '.join(f'{name} {value}' for name, value in self._facts())})"
+
+    def _repr_html_(self) -> str:
+        return html_table("Loss landscape around θ", ("", ""), self._facts())
+
+    def _facts(self) -> list[tuple[str, str]]:
+        rows, columns = self.loss.shape
+        facts = [
+            ("points", f"{rows} × {columns}"),
+            ("reach", f"{np.max(np.abs(self.a)):.3g} |θ|"),
+            ("lowest loss", f"{np.min(self.loss):.4g}"),
+            ("highest loss", f"{np.max(self.loss):.4g}"),
+        ]
+        return facts + ([] if self.path is None else [("points of the path", str(len(self.path)))])
 
 
 def loss_landscape(
@@ -54,32 +71,32 @@ def loss_landscape(
 ) -> Landscape:
     """The loss on a square grid of ``points`` by ``points`` around θ, of the model at inference.
 
-    Without ``path`` the two directions are random, filter-normalised: each unit's weights are as long in d as they are
-    in θ, so that layers of large and of small weights are disturbed alike; biases stay. With ``path``, a list of θ's
-    (such as one for every epoch), they are the two principal directions of the path's steps away from θ, and the grid
-    holds the whole path.
+    Without ``path``, the two directions are random and filter-normalised: each unit's weights have the same length in d
+    as in θ, so layers with large and with small weights change by the same relative amount; biases do not change. With
+    ``path``, a list of θ's (such as one for each epoch), they are the two principal directions of the path's
+    differences from θ, and the grid contains the whole path.
 
     Parameters
     ----------
     model, theta
-        The network and the point in the middle.
+        The network and the point in the middle of the grid.
     x, y, loss
-        The examples whose loss it is, as in ``fit``. Host arrays go to where θ lies.
+        The examples whose loss is computed, as in ``fit``. Host arrays are copied to θ's device.
     path
-        Three θ's or more, of this model.
+        At least three θ's of this model.
     buffers
-        Those of the network, where a layer keeps some.
+        The network's buffers, if it has any: ``trained.buffers``.
     reach
-        How far the grid goes to each side, in units of |θ|: by default 1, or a quarter further than the path.
+        How far the grid goes to each side, in units of |θ|: by default 1, or 1.25 times as far as the path.
     points
-        The grid is that large each way.
+        The number of points along each side of the grid.
     seed
-        Of the random directions.
+        The seed of the random directions.
 
     Raises
     ------
     ValueError, TypeError
-        For bad input; for a path of fewer than three points, or one that does not leave θ.
+        For bad input, for a path of fewer than three points, or for a path whose points are all θ.
     """
     at_least_one("points", points)
     loss = chosen_loss(model, loss, y).unchecked()  # Examples.on reads the targets once
@@ -91,16 +108,16 @@ def loss_landscape(
     examples = Examples.on(target, model, loss, x, y, dtype=dtype)
     middle = _host(model, theta)
     length = _length(middle) or 1.0
-    walked = shares = None
+    projected = shares = None
     if path is None:
         first, second = (_filter_normalised(middle, seed, i) for i in range(2))
     else:
         steps = [_flat(_host(model, point)) - _flat(middle) for point in path]
         one, two, shares = _principal(np.asarray(steps))
-        walked = np.stack([np.asarray(steps) @ one, np.asarray(steps) @ two], axis=1) / length
+        projected = np.stack([np.asarray(steps) @ one, np.asarray(steps) @ two], axis=1) / length
         first, second = (_shaped(length * d, middle) for d in (one, two))
     if reach is None:
-        reach = 1.0 if walked is None else 1.25 * float(np.max(np.abs(walked)))
+        reach = 1.0 if projected is None else 1.25 * float(np.max(np.abs(projected)))
     side = np.linspace(-1.0, 1.0, points) * positive("reach", reach)
     values = np.empty((points, points))
     for i, b in enumerate(side):
@@ -110,7 +127,7 @@ def loss_landscape(
             z = model.predict(on_device(model.layout, point, target), examples.x, buffers)
             row.append(loss.forward(z, examples.t)[0])
         values[i] = [float(to_numpy(value)) for value in row]
-    return Landscape(side, side.copy(), values, walked, shares)
+    return Landscape(side, side.copy(), values, projected, shares)
 
 
 def _host(model: MLP, theta: Theta) -> _Vectors:
@@ -135,7 +152,7 @@ def _length(vectors: _Vectors) -> float:
 
 
 def _filter_normalised(theta: _Vectors, seed: int, number: int) -> _Vectors:
-    """A random direction in which each unit's weights, a column of W, have the length that they have in θ."""
+    """A random direction in which each unit's weights, a column of W, have the same length as in θ."""
     found: _Vectors = {}
     for name, p in theta.items():
         if p.ndim < 2:
@@ -147,13 +164,13 @@ def _filter_normalised(theta: _Vectors, seed: int, number: int) -> _Vectors:
 
 
 def _principal(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
-    """The two orthonormal directions in which steps from one point go furthest, and each one's share of Σ |step|²."""
+    """The first two principal directions of steps from one point, and the share of Σ |step|² along each."""
     if len(steps) < 3:
-        raise ValueError(f"a path spans a plane from three points on, got {len(steps)}")
+        raise ValueError(f"path must hold at least 3 points to span a plane, got {len(steps)}")
     _, sizes, directions = np.linalg.svd(steps, full_matrices=False)
     total = float(np.sum(sizes * sizes))
     if total == 0:
-        raise ValueError("the path never leaves theta: give the points of a walk, such as one after each epoch")
-    signs = np.where(np.sum(directions[:2], axis=1) < 0, -1.0, 1.0)  # the same picture whatever sign the library chose
+        raise ValueError("all points of path equal theta: give θ after several epochs or steps of training")
+    signs = np.where(np.sum(directions[:2], axis=1) < 0, -1.0, 1.0)  # the same picture whichever the library chooses
     one, two = directions[:2] * signs[:, None]
     return one, two, (float(sizes[0] ** 2) / total, float(sizes[1] ** 2) / total)

@@ -1,7 +1,7 @@
-"""The layers of a model, each in a shell that looks at what goes through it, forward and back.
+"""The layers of a model, each wrapped in a probe that measures what passes through it, forward and backward.
 
-The shells stand in the place of the innermost layers, so that chains, residual paths and everything else that is made
-of layers compute as ever: no formula is written twice. What is measured are 0-d arrays on the device.
+Probes replace the innermost layers only. Chains, residual connections and everything else that is made of layers
+compute as before, so no formula is written twice. All measurements are 0-d arrays on the device.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from dlarray.layers import Chain
 __all__ = ["Probe", "leaves", "with_probes"]
 
 SATURATED = 0.05
-"""A slope below this part of the steepest one counts as none: |z| > 4.4 of a sigmoid, |z| > 2.2 of tanh. Twenty times
-as many steps would be needed there as in the middle."""
+"""A derivative below this fraction of the steepest one counts as saturated: |z| > 4.4 for a sigmoid, |z| > 2.2 for
+tanh. Learning takes twenty times as many steps there as in the middle."""
 
 
 class Probe(Layer):
-    """A layer and what was seen of it: ``seen`` holds 0-d arrays by name once forward and backward have run."""
+    """A layer and its measurements: ``measured`` holds 0-d arrays by name after forward and backward have run."""
 
     abstract = True
 
@@ -32,7 +32,7 @@ class Probe(Layer):
         self.layer = layer
         self.integers = layer.integers  # pyright: ignore[reportAttributeAccessIssue] - of this layer, not of the class
         self.saturation = saturation(layer) if isinstance(layer, Activation) else None
-        self.seen: dict[str, Array] = {}
+        self.measured: dict[str, Array] = {}
 
     @property
     def random(self) -> bool:
@@ -47,47 +47,47 @@ class Probe(Layer):
 
     def forward(self, x: Array, **p: Array) -> tuple[Array, Any]:
         y, saved = self.layer.forward(x, **p)
-        self.seen |= distribution(y) | {"zeros": share(y == 0, y)}
-        if self.saturation is not None and self.saturation.flat:
+        self.measured |= distribution(y) | {"zeros": share(y == 0, y)}
+        if self.saturation is not None and self.saturation.flat_sides:
             xp = array_namespace(y)
             slope = xp.abs(self.layer.backward(saved, xp.ones_like(y), **p))
-            if self.saturation.flat == 1:
-                self.seen["dead"] = share(xp.all(slope == 0, axis=0), y)
+            if self.saturation.flat_sides == 1:
+                self.measured["dead"] = share(xp.all(slope == 0, axis=0), y)
             else:
-                self.seen["saturated"] = share(slope < SATURATED * self.saturation.steepest, y)
+                self.measured["saturated"] = share(slope < SATURATED * self.saturation.steepest, y)
         return y, saved
 
     def pullback(self, saved: Any, dy: Array, /, **p: Array) -> tuple[Array, dict[str, Array]]:
         dx, dp = self.layer.pullback(saved, dy, **p)
-        self.seen["gradient"], self.seen["before"] = norm(dy), norm(dx)
+        self.measured["gradient"], self.measured["input_gradient"] = norm(dy), norm(dx)
         return dx, dp
 
     def gradient(self, saved: Any, dy: Array, /) -> dict[str, Array]:
-        self.seen["gradient"] = norm(dy)
+        self.measured["gradient"] = norm(dy)
         return self.layer.gradient(saved, dy)
 
 
-def with_probes(chain: Chain, before: str = "") -> tuple[Chain, list[Probe]]:
-    """The same chain with each innermost layer in a shell, and the shells in the order of the forward feed."""
-    inside: list[Layer] = []
-    shells: list[Probe] = []
+def with_probes(chain: Chain, prefix: str = "") -> tuple[Chain, list[Probe]]:
+    """The same chain with a probe around each innermost layer, and the probes in forward order."""
+    wrapped: list[Layer] = []
+    probes: list[Probe] = []
     for i, f in enumerate(chain.layers):
-        name = f"{before}{i}"
+        name = f"{prefix}{i}"
         if isinstance(f, Chain):
             layer, found = with_probes(f, f"{name}.")
         else:
             layer = Probe(name, f)
             found = [layer]
-        inside.append(layer)
-        shells += found
-    return replace(chain, layers=inside), shells
+        wrapped.append(layer)
+        probes += found
+    return replace(chain, layers=wrapped), probes
 
 
-def leaves(chain: Chain, inputs: int, before: str = "") -> list[tuple[str, Layer, int]]:
+def leaves(chain: Chain, inputs: int, prefix: str = "") -> list[tuple[str, Layer, int]]:
     """The innermost layers in the same order, each with its name and the number of its outputs."""
     found: list[tuple[str, Layer, int]] = []
     widths = chain.widths(inputs)
     for i, f in enumerate(chain.layers):
-        name = f"{before}{i}"
+        name = f"{prefix}{i}"
         found += leaves(f, widths[i], f"{name}.") if isinstance(f, Chain) else [(name, f, widths[i + 1])]
     return found

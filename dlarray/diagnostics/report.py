@@ -1,4 +1,4 @@
-"""A diagnosis: figures by layer, troubles in plain words, as a table, as JSON and as a picture."""
+"""A diagnosis: the statistics of each layer and the problems found, as text, as a table in a notebook and as JSON."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
+from dlarray.core.html import html_table
 from dlarray.diagnostics.problems import Problem
 from dlarray.diagnostics.statistics import LayerStatistics
 
@@ -23,21 +24,22 @@ COLUMNS = (
     "std",
     "zeros",
     "dead",
-    "flat",
+    "saturated",
     "|dL/dy|",
     "gain",
     "|W|",
     "|dL/dW|",
     "|ΔW|/|W|",
+    "verdict",
 )
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A network looked at in one step of training. ``print`` shows it as a table, ``dlarray.plot.diagnosis`` draws it.
+    """What ``diagnose`` found. ``print`` shows it as a table, ``dlarray.plot.diagnosis`` draws it.
 
-    ``layers`` are the innermost layers in the order of the forward feed, ``troubles`` what ails the network, the
-    gravest first. ``loss`` is that of the examples, ``loss_after`` that of the same ones after a step of the optimizer.
+    ``layers`` are the innermost layers in forward order, ``problems`` the problems found, the most serious first.
+    ``loss`` is the loss of the examples, ``loss_after`` their loss after one step of the optimizer.
     """
 
     layers: tuple[LayerStatistics, ...]
@@ -49,33 +51,42 @@ class Diagnosis:
 
     @property
     def verdict(self) -> str:
-        """The gravest trouble in a word or two, or "healthy"."""
+        """The kind of the most serious problem, or "healthy"."""
         return self.problems[0].kind if self.problems else HEALTHY
 
     def __getitem__(self, name: str) -> LayerStatistics:
-        """The figures of a layer by its name. Raises KeyError with the names that there are."""
+        """The statistics of the layer with this name. Raises KeyError, with the known names."""
         for layer in self.layers:
             if layer.name == name:
                 return layer
         raise KeyError(f"no layer is named {name!r}; there are {', '.join(f.name for f in self.layers)}")
 
+    def __repr__(self) -> str:
+        return f"Diagnosis(verdict={self.verdict!r}, layers={len(self.layers)}, loss={self.loss:.4g})"
+
     def __str__(self) -> str:
-        rows = [(*COLUMNS, "verdict"), *(_row(f) for f in self.layers)]
+        rows = [COLUMNS, *map(_row, self.layers)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
         rule = "─" * max(map(len, lines))
+        words = [line for text in self._summary() for line in _wrapped(text)]
+        return "\n".join([lines[0], rule, *lines[1:], rule, *words])
+
+    def _repr_html_(self) -> str:
+        return html_table("\n".join(self._summary()), COLUMNS, map(_row, self.layers))
+
+    def _summary(self) -> list[str]:
         after = f"{self.loss_after:.4g} after one step of {self.optimizer}"
         loss = f"loss {self.loss:.4g} of {self.examples} examples, {after}"
-        words = [line for trouble in self.problems for line in _wrapped(f"* {trouble}")]
-        return "\n".join([lines[0], rule, *lines[1:], rule, *_wrapped(loss), f"verdict: {self.verdict}", *words])
+        return [loss, f"verdict: {self.verdict}", *(f"* {problem}" for problem in self.problems)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything in lists, dicts, strings and numbers, as JSON takes it; a number that is not finite is None."""
-        told: dict[str, Any] = asdict(self) | {"verdict": self.verdict}
-        for layer, figures in zip(told["layers"], self.layers, strict=True):
-            for name, p in figures.parameters.items():
-                layer["parameters"][name]["update"] = p.update
-        return _plain(told)
+        """Everything as dicts, lists, strings and numbers, ready for JSON; a number that is not finite is None."""
+        found: dict[str, Any] = asdict(self) | {"verdict": self.verdict}
+        for data, layer in zip(found["layers"], self.layers, strict=True):
+            for name, p in layer.parameters.items():
+                data["parameters"][name]["update"] = p.update
+        return _json_ready(found)
 
 
 def _row(f: LayerStatistics) -> tuple[str, ...]:
@@ -100,7 +111,7 @@ def _row(f: LayerStatistics) -> tuple[str, ...]:
 
 def _aligned(row: tuple[str, ...], widths: list[int]) -> list[str]:
     """Words to the left, numbers to the right."""
-    words = {COLUMNS.index("layer"), len(row) - 1}
+    words = {COLUMNS.index("layer"), COLUMNS.index("verdict")}
     return [
         f"{cell:<{w}}" if i in words else f"{cell:>{w}}" for i, (cell, w) in enumerate(zip(row, widths, strict=True))
     ]
@@ -118,9 +129,9 @@ def _percent(x: float | None) -> str:
     return "" if x is None else f"{x:.0%}" if math.isfinite(x) else str(x)
 
 
-def _plain(x: Any) -> Any:
+def _json_ready(x: Any) -> Any:
     if isinstance(x, Mapping):
-        return {str(key): _plain(value) for key, value in cast("Mapping[Any, Any]", x).items()}
+        return {str(key): _json_ready(value) for key, value in cast("Mapping[Any, Any]", x).items()}
     if isinstance(x, (tuple, list)):
-        return [_plain(value) for value in cast("list[Any]", x)]
+        return [_json_ready(value) for value in cast("list[Any]", x)]
     return None if isinstance(x, float) and not math.isfinite(x) else x

@@ -1,4 +1,4 @@
-"""What an activation does far from 0, found by looking at its slope: so it holds for a user's own class as well."""
+"""What an activation does far from 0, found from its derivative: this works for a user's activation as well."""
 
 from __future__ import annotations
 
@@ -13,30 +13,33 @@ __all__ = ["Saturation", "saturation"]
 
 FAR = 1e4
 FLAT = 1e-3
-"""A slope that counts as none, far out: leaky ReLU leaves 0.01 there, softsign 1e-8, a sigmoid nothing."""
+"""A derivative below this counts as 0 at ±FAR: it is 0.01 for leaky ReLU, 1e-8 for softsign, 0 for a sigmoid."""
 
 
 @dataclass(frozen=True)
 class Saturation:
-    """``flat`` is the number of sides on which the slope ends: ReLU has 1, sigmoid 2, leaky ReLU none."""
+    """``flat_sides`` is how many sides have derivative 0: 1 for ReLU, 2 for sigmoid, 0 for leaky ReLU.
 
-    flat: int
+    ``steepest`` is the largest |da/dz| for z from -8 to 8.
+    """
+
+    flat_sides: int
     steepest: float
 
 
 def saturation(f: Activation) -> Saturation | None:
-    """The nature of an activation that acts on each number alone; None for one of rows, such as softmax.
+    """How an element-wise activation saturates; None for an activation of whole rows, such as softmax.
 
-    A parameter has the value it starts from.
+    Trainable parameters have their initial values.
     """
-    given = {name: f.initializers().get(name) for name in f.shapes(2)}
-    if None in given.values():
+    initializers = {name: f.initializers().get(name) for name in f.shapes(2)}
+    if None in initializers.values():
         return None
-    p = {name: given[name](Bits(0, "nature"), shape) for name, shape in f.shapes(2).items()}  # pyright: ignore[reportOptionalCall]
+    p = {name: initializers[name](Bits(0, "saturation"), shape) for name, shape in f.shapes(2).items()}  # pyright: ignore[reportOptionalCall]
     with np.errstate(all="ignore"):
         rows = f.predict(np.array([[0.0, 0.0], [0.0, 1.0]]), **p)
         if rows[0, 0] != rows[1, 0]:
-            return None  # the second number has changed the first
+            return None  # the first output depends on the second input
         near, _ = np.meshgrid(np.linspace(-8.0, 8.0, 321), [0.0, 0.0], indexing="ij")
         far = np.array([[-FAR, -FAR], [FAR, FAR]])
         slopes = [np.abs(f.backward(f.forward(z, **p)[1], np.ones_like(z), **p)) for z in (near, far)]

@@ -1,4 +1,4 @@
-"""What is measured of a layer, as numbers on the host."""
+"""What is measured for each layer, as numbers on the host."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Distribution", "LayerStatistics", "ParameterStatistics"]
 
 @dataclass(frozen=True)
 class Distribution:
-    """How numbers are spread: their mean, their standard deviation and five quantiles, by linear interpolation."""
+    """Mean, standard deviation and five quantiles of an array's numbers. Quantiles are linearly interpolated."""
 
     mean: float
     std: float
@@ -23,7 +23,7 @@ class Distribution:
 
 @dataclass(frozen=True)
 class ParameterStatistics:
-    """One parameter: |θ|, |dL/dθ| and |Δθ| of one step are Euclidean norms over all of its numbers.
+    """One parameter: ``norm`` |θ|, ``gradient`` |dL/dθ| and ``step`` |Δθ| are Euclidean norms over all its numbers.
 
     ``zeros`` is the share of its numbers that are 0. ``duplicates``, for a matrix only, is the share of its columns
     (units) that have a duplicate: another column with the same weights and the same gradient. They stay the same.
@@ -38,19 +38,20 @@ class ParameterStatistics:
 
     @property
     def update(self) -> float | None:
-        """|Δθ| / |θ|: by which part of itself the parameter moves in one step; None where it is 0."""
+        """The relative update |Δθ| / |θ| of one step; None if θ is 0."""
         return self.step / self.norm if self.norm else None
 
 
 @dataclass(frozen=True)
 class LayerStatistics:
-    """One layer, or one inside a Chain or a Residual: ``name`` begins the names of its parameters, such as "2.0".
+    """One layer, also one inside a Chain or a Residual. ``name`` is the prefix of its parameters' names, such as "2.0".
 
-    ``output`` is the spread of y over examples and units, ``zeros`` the share of it that is 0. ``gradient`` is |dL/dy|
-    and ``gain`` is |dL/dx| / |dL/dy|: what the gradient is multiplied by on its way back through this layer (None for
-    the first layer, behind which nobody needs it, and where |dL/dy| is 0).
-    Of activations that are flat on one side, ``dead`` is the share of units whose slope is 0 for every example; of
-    those that are flat on both, ``saturated`` is the share of numbers whose slope is below 5 % of the steepest one.
+    ``output`` is the distribution of y over examples and units, ``zeros`` the share of y that is 0. ``gradient`` is
+    |dL/dy|. ``gain`` is |dL/dx| / |dL/dy|, the factor by which this layer scales the gradient on the way back: None for
+    the first layer, whose dL/dx is not computed, and if |dL/dy| is 0.
+    ``dead``, for activations that are flat on one side, is the share of units whose derivative is 0 for every example.
+    ``saturated``, for those that are flat on both sides, is the share of outputs whose derivative is below 5 % of the
+    steepest one. ``problems`` are the kinds of problem that this layer has.
     """
 
     name: str
@@ -67,5 +68,5 @@ class LayerStatistics:
 
     @property
     def weights(self) -> ParameterStatistics | None:
-        """The layer's matrix of weights, where it has one."""
+        """The layer's weight matrix, if it has one."""
         return next((p for p in self.parameters.values() if len(p.shape) >= 2), None)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dlarray.diagnostics import Diagnosis, LayerStatistics
-from dlarray.diagnostics.problems import EXPLODING, LARGE, SMALL, VANISHING
+from dlarray.diagnostics.problems import EXPLODING, TOO_LARGE, TOO_SMALL, VANISHING
 from dlarray.plot.canvas import BLUE, GREY, ORANGE, PALETTE, new_axes, pyplot
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def update_ratios(diagnosis: Diagnosis, ax: Axes | None = None) -> Axes:
     """
     layers = _weighted(diagnosis)
     axes: Any = ax or new_axes()
-    axes.axhspan(SMALL, LARGE, color=GREY, alpha=0.15, linewidth=0, label="healthy range")
+    axes.axhspan(TOO_SMALL, TOO_LARGE, color=GREY, alpha=0.15, linewidth=0, label="healthy range")
     values = [f.weights.update if f.weights else None for f in layers]
     _log_line(axes, [math.nan if v is None else v for v in values], color=BLUE, marker="o", label="|ΔW| / |W|")
     axes.set(xlabel="layer", ylabel="part of its size", title="One step of the weights")

@@ -1,4 +1,4 @@
-"""Diagnoses: figures against torch's and NumPy's, and networks built to have each trouble."""
+"""Diagnoses: statistics compared with torch's and NumPy's, and a network for each problem."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def near(on: On, found: list[float], expected: list[float]) -> None:
         assert abs(a - b) <= on.rtol * max(abs(b), 1), (a, b)
 
 
-# Figures
+# Statistics
 
 
 @pytest.fixture(scope="module")
 def oracle() -> dict[str, Any]:
-    """A network of 3 inputs, 5 tanh units, 4 ReLUs and 2 outputs, walked forward and back by torch."""
+    """A network of 3 inputs, 5 tanh units, 4 ReLUs and 2 outputs, forward and backward by torch."""
     torch = pytest.importorskip("torch")
     model = dl.MLP(3, [DENSE(5), "tanh", DENSE(4), "relu", DENSE(2)])
     p = {n: torch.tensor(a, requires_grad=True) for n, a in model.parameters(model.init(3, "cpu", "float64")).items()}
@@ -60,7 +60,7 @@ def oracle() -> dict[str, Any]:
     return {"model": model, "p": p, "ys": ys, "loss": value.item(), "torch": torch}
 
 
-def test_figures_are_torch_s(on: On, oracle: dict[str, Any]) -> None:
+def test_statistics_are_torch_s(on: On, oracle: dict[str, Any]) -> None:
     model, p, ys = oracle["model"], oracle["p"], oracle["ys"]
     theta = theta_on_from(on, model, {n: a.detach().numpy() for n, a in p.items()})
     found = dl.diagnose_at(model, theta, on.array(X), on.array(LABELS), optimizer=dl.GradientDescent(0.5))
@@ -90,13 +90,13 @@ def test_figures_are_torch_s(on: On, oracle: dict[str, Any]) -> None:
     assert found["0"].dead is found["0"].saturated is None
     for i in (0, 2, 4):
         assert list(found[str(i)].parameters) == ["W", "b"]
-        for name, figures in found[str(i)].parameters.items():
+        for name, statistics in found[str(i)].parameters.items():
             host, g = p[f"{i}.{name}"].detach().numpy(), p[f"{i}.{name}"].grad.numpy()
-            near(on, [figures.norm, figures.gradient], [np.linalg.norm(host), np.linalg.norm(g)])
-            near(on, [figures.step], [0.5 * np.linalg.norm(g)])
-            assert figures.shape == host.shape
-            assert figures.zeros == (1 if name == "b" else 0)
-            assert figures.duplicates == (0 if name == "W" else None)
+            near(on, [statistics.norm, statistics.gradient], [np.linalg.norm(host), np.linalg.norm(g)])
+            near(on, [statistics.step], [0.5 * np.linalg.norm(g)])
+            assert statistics.shape == host.shape
+            assert statistics.zeros == (1 if name == "b" else 0)
+            assert statistics.duplicates == (0 if name == "W" else None)
         W = found[str(i)].weights
         near(on, [W.update], [W.step / W.norm])
         assert found[str(i)].parameters["b"].update is None  # biases start at 0
@@ -127,7 +127,7 @@ NESTED = dl.MLP(
 LEAVES = ["0", "1", "2.0", "2.1", "3.0", "3.1", "3.2.0", "3.2.1", "3.3", "4", "5"]
 
 
-def test_layers_in_layers_are_walked_as_the_model_walks_them(on: On) -> None:
+def test_layers_in_layers_compute_what_the_model_computes(on: On) -> None:
     x, y = on.array(rng.normal(size=(40, 6))), on.array(LABELS)
     theta = theta_on(on, NESTED)
     key = fold_in(on.target.asarray(key_words(0, "masks")), 0)
@@ -178,7 +178,7 @@ def test_a_gradient_round_a_residual_is_added_to_what_comes_through_it() -> None
     assert found["1.0"].gain == pytest.approx(np.linalg.norm(dy @ p["1.0.W"].T) / np.linalg.norm(dy), rel=1e-12)
 
 
-def test_figures_are_read_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_statistics_are_read_in_one_transfer(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("array_api_strict")
     import sys
 
@@ -210,7 +210,7 @@ def test_theta_is_left_as_it_was(on: On) -> None:
 
 
 @pytest.mark.parametrize("shape", [(7,), (1,), (3, 5), (64, 33)])
-def test_spread_and_norm_are_numpy_s(on: On, shape: tuple[int, ...]) -> None:
+def test_distribution_and_norm_are_numpy_s(on: On, shape: tuple[int, ...]) -> None:
     x = on.host(rng.normal(size=shape))
     found = on.run(distribution, on.array(x))
     quantiles = zip(
@@ -237,15 +237,15 @@ def brute_duplicates(W: np.ndarray, g: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("groups", [[0, 1, 2, 3, 4, 5], [0, 0, 1, 2, 1, 3], [0] * 6, [0, 1, 0, 1, 0, 1]], ids=str)
-def test_twins_are_found_one_by_one(on: On, groups: list[int]) -> None:
+def test_duplicates_are_found_as_by_comparing_all_pairs(on: On, groups: list[int]) -> None:
     W, g = on.host(rng.normal(size=(5, 6))[:, groups]), on.host(rng.normal(size=(5, 6)))
     for gradient in (g, g[:, groups], np.zeros_like(g)):
         expected = brute_duplicates(W, gradient)
         assert float(on.numpy(on.run(duplicates, on.array(W), on.array(gradient)))) == pytest.approx(expected, abs=1e-6)
-    assert brute_duplicates(W, g) == 0  # other gradients will part them
+    assert brute_duplicates(W, g) == 0  # different gradients make the columns differ
 
 
-def test_one_column_has_no_twin(on: On) -> None:
+def test_one_column_has_no_duplicate(on: On) -> None:
     assert float(on.numpy(duplicates(on.array([[1.0], [2.0]]), on.array([[0.0], [0.0]])))) == 0
 
 
@@ -258,16 +258,16 @@ FLAT = {
 }
 
 
-def test_the_nature_of_every_activation() -> None:
+def test_how_every_activation_saturates() -> None:
     ours = {n: c for n, c in classes(Activation).items() if c.__module__.startswith("dlarray.")}
     found = {name: saturation(kind()) for name, kind in ours.items()}
-    assert {name: n and n.flat for name, n in found.items()} == FLAT
+    assert {name: n and n.flat_sides for name, n in found.items()} == FLAT
     assert found["sigmoid"].steepest == 0.25
     assert found["tanh"].steepest == found["relu"].steepest == 1
     assert saturation(dl.Swish(trainable=True)) == found["swish"]
 
 
-def test_an_activation_of_one_s_own_is_judged_by_its_slope() -> None:
+def test_a_custom_activation_is_judged_by_its_derivative() -> None:
     @dataclass(frozen=True)
     class _Squared(Activation):
         """y = max(z, 0)²: flat on one side."""
@@ -278,7 +278,7 @@ def test_an_activation_of_one_s_own_is_judged_by_its_slope() -> None:
         def backward(self, z: Any, dy: Any) -> Any:
             return 2 * np.maximum(z, 0) * dy
 
-    assert saturation(_Squared()).flat == 1
+    assert saturation(_Squared()).flat_sides == 1
     model = dl.MLP(3, [DENSE(4, bias=dl.Constant(-100.0)), _Squared(), DENSE(2)])
     assert dl.diagnose_at(model, model.init(), X, LABELS).verdict == "dying"
 
@@ -304,7 +304,7 @@ def deep(layers: int, activation: str, weight: Any = None, bias: float = 0.0, un
     return dl.MLP(64, [*hidden, DENSE(10, weight)])
 
 
-ILL = {
+UNHEALTHY = {
     "deep sigmoid, small weights": (deep(8, "sigmoid", dl.Normal(0.05)), {}, ["vanishing"]),
     "deep sigmoid, Glorot's weights": (deep(8, "sigmoid"), {}, ["vanishing"]),
     "deep tanh, tiny weights": (deep(4, "tanh", dl.Normal(0.01)), {}, ["vanishing"]),
@@ -326,19 +326,19 @@ ILL = {
 }
 
 
-@pytest.mark.parametrize("name", ILL)
+@pytest.mark.parametrize("name", UNHEALTHY)
 @pytest.mark.parametrize("seed", [0, 1])
-def test_each_trouble_is_called_by_its_name_and_no_other(name: str, seed: int, digits: Any) -> None:
-    model, options, expected = ILL[name]
+def test_each_problem_is_found_and_no_other(name: str, seed: int, digits: Any) -> None:
+    model, options, expected = UNHEALTHY[name]
     found = dl.diagnose_at(model, model.init(seed), *digits, **options)
-    assert [trouble.kind for trouble in found.problems] == expected
+    assert [problem.kind for problem in found.problems] == expected
     assert found.verdict == expected[0]
-    for trouble in found.problems:
-        assert trouble.remedy
-        assert trouble.layers
-        assert all(trouble.kind in found[layer].problems for layer in trouble.layers)
-        assert "{" not in trouble.reason
-        assert str(trouble) in " ".join(str(found).split())
+    for problem in found.problems:
+        assert problem.remedy
+        assert problem.layers
+        assert all(problem.kind in found[layer].problems for layer in problem.layers)
+        assert "{" not in problem.reason
+        assert str(problem) in " ".join(str(found).split())
 
 
 HEALTHY = [
@@ -353,7 +353,7 @@ HEALTHY = [
 
 
 @pytest.mark.parametrize("model", HEALTHY, ids=lambda model: f"{len(model.layers)} layers")
-def test_a_healthy_network_has_no_trouble(model: dl.MLP, digits: Any) -> None:
+def test_a_healthy_network_has_no_problem(model: dl.MLP, digits: Any) -> None:
     for seed in range(3):
         found = dl.diagnose_at(model, model.init(seed), *digits)
         assert found.problems == ()
@@ -372,7 +372,7 @@ def test_a_network_that_has_learnt_is_healthy(optimizer: Any, activation: str, d
     assert found.problems == ()
 
 
-def test_an_answer_that_is_sure_of_itself_is_not_saturated(digits: Any) -> None:
+def test_a_sure_output_layer_is_not_called_saturated(digits: Any) -> None:
     model = dl.MLP(64, [DENSE(1, dl.Normal(5.0)), "sigmoid"])
     y = (digits[1] > 4).astype(int)
     found = dl.diagnose_at(model, model.init(), digits[0], y, loss=dl.BinaryCrossEntropy(from_logits=False))
@@ -388,16 +388,16 @@ def test_too_few_examples_call_no_unit_dead() -> None:
     assert dl.diagnose_at(model, theta, X[:32], LABELS[:32]).verdict == "dying"
 
 
-def test_numbers_without_end_are_called_exploding_without_a_warning() -> None:
+def test_infinite_numbers_are_called_exploding_without_a_warning() -> None:
     model = dl.MLP(3, [f for _ in range(30) for f in (DENSE(8, dl.Normal(200.0)), "relu")] + [DENSE(2)])
     found = dl.diagnose_at(model, model.init(), X, LABELS)
-    assert [trouble.kind for trouble in found.problems] == ["exploding"]
+    assert [problem.kind for problem in found.problems] == ["exploding"]
     assert "infinite or NaN" in found.problems[0].reason
     json.dumps(found.to_dict(), allow_nan=False)
     assert "exploding" in str(found)
 
 
-def test_the_thresholds_are_where_they_are_said_to_be(digits: Any) -> None:
+def test_the_thresholds_are_the_documented_ones(digits: Any) -> None:
     model = dl.mlp(64, 16, 16, 10)
     healthy = dl.diagnose_at(model, model.init(), *digits)
 
@@ -417,7 +417,7 @@ def test_the_thresholds_are_where_they_are_said_to_be(digits: Any) -> None:
     assert judged("3", saturated=0.51, gradient=0.0) == ["saturated"]  # a cause, not each of its effects
 
 
-# What can be done with it
+# Its forms
 
 
 def test_a_diagnosis_is_a_table_with_the_verdict_in_words() -> None:
@@ -425,7 +425,8 @@ def test_a_diagnosis_is_a_table_with_the_verdict_in_words() -> None:
     text = str(dl.diagnose_at(model, model.init(), X, LABELS))
     lines = text.splitlines()
     assert (
-        " ".join(lines[0].split()) == "layer units mean std zeros dead flat |dL/dy| gain |W| |dL/dW| |ΔW|/|W| verdict"
+        " ".join(lines[0].split())
+        == "layer units mean std zeros dead saturated |dL/dy| gain |W| |dL/dW| |ΔW|/|W| verdict"
     )
     assert lines[2].split()[:3] == ["0", "Dense", "4"]
     assert lines[3].split()[-1] == "dying"
@@ -439,16 +440,27 @@ def test_a_diagnosis_is_a_table_with_the_verdict_in_words() -> None:
 def test_a_diagnosis_is_ready_for_json() -> None:
     model = dl.mlp(3, 4, 2)
     found = dl.diagnose_at(model, model.init(), X, LABELS)
-    told = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert told["verdict"] == "healthy"
-    assert told["problems"] == []
-    assert told["loss"] == found.loss
-    assert [layer["kind"] for layer in told["layers"]] == ["Dense", "ReLU", "Dense"]
-    W = told["layers"][0]["parameters"]["W"]
+    data = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert data["verdict"] == "healthy"
+    assert data["problems"] == []
+    assert data["loss"] == found.loss
+    assert [layer["kind"] for layer in data["layers"]] == ["Dense", "ReLU", "Dense"]
+    W = data["layers"][0]["parameters"]["W"]
     assert W["shape"] == [3, 4]
     assert W["update"] == found["0"].weights.update
-    assert told["layers"][0]["parameters"]["b"]["update"] is None
-    assert told["layers"][1]["output"]["median"] == found["1"].output.median
+    assert data["layers"][0]["parameters"]["b"]["update"] is None
+    assert data["layers"][1]["output"]["median"] == found["1"].output.median
+
+
+def test_a_diagnosis_is_one_line_and_a_table_in_a_notebook() -> None:
+    model = dl.MLP(3, [DENSE(4, bias=dl.Constant(-100.0)), "relu", DENSE(2)])
+    found = dl.diagnose_at(model, model.init(), X, LABELS)
+    assert repr(found) == f"Diagnosis(verdict='dying', layers=3, loss={found.loss:.4g})"
+    html = found._repr_html_()
+    assert html.count("<tr>") == len(found.layers) + 1
+    assert "verdict: dying<br>* dying (layer 1): 100% of the units of layer 1 (ReLU) have derivative 0" in html
+    assert ">dying</td></tr>" in html
+    assert "eps_mode=&#x27;outside&#x27;" in html  # text is escaped
 
 
 def test_a_layer_is_found_by_its_name() -> None:
@@ -459,7 +471,7 @@ def test_a_layer_is_found_by_its_name() -> None:
         found["7"]
 
 
-def test_a_trained_model_diagnoses_itself(on: On) -> None:
+def test_a_trained_model_is_diagnosed_with_its_loss(on: On) -> None:
     trained = dl.fit(
         dl.mlp(3, 4, 2), on.array(X), on.array(LABELS), epochs=1, dtype=on.dtype, compile=False, progress=False
     )
@@ -499,7 +511,7 @@ def test_bad_input_is_refused_with_the_remedy() -> None:
         dl.diagnose_at(normed, normed.init(), X[:1], LABELS[:1])
 
 
-def test_a_model_without_parameters_is_looked_at_all_the_same() -> None:
+def test_a_model_without_parameters_is_diagnosed_too() -> None:
     model = dl.MLP(3, ["tanh"])
     found = dl.diagnose_at(model, model.init(), X.astype(np.float32), X)
     assert [f.kind for f in found.layers] == ["Tanh"]
@@ -561,12 +573,23 @@ def test_a_random_landscape_is_the_same_each_time_and_has_theta_in_the_middle() 
     assert not np.array_equal(first.loss, other.loss)
 
 
+def test_a_landscape_is_one_line_and_a_table_in_a_notebook() -> None:
+    side = np.array([-0.5, 0.0, 0.5])
+    loss = np.array([[1.0, 2.0, 3.0], [0.25, 1.0, 1.0], [1.0, 1.0, 1.0]])
+    assert repr(dl.Landscape(side, side, loss)) == (
+        "Landscape(points 3 × 3, reach 0.5 |θ|, lowest loss 0.25, highest loss 3)"
+    )
+    found = dl.Landscape(side, side, loss, path=np.zeros((4, 2)))
+    assert repr(found).endswith("highest loss 3, points of the path 4)")
+    assert found._repr_html_().count("<tr>") == 6
+
+
 def test_a_landscape_refuses_what_spans_no_plane() -> None:
     model = dl.mlp(3, 2)
     theta = model.init()
-    with pytest.raises(ValueError, match="from three points on, got 2"):
+    with pytest.raises(ValueError, match="at least 3 points to span a plane, got 2"):
         loss_landscape(model, theta, X, LABELS, path=[theta, theta])
-    with pytest.raises(ValueError, match="never leaves theta"):
+    with pytest.raises(ValueError, match="all points of path equal theta"):
         loss_landscape(model, theta, X, LABELS, path=[theta] * 3)
     with pytest.raises(ValueError, match="reach must be above 0"):
         loss_landscape(model, theta, X, LABELS, reach=0.0)

@@ -127,7 +127,7 @@ def test_a_part_that_is_copied_costs_twice_its_bytes() -> None:
     assert whole.title == "concatenation of 2 parts, of which 2 are copied"
 
 
-def test_a_value_lives_from_its_writer_to_its_last_reader() -> None:
+def test_a_value_is_kept_from_its_writer_to_its_last_reader() -> None:
     found = layers().description
     by_name = {value.name: value for value in found.values}
     for value in found.values:
@@ -199,7 +199,7 @@ def _of(model: dlarray.MLP, accumulate: int) -> Any:
     return explain(*dlarray.first_step(model, X, T, batch_size=8, accumulate=accumulate)).description
 
 
-# The doors
+# Ways to call it
 
 
 def test_a_compiled_step_is_explained_with_and_without_arrays() -> None:
@@ -237,7 +237,7 @@ def test_what_has_no_plan_is_an_error_with_a_remedy() -> None:
         explain(compiled)
     with pytest.raises(TypeError, match="needs the state and the batch"):
         explain(layer)
-    with pytest.raises(TypeError, match="needs arrays"):
+    with pytest.raises(TypeError, match="needs arrays in the state or the batch: they tell the shapes"):
         explain(layer, (), ())
 
 
@@ -285,10 +285,13 @@ def test_units() -> None:
 # Pictures
 
 
-def test_a_notebook_gets_a_table() -> None:
-    html = layers()._repr_html_()
+def test_an_explanation_is_one_line_and_a_table_in_a_notebook() -> None:
+    found = layers()
+    assert repr(found) == f"Explanation({str(found).splitlines()[0]})"
+    assert repr(found).startswith("Explanation(5 products, ")
+    html = found._repr_html_()
     assert html.count("<tr>") == len(layers().description.works) + 1
-    assert "<code>0.xW = x @ 0.W</code>" in html
+    assert ">0.xW = x @ 0.W</td>" in html
     assert "target" in html
     assert "== column" in html
     assert "v2 < 0" not in html  # signs are escaped
