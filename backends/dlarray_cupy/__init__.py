@@ -1,7 +1,7 @@
 """CuPy: NumPy's interface on CUDA. Every operation runs as it is called, one kernel at a time, unless told to compile.
 
 No GPU has run this backend yet. What is known without one: it imports no CuPy until a device is asked for, a machine
-without a driver gets the error that says so, and what ``compile`` makes is right on a card of paper.
+without a driver gets the error that says so, and what ``compile`` makes is right on a fake GPU.
 """
 
 from __future__ import annotations

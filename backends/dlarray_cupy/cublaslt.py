@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.planner.cuda.card import ALIGNMENT, Epilogue, Matrix, Product
+from dlarray.planner.cuda.gpu import ALIGNMENT, Epilogue, Matrix, Product
 
 __all__ = ["CublasLt"]
 
@@ -65,7 +65,7 @@ class CublasLt:
                 with_preference(preference, most, results.ctypes.data, found.ctypes.data)
             finally:
                 self._lt.matmul_preference_destroy(preference)
-        except self._lt.cuBLASLtError:  # not supported: of these shapes, with this epilogue, on this card
+        except self._lt.cuBLASLtError:  # not supported: of these shapes, with this epilogue, on this GPU
             return []
         fine = [i for i in range(int(found[0])) if results[i]["state"] == 0]
         return [_Algorithm(self, call, results, i) for i in fine]

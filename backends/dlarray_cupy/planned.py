@@ -21,33 +21,33 @@ from dlarray.planner import plan as program
 from dlarray.planner.cuda.profiling import profile
 from dlarray.planner.cuda.program import Settings, stand_in
 from dlarray.planner.cuda.repeated import Repeated
-from dlarray.planner.cuda.step import OnCard, on_card
-from dlarray_cupy.card import CupyCard
+from dlarray.planner.cuda.step import GpuStep, compile_on_gpu
+from dlarray_cupy.gpu import CupyGpu
 
 __all__ = ["STAGES", "Planned", "planned", "repeated"]
 
 _Step = Callable[[Any, Any], Any]
 
 
-_cards: WeakValueDictionary[int, CupyCard] = WeakValueDictionary()
-"""One object for each card, and one workspace, as long as a compiled step needs it."""
+_gpus: WeakValueDictionary[int, CupyGpu] = WeakValueDictionary()
+"""One object for each GPU, and one workspace, as long as a compiled step needs it."""
 
 
-def _card(number: int) -> CupyCard:
-    """The card with this number."""
-    found = _cards.get(number)
+def _gpu(number: int) -> CupyGpu:
+    """The GPU with this number."""
+    found = _gpus.get(number)
     if found is None:
-        found = _cards[number] = CupyCard(number)
+        found = _gpus[number] = CupyGpu(number)
     return found
 
 
 class Planned:
-    """A step that is planned on the card where the state's arrays lie."""
+    """A step that is planned on the GPU where the state's arrays lie."""
 
     def __init__(self, step: _Step, settings: Settings) -> None:
         self.step = step
         self.settings = settings
-        self._on: dict[int, OnCard] = {}
+        self._on: dict[int, GpuStep] = {}
 
     def __call__(self, state: Any, batch: Any) -> Any:
         """The next state and the loss. Consumes the state."""
@@ -57,15 +57,15 @@ class Planned:
         with _current(number):
             return self.on(number)(state, batch)
 
-    def on(self, number: int) -> OnCard:
-        """The step on a card."""
+    def on(self, number: int) -> GpuStep:
+        """The step on a GPU."""
         if number not in self._on:
-            card = _card(number)
-            if card.no_products:
+            gpu = _gpu(number)
+            if gpu.no_products:
                 what = "products are CuPy's own and the step is no graph, for cublasLt is not there"
-                warnings.warn(f"{what}: {card.no_products}", PlannerWarning, stacklevel=3)
-            settings = replace(self.settings, graph=False) if card.no_products else self.settings
-            self._on[number] = on_card(self.step, card, settings)
+                warnings.warn(f"{what}: {gpu.no_products}", PlannerWarning, stacklevel=3)
+            settings = replace(self.settings, graph=False) if gpu.no_products else self.settings
+            self._on[number] = compile_on_gpu(self.step, gpu, settings)
         return self._on[number]
 
     def describe(self, state: Any, batch: Any, names: Names) -> Description:
@@ -80,7 +80,7 @@ class Planned:
         if number is None:
             raise ValueError("the state has no arrays of CuPy")
         with _current(number):
-            return profile(self.step, state, batch, names, _card(number), self.settings, f"cuda:{number}")
+            return profile(self.step, state, batch, names, _gpu(number), self.settings, f"cuda:{number}")
 
 
 def planned(step: _Step, settings: Settings = Settings()) -> Planned:  # noqa: B008 - it is frozen
@@ -105,14 +105,14 @@ def repeated(step: Planned, steps: int) -> Callable[..., tuple[Any, Any]]:
 
 
 def _current(number: int) -> Any:
-    """The card on which CuPy allocates and launches, in a ``with`` block."""
+    """The GPU on which CuPy allocates and launches, in a ``with`` block."""
     import cupy
 
     return cupy.cuda.Device(number)
 
 
 def _number(tree: Any) -> int | None:
-    """The number of the card where a tree's first array lies."""
+    """The number of the GPU where a tree's first array lies."""
     import cupy
 
     leaves: list[Any] = []

@@ -1,13 +1,13 @@
-"""Batches from the host to the card while the step before is under way: pinned memory, a copy stream, two slots.
+"""Batches from the host to the GPU while the step before is under way: pinned memory, a copy stream, two slots.
 
 The step works on the current stream, copies on a stream of their own. A slot is a piece of pinned memory on the host
-and one on the card, and two events keep its order, batch after batch:
+and one on the GPU, and two events keep its order, batch after batch:
 
     host     waits for ``copied``        before it writes the pinned memory: the copy out of it is done
-    copies   wait for ``read``           before they write the card's memory: the step that reads it is done
-    steps    wait for ``copied``         before they read the card's memory: the copy into it is done
+    copies   wait for ``read``           before they write the GPU's memory: the step that reads it is done
+    steps    wait for ``copied``         before they read the GPU's memory: the copy into it is done
 
-The host only queues, and runs ahead of the card. So while step k computes, the copy of batch k + 1 goes into the other
+The host only queues, and runs ahead of the GPU. So while step k computes, the copy of batch k + 1 goes into the other
 slot; that of k + 2 goes into the slot of k, and waits for the end of step k. No GPU has run this.
 """
 
@@ -25,7 +25,7 @@ __all__ = ["upload"]
 
 
 def upload(batches: Iterable[HostBatch], handle: Any) -> Iterator[tuple[Array | None, ...]]:
-    """``Backend.upload`` for a card of CuPy: a batch is the caller's until the next one is asked for."""
+    """``Backend.upload`` for a GPU of CuPy: a batch is the caller's until the next one is asked for."""
     import cupy
 
     with handle:
@@ -47,7 +47,7 @@ def upload(batches: Iterable[HostBatch], handle: Any) -> Iterator[tuple[Array | 
 
 
 class _Slot:
-    """Memory for one batch on the host and on the card, and the two events of its order."""
+    """Memory for one batch on the host and on the GPU, and the two events of its order."""
 
     def __init__(self) -> None:
         import cupy
@@ -55,10 +55,10 @@ class _Slot:
         self.copied = cupy.cuda.Event(disable_timing=True)
         self.read = cupy.cuda.Event(disable_timing=True)
         self._pinned: dict[int, np.ndarray] = {}
-        self._on_card: dict[int, Any] = {}
+        self._on_gpu: dict[int, Any] = {}
 
     def fill(self, batch: HostBatch, copies: Any) -> tuple[Array | None, ...]:
-        """The arrays on the card into which the batch is being copied: whoever reads them waits for ``copied``."""
+        """The arrays on the GPU into which the batch is being copied: whoever reads them waits for ``copied``."""
         self.copied.synchronize()
         arrays = self.room(batch)
         copies.wait_event(self.read)
@@ -71,7 +71,7 @@ class _Slot:
         return arrays
 
     def room(self, batch: HostBatch) -> tuple[Array | None, ...]:
-        """Arrays on the card for a batch: the first rows of what there is, or new memory."""
+        """Arrays on the GPU for a batch: the first rows of what there is, or new memory."""
         return tuple(None if x is None else self._room(i, x) for i, x in enumerate(batch))
 
     def _room(self, i: int, x: np.ndarray) -> Array:
@@ -81,6 +81,6 @@ class _Slot:
         old = self._pinned.get(i)
         if old is None or old.dtype != x.dtype or old.shape[1:] != x.shape[1:] or len(old) < len(x):
             self._pinned[i] = cupyx.empty_pinned(x.shape, x.dtype)
-            self._on_card[i] = cupy.empty(x.shape, x.dtype)
+            self._on_gpu[i] = cupy.empty(x.shape, x.dtype)
             self.read.record(cupy.cuda.get_current_stream())  # the pool's memory may still be in use there
-        return self._on_card[i][: x.shape[0]]
+        return self._on_gpu[i][: x.shape[0]]

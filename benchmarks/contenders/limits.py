@@ -76,7 +76,7 @@ class Captured(Measured):
     """
 
     def __init__(self, case: Case, device: Device, card: Any) -> None:
-        from dlarray.planner.cuda.card import Product
+        from dlarray.planner.cuda.gpu import Product
 
         self.card, self.device = card, device
         self.triples: list[tuple[Any, Any, Any]] = []
@@ -107,7 +107,7 @@ class Captured(Measured):
 
 def matrix(card: Any, x: Any) -> Any:
     """An array as the planner describes the operand of a product: its rows, or those of its transpose."""
-    from dlarray.planner.cuda.card import Matrix
+    from dlarray.planner.cuda.gpu import Matrix
 
     transposed = not x.flags.c_contiguous
     return Matrix(card.address_of(x), x.shape[0] if transposed else x.shape[1], transposed)
@@ -116,9 +116,9 @@ def matrix(card: Any, x: Any) -> Any:
 def captured(problem: Problem, setting: Setting) -> Measured:
     """The limit as one graph."""
     device = own_device(on_gpu(setting))
-    from dlarray_cupy.card import CupyCard
+    from dlarray_cupy.gpu import CupyGpu
 
-    made = Captured(problem.case, device, CupyCard(0))
+    made = Captured(problem.case, device, CupyGpu(0))
     made.setting = setting
     return made
 

@@ -7,7 +7,7 @@
 
 tracing runs the step on symbols, arrays without numbers (symbols, namespace); graph holds what it computes; grouping
 and lowering make kernels of it, which loops defines; memory says where values lie; replay repeats the plan; ufuncs runs
-kernels on NumPy. cuda takes the same plan to a card.
+kernels on NumPy. cuda runs the same plan on a GPU.
 """
 
 from dlarray.planner.numba.executor import fastest

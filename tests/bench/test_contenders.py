@@ -15,8 +15,8 @@ import pytest
 
 import dlarray
 from dlarray.bench import BATCHES, Case, FullStep, Problem
-from tests.fakes.card import PaperArray, PaperCard
-from tests.fakes.card import on_paper as paper
+from tests.fakes.gpu import FakeArray, FakeGpu
+from tests.fakes.gpu import to_fake as fake
 from tests.support import cuda
 from tests.support.scripts import script
 
@@ -166,7 +166,7 @@ def test_the_limits_on_a_cpu(library: str, precision: str, setting: Any):
 @dataclass(frozen=True)
 class FakeDevice(dlarray.device.Device):
     def asarray(self, values: Any, dtype: str | None = None) -> Any:
-        return super().asarray(values, dtype).view(PaperArray)
+        return super().asarray(values, dtype).view(FakeArray)
 
 
 on_fake = pytest.mark.skipif(not cuda.have_compiler(), reason="there is no g++")
@@ -177,11 +177,11 @@ on_fake = pytest.mark.skipif(not cuda.have_compiler(), reason="there is no g++")
 def test_the_stages_on_a_fake_gpu(name: str, setting: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     planned = importlib.import_module("dlarray_cupy.planned")
     ours, cpu = script("contenders.ours"), dlarray.resolve("cpu")
-    card = PaperCard(tmp_path)
-    monkeypatch.setattr(planned, "_card", lambda number: card)
+    gpu = FakeGpu(tmp_path)
+    monkeypatch.setattr(planned, "_gpu", lambda number: gpu)
     monkeypatch.setattr(planned, "_number", lambda state: 0)
     monkeypatch.setattr(planned, "_current", lambda number: nullcontext())
-    monkeypatch.setattr(type(cpu.backend), "arrays", (*cpu.backend.arrays, PaperArray.__module__.partition(".")[0]))
+    monkeypatch.setattr(type(cpu.backend), "arrays", (*cpu.backend.arrays, FakeArray.__module__.partition(".")[0]))
     monkeypatch.setattr(ours, "resolve", lambda name: FakeDevice(cpu.name, cpu.backend, cpu.handle))
     base = script("contenders.base")
     monkeypatch.setattr(base, "clock_of", lambda library, setting: base.HostClock())
@@ -189,21 +189,21 @@ def test_the_stages_on_a_fake_gpu(name: str, setting: Any, tmp_path: Path, monke
 
     def restart(self: Any) -> None:
         restarted(self)
-        self._state = paper(self._state)
+        self._state = fake(self._state)
 
     monkeypatch.setattr(ours.Ours, "restart", restart)
     check(f"ours.{name}", replace(setting, device="cuda"), tmp_path)
-    with_epilogues = any(isinstance(kind, tuple) and kind[0] == "product" and kind[1] for kind in card.queued)
-    assert ("graph" in card.queued) == (name != "fused")
+    with_epilogues = any(isinstance(kind, tuple) and kind[0] == "product" and kind[1] for kind in gpu.queued)
+    assert ("graph" in gpu.queued) == (name != "fused")
     assert with_epilogues == (name in ("epilogues", "repeated"))
 
 
 @on_fake
 def test_the_products_on_a_fake_gpu(tmp_path: Path):
     limits, cpu = script("contenders.limits"), dlarray.resolve("cpu")
-    card, device = PaperCard(tmp_path), FakeDevice(cpu.name, cpu.backend, cpu.handle)
-    limit = limits.Captured(TINY, device, card)
-    assert card.queued.count("graph") == 0
+    gpu, device = FakeGpu(tmp_path), FakeDevice(cpu.name, cpu.backend, cpu.handle)
+    limit = limits.Captured(TINY, device, gpu)
+    assert gpu.queued.count("graph") == 0
     sizes = [(*a.shape, b.shape[1]) for a, b, _ in limit.triples]
     assert sizes == [(8, 6, 16), (6, 8, 16), (8, 16, 3), (16, 8, 3), (8, 3, 16)]
     for _, _, out in limit.triples:
@@ -211,7 +211,7 @@ def test_the_products_on_a_fake_gpu(tmp_path: Path):
     limit.step(0)
     for a, b, out in limit.triples:
         np.testing.assert_allclose(out, np.asarray(a) @ np.asarray(b), rtol=1e-5, atol=1e-5)
-    bare = type("Bare", (PaperCard,), {"algorithms": lambda self, product, most: []})
+    bare = type("Bare", (FakeGpu,), {"algorithms": lambda self, product, most: []})
     with pytest.raises(NotImplementedError, match="nvmath-python"):
         limits.Captured(TINY, device, bare(tmp_path))
 

@@ -1,4 +1,4 @@
-"""Nothing in a step goes to the host or comes from there unasked: held without a card, where such a copy is an error.
+"""Nothing in a step goes to the host or comes from there unasked: held without a GPU, where such a copy is an error.
 
 torch's device meta has shapes and no numbers, so whoever reads one fails; its modes see every operation that touches an
 array on another device, and every array made of the host's numbers. JAX's guard refuses what would be sent to the

@@ -1,4 +1,4 @@
-"""cublasLt of paper: the functions of ``nvmath.bindings.cublasLt`` that dlarray calls, on the host's memory.
+"""A fake cublasLt: the functions of ``nvmath.bindings.cublasLt`` that dlarray calls, on the host's memory.
 
 Written from NVIDIA's documentation, in its own terms: matrices in columns with a leading dimension, D = epilogue(
 op(A) op(B)), a bias as long as D has rows. Nothing here knows of dlarray's.
@@ -74,8 +74,8 @@ def get_matmul_preference_attribute_dtype(attr: int) -> Any:
     return _PREFERENCE[attr]
 
 
-class PaperLt:
-    """One library of paper, with its live objects; ``refuses`` are epilogues that it has no algorithm for."""
+class FakeLt:
+    """One fake library, with its live objects; ``refuses`` are epilogues that it has no algorithm for."""
 
     MatmulDescAttribute = MatmulDescAttribute
     MatmulPreferenceAttribute = MatmulPreferenceAttribute
@@ -188,7 +188,7 @@ class PaperLt:
         assert desc.get(8, 0) % 16 == 0, "a bias that is not aligned to 16 bytes"
         epilogue = Epilogue(desc[7])
         self.calls.append((epilogue, _number(algo, 8, np.uint64)))
-        with np.errstate(all="ignore"):  # as a card does: what is measured are no numbers that anybody reads
+        with np.errstate(all="ignore"):  # as a GPU does: what is measured are no numbers that anybody reads
             value = left @ right
         if epilogue in (Epilogue.BIAS, Epilogue.RELU_BIAS, Epilogue.RELU_AUX_BIAS):
             value = value + _vector(desc[8], len(value), value.dtype)[:, None]

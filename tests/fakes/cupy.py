@@ -1,144 +1,301 @@
-"""CuPy's streams and events on paper: what is queued is done later, in any order that they allow.
+"""A fake CuPy: what dlarray's CuPy GPU asks of it, on the host's memory, as CuPy has it.
 
-A stream does its work in order, and is at work whenever it likes: at each call of the program a generator of random
-numbers says which streams go on, and how far. A copy reads the host's memory when it is done, not when it is queued, so
-whoever forgets to wait gets other numbers, for some of the generator's seeds.
+Streams run what is queued at once, unless they are capturing: then copies and launches on the capturing stream are
+kept for its graph, and what CUDA or CuPy refuses meanwhile raises.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
-from types import SimpleNamespace
+import ctypes
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 
-__all__ = ["Card"]
+from dlarray.planner.cuda.gpu import extent
+from tests.support import cuda
+
+__all__ = ["USED", "CaptureError", "fake_cupy"]
+
+USED: Mapping[str, str | None] = {
+    "ndarray": None,
+    "array": "obj, dtype=None, copy=True, order='K', subok=False, ndmin=0, *, blocking=False",
+    "empty": "shape, dtype=float, order='C'",
+    "ascontiguousarray": "a, dtype=None",
+    "ndarray.get": "self, stream=None, order='C', out=None, blocking=True",
+    "ndarray.data": None,
+    "ndarray.device": None,
+    "RawModule": "code=None, *, path=None, options=(), backend='nvrtc'",
+    "RawModule.get_function": "self, name",
+    "RawKernel.kernel": None,
+    "cuda.alloc": "size",
+    "cuda.Device": "device=None",
+    "cuda.Device.attributes": None,
+    "cuda.Device.id": None,
+    "cuda.Device.synchronize": "self",
+    "cuda.Event": "block=False, disable_timing=False, interprocess=False",
+    "cuda.Event.record": "self, stream=None",
+    "cuda.Event.synchronize": "self",
+    "cuda.Graph.launch": "self, stream=None",
+    "cuda.MemoryPointer": "mem, offset",
+    "cuda.MemoryPointer.memset_async": "self, value, size, stream=None",
+    "cuda.MemoryPointer.ptr": None,
+    "cuda.Stream": "null=False, non_blocking=False, ptds=False, priority=None",
+    "cuda.Stream.begin_capture": "self, mode=None",
+    "cuda.Stream.end_capture": "self",
+    "cuda.Stream.null.ptr": None,
+    "cuda.Stream.synchronize": "self",
+    "cuda.UnownedMemory": "ptr, size, owner, device_id=-1",
+    "cuda.get_current_stream": "device_id=-1",
+    "cuda.get_elapsed_time": "start_event, end_event",
+    "cuda.runtime.getDeviceCount": "",
+    "cuda.runtime.memcpyAsync": "dst, src, size, kind, stream",
+}
+"""What is asked for, and the parameters that it has, as here and in CuPy."""
 
 
-class Card:
-    """A card of paper; ``cupy`` and ``cupyx`` are what a program would import. ``lost``: waits that are forgotten."""
-
-    def __init__(self, seed: int, lost: str = "") -> None:
-        self._random = np.random.default_rng(seed)
-        self.lost = lost
-        self.streams: list[_Stream] = []
-        self.current = _Stream(self)
-        self.trace: list[str] = []
-        """What has been done, in order."""
-        card = self
-
-        class Stream(_Stream):
-            def __init__(self, non_blocking: bool = False) -> None:
-                assert non_blocking  # any other stream waits for the default one
-                super().__init__(card)
-
-        class Event(_Event):
-            def __init__(self, disable_timing: bool = False) -> None:
-                super().__init__(card)
-
-        self.cupy = SimpleNamespace(
-            cuda=SimpleNamespace(Stream=Stream, Event=Event, get_current_stream=lambda: card.current),
-            empty=lambda shape, dtype: _Array(card, np.full(shape, -1, dtype)),
-        )
-        self.cupyx = SimpleNamespace(empty_pinned=lambda shape, dtype: np.full(shape, -2, dtype))
-
-    def some_time_passes(self) -> None:
-        """Any stream may go on, each at its own speed."""
-        for stream in self.streams:
-            for _ in range(self._random.poisson(stream.speed)):
-                stream.go_on()
-
-    def speed(self) -> float:
-        """How much a new stream does between two calls of the program: nothing at all, a little, or all there is."""
-        return float(self._random.choice([0.0, 0.2, 1.0, 10.0]))
-
-    def until(self, done: Callable[[], bool]) -> None:
-        """The program waits."""
-        while not done():
-            moved = [stream.go_on() for stream in self.streams]
-            assert any(moved), "everybody waits for somebody"
-
-    def __enter__(self) -> None: ...
-    def __exit__(self, *_: object) -> None: ...
+class CaptureError(RuntimeError):
+    """cudaErrorStreamCaptureUnsupported."""
 
 
-class _Stream:
-    def __init__(self, card: Card) -> None:
-        self.card = card
-        self.queue: deque[tuple[Callable[[], bool], Callable[[], None]]] = deque()
-        self.speed = card.speed()
-        card.streams.append(self)
+class Machine:
+    """The state of a driver: streams, what is capturing, and how much was queued."""
 
-    def add(self, act: Callable[[], None], ready: Callable[[], bool] = lambda: True) -> None:
-        self.queue.append((ready, act))
-        self.card.some_time_passes()
+    def __init__(self, folder: Path, capacity: int) -> None:
+        self.folder = folder
+        self.capacity = capacity
+        self.streams: list[Any] = []
+        self.capturing: Any = None
+        self.recorded: list[Callable[[], None]] = []
+        self.queued: list[str] = []
 
-    def go_on(self) -> bool:
-        """Do what is next, where it may be done."""
-        if not self.queue or not self.queue[0][0]():
-            return False
-        self.queue.popleft()[1]()
-        return True
+    def queue(self, what: str, stream: int, work: Callable[[], None]) -> None:
+        self.queued.append(what)
+        if self.capturing is None:
+            work()
+        elif stream == self.capturing.ptr:
+            self.recorded.append(work)
+        else:
+            raise CaptureError(f"{what} on another stream than the one that is capturing")
 
-    def wait_event(self, event: _Event) -> None:
-        wanted = event.records  # of what was recorded before this call
-        if self.card.lost != ("step waits" if self is self.card.current else "copy waits"):
-            self.add(lambda: None, lambda: event.done >= wanted)
-
-    def synchronize(self) -> None:
-        self.card.until(lambda: not self.queue)
+    def refuse(self, what: str) -> None:
+        if self.capturing is not None:
+            raise CaptureError(f"{what} while a stream is capturing")
 
 
-class _Event:
-    def __init__(self, card: Card) -> None:
-        self.card = card
-        self.records = self.done = 0
-
-    def record(self, stream: _Stream) -> None:
-        self.records += 1
-        number = self.records
-
-        def reach() -> None:
-            self.done = max(self.done, number)
-
-        stream.add(reach)
-
-    def synchronize(self) -> None:
-        wanted = self.records
-        if self.card.lost != "host waits":
-            self.card.until(lambda: self.done >= wanted)
+def fake_cupy(folder: Path, capacity: int = 2**40) -> Any:
+    """A module that stands for ``cupy``; ``machine`` says what it has done."""
+    machine = Machine(folder, capacity)
+    found = ModuleType("cupy")
+    arrays = _arrays(machine)
+    parts = _cuda(machine)
+    found.__dict__.update(arrays, cuda=parts, RawModule=_modules(machine, parts), machine=machine)
+    found.__dict__["RawKernel"] = SimpleNamespace(kernel=None)
+    return found
 
 
-class _Array:
-    """An array on the card. Numbers come in by ``set``; a step reads them by ``read``."""
+def _cuda(machine: Machine) -> Any:
+    class Device:
+        attributes: Mapping[str, int] = {"MultiProcessorCount": 3}
 
-    def __init__(self, card: Card, memory: np.ndarray) -> None:
-        self.card, self.memory = card, memory
+        def __init__(self, device: int | None = None) -> None:
+            self.id = device or 0
 
-    def __getitem__(self, rows: slice) -> _Array:
-        return _Array(self.card, self.memory[rows])
+        def __enter__(self) -> None: ...
+        def __exit__(self, *_: object) -> None: ...
+        def synchronize(self) -> None:
+            machine.refuse("synchronize")
 
-    def set(self, host: np.ndarray, stream: _Stream) -> None:
-        assert host.flags.c_contiguous
-        assert (host.shape, host.dtype) == (self.memory.shape, self.memory.dtype)
+    class UnownedMemory:
+        def __init__(self, ptr: int, size: int, owner: object, device_id: int = -1) -> None:
+            assert size >= 0
+            assert device_id == 0
+            self.ptr, self.size, self.owner = ptr, size, owner
 
-        def copy() -> None:
-            self.memory[...] = host
-            self.card.trace.append("copy")
+    class MemoryPointer:
+        def __init__(self, mem: Any, offset: int) -> None:
+            self.mem, self.ptr = mem, mem.ptr + offset
 
-        stream.add(copy)
+        def memset_async(self, value: int, size: int, stream: Any = None) -> None:
+            at = self.ptr
+            machine.queue("memset", _ptr(stream), lambda: ctypes.memset(at, value, size) and None)
 
-    def read(self, into: list[np.ndarray]) -> None:
-        """Queue a step that reads all of it."""
-        half = len(self.memory) // 2
+    class Stream:
+        null: Any
 
-        def first() -> None:
-            into.append(self.memory[:half].copy())
+        def __init__(self, null: bool = False, non_blocking: bool = False, ptds: bool = False, priority: Any = None):
+            machine.streams.append(self)
+            self.ptr = 0 if null else len(machine.streams)
+            self.non_blocking = non_blocking
 
-        def second() -> None:  # a step takes its time: the numbers must stay until its end
-            into.append(np.concatenate([into.pop(), self.memory[half:]]))
-            self.card.trace.append("step")
+        def __enter__(self) -> Any:
+            current.append(self)
+            return self
 
-        self.card.current.add(first)
-        self.card.current.add(second)
+        def __exit__(self, *_: object) -> None:
+            current.pop()
+
+        def synchronize(self) -> None:
+            machine.refuse("synchronize")
+
+        def begin_capture(self, mode: Any = None) -> None:
+            assert self.non_blocking, "the null stream cannot be captured"
+            machine.refuse("begin_capture")
+            machine.capturing, machine.recorded = self, []
+
+        def end_capture(self) -> Any:
+            assert machine.capturing is self
+            machine.capturing = None
+            return Graph(machine.recorded)
+
+    class Graph:
+        def __init__(self, recorded: list[Callable[[], None]]) -> None:
+            self.recorded = recorded
+
+        def launch(self, stream: Any = None) -> None:
+            machine.queue("graph", _ptr(stream), self._run)
+
+        def _run(self) -> None:
+            for work in self.recorded:
+                work()
+
+    class Event:
+        def __init__(self, block: bool = False, disable_timing: bool = False, interprocess: bool = False) -> None:
+            self.at: int | None = None
+
+        def record(self, stream: Any = None) -> None:
+            machine.refuse("a timed event")
+            self.at = len(machine.queued)
+
+        def synchronize(self) -> None:
+            machine.refuse("synchronize")
+
+    def get_elapsed_time(start_event: Any, end_event: Any) -> float:
+        return float(end_event.at - start_event.at)  # in milliseconds
+
+    def get_current_stream(device_id: int = -1) -> Any:
+        return current[-1]
+
+    def alloc(size: int) -> Any:
+        machine.refuse("an allocation")
+        if size > machine.capacity:
+            raise MemoryError(f"Out of memory allocating {size:,} bytes")
+        whole = np.full(size + 512, 0xA5, np.uint8)
+        return MemoryPointer(SimpleNamespace(ptr=whole.ctypes.data + -whole.ctypes.data % 512, whole=whole), 0)
+
+    def getDeviceCount() -> int:
+        return 1
+
+    def memcpyAsync(dst: int, src: int, size: int, kind: int, stream: int) -> None:
+        if kind == 1:
+            machine.refuse("a copy from the host")
+        else:
+            assert kind == 3
+        machine.queue("copy", stream, lambda: ctypes.memmove(dst, src, size) and None)
+
+    def _ptr(stream: Any) -> int:
+        return (current[-1] if stream is None else stream).ptr
+
+    current = [Stream(null=True)]
+    Stream.null = current[0]
+    runtime = SimpleNamespace(getDeviceCount=getDeviceCount, memcpyAsync=memcpyAsync)
+    return SimpleNamespace(
+        Device=Device,
+        Event=Event,
+        Graph=Graph,
+        MemoryPointer=MemoryPointer,
+        Stream=Stream,
+        UnownedMemory=UnownedMemory,
+        alloc=alloc,
+        get_current_stream=get_current_stream,
+        get_elapsed_time=get_elapsed_time,
+        runtime=runtime,
+    )
+
+
+def _arrays(machine: Machine) -> dict[str, Any]:
+    class Array(np.ndarray):
+        def __new__(cls, shape: Any, dtype: Any = float, memptr: Any = None, strides: Any = None, order: str = "C"):
+            if memptr is None:
+                machine.refuse("an allocation")
+                made = np.ndarray.__new__(cls, shape, dtype, order=order)
+                np.ndarray.view(made, np.ndarray)[...] = 77
+                return made
+            below, nbytes = extent(shape, strides, np.dtype(dtype).itemsize)
+            buffer = (ctypes.c_char * nbytes).from_address(memptr.ptr - below)
+            return np.ndarray.__new__(cls, shape, dtype, buffer, below, strides)
+
+        @property
+        def data(self) -> Any:
+            return SimpleNamespace(ptr=self.ctypes.data)
+
+        @property
+        def device(self) -> Any:
+            return SimpleNamespace(id=0)
+
+        def get(self, stream: Any = None, order: str = "C", out: Any = None, blocking: bool = True) -> np.ndarray:
+            machine.refuse("a copy to the host")
+            return np.array(self.view(np.ndarray))
+
+    def array(
+        obj: Any,
+        dtype: Any = None,
+        copy: bool = True,
+        order: str = "K",
+        subok: bool = False,
+        ndmin: int = 0,
+        *,
+        blocking: bool = False,
+    ) -> Any:
+        machine.refuse("an allocation")
+        return np.array(obj, dtype).view(Array)
+
+    def empty(shape: Any, dtype: Any = float, order: str = "C") -> Any:
+        return Array(shape, dtype)
+
+    def ascontiguousarray(a: Any, dtype: Any = None) -> Any:
+        return np.ascontiguousarray(a, dtype).view(Array).reshape(a.shape)
+
+    return {"ndarray": Array, "array": array, "empty": empty, "ascontiguousarray": ascontiguousarray}
+
+
+def _modules(machine: Machine, parts: Any) -> Any:
+    class RawModule:
+        def __init__(
+            self, code: str | None = None, *, path: str | None = None, options: Any = (), backend: str = "nvrtc"
+        ) -> None:
+            assert code is not None
+            assert isinstance(options, tuple)
+            self._names = tuple(re.findall(r"^KERNEL (\w+)\(", code, re.MULTILINE))
+            self._library = cuda.library(code, self._names, machine.folder)
+
+        def get_function(self, name: str) -> Any:
+            assert name in self._names
+            return SimpleNamespace(kernel=Function(name, getattr(self._library, f"launch_{name}")))
+
+    class Function:
+        def __init__(self, name: str, function: Any) -> None:
+            self._name, self._function = name, function
+
+        def __call__(self, grid: Any, block: Any, args: Any, shared_mem: int = 0, stream: Any = None) -> None:
+            assert isinstance(grid, tuple)
+            assert isinstance(block, tuple)
+            assert block[0] % 32 == 0
+            assert block[0] <= 1024
+            assert 0 < grid[0] < 2**31
+            (head,) = args
+            assert head.dtype.kind == "V"
+            assert head.size == 1
+            given = head.copy()  # arguments are copied at the launch
+            at = (parts.get_current_stream() if stream is None else stream).ptr
+            warps = ctypes.c_longlong(grid[0] * block[0] // 32)
+
+            def run() -> None:
+                assert not self._function(ctypes.c_void_p(given.ctypes.data), warps)
+
+            machine.queue(self._name, at, run)
+
+    return RawModule

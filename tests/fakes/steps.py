@@ -1,4 +1,4 @@
-"""Steps on a card of paper beside the plain step on NumPy's arrays."""
+"""Steps on a fake GPU beside the plain step on NumPy's arrays."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from dlarray.core.trees import flatten
-from dlarray.planner.cuda.program import CardProgram, Settings
-from dlarray.planner.cuda.step import OnCard, on_card
-from tests.fakes.card import PaperArray, PaperCard, on_paper
+from dlarray.planner.cuda.program import GpuProgram, Settings
+from dlarray.planner.cuda.step import GpuStep, compile_on_gpu
+from tests.fakes.gpu import FakeArray, FakeGpu, to_fake
 
-__all__ = ["STAGES", "check", "close", "leaves", "papered", "program", "run"]
+__all__ = ["STAGES", "check", "close", "leaves", "program", "run", "with_fake_arrays"]
 
 STAGES = {"fused": Settings(False, False), "captured": Settings(False, True), "epilogues": Settings(True, True)}
 TOLERANCE = {"float64": 1e-10, "float32": 2e-5}
@@ -26,17 +26,17 @@ def leaves(tree: Any) -> list[np.ndarray]:
     return [np.array(x) for x in found]
 
 
-def papered(step: Callable[..., Any]) -> Callable[..., Any]:
-    """The step with the card's arrays for what NumPy makes of them: a library's own step gives its own arrays alone."""
-    return lambda state, batch: _as_paper(step(state, batch))
+def with_fake_arrays(step: Callable[..., Any]) -> Callable[..., Any]:
+    """The step with the GPU's arrays for what NumPy makes of them: a library's own step gives its own arrays alone."""
+    return lambda state, batch: _as_fake(step(state, batch))
 
 
-def _as_paper(tree: Any) -> Any:
+def _as_fake(tree: Any) -> Any:
     if isinstance(tree, (np.ndarray, np.generic)):
-        return np.asarray(tree).view(PaperArray)
+        return np.asarray(tree).view(FakeArray)
     if isinstance(tree, dict):
-        return {name: _as_paper(item) for name, item in tree.items()}
-    return tuple(map(_as_paper, tree)) if isinstance(tree, tuple) else tree
+        return {name: _as_fake(item) for name, item in tree.items()}
+    return tuple(map(_as_fake, tree)) if isinstance(tree, tuple) else tree
 
 
 def run(step: Callable[..., Any], state: Any, batches: Sequence[Any]) -> list[list[np.ndarray]]:
@@ -62,17 +62,17 @@ def close(actual: list[list[np.ndarray]], expected: list[list[np.ndarray]]) -> N
 
 
 def check(
-    step: Callable[..., Any], state: Any, batches: Sequence[Any], card: PaperCard, settings: Settings | None = None
-) -> OnCard:
-    """Hold a step on the card against the plain one on NumPy's arrays."""
-    planned = on_card(papered(step), card, settings or Settings())
-    given = on_paper(copy.deepcopy(state)), [on_paper(batch) for batch in batches]
+    step: Callable[..., Any], state: Any, batches: Sequence[Any], gpu: FakeGpu, settings: Settings | None = None
+) -> GpuStep:
+    """Hold a step on the GPU against the plain one on NumPy's arrays."""
+    planned = compile_on_gpu(with_fake_arrays(step), gpu, settings or Settings())
+    given = to_fake(copy.deepcopy(state)), [to_fake(batch) for batch in batches]
     expected = run(step, copy.deepcopy(state), copy.deepcopy(batches))
     close(run(planned, *given), expected)
     return planned
 
 
-def program(planned: OnCard) -> CardProgram:
+def program(planned: GpuStep) -> GpuProgram:
     """The one program of a step."""
     (found,) = planned.programs.values()
     assert found is not None

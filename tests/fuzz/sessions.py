@@ -29,7 +29,7 @@ REFUSALS = (
 """Words of warnings that say that a step is left to NumPy; what remains says that a plan was wrong."""
 
 SLOWER = "launch by launch"
-"""Words of a warning of a plan for a card that is right, and no graph."""
+"""Words of a warning of a plan for a GPU that is right, and no graph."""
 
 
 class Case(Protocol):

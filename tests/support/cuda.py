@@ -78,7 +78,7 @@ def have_compiler() -> bool:
 
 
 def run_on_host(call: Call, folder: Path, processors: int = 3, offset: int | None = 0, order: int = 1) -> None:
-    """Run the kernels of a call on a card of few multiprocessors.
+    """Run the kernels of a call on a GPU of few multiprocessors.
 
     They work on copies that begin ``offset`` items behind a multiple of 64 bytes; beside those nothing may be written.
     Without an offset, copies end where memory does: whoever reads on ends the process. The order of warps is 1 or, the

@@ -79,7 +79,7 @@ class On:
         return result
 
     def _planned(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        if self.executor == "card":
+        if self.executor == "cuda":
             return self.target.backend.compile(step)
         from dlarray.planner import compile as plan
 
@@ -159,8 +159,8 @@ MATRIX = [
     On("jax-float32", "jax", "float32", jit=True, context=lambda: _x64(False)),
     On("cuda-float64", "cuda"),
     On("cuda-float32", "cuda", "float32"),
-    On("cuda-planned-float64", "cuda", executor="card"),
-    On("cuda-planned-float32", "cuda", "float32", executor="card"),
+    On("cuda-planned-float64", "cuda", executor="cuda"),
+    On("cuda-planned-float32", "cuda", "float32", executor="cuda"),
     On("torch-cuda-float64", "torch:cuda:0"),
     On("torch-cuda-float32", "torch:cuda:0", "float32"),
     On("jax-cuda-x64", "jax:cuda:0", jit=True, context=lambda: _x64(True)),

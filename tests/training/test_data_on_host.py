@@ -15,7 +15,7 @@ import pytest
 
 import dlarray
 from dlarray.device import backend as backends
-from tests.fakes.cupy import Card
+from tests.fakes.streams import AsyncGpu
 from tests.support.process import ROOT
 
 R = np.random.default_rng(0)
@@ -206,7 +206,7 @@ def test_torch_copies_from_pinned_memory_without_waiting(monkeypatch: pytest.Mon
     np.testing.assert_array_equal(found[0][0].numpy(), X)
 
 
-# CuPy's, on a card of paper
+# CuPy's, on a fake GPU
 
 
 def host_batches(sizes: list[int], weighted: bool) -> list[tuple[np.ndarray | None, ...]]:
@@ -217,21 +217,21 @@ def host_batches(sizes: list[int], weighted: bool) -> list[tuple[np.ndarray | No
     ]
 
 
-def uploaded(card: Card, batches: Any, monkeypatch: pytest.MonkeyPatch, most: int | None = None) -> list[Any]:
+def uploaded(gpu: AsyncGpu, batches: Any, monkeypatch: pytest.MonkeyPatch, most: int | None = None) -> list[Any]:
     """What the steps have read of each batch, by the time that everything is done."""
     from dlarray_cupy.upload import upload
 
-    monkeypatch.setitem(sys.modules, "cupy", card.cupy)
-    monkeypatch.setitem(sys.modules, "cupyx", card.cupyx)
+    monkeypatch.setitem(sys.modules, "cupy", gpu.cupy)
+    monkeypatch.setitem(sys.modules, "cupyx", gpu.cupyx)
     read: list[list[list[np.ndarray]]] = []
-    for arrays in upload(iter(batches), card):
+    for arrays in upload(iter(batches), gpu):
         read.append([[] for _ in arrays])
         for array, into in zip(arrays, read[-1], strict=True):
             if array is not None:
                 array.read(into)
         if len(read) == most:
             break
-    card.until(lambda: not any(stream.queue for stream in card.streams))
+    gpu.until(lambda: not any(stream.queue for stream in gpu.streams))
     return read
 
 
@@ -248,12 +248,12 @@ SIZES = [[4], [4, 4], [4] * 7 + [2], [2, 4, 3, 5, 1, 4]]
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
-def test_every_step_reads_its_own_batch_in_whatever_order_the_card_works(
+def test_every_step_reads_its_own_batch_in_whatever_order_the_gpu_works(
     sizes: list[int], weighted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches = host_batches(sizes, weighted)
     for seed in range(60):
-        read = uploaded(Card(seed), batches, monkeypatch)
+        read = uploaded(AsyncGpu(seed), batches, monkeypatch)
         assert len(read) == len(batches)
         assert right(read, batches), seed
 
@@ -261,39 +261,39 @@ def test_every_step_reads_its_own_batch_in_whatever_order_the_card_works(
 @pytest.mark.parametrize("lost", ["host waits", "copy waits", "step waits"])
 def test_without_any_one_of_the_three_waits_a_step_reads_another_s(lost: str, monkeypatch: pytest.MonkeyPatch) -> None:
     batches = host_batches([4] * 8, False)
-    assert not all(right(uploaded(Card(seed, lost), batches, monkeypatch), batches) for seed in range(60))
+    assert not all(right(uploaded(AsyncGpu(seed, lost), batches, monkeypatch), batches) for seed in range(60))
 
 
 def test_copies_run_while_steps_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On some card the second copy is done before the first step; on none the third is, which needs its slot."""
+    """On some GPU the second copy is done before the first step; on none the third is, which needs its slot."""
     batches = [(b[0],) for b in host_batches([4] * 6, False)]
     before: set[int] = set()
     for seed in range(200):
-        card = Card(seed)
-        uploaded(card, batches, monkeypatch)
-        assert card.trace.count("step") == card.trace.count("copy") == 6
-        before.add(card.trace[: card.trace.index("step")].count("copy"))
+        gpu = AsyncGpu(seed)
+        uploaded(gpu, batches, monkeypatch)
+        assert gpu.trace.count("step") == gpu.trace.count("copy") == 6
+        before.add(gpu.trace[: gpu.trace.index("step")].count("copy"))
     assert before == {1, 2}
 
 
 def test_memory_goes_only_when_no_copy_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in range(30):
-        card = Card(seed)
+        gpu = AsyncGpu(seed)
         from dlarray_cupy.upload import upload
 
-        monkeypatch.setitem(sys.modules, "cupy", card.cupy)
-        monkeypatch.setitem(sys.modules, "cupyx", card.cupyx)
-        batches = upload(iter(host_batches([4] * 5, False)), card)
+        monkeypatch.setitem(sys.modules, "cupy", gpu.cupy)
+        monkeypatch.setitem(sys.modules, "cupyx", gpu.cupyx)
+        batches = upload(iter(host_batches([4] * 5, False)), gpu)
         next(batches)
         next(batches)
         batches.close()
-        copies = [stream for stream in card.streams if stream is not card.current]
+        copies = [stream for stream in gpu.streams if stream is not gpu.current]
         assert [len(stream.queue) for stream in copies] == [0]
 
 
 def test_cupy_s_upload_takes_none_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     left = iter(host_batches([4] * 5, False))
-    uploaded(Card(0), left, monkeypatch, most=2)
+    uploaded(AsyncGpu(0), left, monkeypatch, most=2)
     assert len(list(left)) == 3
 
 

@@ -347,7 +347,7 @@ def test_torch_counts_what_it_keeps_as_free(monkeypatch: pytest.MonkeyPatch) -> 
     assert backend.memory(torch.device("mps")) is None
 
 
-def test_jax_knows_its_share_of_the_card() -> None:
+def test_jax_knows_its_share_of_the_gpu() -> None:
     backend = backends.get("jax")
     assert backend.memory(Place({"bytes_limit": 1000, "bytes_in_use": 300})) == (700, 1000)
     assert backend.memory(Place()) is None

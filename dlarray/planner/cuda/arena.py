@@ -1,4 +1,4 @@
-"""Where everything of a plan lies on a card: in the caller's arrays, or in one stretch that is reserved beforehand.
+"""Where everything of a plan lies on a GPU: in the caller's arrays, or in one stretch that is reserved beforehand.
 
 A recorded graph holds addresses and no references, so nothing may be allocated while a step runs.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlarray.planner.cuda.card import ALIGNMENT
+from dlarray.planner.cuda.gpu import ALIGNMENT
 from dlarray.planner.schedule.memory import Plan
 from dlarray.planner.trace.node import LEAVES, VIEWS, Node, root, view_of
 

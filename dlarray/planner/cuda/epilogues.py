@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from dlarray.planner.cuda.card import Epilogue
+from dlarray.planner.cuda.gpu import Epilogue
 from dlarray.planner.schedule.grouping import Unit
 from dlarray.planner.schedule.lowering import Body, lower
 from dlarray.planner.schedule.memory import Plan

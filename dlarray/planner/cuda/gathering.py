@@ -1,6 +1,6 @@
-"""The two kernels around a step whose data stay on the card: one fetches the batch, one counts.
+"""The two kernels around a step whose data stay on the GPU: one fetches the batch, one counts.
 
-``cells`` are words on the card that they share: where the batch begins among the examples, how many losses are written,
+``cells`` are words on the GPU that they share: where the batch begins among the examples, how many losses are written,
 and the addresses of the losses, of the order of the examples (0: as they lie), and of each array of the data. So one
 recorded graph serves for all batches of all data.
 """
@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.planner.cuda.card import Card
 from dlarray.planner.cuda.expressions import C_TYPES
+from dlarray.planner.cuda.gpu import Gpu
 from dlarray.planner.cuda.launch import Grid
 from dlarray.planner.cuda.prelude import PRELUDE
 
@@ -65,8 +65,8 @@ class Gathering:
     Both count from the first example of a batch, and an example's bytes are copied as few words as they can be.
     """
 
-    def __init__(self, card: Card, widths: Sequence[int], aligned: int, loss: np.dtype[Any]) -> None:
-        self._card = card
+    def __init__(self, gpu: Gpu, widths: Sequence[int], aligned: int, loss: np.dtype[Any]) -> None:
+        self._gpu = gpu
         words = [next(w for w in _WORDS if width % w == 0 and aligned % w == 0) for width in widths]
         copies = [
             _COPY.format(k=k, width=width // word, target=4 + k, cell=CELLS + k)
@@ -84,18 +84,18 @@ class Gathering:
         self.text = text
         self._length = 4 + len(widths)
         self._most = max(width // word for width, word in zip(widths, words, strict=True))
-        self._gather, self._count = card.compile(text, ["gather", "count"])
+        self._gather, self._count = gpu.compile(text, ["gather", "count"])
 
     def fetch(self, cells: int, loss: int, step: int, batch: int, targets: Sequence[int]) -> None:
         """Queue the copy of the batch of this step of the graph, and of the loss of the step before it."""
         head = np.zeros(self._length, np.int64)
         head[:4] = cells, loss, step, batch
         head[4:] = targets
-        blocks = min(-(-batch * self._most // 256), 8 * self._card.processors)
-        self._card.launch(self._gather, Grid("gather", max(blocks, 1), 256), head)
+        blocks = min(-(-batch * self._most // 256), 8 * self._gpu.processors)
+        self._gpu.launch(self._gather, Grid("gather", max(blocks, 1), 256), head)
 
     def advance(self, cells: int, loss: int, steps: int, batch: int) -> None:
         """Queue what follows the last of so many steps: its loss, and the place where the next ones begin."""
         head = np.zeros(self._length, np.int64)
         head[:4] = cells, loss, steps, batch
-        self._card.launch(self._count, Grid("count", 1, 32), head)
+        self._gpu.launch(self._count, Grid("count", 1, 32), head)

@@ -1,4 +1,4 @@
-"""A plan as jobs for a card: what is queued for each unit, with the addresses of everything filled in."""
+"""A plan as jobs for a GPU: what is queued for each unit, with the addresses of everything filled in."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dlarray.planner.cuda.arena import Arena, in_rows, span
-from dlarray.planner.cuda.card import Card, Matrix, Product
+from dlarray.planner.cuda.gpu import Gpu, Matrix, Product
 from dlarray.planner.cuda.launch import Placed, head
 from dlarray.planner.cuda.printer import source
 from dlarray.planner.cuda.spread import grids, workspace
@@ -39,15 +39,15 @@ class Job:
 
 
 class Jobs:
-    """Makes the jobs of a plan. ``nbytes`` is what it needs on the card besides the state, all of it, always.
+    """Makes the jobs of a plan. ``nbytes`` is what it needs on the GPU besides the state, all of it, always.
 
     ``first`` and ``last`` frame the jobs of the units: old values that are to be returned are saved before anything is
     written, and what could not be computed in the caller's array is copied there at the end.
     """
 
-    def __init__(self, plan: Plan, moving: int, card: Card) -> None:
+    def __init__(self, plan: Plan, moving: int, gpu: Gpu) -> None:
         self.plan = plan
-        self.card = card
+        self.gpu = gpu
         self.moving = moving
         self.arena = Arena(plan, moving)
         self._saved = {i: self.arena.part(n.nbytes) for i, n in enumerate(plan.outputs) if self._is_old(i, n)}
@@ -70,13 +70,13 @@ class Jobs:
         self._base = base
         self.state = list(state)
         for offset, numbers in self.arena.uploads:
-            self.card.write(base + offset, numbers)
+            self.gpu.write(base + offset, numbers)
         self._frame()
 
     def address(self, node: Node) -> int:
         """Where a value begins."""
         number, start = self.arena.place(node)
-        return start + (self._base if number is None else self.card.address_of(self.state[number]))
+        return start + (self._base if number is None else self.gpu.address_of(self.state[number]))
 
     def part(self, offset: int) -> int:
         """The address of a part of the arena."""
@@ -95,7 +95,7 @@ class Jobs:
     def kernel(self, body: Body) -> Job:
         """The job of a kernel."""
         kernel, (rows, cols) = body.kernel, body.domain
-        processors = self.card.processors
+        processors = self.gpu.processors
         shapes = {"E": (rows, cols), "R": (1, cols), "C": (rows, 1), "S": (1, 1)}
         arrays: list[Placed] = []
         for node, given in zip(body.inputs, kernel.inputs, strict=True):
@@ -107,14 +107,14 @@ class Jobs:
         words = head(
             kernel, rows, cols, body.constants, arrays, self.part(self._workspace), work[0].warps if work else 0
         )
-        functions = self.card.compile(source(kernel), [grid.name for grid in work])
+        functions = self.gpu.compile(source(kernel), [grid.name for grid in work])
         job = Job(f"kernel over {rows} × {cols}")
-        job.steps = [(self.card.launch, (f, grid, words)) for f, grid in zip(functions, work, strict=True)]
+        job.steps = [(self.gpu.launch, (f, grid, words)) for f, grid in zip(functions, work, strict=True)]
         return job
 
     def widen(self, bodies: Iterable[Body]) -> None:
         """Let the workspace that all kernels share be enough for these too: one that does less may need more."""
-        processors = self.card.processors
+        processors = self.gpu.processors
         needed = max((workspace(body.kernel, *body.domain, processors) for body in bodies), default=0)
         if needed > self._scratch:
             self._workspace, self._scratch = self.arena.part(needed), needed
@@ -123,7 +123,7 @@ class Jobs:
 
     def _product(self, unit: Unit) -> Job:
         product = self.product(unit)
-        found = self.card.algorithms(product, ALGORITHMS) if product is not None else []
+        found = self.gpu.algorithms(product, ALGORITHMS) if product is not None else []
         if found:
             return Job("product", [(found[0], ())])
         return self._call(unit)
@@ -156,7 +156,7 @@ class Jobs:
         for part in node.args:
             target = self.address(node) + start * node.dtype.itemsize
             if part.op in ("full", "index"):
-                self.card.copy(target, self.address(part), part.nbytes)
+                self.gpu.copy(target, self.address(part), part.nbytes)
             elif self.address(part) != target or not is_dense(part):
                 self._move(job, part, target)
             start += part.size
@@ -165,12 +165,12 @@ class Jobs:
     def copied(self, node: Node, target: int) -> Step:
         """A value, in rows, to an address."""
         if is_dense(node):
-            return (self.card.copy, (target, self.address(node), node.nbytes))
-        return (_assign, (self.card.view(target, node.shape, in_rows(node), node.dtype), self.seen(node)))
+            return (self.gpu.copy, (target, self.address(node), node.nbytes))
+        return (_assign, (self.gpu.view(target, node.shape, in_rows(node), node.dtype), self.seen(node)))
 
     def seen(self, node: Node) -> Any:
         """A value as an array of the library."""
-        return self.card.view(self.address(node), node.shape, span(node).strides, node.dtype)
+        return self.gpu.view(self.address(node), node.shape, span(node).strides, node.dtype)
 
     def _call(self, unit: Unit) -> Job:
         """An eager call of the library, which may allocate, so no graph can hold it."""
@@ -208,9 +208,9 @@ class Jobs:
             target = self.plan.donated.get(i)
             if target is None or self._is_own(i):
                 continue
-            goal = self.card.address_of(self.state[int(target.attribute)])
+            goal = self.gpu.address_of(self.state[int(target.attribute)])
             if i in self._saved:
-                self.last.steps.append((self.card.copy, (goal, self.part(self._saved[i]), node.nbytes)))
+                self.last.steps.append((self.gpu.copy, (goal, self.part(self._saved[i]), node.nbytes)))
             else:
                 self._move(self.last, node, goal)
         self._results = [self._output(i, node) for i, node in enumerate(self.plan.outputs)]
@@ -229,12 +229,12 @@ class Jobs:
         if target is not None:
             own = self.state[int(target.attribute)]
             return lambda: own
-        card, shape, dtype, nbytes = self.card, node.shape, node.dtype, node.nbytes
+        gpu, shape, dtype, nbytes = self.gpu, node.shape, node.dtype, node.nbytes
         if i not in self._saved and not is_dense(node):
             seen = self.seen(node)
 
             def copied() -> Any:
-                made = card.empty(shape, dtype)
+                made = gpu.empty(shape, dtype)
                 made[...] = seen
                 return made
 
@@ -242,8 +242,8 @@ class Jobs:
         source = self.part(self._saved[i]) if i in self._saved else self.address(node)
 
         def moved() -> Any:
-            made = card.empty(shape, dtype)
-            card.copy(card.address_of(made), source, nbytes)
+            made = gpu.empty(shape, dtype)
+            gpu.copy(gpu.address_of(made), source, nbytes)
             return made
 
         return moved

@@ -22,7 +22,7 @@ from dlarray.planner.kernel.loops import Kernel
 __all__ = ["MOST_WORDS", "Grid", "Placed", "constant_place", "head", "places", "words"]
 
 MOST_WORDS = 4096 // 8
-"""What every card takes as arguments, in words of 8 bytes."""
+"""What every GPU takes as arguments, in words of 8 bytes."""
 
 _FIXED = 4
 
@@ -43,7 +43,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Placed:
-    """Where an array of a kernel lies on the card: its address, and its strides along rows and columns in items."""
+    """Where an array of a kernel lies on the GPU: its address, and its strides along rows and columns in items."""
 
     address: int
     strides: tuple[int, int] = (0, 0)
@@ -79,7 +79,7 @@ def head(
     workspace: int,
     warps: int,
 ) -> np.ndarray:
-    """The argument, as int64. Raises ValueError where it is longer than what every card takes."""
+    """The argument, as int64. Raises ValueError where it is longer than what every GPU takes."""
     if words(kernel) > MOST_WORDS:
         raise ValueError(f"a kernel of {len(arrays)} arrays has more arguments than a CUDA kernel takes")
     made = np.zeros(words(kernel), np.int64)

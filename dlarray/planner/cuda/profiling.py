@@ -1,4 +1,4 @@
-"""How long a step on a card takes, and each unit of it, by the card's own clock."""
+"""How long a step on a GPU takes, and each unit of it, by the GPU's own clock."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 from dlarray.core.trees import flatten, unflatten
 from dlarray.device.description import Description, Names, Work
 from dlarray.device.timing import Timings
-from dlarray.planner.cuda.card import Card
 from dlarray.planner.cuda.epilogues import Fused
-from dlarray.planner.cuda.program import CardProgram, Settings
-from dlarray.planner.cuda.step import OnCard, shapes_of
+from dlarray.planner.cuda.gpu import Gpu
+from dlarray.planner.cuda.program import GpuProgram, Settings
+from dlarray.planner.cuda.step import GpuStep, shapes_of
 from dlarray.planner.schedule.memory import Plan
 
 __all__ = ["profile"]
@@ -20,37 +20,37 @@ __all__ = ["profile"]
 _Step = Callable[[Any, Any], Any]
 
 
-def profile(step: _Step, state: Any, batch: Any, names: Names, card: Card, settings: Settings, device: str) -> Timings:
-    """The times of a step on copies of these arrays of a card. Raises ValueError where the step has no plan.
+def profile(step: _Step, state: Any, batch: Any, names: Names, gpu: Gpu, settings: Settings, device: str) -> Timings:
+    """The times of a step on copies of these arrays of a GPU. Raises ValueError where the step has no plan.
 
-    Each unit is repeated by itself, so it may find in the card's cache what it would not find there in the step. What a
+    Each unit is repeated by itself, so it may find in the GPU's cache what it would not find there in the step. What a
     product's epilogue does has no time of its own.
     """
-    compiled = OnCard(step, card, settings)
+    compiled = GpuStep(step, gpu, settings)
     leaves: list[Any] = []
-    structure = flatten(state, leaves, card.arrays)
-    copies = [_copied(card, x) for x in leaves]
+    structure = flatten(state, leaves, gpu.arrays)
+    copies = [_copied(gpu, x) for x in leaves]
     own = unflatten(structure, iter(copies))
     compiled(own, batch)  # makes the plan, and proves it
     given: list[Any] = []
-    batch_structure = flatten(batch, given, card.arrays)
+    batch_structure = flatten(batch, given, gpu.arrays)
     program = compiled.program_for(own, batch_structure, shapes_of(given))
     if program is None or not compiled.takes(program, own, given):
         raise ValueError("the step has no plan and runs eagerly; the PlannerWarning said why")
     program.stage(given)
-    whole = card.seconds(program.run)
+    whole = gpu.seconds(program.run)
     jobs = program.tuning.by_unit()
-    times = tuple(card.seconds(jobs[unit]) if unit in jobs and jobs[unit].steps else 0.0 for unit in program.plan.units)
+    times = tuple(gpu.seconds(jobs[unit]) if unit in jobs and jobs[unit].steps else 0.0 for unit in program.plan.units)
     return Timings(_as_done(program, names), times, whole, device)
 
 
-def _copied(card: Card, x: Any) -> Any:
-    made = card.empty(tuple(x.shape), x.dtype)
-    card.write(card.address_of(made), card.to_host(x))
+def _copied(gpu: Gpu, x: Any) -> Any:
+    made = gpu.empty(tuple(x.shape), x.dtype)
+    gpu.write(gpu.address_of(made), gpu.to_host(x))
     return made
 
 
-def _as_done(program: CardProgram, names: Names) -> Description:
+def _as_done(program: GpuProgram, names: Names) -> Description:
     """The plan's description, where a product with an epilogue is one work with what it does of a kernel."""
     plan = program.plan
     found = program.describe(names)

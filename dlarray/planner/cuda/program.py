@@ -1,4 +1,4 @@
-"""A plan on a card, proved before it is used, and run launch by launch or as one graph."""
+"""A plan on a GPU, proved before it is used, and run launch by launch or as one graph."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from dlarray.core.trees import flatten, unflatten
 from dlarray.device.description import Description, Names
-from dlarray.planner.cuda.card import Card, Memory
+from dlarray.planner.cuda.gpu import Gpu, Memory
 from dlarray.planner.cuda.jobs import Job, Jobs
 from dlarray.planner.cuda.tuning import Tuning
 from dlarray.planner.report.describe import describe
@@ -20,7 +20,7 @@ from dlarray.planner.schedule.step_plan import plan_step
 from dlarray.planner.trace.node import root
 from dlarray.planner.trace.trace import without_numbers
 
-__all__ = ["CardProgram", "Settings", "stand_in"]
+__all__ = ["GpuProgram", "Settings", "stand_in"]
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,18 @@ class Settings:
     graph: bool = True
 
 
-class CardProgram:
+class GpuProgram:
     """The plan of a step for one set of shapes and dtypes, bound to the arrays of one state.
 
-    Raises MemoryError where the card has not the memory, before anything is computed.
+    Raises MemoryError where the GPU has not the memory, before anything is computed.
     """
 
-    def __init__(self, step: Callable[..., Any], state: Any, batch: Any, card: Card, settings: Settings) -> None:
-        self.card = card
+    def __init__(self, step: Callable[..., Any], state: Any, batch: Any, gpu: Gpu, settings: Settings) -> None:
+        self.gpu = gpu
         self.settings = settings
-        found = plan_step(without_numbers(step), *(stand_in(tree, card.arrays) for tree in (state, batch)))
+        found = plan_step(without_numbers(step), *(stand_in(tree, gpu.arrays) for tree in (state, batch)))
         self.plan, self.moving, self.given, self.structure = found.plan, found.moving, found.given, found.structure
-        self.jobs = Jobs(self.plan, self.moving, card)
+        self.jobs = Jobs(self.plan, self.moving, gpu)
         self.staged = [(i, self.jobs.arena.staged(n), n.nbytes) for i, n in enumerate(found.inputs[self.moving :])]
         self._in_place = found.keeps_state
         self._build = builder(found.loss_structure if self._in_place else self.structure)
@@ -50,8 +50,8 @@ class CardProgram:
         if settings.epilogues:
             self.tuning.prepare()
         self.nbytes = self.jobs.nbytes
-        """What the plan needs on the card besides the state and the batch."""
-        self._memory: Memory = card.reserve(self.nbytes)
+        """What the plan needs on the GPU besides the state and the batch."""
+        self._memory: Memory = gpu.reserve(self.nbytes)
         self.list: list[Job] = []
         self.recorded = False
         self.bindings = 0
@@ -77,7 +77,7 @@ class CardProgram:
     def record(self) -> None:
         """From now on the step is one graph. What cannot be recorded stays as it is; raises what recording raises."""
         if self.settings.graph and all(job.recordable for job in self._whole):
-            self.run = self.card.record(self.launch)
+            self.run = self.gpu.record(self.launch)
             self.recorded = True
 
     @property
@@ -92,7 +92,7 @@ class CardProgram:
 
     @property
     def runs_alone(self) -> bool:
-        """Whether one step can follow another on the card alone: all but the loss stays in the state's arrays.
+        """Whether one step can follow another on the GPU alone: all but the loss stays in the state's arrays.
 
         A loss that is but a number of what the step is given lies where the next step writes.
         """
@@ -112,8 +112,8 @@ class CardProgram:
     def stage(self, batch: Sequence[Any]) -> None:
         """Bring the leaves of a batch to their places."""
         for i, offset, nbytes in self.staged:
-            array = self.card.in_rows(batch[i])
-            self.card.copy(self.jobs.part(offset), self.card.address_of(array), nbytes)
+            array = self.gpu.in_rows(batch[i])
+            self.gpu.copy(self.jobs.part(offset), self.gpu.address_of(array), nbytes)
 
     def __call__(self, state: Any, batch: Sequence[Any]) -> Any:
         """One step from the state that it is bound to: the tree of what comes out."""

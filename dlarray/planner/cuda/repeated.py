@@ -1,4 +1,4 @@
-"""Many steps as one graph, on data that stay on the card: the launch of a graph costs more than a small step."""
+"""Many steps as one graph, on data that stay on the GPU: the launch of a graph costs more than a small step."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from dlarray.core.trees import flatten, unflatten
-from dlarray.planner.cuda.card import Memory
 from dlarray.planner.cuda.gathering import CELLS, Gathering
-from dlarray.planner.cuda.program import CardProgram
-from dlarray.planner.cuda.step import OnCard
+from dlarray.planner.cuda.gpu import Memory
+from dlarray.planner.cuda.program import GpuProgram
+from dlarray.planner.cuda.step import GpuStep
 from dlarray.planner.run.refusals import PlannerWarning
 
 __all__ = ["Repeated"]
@@ -26,29 +26,29 @@ class Repeated:
 
     ``data`` is a tree like a batch with all examples in it. Step i takes the examples ``order[start + i · batch]`` and
     those that follow, or, where ``order`` is None, those at these places themselves. ``order`` is an int32 vector on
-    the card. Consumes the state; the losses are one vector. Up to ``steps`` steps are one graph; the first such graph
+    the GPU. Consumes the state; the losses are one vector. Up to ``steps`` steps are one graph; the first such graph
     of each length is held against the same steps one by one, bit for bit, and dropped with a PlannerWarning where it
     differs. The very first step is done by itself, for it makes the program.
 
     Raises ValueError where there are not so many examples, and TypeError for an order of another type.
     """
 
-    def __init__(self, step: OnCard, steps: int) -> None:
+    def __init__(self, step: GpuStep, steps: int) -> None:
         self.step = step
         self.steps = steps
-        self.card = step.card
-        self._cells: Memory = self.card.reserve(8 * 64)
+        self.gpu = step.gpu
+        self._cells: Memory = self.gpu.reserve(8 * 64)
         self._gatherings: dict[Any, Gathering] = {}
         self._graphs: dict[int, Callable[[], None]] = {}
         self._graphs_of: tuple[Any, ...] = ()
-        self._refused: set[CardProgram] = set()
+        self._refused: set[GpuProgram] = set()
         self._proved: set[Any] = set()
 
     def __call__(self, state: Any, data: Any, order: Any, start: int, batch: int, count: int) -> tuple[Any, Any]:
         leaves: list[Any] = []
-        structure = flatten(data, leaves, self.card.arrays)
-        work = _Work(structure, [self.card.in_rows(x) for x in leaves], order, start, batch, count)
-        program: CardProgram | None = None
+        structure = flatten(data, leaves, self.gpu.arrays)
+        work = _Work(structure, [self.gpu.in_rows(x) for x in leaves], order, start, batch, count)
+        program: GpuProgram | None = None
         try:
             program = self._program(state, work)
         except KeyError:
@@ -60,16 +60,16 @@ class Repeated:
         state, work = self._one_by_one(state, work, count)
         return state, work.losses
 
-    def _program(self, state: Any, work: _Work) -> CardProgram | None:
+    def _program(self, state: Any, work: _Work) -> GpuProgram | None:
         """The program of such steps; None where they run plainly. Raises KeyError where none was done yet."""
         shapes = tuple([((work.batch, *x.shape[1:]), x.dtype) for x in work.leaves])
         return self.step.program_for(state, work.structure, shapes)
 
-    def _together(self, program: CardProgram, state: Any, work: _Work) -> None:
+    def _together(self, program: GpuProgram, state: Any, work: _Work) -> None:
         """As many steps as graphs can do, until one is refused."""
         loss = program.plan.outputs[-1].dtype
         if work.losses is None:
-            work.losses = self.card.empty((work.count,), loss)
+            work.losses = self.gpu.empty((work.count,), loss)
         gathering = self._gathering(work.leaves, loss)
         self._set_cells(work, work.start + work.done * work.batch, work.done, work.losses)
         while work.done < work.count and program not in self._refused:
@@ -81,7 +81,7 @@ class Repeated:
             else:
                 work.done += n
 
-    def _run(self, program: CardProgram, gathering: Gathering, state: Any, work: _Work, n: int) -> str:
+    def _run(self, program: GpuProgram, gathering: Gathering, state: Any, work: _Work, n: int) -> str:
         """n steps as one graph; why they were not done."""
         if (program, gathering, n) not in self._proved:
             return self._prove(program, gathering, state, work, n)
@@ -92,23 +92,23 @@ class Repeated:
         graph()
         return ""
 
-    def _prove(self, program: CardProgram, gathering: Gathering, state: Any, work: _Work, n: int) -> str:
+    def _prove(self, program: GpuProgram, gathering: Gathering, state: Any, work: _Work, n: int) -> str:
         """Run n steps one by one, and again as a graph from the same state: why not, where the bits are not the same.
 
         What the graph starts with has been launched then, for kernels are not to be loaded while recording.
         """
-        card = self.card
+        gpu = self.gpu
         arrays: list[Any] = []
-        flatten(state, arrays, card.arrays)
-        cells = card.view(self._cells.address, (64,), (8,), np.dtype(np.int64))
+        flatten(state, arrays, gpu.arrays)
+        cells = gpu.view(self._cells.address, (64,), (8,), np.dtype(np.int64))
         arrays += [cells, work.losses]
-        before = [card.to_host(x) for x in arrays]
+        before = [gpu.to_host(x) for x in arrays]
 
         def run(work: Callable[[], None]) -> list[np.ndarray]:
             for x, numbers in zip(arrays, before, strict=True):
-                card.write(card.address_of(x), numbers)
+                gpu.write(gpu.address_of(x), numbers)
             work()
-            return [card.to_host(x) for x in arrays]
+            return [gpu.to_host(x) for x in arrays]
 
         alone = run(lambda: self._queue(program, gathering, work.batch, n))
         why = "it gives other numbers than the steps that it is made of"
@@ -122,16 +122,16 @@ class Repeated:
         run(lambda: None)
         return why
 
-    def _graph(self, program: CardProgram, gathering: Gathering, batch: int, n: int) -> Callable[[], None]:
+    def _graph(self, program: GpuProgram, gathering: Gathering, batch: int, n: int) -> Callable[[], None]:
         """The graph of n steps, recorded when it is first asked for after the program was bound."""
         key = (program, gathering, program.bindings, batch)
         if key != self._graphs_of:
             self._graphs_of, self._graphs = key, {}
         if n not in self._graphs:
-            self._graphs[n] = self.card.record(lambda: self._queue(program, gathering, batch, n))
+            self._graphs[n] = self.gpu.record(lambda: self._queue(program, gathering, batch, n))
         return self._graphs[n]
 
-    def _queue(self, program: CardProgram, gathering: Gathering, batch: int, n: int) -> None:
+    def _queue(self, program: GpuProgram, gathering: Gathering, batch: int, n: int) -> None:
         targets = [program.jobs.part(offset) for _, offset, _ in program.staged]
         loss = program.loss_address
         for i in range(n):
@@ -140,37 +140,37 @@ class Repeated:
         gathering.advance(self._cells.address, loss, n, batch)
 
     def _one_by_one(self, state: Any, work: _Work, until: int) -> tuple[Any, _Work]:
-        card = self.card
+        gpu = self.gpu
         for i in range(work.done, until):
             state, loss = self.step(state, self._next_batch(work, i))
             if work.losses is None:
-                work.losses = card.empty((work.count,), loss.dtype)
-            card.copy(card.address_of(work.losses) + i * loss.nbytes, card.address_of(loss), loss.nbytes)
+                work.losses = gpu.empty((work.count,), loss.dtype)
+            gpu.copy(gpu.address_of(work.losses) + i * loss.nbytes, gpu.address_of(loss), loss.nbytes)
             work.done += 1
         return state, work
 
     def _next_batch(self, work: _Work, i: int) -> Any:
         """The batch of a step in arrays of its own."""
-        made = [self.card.empty((work.batch, *x.shape[1:]), x.dtype) for x in work.leaves]
+        made = [self.gpu.empty((work.batch, *x.shape[1:]), x.dtype) for x in work.leaves]
         self._set_cells(work, work.start + i * work.batch, 0, None)
-        targets = [self.card.address_of(x) for x in made]
+        targets = [self.gpu.address_of(x) for x in made]
         gathering = self._gathering(work.leaves, np.dtype(np.float32))
         gathering.fetch(self._cells.address, 0, 0, work.batch, targets)
         return unflatten(work.structure, iter(made))
 
     def _gathering(self, leaves: Sequence[Any], loss: np.dtype[Any]) -> Gathering:
         widths = tuple(x.nbytes // x.shape[0] for x in leaves)
-        aligned = gcd(16, *(self.card.address_of(x) for x in leaves))
+        aligned = gcd(16, *(self.gpu.address_of(x) for x in leaves))
         key = (widths, aligned, loss)
         if key not in self._gatherings:
-            self._gatherings[key] = Gathering(self.card, widths, aligned, loss)
+            self._gatherings[key] = Gathering(self.gpu, widths, aligned, loss)
         return self._gatherings[key]
 
     def _set_cells(self, work: _Work, position: int, written: int, losses: Any) -> None:
-        known = [0 if x is None else self.card.address_of(x) for x in (losses, work.order)]
-        cells = [position, written, *known, *map(self.card.address_of, work.leaves)]
+        known = [0 if x is None else self.gpu.address_of(x) for x in (losses, work.order)]
+        cells = [position, written, *known, *map(self.gpu.address_of, work.leaves)]
         assert len(cells) == CELLS + len(work.leaves)
-        self.card.write(self._cells.address, np.array(cells, np.int64))
+        self.gpu.write(self._cells.address, np.array(cells, np.int64))
 
 
 @dataclass

@@ -12,7 +12,7 @@ There are three ways, and a kernel's operations choose among them:
               stored there.
 
 Lines are added up by columns_kernel, 8 columns a warp, so 4 lanes share a column. No sum is atomic: equal sizes on
-equal cards give equal bits. The sum of n rows in l lines has an error of at most (n / l + l / 4 + 2) ε Σ|x|, against
+equal GPUs give equal bits. The sum of n rows in l lines has an error of at most (n / l + l / 4 + 2) ε Σ|x|, against
 n ε Σ|x| in turn.
 """
 
@@ -79,7 +79,7 @@ def lanes_for(items: int) -> int:
 
 
 def grids(kernel: Kernel, rows: int, cols: int, processors: int) -> list[Grid]:
-    """The kernels to run, in order, on a card of so many multiprocessors."""
+    """The kernels to run, in order, on a GPU of so many multiprocessors."""
     made = [_first(kernel, rows, cols, processors)] if kernel.sweeps else []
     if found := len(columns(kernel)):
         scalars = any(kernel.kind(v) == "S" for v in kernel.outputs)

@@ -1,4 +1,4 @@
-"""``on_card(step)``: a step for arrays on a card, proved at its first use and then repeated.
+"""``compile_on_gpu(step)``: a step for arrays on a GPU, proved at its first use and then repeated.
 
 The first call of each program runs the plain step, and the plan on copies: launch by launch, with the epilogues that
 are faster, and as a graph. The plain result is what the others are held against, a graph against the same launches bit
@@ -16,27 +16,27 @@ from typing import Any
 import numpy as np
 
 from dlarray.core.trees import flatten, unflatten
-from dlarray.planner.cuda.card import Card
-from dlarray.planner.cuda.program import CardProgram, Settings
+from dlarray.planner.cuda.gpu import Gpu
+from dlarray.planner.cuda.program import GpuProgram, Settings
 from dlarray.planner.run.agreement import disagreement
 from dlarray.planner.run.refusals import MANY, PlannerWarning
 from dlarray.planner.run.tree_code import matcher, reader
 
-__all__ = ["OnCard", "Shapes", "on_card", "shapes_of"]
+__all__ = ["GpuStep", "Shapes", "compile_on_gpu", "shapes_of"]
 
 _Step = Callable[[Any, Any], tuple[Any, Any]]
 Shapes = tuple[tuple[tuple[int, ...], Any], ...]
 
 
-class OnCard:
+class GpuStep:
     """A step that is planned for the shapes it meets. ``programs`` holds the plans; None where it runs plainly."""
 
-    def __init__(self, step: _Step, card: Card, settings: Settings) -> None:
+    def __init__(self, step: _Step, gpu: Gpu, settings: Settings) -> None:
         self.step = step
-        self.card = card
+        self.gpu = gpu
         self.settings = settings
-        self.programs: dict[Any, CardProgram | None] = {}
-        self._bound: CardProgram | None = None
+        self.programs: dict[Any, GpuProgram | None] = {}
+        self._bound: GpuProgram | None = None
         self._lock = RLock()
         self._told: set[str] = set()
         self._is_state: Callable[[Any], bool] = _nothing
@@ -51,39 +51,39 @@ class OnCard:
         if self._bound is not None and self._is_state(state) and (leaves := self._leaves_of(batch)) is not None:
             return self._bound(state, leaves)
         new: list[Any] = []
-        structure = flatten(batch, new, self.card.arrays)
+        structure = flatten(batch, new, self.gpu.arrays)
         try:
             program = self.program_for(state, structure, shapes_of(new))
         except KeyError as unknown:
             return self._first(unknown.args[0], state, batch)
         if program is None or not self.takes(program, state, new):
             return self.step(state, batch)
-        self._leaves_of = reader(program.given[1], new, self.card.arrays[0])
+        self._leaves_of = reader(program.given[1], new, self.gpu.arrays[0])
         return program(state, new)
 
-    def program_for(self, state: Any, structure: Any, shapes: Shapes) -> CardProgram | None:
+    def program_for(self, state: Any, structure: Any, shapes: Shapes) -> GpuProgram | None:
         """The program for such a state, and a batch of this structure; None where the step runs plainly.
 
         Raises KeyError, with the program's key, where no such step was done yet.
         """
         old: list[Any] = []
-        key = (flatten(state, old, self.card.arrays), structure, shapes_of(old), shapes)
+        key = (flatten(state, old, self.gpu.arrays), structure, shapes_of(old), shapes)
         try:
             return self.programs[key]
         except TypeError as error:  # something in the trees cannot be hashed
             self._tell_once(str(error))
             return None
 
-    def takes(self, program: CardProgram, state: Any, batch: Sequence[Any]) -> bool:
+    def takes(self, program: GpuProgram, state: Any, batch: Sequence[Any]) -> bool:
         """Whether a program can be bound to a state, beside these arrays; it is then."""
         leaves: list[Any] = []
-        flatten(state, leaves, self.card.arrays)
+        flatten(state, leaves, self.gpu.arrays)
         if not self.can_be_bound(leaves, batch):
             return False
         self.bind(program, state, leaves)
         return True
 
-    def bind(self, program: CardProgram, state: Any, leaves: Sequence[Any]) -> None:
+    def bind(self, program: GpuProgram, state: Any, leaves: Sequence[Any]) -> None:
         """Bind a program to a state's arrays, if it is not."""
         if program is self._bound and self._is_state(state):
             return
@@ -94,17 +94,17 @@ class OnCard:
             _warn(f"the step runs launch by launch, for it cannot be recorded: {type(error).__name__}: {error}")
         self._bound = program
         self._leaves_of = _nothing
-        self._is_state = matcher(flatten(state, [], self.card.arrays), leaves)
+        self._is_state = matcher(flatten(state, [], self.gpu.arrays), leaves)
 
     def can_be_bound(self, state: Sequence[Any], batch: Sequence[Any]) -> bool:
         """Whether the state's arrays lie in rows, and nothing else lies in their memory."""
-        if any(self.card.in_rows(a) is not a for a in state):
+        if any(self.gpu.in_rows(a) is not a for a in state):
             return False
-        spans = sorted((self.card.address_of(a), self.card.address_of(a) + a.nbytes) for a in state if a.nbytes)
+        spans = sorted((self.gpu.address_of(a), self.gpu.address_of(a) + a.nbytes) for a in state if a.nbytes)
         if any(stop > start for (_, stop), (start, _) in pairwise(spans)):
             return False
         for a in batch:
-            start = self.card.address_of(a)
+            start = self.gpu.address_of(a)
             if any(start < stop and begin < start + a.nbytes for begin, stop in spans):
                 return False
         return True
@@ -114,10 +114,10 @@ class OnCard:
         if len(self.programs) >= MANY:
             self._tell_once(f"it has {MANY} programs: shapes, types or Python numbers change from step to step")
             return self.step(state, batch)
-        program: CardProgram | None = None
+        program: GpuProgram | None = None
         why = ""
         try:
-            program = CardProgram(self.step, state, batch, self.card, self.settings)
+            program = GpuProgram(self.step, state, batch, self.gpu, self.settings)
         except MemoryError:
             raise
         except Exception as error:
@@ -141,7 +141,7 @@ class OnCard:
     def _taken_over(self, planned: Any, eager: Any, state: Any) -> Any:
         """What the plan gave, in the caller's arrays where the plain step has left its own result there."""
         given, ours, theirs = list[Any](), list[Any](), list[Any]()
-        arrays = self.card.arrays
+        arrays = self.gpu.arrays
         flatten(state, given, arrays)
         structure = flatten(eager, ours, arrays)
         flatten(planned, theirs, arrays)
@@ -149,26 +149,26 @@ class OnCard:
         leaves: list[Any] = []
         for x, y in zip(ours, theirs, strict=True):
             mine = own.get(self._place(x))
-            if mine is not None and self.card.in_rows(mine) is mine:
-                self.card.copy(self.card.address_of(mine), self.card.address_of(y), y.nbytes)
+            if mine is not None and self.gpu.in_rows(mine) is mine:
+                self.gpu.copy(self.gpu.address_of(mine), self.gpu.address_of(y), y.nbytes)
             leaves.append(y if mine is None else mine)
         return unflatten(structure, iter(leaves))
 
     def _place(self, x: Any) -> Any:
         """Where an array's numbers lie, and how: the same for two views of the same memory."""
-        return self.card.address_of(x), x.shape, x.strides, x.dtype
+        return self.gpu.address_of(x), x.shape, x.strides, x.dtype
 
 
 class _Proof:
     """Runs a program on copies of what a step was given, and compares."""
 
-    def __init__(self, owner: OnCard, program: CardProgram, state: Any, batch: Any) -> None:
-        self._owner, self._program, self._card = owner, program, owner.card
+    def __init__(self, owner: GpuStep, program: GpuProgram, state: Any, batch: Any) -> None:
+        self._owner, self._program, self._gpu = owner, program, owner.gpu
         self._state, self._batch = list[Any](), list[Any]()
-        arrays = owner.card.arrays
+        arrays = owner.gpu.arrays
         flatten(state, self._state, arrays)
         flatten(batch, self._batch, arrays)
-        self.before = [self._card.to_host(a) for a in self._state], [self._card.to_host(a) for a in self._batch]
+        self.before = [self._gpu.to_host(a) for a in self._state], [self._gpu.to_host(a) for a in self._batch]
         self._copies: list[Any] = [self._copied(x) for x in self.before[0]]
         self._tree = unflatten(program.given[0], iter(self._copies))
         self.result: Any = None
@@ -223,23 +223,23 @@ class _Proof:
 
     def _restore(self) -> None:
         for copy, numbers in zip(self._copies, self.before[0], strict=True):
-            self._card.write(self._card.address_of(copy), numbers)
+            self._gpu.write(self._gpu.address_of(copy), numbers)
 
     def _copied(self, numbers: np.ndarray) -> Any:
-        made = self._card.empty(numbers.shape, numbers.dtype)
-        self._card.write(self._card.address_of(made), numbers)
+        made = self._gpu.empty(numbers.shape, numbers.dtype)
+        self._gpu.write(self._gpu.address_of(made), numbers)
         return made
 
     def _on_host(self, tree: Any) -> Any:
         leaves: list[Any] = []
-        structure = flatten(tree, leaves, self._card.arrays)
-        return unflatten(structure, iter([self._card.to_host(a) for a in leaves]))
+        structure = flatten(tree, leaves, self._gpu.arrays)
+        return unflatten(structure, iter([self._gpu.to_host(a) for a in leaves]))
 
     def _structure(self, tree: Any) -> Any:
-        return flatten(tree, [], self._card.arrays)
+        return flatten(tree, [], self._gpu.arrays)
 
     def _differs(self, expected: Any, found: Any) -> str:
-        return disagreement(self._program.plan, expected, found, *self.before, self._card.coarseness)
+        return disagreement(self._program.plan, expected, found, *self.before, self._gpu.coarseness)
 
     def _unequal(self, a: Any, b: Any) -> str:
         """Whether a graph gave other bits than the launches that it is made of."""
@@ -250,9 +250,9 @@ class _Proof:
         return "" if same else "the graph gives other numbers than the launches that it was recorded from"
 
 
-def on_card(step: _Step, card: Card, settings: Settings = Settings()) -> OnCard:  # noqa: B008 - it is frozen
-    """A faster ``step(state, batch) -> (state, loss)`` for the arrays of a card. Consumes the state."""
-    return OnCard(step, card, settings)
+def compile_on_gpu(step: _Step, gpu: Gpu, settings: Settings = Settings()) -> GpuStep:  # noqa: B008 - it is frozen
+    """A faster ``step(state, batch) -> (state, loss)`` for the arrays of a GPU. Consumes the state."""
+    return GpuStep(step, gpu, settings)
 
 
 def shapes_of(leaves: Sequence[Any]) -> Shapes:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from dlarray.planner.cuda.card import Product
 from dlarray.planner.cuda.epilogues import Fused, Option, options
+from dlarray.planner.cuda.gpu import Product
 from dlarray.planner.cuda.jobs import ALGORITHMS, Job, Jobs
 from dlarray.planner.schedule.grouping import Unit
 from dlarray.planner.schedule.lowering import Body
@@ -98,7 +98,7 @@ class Tuning:
     def _is_possible(self, option: Option) -> bool:
         """Whether its products can be had at the addresses that there are now."""
         products = [self._product(fused) for fused in option.instead.values() if isinstance(fused, Fused)]
-        return all(product is not None and self.jobs.card.algorithms(product, 1) for product in products)
+        return all(product is not None and self.jobs.gpu.algorithms(product, 1) for product in products)
 
     def _product(self, fused: Fused) -> Product | None:
         plain = self.jobs.product(fused.unit)
@@ -114,12 +114,12 @@ class Tuning:
 
     def _fastest(self, unit: Unit, product: Product) -> Job | None:
         """The product by the algorithm that was fastest when it was first asked for."""
-        found = self.jobs.card.algorithms(product, ALGORITHMS)
+        found = self.jobs.gpu.algorithms(product, ALGORITHMS)
         if not found:
             return None
         key = (unit, product.epilogue)
         if key not in self._algorithms:
-            times = [self.jobs.card.seconds(run) for run in found] if len(found) > 1 else [0.0]
+            times = [self.jobs.gpu.seconds(run) for run in found] if len(found) > 1 else [0.0]
             self._algorithms[key] = times.index(min(times))
         title = f"product {product.m} × {product.k} by {product.k} × {product.n}"
         chosen = found[min(self._algorithms[key], len(found) - 1)]
@@ -130,7 +130,7 @@ class Tuning:
             for job in jobs:
                 job()
 
-        return self.jobs.card.seconds(run)
+        return self.jobs.gpu.seconds(run)
 
     def _writes_state(self, option: Option) -> bool:
         """Whether measuring would move the state: a kernel that takes part writes into it."""

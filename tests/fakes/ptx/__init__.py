@@ -1,4 +1,4 @@
-"""What nvrtc makes of the planner's CUDA C, executed on the host: kernels, and a card whose kernels run so."""
+"""What nvrtc makes of the planner's CUDA C, executed on the host: kernels, and a GPU whose kernels run so."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dlarray.planner.cuda.launch import Grid, head
 from dlarray.planner.cuda.printer import source
 from dlarray.planner.cuda.spread import grids, workspace
 from dlarray.planner.kernel.loops import Call
-from tests.fakes.card import PaperArray, PaperCard, PaperMemory
+from tests.fakes.gpu import FakeArray, FakeGpu, FakeMemory
 from tests.fakes.ptx.memory import Memory
 from tests.fakes.ptx.program import Program
 from tests.support import cuda
 
-__all__ = ["PtxCard", "allow", "launch", "program", "run"]
+__all__ = ["PtxGpu", "allow", "launch", "program", "run"]
 
 ARCHITECTURE = "sm_80"
 
@@ -43,7 +43,7 @@ def launch(code: Program, memory: Memory, grid: Grid, words: np.ndarray) -> None
 
 
 def run(call: Call, processors: int = 3, offset: int = 0) -> None:
-    """Run the kernels of a call on a card of few multiprocessors.
+    """Run the kernels of a call on a GPU of few multiprocessors.
 
     They work on copies that begin ``offset`` items behind a multiple of 64 bytes. They touch nothing but
     these and the workspace, and write no input that is not an output.
@@ -81,19 +81,19 @@ def _key(array: np.ndarray) -> Any:
     return array.ctypes.data, array.shape, tuple(s for n, s in zip(array.shape, array.strides, strict=True) if n > 1)
 
 
-class PtxCard(PaperCard):
-    """A card of paper whose kernels are those of nvrtc. They touch what the card was asked for and has been shown."""
+class PtxGpu(FakeGpu):
+    """A fake GPU whose kernels are those of nvrtc. They touch what the GPU was asked for and has been shown."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.memory = Memory(watch=True)
 
-    def reserve(self, nbytes: int) -> PaperMemory:
+    def reserve(self, nbytes: int) -> FakeMemory:
         made = super().reserve(nbytes)
         self.memory.allow(made.address, nbytes, owner=made)
         return made
 
-    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> PaperArray:
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> FakeArray:
         made = super().empty(shape, dtype)
         allow(self.memory, made)
         return made

@@ -1,4 +1,4 @@
-"""What a planned step on a card is bound to: graphs that fail or lie, other states, odd arrays, too little memory."""
+"""What a planned step on a GPU is bound to: graphs that fail or lie, other states, odd arrays, too little memory."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import pytest
 import dlarray as dl
 from dlarray.core.array import array_namespace
 from dlarray.planner import PlannerWarning
-from dlarray.planner.cuda.step import on_card
+from dlarray.planner.cuda.step import compile_on_gpu
 from dlarray.training.first import first_step
-from tests.fakes.card import PaperArray, PaperCard, on_paper
-from tests.fakes.steps import STAGES, check, close, leaves, papered, program, run
+from tests.fakes.gpu import FakeArray, FakeGpu, to_fake
+from tests.fakes.steps import STAGES, check, close, leaves, program, run, with_fake_arrays
 from tests.support import cuda
 
 pytestmark = pytest.mark.skipif(not cuda.have_compiler(), reason="there is no g++")
@@ -37,27 +37,27 @@ def network() -> tuple[Any, Any, list[Any]]:
 
 
 def test_a_refused_graph(folder: Path):
-    card = PaperCard(folder)
-    card.refuses_to_record = "not today"
+    gpu = FakeGpu(folder)
+    gpu.refuses_to_record = "not today"
     step, state, batches = network()
     with pytest.warns(PlannerWarning, match="launch by launch, because it cannot be recorded: RuntimeError: not today"):
-        planned = check(step, state, batches, card)
+        planned = check(step, state, batches, gpu)
     assert not program(planned).recorded
-    assert "graph" not in card.queued
+    assert "graph" not in gpu.queued
 
 
 def test_a_graph_that_is_refused_later(folder: Path):
-    card = PaperCard(folder)
+    gpu = FakeGpu(folder)
     step, state, batches = network()
-    planned = check(step, state, batches, card)
-    card.refuses_to_record = "no more"
+    planned = check(step, state, batches, gpu)
+    gpu.refuses_to_record = "no more"
     expected = run(step, copy.deepcopy(state), batches)
     with pytest.warns(PlannerWarning, match="launch by launch, for it cannot be recorded: RuntimeError: no more"):
-        close(run(planned, on_paper(state), [on_paper(b) for b in batches]), expected)
+        close(run(planned, to_fake(state), [to_fake(b) for b in batches]), expected)
 
 
-class Forgetful(PaperCard):
-    """A card whose graphs leave out what was queued last."""
+class Forgetful(FakeGpu):
+    """A GPU whose graphs leave out what was queued last."""
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         whole = super().record(work)
@@ -67,18 +67,18 @@ class Forgetful(PaperCard):
 
 
 def test_a_graph_that_gives_other_numbers(folder: Path):
-    card = Forgetful(folder)
+    gpu = Forgetful(folder)
     step, state, batches = network()
     with pytest.warns(PlannerWarning, match="launch by launch, because the graph gives other numbers"):
-        planned = check(step, state, batches, card)
+        planned = check(step, state, batches, gpu)
     assert not program(planned).recorded
-    graphs = card.queued.count("graph")
-    run(planned, on_paper(state), [on_paper(b) for b in batches])
-    assert card.queued.count("graph") == graphs, "it is dropped for good"
+    graphs = gpu.queued.count("graph")
+    run(planned, to_fake(state), [to_fake(b) for b in batches])
+    assert gpu.queued.count("graph") == graphs, "it is dropped for good"
 
 
 def test_a_kernel_that_lies(folder: Path):
-    class Lying(PaperCard):
+    class Lying(FakeGpu):
         def launch(self, function: Any, grid: Any, head: np.ndarray) -> None:
             super().launch(function, grid, head)
             if head[0] * head[1] > 100:  # of what is large, the last array is written
@@ -92,7 +92,7 @@ def test_a_kernel_that_lies(folder: Path):
 
 
 def test_a_kernel_that_does_not_compile(folder: Path):
-    class Failing(PaperCard):
+    class Failing(FakeGpu):
         def compile(self, text: str, names: Any) -> list[Any]:
             raise RuntimeError("error: no such instruction")
 
@@ -110,7 +110,7 @@ def test_eager_calls(name: str, folder: Path):
 
     state, batches = {"a": RNG.normal(size=(6, 5))}, [(RNG.normal(size=(6, 5)),) for _ in range(3)]
     with pytest.warns(PlannerWarning, match=f"no graph can hold what the library allocates: {name}"):
-        planned = check(step, state, batches, PaperCard(folder))
+        planned = check(step, state, batches, FakeGpu(folder))
     assert not program(planned).recorded
 
 
@@ -119,7 +119,7 @@ def test_no_warning_where_no_graph_is_wanted(folder: Path):
         xp = array_namespace(state)
         return xp.sort(state, axis=0), xp.sum(state)
 
-    check(step, RNG.normal(size=(6, 5)), [()] * 3, PaperCard(folder), STAGES["fused"])
+    check(step, RNG.normal(size=(6, 5)), [()] * 3, FakeGpu(folder), STAGES["fused"])
 
 
 # States
@@ -127,17 +127,17 @@ def test_no_warning_where_no_graph_is_wanted(folder: Path):
 
 def test_another_state_is_bound_anew(folder: Path):
     step, state, batches = network()
-    card = PaperCard(folder)
-    planned = check(step, state, batches, card)
-    other = step.start(step.model.init(5, dl.device.resolve("cpu"), "float64"), (), 5, dl.device.resolve("cpu"))
+    gpu = FakeGpu(folder)
+    planned = check(step, state, batches, gpu)
+    other = step.init(step.model.init(5, dl.device.resolve("cpu"), "float64"), (), 5, dl.device.resolve("cpu"))
     others = other if set(other) == set(state) else state
-    a, b = on_paper(copy.deepcopy(state)), on_paper(copy.deepcopy(others))
+    a, b = to_fake(copy.deepcopy(state)), to_fake(copy.deepcopy(others))
     expected = [run(step, copy.deepcopy(s), batches) for s in (state, others)]
     found: list[Any] = [[], []]
     bindings = program(planned).bindings
     for batch in batches:  # two walks, step by step in turn
         for i, at in enumerate((a, b)):
-            new, loss = planned(at, on_paper(batch))
+            new, loss = planned(at, to_fake(batch))
             found[i].append(leaves((new, loss)))
             assert new is at or i < 2
     close(found[0], expected[0])
@@ -149,11 +149,11 @@ def test_another_state_is_bound_anew(folder: Path):
 def test_a_state_that_is_restored_between(folder: Path):
     """Numbers written into the arrays, as a checkpoint does, count."""
     step, state, batches = network()
-    planned = on_card(papered(step), PaperCard(folder))
-    given = on_paper(copy.deepcopy(state))
-    first = run(planned, given, [on_paper(b) for b in batches])
-    again = on_paper(copy.deepcopy(state))
-    current, _ = planned(given, on_paper(batches[0]))
+    planned = compile_on_gpu(with_fake_arrays(step), FakeGpu(folder))
+    given = to_fake(copy.deepcopy(state))
+    first = run(planned, given, [to_fake(b) for b in batches])
+    again = to_fake(copy.deepcopy(state))
+    current, _ = planned(given, to_fake(batches[0]))
     to, source = [], []
     from dlarray.core.trees import flatten
 
@@ -161,7 +161,7 @@ def test_a_state_that_is_restored_between(folder: Path):
     flatten(again, source)
     for x, y in zip(to, source, strict=True):
         x[...] = y
-    second = run(planned, current, [on_paper(b) for b in batches])
+    second = run(planned, current, [to_fake(b) for b in batches])
     for xs, ys in zip(first, second, strict=True):
         assert all(x.tobytes() == y.tobytes() for x, y in zip(xs[1:], ys[1:], strict=True))
 
@@ -177,7 +177,7 @@ def small(state: Any, batch: Any) -> Any:
 
 def odd(what: str) -> Any:
     """A state whose arrays lie in an odd way."""
-    whole = on_paper(RNG.normal(size=24))
+    whole = to_fake(RNG.normal(size=24))
     if what == "every second":
         return {"a": whole[:10:2], "b": whole[10:15]}
     if what == "overlapping":
@@ -186,7 +186,7 @@ def odd(what: str) -> Any:
         return {"a": whole[4::-1], "b": whole[10:15]}
     if what == "views":
         return {"a": whole[3:8], "b": whole[8:13]}
-    raw = np.zeros(24 * 8 + 1, np.uint8)[1:].view(np.float64).view(PaperArray)
+    raw = np.zeros(24 * 8 + 1, np.uint8)[1:].view(np.float64).view(FakeArray)
     return {"a": raw[:5], "b": raw[5:10]}
 
 
@@ -198,29 +198,29 @@ def test_states_that_lie_oddly(what: str, folder: Path):
     shared = np.array(made["a"].base) if what == "overlapping" else None
     plain = {"a": shared[:5], "b": shared[3:8]} if shared is not None else copy.deepcopy(bases)
     expected = run(small, plain, batches)
-    card = PaperCard(folder)
-    planned = on_card(papered(small), card)
+    gpu = FakeGpu(folder)
+    planned = compile_on_gpu(with_fake_arrays(small), gpu)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PlannerWarning)
-        close(run(planned, made, [on_paper(b) for b in batches]), expected)
+        close(run(planned, made, [to_fake(b) for b in batches]), expected)
     assert len(caught) == (what == "overlapping")
-    assert card.queued[-1] == ("copy" if what == "views" else card.queued[-1])
+    assert gpu.queued[-1] == ("copy" if what == "views" else gpu.queued[-1])
     if what == "views":
         assert program(planned).recorded
 
 
 def test_a_batch_in_the_state(folder: Path):
     """A batch that is a view of the state: the plain step reads what it has already written."""
-    card = PaperCard(folder)
-    planned = on_card(papered(small), card)
+    gpu = FakeGpu(folder)
+    planned = compile_on_gpu(with_fake_arrays(small), gpu)
     whole = RNG.normal(size=25)
     for i in range(3):
-        paper, plain = on_paper(whole), whole.copy()
+        fake, plain = to_fake(whole), whole.copy()
         made = [small({"a": w[:5], "b": w[5:10]}, (w[:15].reshape(3, 5),)) for w in (plain,)]
-        given = {"a": paper[:5], "b": paper[5:10]}
+        given = {"a": fake[:5], "b": fake[5:10]}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore" if i == 0 else "error", PlannerWarning)
-            found = planned(given, (paper[:15].reshape(3, 5),))
+            found = planned(given, (fake[:15].reshape(3, 5),))
         close([leaves(found)], [leaves(made[0])])
 
 
@@ -265,7 +265,7 @@ def test_values_that_move(step: Any, stage: str, folder: Path):
     batches = [(RNG.normal(size=(5, 5)),) for _ in range(4)]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PlannerWarning)
-        planned = check(step, state, batches, PaperCard(folder), STAGES[stage])
+        planned = check(step, state, batches, FakeGpu(folder), STAGES[stage])
     assert None not in planned.programs.values()
     assert all("launch by launch, because no graph can hold" in str(w.message) for w in caught)
 
@@ -275,30 +275,30 @@ def test_a_new_state_with_one_array_twice_is_not_planned(folder: Path):
     state = tuple(RNG.normal(size=(5, 5)) for _ in range(3))
     batches = [(RNG.normal(size=(5, 5)),) for _ in range(4)]
     with pytest.warns(PlannerWarning, match="runs eagerly"):
-        planned = check(same_twice, state, batches, PaperCard(folder), STAGES["fused"])
+        planned = check(same_twice, state, batches, FakeGpu(folder), STAGES["fused"])
     assert list(planned.programs.values()) == [None]
 
 
 @pytest.mark.parametrize("kind", ["a view", "not in rows", "not aligned", "backwards"])
 def test_batches_that_lie_oddly(kind: str, folder: Path):
     step, state, batches = network()
-    planned = check(step, state, batches, PaperCard(folder))
+    planned = check(step, state, batches, FakeGpu(folder))
 
     def odd(x: np.ndarray) -> Any:
         if kind == "a view":
-            whole = on_paper(np.concatenate([x, x, x]))
+            whole = to_fake(np.concatenate([x, x, x]))
             return whole[len(x) : 2 * len(x)]
         if kind == "not in rows":
-            whole = on_paper(np.repeat(x, 2, axis=-1))
+            whole = to_fake(np.repeat(x, 2, axis=-1))
             return whole[..., ::2]
         if kind == "backwards":
-            return on_paper(x[::-1].copy())[::-1]
-        raw = np.zeros(x.nbytes + 1, np.uint8)[1:].view(x.dtype).reshape(x.shape).view(PaperArray)
+            return to_fake(x[::-1].copy())[::-1]
+        raw = np.zeros(x.nbytes + 1, np.uint8)[1:].view(x.dtype).reshape(x.shape).view(FakeArray)
         raw[...] = x
         return raw
 
     given = [(odd(x), odd(t), None) for x, t, _ in batches]
-    close(run(planned, on_paper(copy.deepcopy(state)), given), run(step, copy.deepcopy(state), batches))
+    close(run(planned, to_fake(copy.deepcopy(state)), given), run(step, copy.deepcopy(state), batches))
 
 
 def test_trees_that_cannot_be_hashed(folder: Path):
@@ -306,9 +306,9 @@ def test_trees_that_cannot_be_hashed(folder: Path):
         return {"a": state["a"] + batch[0], "names": state["names"]}, state["a"][0] * 1.0
 
     state = {"a": np.zeros(3), "names": {"b", "c"}}
-    planned = on_card(papered(step), PaperCard(folder))
+    planned = compile_on_gpu(with_fake_arrays(step), FakeGpu(folder))
     with pytest.warns(PlannerWarning, match="unhashable type: 'set'") as said:
-        found = run(planned, on_paper(state), [(on_paper(np.ones(3)),)] * 3)
+        found = run(planned, to_fake(state), [(to_fake(np.ones(3)),)] * 3)
     close(found, run(step, state, [(np.ones(3),)] * 3))
     assert len(said) == 1
 
@@ -320,33 +320,33 @@ def test_a_number_that_changes(folder: Path):
         a, n = state
         return (a + n * batch[0], n + 1), a[0] * 1.0
 
-    planned = check(step, (np.zeros(3), 1), [(np.ones(3),)] * 3, PaperCard(folder))
+    planned = check(step, (np.zeros(3), 1), [(np.ones(3),)] * 3, FakeGpu(folder))
     assert len(planned.programs) == 3
 
 
 def test_a_loss_of_another_library(folder: Path):
-    """The plain step gives NumPy's own number, which a plan would put on the card."""
+    """The plain step gives NumPy's own number, which a plan would put on the GPU."""
 
     def step(state: Any, batch: Any) -> Any:
         return state + batch[0], np.float64(3)
 
-    planned = on_card(step, PaperCard(folder))
+    planned = compile_on_gpu(step, FakeGpu(folder))
     with pytest.warns(PlannerWarning, match="other kinds of arrays"):
-        state, loss = planned(on_paper(np.zeros(3)), (on_paper(np.ones(3)),))
+        state, loss = planned(to_fake(np.zeros(3)), (to_fake(np.ones(3)),))
     assert type(loss) is np.float64
     np.testing.assert_array_equal(state, np.ones(3))
 
 
 def test_too_little_memory(folder: Path):
     step, state, batches = network()
-    card = PaperCard(folder, capacity=4096)
-    planned = on_card(papered(step), card)
-    given = on_paper(copy.deepcopy(state))
+    gpu = FakeGpu(folder, capacity=4096)
+    planned = compile_on_gpu(with_fake_arrays(step), gpu)
+    given = to_fake(copy.deepcopy(state))
     before = [x.tobytes() for x in leaves(given)]
     for _ in range(2):
         with pytest.raises(MemoryError, match="bytes are asked for"):
-            planned(given, on_paper(batches[0]))
+            planned(given, to_fake(batches[0]))
         assert [x.tobytes() for x in leaves(given)] == before
     assert planned.programs == {}
-    card.capacity = 2**40
-    close(run(planned, given, [on_paper(b) for b in batches]), run(step, state, batches))
+    gpu.capacity = 2**40
+    close(run(planned, given, [to_fake(b) for b in batches]), run(step, state, batches))

@@ -1,4 +1,4 @@
-"""cublasLt's descriptors and calls: on a library of paper against NumPy, and against the real one's host side."""
+"""cublasLt's descriptors and calls: on a fake library against NumPy, and against the real one's host side."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from dlarray_cupy.cublaslt import CublasLt
 
-from dlarray.planner.cuda.card import Epilogue, Matrix, Product
-from tests.fakes import cublaslt as paper_cublaslt
-from tests.fakes.cublaslt import ComputeType, PaperLt
+from dlarray.planner.cuda.gpu import Epilogue, Matrix, Product
+from tests.fakes import cublaslt as fake_cublaslt
+from tests.fakes.cublaslt import ComputeType, FakeLt
 
 EPILOGUES: list[Epilogue] = ["", "bias", "relu", "relu with mask", "bias gradient", "relu gradient"]
 SHAPES = [(1, 5, 3), (6, 1, 4), (1, 1, 1), (7, 1, 1), (1, 129, 2), (5, 3, 7), (16, 128, 8), (33, 130, 17)]
@@ -106,7 +106,7 @@ class Case:
 @pytest.mark.parametrize("epilogue", EPILOGUES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_products_are_numpys(epilogue: Epilogue, dtype: str):
-    lt = PaperLt()
+    lt = FakeLt()
     owner = library(lt)
     for shape, *turned, a, b in every(SHAPES, (False, True), (False, True), (0, 5), (0, 3)):
         case = Case(shape, dtype, epilogue, (turned[0], turned[1]), (a, b))
@@ -119,12 +119,12 @@ def test_products_are_numpys(epilogue: Epilogue, dtype: str):
 
 def test_a_gradient_without_a_sum():
     case = Case((5, 130, 7), epilogue="relu gradient")
-    lt = PaperLt()
+    lt = FakeLt()
     untouched = case.bias.copy()
     case.run(library(lt).algorithms(replace(case.product, bias=0), 1)[0])
     np.testing.assert_array_equal(case.out.reshape(5, 130), case.a @ case.b * case.bits)
     np.testing.assert_array_equal(case.bias, untouched)
-    assert lt.calls[-1][0] is paper_cublaslt.Epilogue.DRELU
+    assert lt.calls[-1][0] is fake_cublaslt.Epilogue.DRELU
 
 
 @pytest.mark.parametrize(("tf32", "dtype", "name"), [
@@ -134,7 +134,7 @@ def test_a_gradient_without_a_sum():
     (True, "float64", "COMPUTE_64F"),
 ])  # fmt: skip
 def test_tf32_reaches_the_description(tf32: bool, dtype: str, name: str):
-    lt = PaperLt()
+    lt = FakeLt()
     found = library(lt, tf32).algorithms(Case(dtype=dtype).product, 1)
     descriptions = [thing for thing in lt.live.values() if isinstance(thing, dict) and "compute" in thing]
     assert [thing["compute"].name for thing in descriptions] == [name]
@@ -143,49 +143,49 @@ def test_tf32_reaches_the_description(tf32: bool, dtype: str, name: str):
 
 @pytest.mark.parametrize(("offset", "promised"), [(0, 256), (1, 4), (2, 8), (4, 16), (32, 128), (64, 256)])
 def test_weaker_alignment_is_told(offset: int, promised: int):
-    lt = PaperLt()
+    lt = FakeLt()
     case = Case(offset=offset)
     (run,) = library(lt).algorithms(case.product, 1)
     (description,) = [thing for thing in lt.live.values() if isinstance(thing, dict)]
     assert sorted(description["aligned"].values()) == sorted([256, promised, 256])  # of a, of b, of what is written
-    case.run(run)  # the paper refuses what is less aligned than promised
+    case.run(run)  # the fake refuses what is less aligned than promised
     case.check()
 
 
 @pytest.mark.parametrize("shape", [(0, 3, 2), (3, 0, 2), (3, 2, 0)])
 def test_empty_products_are_left_to_others(shape: tuple[int, int, int]):
     m, n, k = shape
-    lt = PaperLt()
+    lt = FakeLt()
     matrices = Matrix(256, max(k, 1)), Matrix(512, max(n, 1))
     assert library(lt).algorithms(Product(m, n, k, "float32", *matrices, 768), 4) == []
 
 
 @pytest.mark.parametrize("dtype", ["int32", "float16", "bool"])
 def test_other_types_have_no_algorithms(dtype: str):
-    assert library(PaperLt()).algorithms(replace(Case().product, dtype=dtype), 4) == []
+    assert library(FakeLt()).algorithms(replace(Case().product, dtype=dtype), 4) == []
 
 
 @pytest.mark.parametrize("epilogue", EPILOGUES[1:])
 def test_a_bias_must_be_aligned(epilogue: Epilogue):
     product = Case(epilogue=epilogue).product
-    assert library(PaperLt()).algorithms(product, 1)
-    assert library(PaperLt()).algorithms(replace(product, bias=product.bias + 4), 1) == []
+    assert library(FakeLt()).algorithms(product, 1)
+    assert library(FakeLt()).algorithms(replace(product, bias=product.bias + 4), 1) == []
 
 
 def test_a_refused_epilogue_has_no_algorithms():
-    lt = PaperLt(refuses=(paper_cublaslt.Epilogue.RELU_BIAS,))
+    lt = FakeLt(refuses=(fake_cublaslt.Epilogue.RELU_BIAS,))
     owner = library(lt)
     assert owner.algorithms(Case(epilogue="relu").product, 4) == []
     assert len(owner.algorithms(Case(epilogue="bias").product, 4)) == 3
 
 
 def test_what_is_found_but_unusable_is_left_out():
-    lt = PaperLt()
+    lt = FakeLt()
     find = lt.matmul_algo_get_heuristic
 
     def second_fails(*args: Any) -> None:
         find(*args)
-        paper_cublaslt._vector(args[8], args[7], lt.matmul_heuristic_result_dtype)[1]["state"] = 15
+        fake_cublaslt._vector(args[8], args[7], lt.matmul_heuristic_result_dtype)[1]["state"] = 15
 
     lt.matmul_algo_get_heuristic = second_fails  # type: ignore[method-assign]
     case = Case()
@@ -196,7 +196,7 @@ def test_what_is_found_but_unusable_is_left_out():
 
 
 def test_every_object_is_destroyed():
-    lt = PaperLt(refuses=(paper_cublaslt.Epilogue.BGRADA,))
+    lt = FakeLt(refuses=(fake_cublaslt.Epilogue.BGRADA,))
     owner = library(lt)
     cases = [Case(epilogue=epilogue) for epilogue in EPILOGUES]
     kept = [owner.algorithms(case.product, 3) for case in cases]
@@ -220,41 +220,41 @@ def real() -> Any:
     return pytest.importorskip("nvmath.bindings.cublasLt", reason="nvmath-python is not installed")
 
 
-def test_the_paper_has_what_the_library_has(real: Any):
+def test_the_fake_has_what_the_library_has(real: Any):
     from nvmath.bindings import cublas
 
     for name in ("MatmulDescAttribute", "MatmulPreferenceAttribute", "Epilogue"):
-        for member in getattr(paper_cublaslt, name):
+        for member in getattr(fake_cublaslt, name):
             assert getattr(real, name)[member.name] == member, f"{name}.{member.name}"
     for member in ComputeType:
         assert cublas.ComputeType[member.name] == member
     assert issubclass(real.cuBLASLtError, Exception)
-    names = [n for n in vars(PaperLt) if not n.startswith("_") and inspect.isfunction(getattr(PaperLt, n))]
+    names = [n for n in vars(FakeLt) if not n.startswith("_") and inspect.isfunction(getattr(FakeLt, n))]
     assert len(names) >= 11
     for name in set(names) - {"get_matmul_desc_attribute_dtype", "get_matmul_preference_attribute_dtype"}:
-        ours = [p for p in inspect.signature(getattr(PaperLt, name)).parameters if p != "self"]
+        ours = [p for p in inspect.signature(getattr(FakeLt, name)).parameters if p != "self"]
         head = getattr(real, name).__doc__.splitlines()[0]
         theirs = head[head.index("(") + 1 : head.rindex(")")].split(", ") if "()" not in head else []
         assert ours == [p.split()[-1] for p in theirs], head
 
 
-def test_the_paper_has_the_types_of_the_library(real: Any):
-    ours, theirs = paper_cublaslt.matmul_heuristic_result_dtype, real.matmul_heuristic_result_dtype
+def test_the_fake_has_the_types_of_the_library(real: Any):
+    ours, theirs = fake_cublaslt.matmul_heuristic_result_dtype, real.matmul_heuristic_result_dtype
     assert ours.itemsize == theirs.itemsize
     assert ours.fields is not None
     assert {n: f[1] for n, f in ours.fields.items()} == {n: f[1] for n, f in theirs.fields.items()}
-    for member in paper_cublaslt.MatmulDescAttribute:
+    for member in fake_cublaslt.MatmulDescAttribute:
         if member.name != "COMPUTE_TYPE":
             found = np.dtype(real.get_matmul_desc_attribute_dtype(int(member)))
-            assert found == paper_cublaslt.get_matmul_desc_attribute_dtype(member), member
-    for member in paper_cublaslt.MatmulPreferenceAttribute:
+            assert found == fake_cublaslt.get_matmul_desc_attribute_dtype(member), member
+    for member in fake_cublaslt.MatmulPreferenceAttribute:
         found = np.dtype(real.get_matmul_preference_attribute_dtype(int(member)))
-        assert found == paper_cublaslt.get_matmul_preference_attribute_dtype(member), member
+        assert found == fake_cublaslt.get_matmul_preference_attribute_dtype(member), member
 
 
 @pytest.fixture(scope="module")
 def on_host(real: Any) -> Any:
-    """cublasLt's host side, which needs no card; it is loaded where there is something by the name of libcuda.so.1."""
+    """cublasLt's host side, which needs no GPU; it is loaded where there is something by the name of libcuda.so.1."""
     try:
         real.get_version()
     except RuntimeError as error:

@@ -15,9 +15,9 @@ from dlarray.core.array import array_namespace
 from dlarray.planner import PlannerWarning, plan
 from dlarray.planner.cuda.epilogues import Fused, options
 from dlarray.training.first import first_step
-from tests.fakes import cublaslt as paper_cublaslt
-from tests.fakes.card import PaperCard, on_paper
-from tests.fakes.cublaslt import PaperLt
+from tests.fakes import cublaslt as fake_cublaslt
+from tests.fakes.cublaslt import FakeLt
+from tests.fakes.gpu import FakeGpu, to_fake
 from tests.fakes.steps import check, program, run
 from tests.support import cuda
 
@@ -50,15 +50,15 @@ def test_what_is_found():
 
 def test_three_layers_are_eight_products_and_two_kernels(folder: Path):
     step, state, batch = network(optimizer="adam")
-    card = PaperCard(folder, quick)
-    planned = check(step, state, [batch, batch], card)
+    gpu = FakeGpu(folder, quick)
+    planned = check(step, state, [batch, batch], gpu)
     assert taken(planned) == [BOTH, BOTH, SUM]
     done = program(planned).list
     assert sum(job.title.startswith("product") for job in done) == 8
     assert sum(job.title.startswith("kernel") for job in done) == 2
     assert sum(bool(job.steps) for job in done) == 10
-    graph = card.queued.index("graph", len(card.queued) - 3)
-    assert card.queued[graph - 2 : graph] == ["copy", "copy"]
+    graph = gpu.queued.index("graph", len(gpu.queued) - 3)
+    assert gpu.queued[graph - 2 : graph] == ["copy", "copy"]
 
 
 def quick(queued: list[Any]) -> float:
@@ -88,13 +88,13 @@ def slow(*epilogues: str) -> Callable[[list[Any]], float]:
 ])  # fmt: skip
 def test_what_is_faster_is_taken(cost: Callable[[list[Any]], float], expected: list[str], folder: Path):
     step, state, batch = network()
-    assert sorted(taken(check(step, state, [batch] * 3, PaperCard(folder, cost)))) == sorted(expected)
+    assert sorted(taken(check(step, state, [batch] * 3, FakeGpu(folder, cost)))) == sorted(expected)
 
 
 def test_in_one_layer_alone(folder: Path):
     """The second product with this epilogue is slow."""
 
-    class Card(PaperCard):
+    class Gpu(FakeGpu):
         def algorithms(self, product: Any, most: int) -> list[Any]:
             found = super().algorithms(product, most)
             for one in found:
@@ -105,7 +105,7 @@ def test_in_one_layer_alone(folder: Path):
         return sum(9 if what[0] == "product" and what[1].startswith("relu") and what[3] == 12 else 1 for what in queued)
 
     step, state, batch = network()
-    planned = check(step, state, [batch] * 3, Card(folder, cost))
+    planned = check(step, state, [batch] * 3, Gpu(folder, cost))
     assert taken(planned).count(BOTH) == 1
     assert titles(planned).count("relu with mask") == 1
 
@@ -115,54 +115,54 @@ def test_the_fastest_algorithm_is_used(folder: Path):
         return sum(3 - what[2] if what[0] == "product" else 1 for what in queued)
 
     step, state, batch = network()
-    card = PaperCard(folder, cost)
-    check(step, state, [batch] * 2, card)
-    last = card.lt.calls[-8:]
+    gpu = FakeGpu(folder, cost)
+    check(step, state, [batch] * 2, gpu)
+    last = gpu.lt.calls[-8:]
     assert {algorithm for _, algorithm in last} == {2}
 
 
 @pytest.mark.parametrize("refused", [("RELU_AUX_BIAS",), ("DRELU_BGRAD",), ("BGRADA", "RELU_BIAS"), ("DEFAULT",)])
 def test_refused_epilogues(refused: tuple[str, ...], folder: Path):
     step, state, batch = network()
-    card = PaperCard(folder)
-    card.lt.refuses = tuple(paper_cublaslt.Epilogue[name] for name in refused)
+    gpu = FakeGpu(folder)
+    gpu.lt.refuses = tuple(fake_cublaslt.Epilogue[name] for name in refused)
     if refused == ("DEFAULT",):
         with pytest.warns(PlannerWarning, match="no graph can hold what the library allocates: matmul"):
-            planned = check(step, state, [batch] * 3, card)
+            planned = check(step, state, [batch] * 3, gpu)
     else:
-        planned = check(step, state, [batch] * 3, card)
+        planned = check(step, state, [batch] * 3, gpu)
         assert program(planned).recorded
-    assert not {int(card.lt.Epilogue[name]) for name in refused} & {int(e) for e, _ in card.lt.calls}
+    assert not {int(gpu.lt.Epilogue[name]) for name in refused} & {int(e) for e, _ in gpu.lt.calls}
 
 
-class Lying(PaperLt):
+class Lying(FakeLt):
     """A library whose products with this epilogue are wrong."""
 
     def __init__(self, epilogue: str) -> None:
         super().__init__()
-        self.lies = paper_cublaslt.Epilogue[epilogue]
+        self.lies = fake_cublaslt.Epilogue[epilogue]
 
     def matmul(self, *args: Any) -> None:
         super().matmul(*args)
         if self.live[args[1]][7] == self.lies:
-            paper_cublaslt._vector(args[10], 1, np.float64)[0] += 1
+            fake_cublaslt._vector(args[10], 1, np.float64)[0] += 1
 
 
 @pytest.mark.parametrize("epilogue", ["RELU_AUX_BIAS", "DRELU_BGRAD", "BGRADA"])
 def test_an_epilogue_that_lies_is_left_out_loudly(epilogue: str, folder: Path, monkeypatch: pytest.MonkeyPatch):
     step, state, batch = network()
-    monkeypatch.setattr("tests.fakes.card.PaperLt", lambda: Lying(epilogue))
+    monkeypatch.setattr("tests.fakes.gpu.FakeLt", lambda: Lying(epilogue))
     with pytest.warns(PlannerWarning, match="kernels are run beside the products instead of epilogues in them"):
-        planned = check(step, state, [batch] * 3, PaperCard(folder, quick))
+        planned = check(step, state, [batch] * 3, FakeGpu(folder, quick))
     assert taken(planned) == []
     assert program(planned).recorded
 
 
 def test_a_product_that_lies_is_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch):
     step, state, batch = network()
-    monkeypatch.setattr("tests.fakes.card.PaperLt", lambda: Lying("DEFAULT"))
+    monkeypatch.setattr("tests.fakes.gpu.FakeLt", lambda: Lying("DEFAULT"))
     with pytest.warns(PlannerWarning, match="the step runs eagerly, uncompiled, because output"):
-        planned = check(step, state, [batch] * 3, PaperCard(folder))
+        planned = check(step, state, [batch] * 3, FakeGpu(folder))
     assert list(planned.programs.values()) == [None]
 
 
@@ -212,7 +212,7 @@ def test_what_no_epilogue_can_do(how: str, folder: Path):
     found = [option.name for option in options(plan(step, state, batches[0]).plan)]
     assert (RELU in found) == (how == "")
     assert BIAS not in found
-    check(step, state, batches, PaperCard(folder))
+    check(step, state, batches, FakeGpu(folder))
 
 
 def test_a_gradient_of_another_shape(folder: Path):
@@ -229,7 +229,7 @@ def test_a_gradient_of_another_shape(folder: Path):
 
     state = {"W": RNG.normal(size=(6, 4)), "b": RNG.normal(size=8)}
     batches = [(RNG.normal(size=(10, 6)), RNG.normal(size=(5, 8))) for _ in range(3)]
-    check(step, state, batches, PaperCard(folder))
+    check(step, state, batches, FakeGpu(folder))
 
 
 def test_a_mask_of_one_and_a_product_of_another_layer(folder: Path):
@@ -248,7 +248,7 @@ def test_a_mask_of_one_and_a_product_of_another_layer(folder: Path):
         return {"W": W - 1e-3 * dW, "b": b - 1e-3 * (xp.sum(dz2, axis=0) + xp.sum(dz1, axis=0))}, loss
 
     state = {"W": RNG.normal(size=(8, 8)), "b": RNG.normal(size=8)}
-    check(step, state, [(RNG.normal(size=(5, 8)),) for _ in range(3)], PaperCard(folder))
+    check(step, state, [(RNG.normal(size=(5, 8)),) for _ in range(3)], FakeGpu(folder))
 
 
 def test_an_operand_that_is_written_over_in_between(folder: Path):
@@ -264,24 +264,24 @@ def test_an_operand_that_is_written_over_in_between(folder: Path):
         return {"x": x, "b": b + xp.sum(y, axis=0)}, xp.sum(y)
 
     state = {"x": RNG.normal(size=(5, 6)), "b": RNG.normal(size=8)}
-    check(step, state, [(RNG.normal(size=(6, 8)),) for _ in range(3)], PaperCard(folder))
+    check(step, state, [(RNG.normal(size=(6, 8)),) for _ in range(3)], FakeGpu(folder))
 
 
 def test_bound_to_a_state_where_no_epilogue_is_possible(folder: Path):
     """The bias of another state lies where cublasLt takes none: the kernels come back."""
     state, batches = given()
-    card = PaperCard(folder)
+    gpu = FakeGpu(folder)
     step = layer("")
-    planned = check(step, state, batches, card)
+    planned = check(step, state, batches, gpu)
     assert RELU in taken(planned)
-    whole = np.zeros(9).view(type(on_paper(np.zeros(1))))
+    whole = np.zeros(9).view(type(to_fake(np.zeros(1))))
     expected = run(step, copy.deepcopy(state), batches)
-    moved = on_paper(copy.deepcopy(state))
+    moved = to_fake(copy.deepcopy(state))
     start = 1 if whole.ctypes.data % 16 == 0 else 0
     whole[start : start + 8] = moved["b"]
     moved["b"] = whole[start : start + 8]
     assert moved["b"].ctypes.data % 16
-    actual = run(planned, moved, [on_paper(batch) for batch in batches])
+    actual = run(planned, moved, [to_fake(batch) for batch in batches])
     for xs, ys in zip(actual, expected, strict=True):
         for x, y in zip(xs, ys, strict=True):
             np.testing.assert_allclose(x, y, rtol=1e-10)

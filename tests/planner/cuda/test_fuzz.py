@@ -16,16 +16,16 @@ import pytest
 import dlarray as dl
 from dlarray.planner import PlannerWarning, plan
 from dlarray.planner.cuda.arena import Arena
-from dlarray.planner.cuda.card import ALIGNMENT
 from dlarray.planner.cuda.epilogues import Fused, options
+from dlarray.planner.cuda.gpu import ALIGNMENT
 from dlarray.planner.cuda.jobs import Jobs
-from dlarray.planner.cuda.step import on_card
+from dlarray.planner.cuda.step import compile_on_gpu
 from dlarray.planner.cuda.tuning import Tuning
 from dlarray.planner.kernel.loops import Bound, Call
 from dlarray.planner.schedule.memory import Plan
 from dlarray.planner.trace.node import root
-from tests.fakes.card import PaperCard, on_paper
-from tests.fakes.steps import leaves, papered, run
+from tests.fakes.gpu import FakeGpu, to_fake
+from tests.fakes.steps import leaves, run, with_fake_arrays
 from tests.fuzz.exact import generate
 from tests.fuzz.programs import written
 from tests.fuzz.sessions import failure as failed
@@ -38,7 +38,7 @@ REFUSED = "UntraceableError"
 
 
 def failure(seed: int, folder: Path) -> str:
-    """What is wrong with a program on the card; "refused" or "invalid" where there is no plan or no such program."""
+    """What is wrong with a program on the GPU; "refused" or "invalid" where there is no plan or no such program."""
     made = generate(seed)
     state, batches = made.start()
     with warnings.catch_warnings(record=True) as caught, np.errstate(all="ignore"):
@@ -47,8 +47,8 @@ def failure(seed: int, folder: Path) -> str:
             expected = run(made, copy.deepcopy(state), batches)
         except (ValueError, TypeError, IndexError, AttributeError):
             return "invalid"
-        planned = on_card(papered(made), PaperCard(folder))
-        actual = run(planned, on_paper(state), [on_paper(batch) for batch in batches])
+        planned = compile_on_gpu(with_fake_arrays(made), FakeGpu(folder))
+        actual = run(planned, to_fake(state), [to_fake(batch) for batch in batches])
     said = [str(w.message) for w in caught if issubclass(w.category, PlannerWarning)]
     if any(REFUSED in text for text in said):
         return "refused"
@@ -72,7 +72,7 @@ def test_random_programs(folder: Path):
 
 
 def test_random_source(folder: Path):
-    """Kernels of programs as users write them, as C++ on the host. On a card numbers are arrays, unlike NumPy's."""
+    """Kernels of programs as users write them, as C++ on the host. On a GPU numbers are arrays, unlike NumPy's."""
 
     def executor(call: Call) -> Bound:
         return Bound([(cuda.run_on_host, (call, folder))])
@@ -119,7 +119,7 @@ def test_values_never_overlap_while_both_live(folder: Path, monkeypatch: pytest.
     many = plans()
     assert len(many) > 200
     for name, (made, moving) in many.items():
-        jobs = Jobs(made, moving, PaperCard(folder))
+        jobs = Jobs(made, moving, FakeGpu(folder))
         Tuning(jobs).prepare()
         parts = sorted(jobs.arena.__dict__["parts"])
         assert all(start % ALIGNMENT == 0 for start, _ in parts), name

@@ -8,25 +8,25 @@ import numpy as np
 import pytest
 
 from dlarray.planner.cuda.gathering import Gathering
-from tests.fakes.card import PaperCard
+from tests.fakes.gpu import FakeGpu
 from tests.support import cuda
 
 pytestmark = pytest.mark.skipif(not cuda.have_compiler(), reason="there is no g++")
 
 
 @pytest.fixture(scope="module")
-def card(tmp_path_factory: pytest.TempPathFactory) -> PaperCard:
-    return PaperCard(Path(tmp_path_factory.mktemp("cuda")))
+def gpu(tmp_path_factory: pytest.TempPathFactory) -> FakeGpu:
+    return FakeGpu(Path(tmp_path_factory.mktemp("cuda")))
 
 
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("aligned", [16, 4, 1])
-def test_batches_and_losses(card: PaperCard, ordered: bool, aligned: int):
+def test_batches_and_losses(gpu: FakeGpu, ordered: bool, aligned: int):
     rng = np.random.default_rng(0)
     data = [rng.normal(size=(20, 7)).astype(np.float32), rng.integers(0, 99, 20).astype(np.int16), rng.random((20, 16))]
     order = rng.permutation(20).astype(np.int32)
     batch = [np.zeros((4, *x.shape[1:]), x.dtype) for x in data]
-    gathering = Gathering(card, [x.nbytes // 20 for x in data], aligned, np.dtype(np.float32))
+    gathering = Gathering(gpu, [x.nbytes // 20 for x in data], aligned, np.dtype(np.float32))
     losses, loss = np.zeros(6, np.float32), np.zeros(1, np.float32)
     addresses = [x.ctypes.data for x in (losses, order, *data)]
     addresses[1] = addresses[1] if ordered else 0
@@ -44,9 +44,9 @@ def test_batches_and_losses(card: PaperCard, ordered: bool, aligned: int):
 
 @pytest.mark.skipif(cuda.nvrtc() is None, reason="no nvrtc: pip install nvidia-cuda-nvrtc-cu12")
 @pytest.mark.parametrize("architecture", ["sm_70", "sm_80", "sm_90"])
-def test_nvrtc_compiles_it(card: PaperCard, architecture: str):
+def test_nvrtc_compiles_it(gpu: FakeGpu, architecture: str):
     for dtype in ("float32", "float64"):
-        text = Gathering(card, [28, 4, 2, 1, 8, 16], 16, np.dtype(dtype)).text
+        text = Gathering(gpu, [28, 4, 2, 1, 8, 16], 16, np.dtype(dtype)).text
         ptx = cuda.compile_for(text, architecture)
         assert b".entry gather(" in ptx
         assert b".entry count(" in ptx

@@ -139,7 +139,7 @@ def test_every_kind_and_reduction(offset: int | None, order: int, folder: Path):
 
 @on_host
 @pytest.mark.parametrize("processors", [1, 2, 100])
-def test_cards_of_any_size(processors: int, folder: Path):
+def test_gpus_of_any_size(processors: int, folder: Path):
     cuda.prepare(HAND.values(), folder)
     for (dtype, name), kernel in HAND.items():
         if dtype == "float64":
@@ -269,7 +269,7 @@ def test_launches_and_traffic_of_a_step(case: str, launches: int, nbytes: int):
     assert sum(moved) <= nbytes
 
 
-# For a card
+# For a GPU
 
 
 def optimizer() -> Kernel:

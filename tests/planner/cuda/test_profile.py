@@ -1,4 +1,4 @@
-"""Where the time of a step on a card goes, told by a card of paper whose clock is the test's."""
+"""Where the time of a step on a GPU goes, told by a fake GPU whose clock is the test's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dlarray.device.description import Names
 from dlarray.planner import PlannerWarning
 from dlarray.planner.cuda.profiling import profile
 from dlarray.planner.cuda.program import Settings
-from tests.fakes.card import PaperCard, on_paper
+from tests.fakes.gpu import FakeGpu, to_fake
 from tests.support import cuda
 
 pytestmark = pytest.mark.skipif(not cuda.have_compiler(), reason="there is no g++")
@@ -34,9 +34,9 @@ def cost(done: list[Any]) -> float:
 def test_works_and_times(tmp_path: Path):
     step, state, batch = first()
     before = copy.deepcopy(state)
-    given = on_paper(state)
-    card = PaperCard(tmp_path, cost)
-    found = profile(step, given, on_paper(batch), Names(), card, Settings(graph=False), "paper")
+    given = to_fake(state)
+    gpu = FakeGpu(tmp_path, cost)
+    found = profile(step, given, to_fake(batch), Names(), gpu, Settings(graph=False), "fake")
     np.testing.assert_array_equal(given["theta"][0], before["theta"][0])  # it was done on copies
     works = [(work.title, seconds) for work, seconds in zip(found.description.works, found.works, strict=True)]
     fused = {title: seconds for title, seconds in works if ", relu" in title or ", bias gradient" in title}
@@ -50,7 +50,7 @@ def test_works_and_times(tmp_path: Path):
 def test_a_fused_product_moves_less(tmp_path: Path):
     step, state, batch = first()
     plain, fused = (
-        profile(step, on_paper(state), on_paper(batch), Names(), PaperCard(tmp_path, cost), Settings(wanted), "paper")
+        profile(step, to_fake(state), to_fake(batch), Names(), FakeGpu(tmp_path, cost), Settings(wanted), "fake")
         for wanted in (False, True)
     )
     product, kernel = plain.description.works[:2]
@@ -65,6 +65,6 @@ def test_a_step_without_a_plan(tmp_path: Path):
     def unplanned(state: Any, batch: Any) -> Any:
         return state * float(np.sum(batch)), np.sum(batch)
 
-    arrays = on_paper(np.ones(3, np.float32)), on_paper(np.ones(3, np.float32))
+    arrays = to_fake(np.ones(3, np.float32)), to_fake(np.ones(3, np.float32))
     with pytest.warns(PlannerWarning, match="cannot be planned"), pytest.raises(ValueError, match="no plan"):
-        profile(unplanned, *arrays, Names(), PaperCard(tmp_path), Settings(), "paper")
+        profile(unplanned, *arrays, Names(), FakeGpu(tmp_path), Settings(), "fake")

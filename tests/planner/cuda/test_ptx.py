@@ -14,9 +14,9 @@ import pytest
 import dlarray as dl
 from dlarray.planner.cuda.gathering import Gathering
 from dlarray.planner.cuda.program import Settings
-from dlarray.planner.cuda.step import OnCard
+from dlarray.planner.cuda.step import GpuStep
 from tests.fakes import ptx
-from tests.fakes.card import on_paper
+from tests.fakes.gpu import to_fake
 from tests.fakes.ptx.memory import Memory
 from tests.fakes.ptx.program import Program
 from tests.fuzz import exact
@@ -436,7 +436,7 @@ def test_every_kind_and_reduction(dtype: str):
 
 @by_nvrtc
 @pytest.mark.parametrize("processors", [1, 100])
-def test_cards_of_any_size(processors: int):
+def test_gpus_of_any_size(processors: int):
     for name, kernel in kernels.by_hand("float32").items():
         given = kernels.call(kernel, 65, 31, values, kernels.IN_PLACE.get(name, {}))
         kernels.check(given, partial(ptx.run, processors=processors))
@@ -476,12 +476,12 @@ def test_batches_are_fetched_and_losses_kept(aligned: int, tmp_path: Path):
     data = [rng.normal(size=(20, 7)).astype(np.float32), rng.integers(0, 99, 20).astype(np.int16), rng.random((20, 16))]
     order = rng.permutation(20).astype(np.int32)
     batch = [np.zeros((4, *x.shape[1:]), x.dtype) for x in data]
-    card = ptx.PtxCard(tmp_path)
-    gathering = Gathering(card, [x.nbytes // 20 for x in data], aligned, np.dtype(np.float32))
+    gpu = ptx.PtxGpu(tmp_path)
+    gathering = Gathering(gpu, [x.nbytes // 20 for x in data], aligned, np.dtype(np.float32))
     losses, loss = np.zeros(6, np.float32), np.zeros(1, np.float32)
     cells = np.array([8, 1, *(x.ctypes.data for x in (losses, order, *data))], np.int64)
     for array in (losses, loss, cells, order, *data, *batch):
-        ptx.allow(card.memory, array)
+        ptx.allow(gpu.memory, array)
     for step in range(3):
         gathering.fetch(cells.ctypes.data, loss.ctypes.data, step, 4, [x.ctypes.data for x in batch])
         for x, part in zip(data, batch, strict=True):
@@ -499,8 +499,8 @@ def test_steps_of_training(settings: Settings, tmp_path: Path):
     rng = np.random.default_rng(0)
     x, t = rng.normal(size=(12, 10)).astype(np.float32), rng.integers(0, 5, 12)
     step, plain, batch = dl.first_step(dl.mlp(10, 16, 8, 5), x, t, batch_size=12)
-    card = ptx.PtxCard(tmp_path)
-    planned, state, given = OnCard(step, card, settings), on_paper(plain), on_paper(batch)
+    gpu = ptx.PtxGpu(tmp_path)
+    planned, state, given = GpuStep(step, gpu, settings), to_fake(plain), to_fake(batch)
     for _ in range(4):
         state, loss = planned(state, given)
         plain, wanted = step(plain, batch)

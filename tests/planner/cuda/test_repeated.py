@@ -1,4 +1,4 @@
-"""K steps as one graph on a card of paper are the same steps one by one, bit for bit."""
+"""K steps as one graph on a fake GPU are the same steps one by one, bit for bit."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from dlarray.core.array import array_namespace
 from dlarray.planner import PlannerWarning
 from dlarray.planner.cuda.program import Settings
 from dlarray.planner.cuda.repeated import Repeated
-from dlarray.planner.cuda.step import on_card
+from dlarray.planner.cuda.step import compile_on_gpu
 from dlarray.training.first import first_step
-from tests.fakes.card import PaperCard, on_paper
-from tests.fakes.steps import leaves, papered
+from tests.fakes.gpu import FakeGpu, to_fake
+from tests.fakes.steps import leaves, with_fake_arrays
 from tests.support import cuda
 
 pytestmark = pytest.mark.skipif(not cuda.have_compiler(), reason="there is no g++")
@@ -32,23 +32,23 @@ ORDER = RNG.permutation(EXAMPLES).astype(np.int32)
 
 
 class Training:
-    """The same steps twice: together on one card, and one by one on another."""
+    """The same steps twice: together on one GPU, and one by one on another."""
 
-    def __init__(self, step: Any, state: Any, card: PaperCard, steps: int = 4) -> None:
-        self.card = card
-        self.together = Repeated(on_card(papered(step), card), steps)
-        self.single = on_card(papered(step), PaperCard(card.folder))
-        self.state, self.apart = on_paper(copy.deepcopy(state)), on_paper(copy.deepcopy(state))
+    def __init__(self, step: Any, state: Any, gpu: FakeGpu, steps: int = 4) -> None:
+        self.gpu = gpu
+        self.together = Repeated(compile_on_gpu(with_fake_arrays(step), gpu), steps)
+        self.single = compile_on_gpu(with_fake_arrays(step), FakeGpu(gpu.folder))
+        self.state, self.apart = to_fake(copy.deepcopy(state)), to_fake(copy.deepcopy(state))
 
     def go(self, data: Any, order: Any, start: int, count: int, batch: int = BATCH) -> np.ndarray:
         """Take some steps both ways: the losses."""
-        given, at = on_paper(data), None if order is None else on_paper(order)
+        given, at = to_fake(data), None if order is None else to_fake(order)
         self.state, losses = self.together(self.state, given, at, start, batch, count)
         expected: list[Any] = []
         for i in range(count):
             rows = np.arange(start + i * batch, start + (i + 1) * batch)
             rows = rows if order is None else order[rows]
-            part = on_paper(tuple(None if x is None else x[rows] for x in data))
+            part = to_fake(tuple(None if x is None else x[rows] for x in data))
             self.apart, loss = self.single(self.apart, part)
             expected.append(np.array(loss))
         found = np.array(losses)
@@ -70,7 +70,7 @@ def network(dtype: str = "float32", weight: Any = None, **options: Any) -> tuple
 @pytest.mark.parametrize("count", [1, 2, 4, 5, 9, 10])
 def test_a_walk(count: int, ordered: bool, dtype: str, folder: Path):
     step, state, data = network(dtype)
-    training = Training(step, state, PaperCard(folder))
+    training = Training(step, state, FakeGpu(folder))
     for _ in range(3):
         training.go(data, ORDER if ordered else None, 0, count)
 
@@ -78,16 +78,16 @@ def test_a_walk(count: int, ordered: bool, dtype: str, folder: Path):
 def test_what_is_queued(folder: Path):
     """After the first call, which proves it, there are graphs alone: as many as it takes."""
     step, state, data = network()
-    card = PaperCard(folder)
-    training = Training(step, state, card)
+    gpu = FakeGpu(folder)
+    training = Training(step, state, gpu)
     for _ in range(2):
         training.go(data, ORDER, 0, 10)
-    card.queued.clear()
+    gpu.queued.clear()
     training.go(data, ORDER, 0, 10)
-    assert card.queued == ["graph"] * 3
-    card.queued.clear()
+    assert gpu.queued == ["graph"] * 3
+    gpu.queued.clear()
     training.go(data, ORDER, 20, 4)
-    assert card.queued == ["graph"]
+    assert gpu.queued == ["graph"]
 
 
 @pytest.mark.parametrize("options", [
@@ -98,39 +98,39 @@ def test_what_is_queued(folder: Path):
 ])  # fmt: skip
 def test_other_steps(options: dict[str, Any], folder: Path):
     step, state, data = network(**options)
-    training = Training(step, state, PaperCard(folder))
+    training = Training(step, state, FakeGpu(folder))
     for start in (0, 10):
         training.go(data, ORDER, start, 8)
 
 
 def test_other_data_and_another_order(folder: Path):
     step, state, data = network()
-    card = PaperCard(folder)
-    training = Training(step, state, card)
+    gpu = FakeGpu(folder)
+    training = Training(step, state, gpu)
     training.go(data, ORDER, 0, 9)
     training.go(data, ORDER, 0, 8)
-    records = card.records
+    records = gpu.records
     other = (data[0][::-1] * 2, (LABELS + 1) % 3, None)
     for order in (ORDER[::-1].copy(), None, ORDER):
         training.go(other, order, 10, 8)
-    assert card.records == records, "the same graphs serve for all of it"
+    assert gpu.records == records, "the same graphs serve for all of it"
     training.go(tuple(None if x is None else x[:30] for x in data), None, 10, 4)
-    assert card.records == records
+    assert gpu.records == records
 
 
 def test_another_state(folder: Path):
     step, state, data = network()
-    training = Training(step, state, PaperCard(folder))
+    training = Training(step, state, FakeGpu(folder))
     training.go(data, ORDER, 0, 10)
-    training.state, training.apart = on_paper(copy.deepcopy(state)), on_paper(copy.deepcopy(state))
+    training.state, training.apart = to_fake(copy.deepcopy(state)), to_fake(copy.deepcopy(state))
     first = training.go(data, ORDER, 0, 10)
-    training.state, training.apart = on_paper(copy.deepcopy(state)), on_paper(copy.deepcopy(state))
+    training.state, training.apart = to_fake(copy.deepcopy(state)), to_fake(copy.deepcopy(state))
     np.testing.assert_array_equal(training.go(data, ORDER, 0, 10), first)
 
 
 def test_other_batch_sizes(folder: Path):
     step, state, data = network()
-    training = Training(step, state, PaperCard(folder))
+    training = Training(step, state, FakeGpu(folder))
     for batch in (5, 3, 5, 3, 5):
         training.go(data, ORDER, 0, 8, batch)
 
@@ -153,10 +153,10 @@ def test_examples_of_odd_widths(aligned: bool, folder: Path):
         RNG.random(EXAMPLES) < 0.5,
         RNG.normal(size=(EXAMPLES, 2, 3)),
     )
-    training = Training(of_bytes, RNG.normal(size=7), PaperCard(folder), 3)
+    training = Training(of_bytes, RNG.normal(size=7), FakeGpu(folder), 3)
     if not aligned:  # the pictures begin at an odd address
-        card = training.card
-        card.in_rows = lambda x, fine=card.in_rows: _shifted(x) if x.dtype == np.uint8 and x.ndim == 2 else fine(x)  # type: ignore[method-assign,misc]
+        gpu = training.gpu
+        gpu.in_rows = lambda x, fine=gpu.in_rows: _shifted(x) if x.dtype == np.uint8 and x.ndim == 2 else fine(x)  # type: ignore[method-assign,misc]
     for start in (0, 5):
         training.go(data, ORDER, start, 8)
 
@@ -173,8 +173,8 @@ def _shifted(x: Any) -> Any:
     return raw[1:].reshape(x.shape)
 
 
-class Lying(PaperCard):
-    """A card whose longer graphs leave something out: what is at this place from the end."""
+class Lying(FakeGpu):
+    """A GPU whose longer graphs leave something out: what is at this place from the end."""
 
     lies = 1
 
@@ -189,9 +189,9 @@ class Lying(PaperCard):
 @pytest.mark.parametrize("lies", [1, 2, 5, 12])
 def test_a_graph_that_lies(lies: int, folder: Path):
     step, state, data = network()
-    card = Lying(folder)
-    card.lies = lies
-    training = Training(step, state, card)
+    gpu = Lying(folder)
+    gpu.lies = lies
+    training = Training(step, state, gpu)
     with pytest.warns(PlannerWarning, match="one by one, because of a graph of 4, it gives other numbers"):
         training.go(data, ORDER, 0, 10)
     with warnings.catch_warnings():
@@ -202,7 +202,7 @@ def test_a_graph_that_lies(lies: int, folder: Path):
 def test_a_graph_that_gives_other_losses(folder: Path):
     """The state is right, and the loss of a step before the last is not."""
 
-    class Card(PaperCard):
+    class Gpu(FakeGpu):
         losses: Any = None
 
         def record(self, work: Callable[[], None]) -> Callable[[], None]:
@@ -223,26 +223,26 @@ def test_a_graph_that_gives_other_losses(folder: Path):
 
     step, state, data = network()
     with pytest.warns(PlannerWarning, match="other numbers"):
-        Training(step, state, Card(folder)).go(data, ORDER, 0, 10)
+        Training(step, state, Gpu(folder)).go(data, ORDER, 0, 10)
 
 
 @pytest.mark.parametrize("after", [1, 2, 3, 4])
 def test_a_refused_graph(after: int, folder: Path):
     """Whenever recording begins to fail, the numbers stay right and a warning says why."""
 
-    class Card(PaperCard):
+    class Gpu(FakeGpu):
         def record(self, work: Callable[[], None]) -> Callable[[], None]:
             if self.records >= after:
                 raise RuntimeError("no more graphs")
             return super().record(work)
 
     step, state, data = network()
-    training = Training(step, state, Card(folder))
+    training = Training(step, state, Gpu(folder))
 
     def three_times() -> None:
         for _ in range(3):
             training.go(data, ORDER, 0, 10)
-            training.state, training.apart = on_paper(copy.deepcopy(state)), on_paper(copy.deepcopy(state))
+            training.state, training.apart = to_fake(copy.deepcopy(state)), to_fake(copy.deepcopy(state))
 
     with pytest.warns(PlannerWarning, match="no more graphs"):
         three_times()
@@ -253,7 +253,7 @@ def test_steps_that_are_no_graph(folder: Path):
         xp = array_namespace(state)
         return xp.sort(state + 0.1 * batch[0][0, ...]), xp.sum(state)
 
-    training = Training(sorting, RNG.normal(size=6), PaperCard(folder))
+    training = Training(sorting, RNG.normal(size=6), FakeGpu(folder))
     with pytest.warns(PlannerWarning, match="no graph can hold"):
         training.go((X,), ORDER, 0, 10)
     training.go((X,), None, 0, 10)
@@ -265,7 +265,7 @@ def test_a_state_that_changes_its_tree(folder: Path):
         xp = array_namespace(a)
         return (a + n * xp.sum(batch[0], axis=0), n + 1), xp.sum(a)
 
-    Training(counting, (np.zeros(6), 1), PaperCard(folder)).go((X,), ORDER, 0, 6)
+    Training(counting, (np.zeros(6), 1), FakeGpu(folder)).go((X,), ORDER, 0, 6)
 
 
 def test_a_loss_that_is_a_number_of_the_batch(folder: Path):
@@ -275,27 +275,27 @@ def test_a_loss_that_is_a_number_of_the_batch(folder: Path):
         xp = array_namespace(state)
         return state + xp.sum(batch[0], axis=0), batch[0][0, 0]
 
-    training = Training(step, np.zeros(6), PaperCard(folder))
+    training = Training(step, np.zeros(6), FakeGpu(folder))
     training.go((X,), ORDER, 0, 10)
     training.go((X,), None, 0, 10)
 
 
 def test_without_graphs(folder: Path):
     step, state, data = network()
-    training = Training(step, state, PaperCard(folder))
-    training.together = Repeated(on_card(papered(step), training.card, Settings(graph=False)), 4)
+    training = Training(step, state, FakeGpu(folder))
+    training.together = Repeated(compile_on_gpu(with_fake_arrays(step), training.gpu, Settings(graph=False)), 4)
     training.go(data, ORDER, 0, 10)
-    assert training.card.records == 0
+    assert training.gpu.records == 0
 
 
 def test_bad_input(folder: Path):
     step, state, data = network()
-    repeat = Repeated(on_card(papered(step), PaperCard(folder)), 4)
-    given = on_paper(state), on_paper(data)
+    repeat = Repeated(compile_on_gpu(with_fake_arrays(step), FakeGpu(folder)), 4)
+    given = to_fake(state), to_fake(data)
     with pytest.raises(TypeError, match="order must be an int32 vector, got int64"):
-        repeat(*given, on_paper(ORDER.astype(np.int64)), 0, BATCH, 3)
+        repeat(*given, to_fake(ORDER.astype(np.int64)), 0, BATCH, 3)
     for order, start, count in ((ORDER, 0, 11), (None, 5, 10), (ORDER[:9], 0, 2), (None, -5, 2)):
         with pytest.raises(ValueError, match="examples, not enough for"):
-            repeat(*given, None if order is None else on_paper(order), start, BATCH, count)
+            repeat(*given, None if order is None else to_fake(order), start, BATCH, count)
     with pytest.raises(ValueError, match="examples, not enough for"):
-        repeat(given[0], on_paper((X, LABELS[:20], None)), None, 0, BATCH, 2)
+        repeat(given[0], to_fake((X, LABELS[:20], None)), None, 0, BATCH, 2)

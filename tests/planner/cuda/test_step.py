@@ -1,4 +1,4 @@
-"""Steps on a card of paper are the plain steps: everything that the library has, and a network at every stage."""
+"""Steps on a fake GPU are the plain steps: everything that the library has, and a network at every stage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import dlarray as dl
 from dlarray.planner import PlannerWarning
 from dlarray.training.first import first_step
-from tests.fakes.card import PaperCard
+from tests.fakes.gpu import FakeGpu
 from tests.fakes.steps import STAGES, check, program
 from tests.support import cuda, families
 
@@ -36,9 +36,9 @@ def test_every_step(name: str, folder: Path):
     state, batches = families.start(step, device, "float64"), families.batches(step, device, "float64", 3)
     if name == "layer Embedding":  # take is an eager call
         with pytest.warns(PlannerWarning, match="no graph can hold what the library allocates: take"):
-            planned = check(step, state, batches, PaperCard(folder))
+            planned = check(step, state, batches, FakeGpu(folder))
     else:
-        planned = check(step, state, batches, PaperCard(folder))
+        planned = check(step, state, batches, FakeGpu(folder))
     assert program(planned).recorded == (name != "layer Embedding")
 
 
@@ -73,5 +73,5 @@ CASES: dict[str, Callable[[], Any]] = {
 def test_a_network_at_every_stage(name: str, folder: Path):
     for settings in STAGES.values():
         step, state, batches = CASES[name]()
-        planned = check(step, state, batches, PaperCard(folder), settings)
+        planned = check(step, state, batches, FakeGpu(folder), settings)
         assert program(planned).recorded == settings.graph

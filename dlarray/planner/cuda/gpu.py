@@ -1,4 +1,4 @@
-"""What a card does for the planner: memory by address, kernels, products, graphs, time.
+"""What a GPU does for the planner: memory by address, kernels, products, graphs, time.
 
 A backend brings one, of CuPy's parts; tests bring one of NumPy's. All work is queued, in order, on one stream.
 """
@@ -13,7 +13,7 @@ import numpy as np
 
 from dlarray.planner.cuda.launch import Grid
 
-__all__ = ["ALIGNMENT", "Card", "Epilogue", "Matrix", "Memory", "Product", "extent"]
+__all__ = ["ALIGNMENT", "Epilogue", "Gpu", "Matrix", "Memory", "Product", "extent"]
 
 ALIGNMENT = 256
 """Bytes on a multiple of which everything starts: what cudaMalloc promises, and the widest accesses want."""
@@ -68,7 +68,7 @@ class Product:
 
 
 class Memory(Protocol):
-    """Memory on the card, there as long as this object."""
+    """Memory on the GPU, there as long as this object."""
 
     @property
     def address(self) -> int:
@@ -76,8 +76,8 @@ class Memory(Protocol):
         ...
 
 
-class Card(Protocol):
-    """A card, or what stands for one."""
+class Gpu(Protocol):
+    """A GPU, or what stands for one."""
 
     @property
     def processors(self) -> int:
@@ -98,7 +98,7 @@ class Card(Protocol):
         ...
 
     def copy(self, target: int, source: int, nbytes: int) -> None:
-        """From one address to another, on the card."""
+        """From one address to another, on the GPU."""
         ...
 
     def compile(self, text: str, names: Sequence[str]) -> list[Any]:
@@ -121,7 +121,7 @@ class Card(Protocol):
         ...
 
     def seconds(self, work: Callable[[], None]) -> float:
-        """The time that the card takes for it, in the middle of many times."""
+        """The time that the GPU takes for it, in the middle of many times."""
         ...
 
     # The library's arrays

@@ -1,4 +1,4 @@
-"""A card of paper: what the planner asks of one, on the host. Kernels are the CUDA text compiled as C++."""
+"""A fake GPU: what the planner asks of one, on the host. Kernels are the CUDA text compiled as C++."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from typing import Any
 import numpy as np
 from dlarray_cupy.cublaslt import CublasLt
 
-from dlarray.planner.cuda.card import ALIGNMENT, Product, extent
+from dlarray.planner.cuda.gpu import ALIGNMENT, Product, extent
 from dlarray.planner.cuda.launch import Grid
-from tests.fakes.cublaslt import ComputeType, PaperLt
+from tests.fakes.cublaslt import ComputeType, FakeLt
 from tests.support import cuda
 
 
-class PaperMemory:
+class FakeMemory:
     def __init__(self, nbytes: int) -> None:
         self.whole = np.zeros(nbytes + ALIGNMENT, np.uint8)
         self.address = self.whole.ctypes.data + -self.whole.ctypes.data % ALIGNMENT
 
 
-class PaperArray(np.ndarray):
-    """The card's own arrays, which nothing else takes for its own."""
+class FakeArray(np.ndarray):
+    """The GPU's own arrays, which nothing else takes for its own."""
 
 
-class PaperCard:
+class FakeGpu:
     """``cost`` says what a piece of queued work takes, by what it is made of; ``capacity`` bounds the memory."""
 
     processors = 3
     no_products = ""
     coarseness = 1
-    arrays = (PaperArray,)
+    arrays = (FakeArray,)
 
     def __init__(self, folder: Path, cost: Callable[[list[Any]], float] = len, capacity: int = 2**40) -> None:
         self.folder = folder
         self.cost = cost
         self.capacity = capacity
-        self.lt = PaperLt()
-        self._scratch = PaperMemory(4096)
+        self.lt = FakeLt()
+        self._scratch = FakeMemory(4096)
         self._library = CublasLt(self.lt, ComputeType, (self._scratch.address, 4096), lambda: 0)
         self.queued: list[Any] = []
         """Everything that was ever queued, by kind."""
@@ -54,10 +54,10 @@ class PaperCard:
         else:
             function(*args)
 
-    def reserve(self, nbytes: int) -> PaperMemory:
+    def reserve(self, nbytes: int) -> FakeMemory:
         if nbytes > self.capacity:
             raise MemoryError(f"{nbytes} bytes are asked for, there are {self.capacity}")
-        return PaperMemory(nbytes)
+        return FakeMemory(nbytes)
 
     def write(self, address: int, values: np.ndarray) -> None:
         assert self.recording is None, "a copy from the host while recording"
@@ -106,14 +106,14 @@ class PaperCard:
         del self.queued[before:]
         return float(self.cost(done))
 
-    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> PaperArray:
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> FakeArray:
         assert self.recording is None, "memory is allocated while recording"
-        return np.full(shape, 77, dtype).view(PaperArray)
+        return np.full(shape, 77, dtype).view(FakeArray)
 
     def view(self, address: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         below, nbytes = extent(shape, strides, dtype.itemsize)
         buffer = (ctypes.c_char * nbytes).from_address(address - below)
-        return np.ndarray(shape, dtype, buffer, below, strides).view(PaperArray)
+        return np.ndarray(shape, dtype, buffer, below, strides).view(FakeArray)
 
     def address_of(self, array: np.ndarray) -> int:
         return array.ctypes.data
@@ -126,19 +126,19 @@ class PaperCard:
 
 
 class _Queued:
-    def __init__(self, card: PaperCard, product: Product, i: int, run: Callable[[], None]) -> None:
-        self._card, self._what, self._run = card, (product.epilogue, i), run
+    def __init__(self, gpu: FakeGpu, product: Product, i: int, run: Callable[[], None]) -> None:
+        self._gpu, self._what, self._run = gpu, (product.epilogue, i), run
 
     def __call__(self) -> None:
-        self._card._queue(("product", *self._what), self._run)
+        self._gpu._queue(("product", *self._what), self._run)
 
 
-def on_paper(tree: Any) -> Any:
-    """The tree with the card's arrays for NumPy's."""
+def to_fake(tree: Any) -> Any:
+    """The tree with the GPU's arrays for NumPy's."""
     if isinstance(tree, (np.ndarray, np.generic)):
-        return np.array(tree).view(PaperArray)
+        return np.array(tree).view(FakeArray)
     if isinstance(tree, dict):
-        return {name: on_paper(item) for name, item in tree.items()}
+        return {name: to_fake(item) for name, item in tree.items()}
     if isinstance(tree, tuple):
-        return tuple(on_paper(item) for item in tree)
+        return tuple(to_fake(item) for item in tree)
     return tree

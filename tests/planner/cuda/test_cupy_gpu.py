@@ -1,4 +1,4 @@
-"""The CUDA backend's card, end to end on a CuPy and a cublasLt of paper, and whether the real CuPy has all of it."""
+"""The CUDA backend's GPU, end to end on a fake CuPy and a fake cublasLt, and whether the real CuPy has all of it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dlarray_cupy.card import CupyCard
+from dlarray_cupy.gpu import CupyGpu
 from dlarray_cupy.planned import STAGES, Planned, planned, repeated
 
 import dlarray as dl
 from dlarray.planner import PlannerWarning
 from dlarray.planner.cuda.launch import Grid
 from dlarray.training.first import first_step
-from tests.fakes import runtime as paper_runtime
-from tests.fakes.card import PaperCard
-from tests.fakes.cublaslt import ComputeType, PaperLt
+from tests.fakes import cupy as fake_cupy_module
+from tests.fakes.cublaslt import ComputeType, FakeLt
+from tests.fakes.gpu import FakeGpu
 from tests.fakes.steps import close, leaves, run
 from tests.support import cuda
 
@@ -31,13 +31,13 @@ X = RNG.normal(size=(40, 6))
 LABELS = RNG.integers(0, 4, 40).astype(np.int32)
 
 
-class QueuedLt(PaperLt):
+class QueuedLt(FakeLt):
     """Products are queued on the stream that they are given; algorithms must not be looked for while it captures."""
 
     machine: Any = None
 
     def matmul(self, *args: Any) -> None:
-        self.machine.queue("product", args[-1], lambda: PaperLt.matmul(self, *args))
+        self.machine.queue("product", args[-1], lambda: FakeLt.matmul(self, *args))
 
     def matmul_algo_get_heuristic(self, *args: Any) -> None:
         self.machine.refuse("a search for algorithms")
@@ -46,8 +46,8 @@ class QueuedLt(PaperLt):
 
 @pytest.fixture
 def cupy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """CuPy of paper in the place of the real one, and of nvmath's bindings."""
-    found = paper_runtime.paper_cupy(folder)
+    """A fake CuPy instead of the real one, and of nvmath's bindings."""
+    found = fake_cupy_module.fake_cupy(folder)
     found.lt = QueuedLt()
     found.lt.machine = found.machine
     nvmath, bindings, cublas = (ModuleType(n) for n in ("nvmath", "nvmath.bindings", "nvmath.bindings.cublas"))
@@ -56,18 +56,18 @@ def cupy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setitem(sys.modules, "cupy", found)
     monkeypatch.setitem(sys.modules, "nvmath", nvmath)
     monkeypatch.setitem(sys.modules, "nvmath.bindings", bindings)
-    monkeypatch.setattr("dlarray_cupy.card.WORKSPACE", 4096)
-    monkeypatch.setattr("dlarray_cupy.planned._cards", {})
+    monkeypatch.setattr("dlarray_cupy.gpu.WORKSPACE", 4096)
+    monkeypatch.setattr("dlarray_cupy.planned._gpus", {})
     return found
 
 
-def on_card(tree: Any, cupy: Any) -> Any:
+def to_gpu(tree: Any, cupy: Any) -> Any:
     """The tree with arrays of CuPy for NumPy's; without copies where they are that."""
     if isinstance(tree, (np.ndarray, np.generic)):
         return tree if isinstance(tree, cupy.ndarray) else cupy.array(tree)
     if isinstance(tree, dict):
-        return {name: on_card(item, cupy) for name, item in tree.items()}
-    return tuple(on_card(item, cupy) for item in tree) if isinstance(tree, tuple) else tree
+        return {name: to_gpu(item, cupy) for name, item in tree.items()}
+    return tuple(to_gpu(item, cupy) for item in tree) if isinstance(tree, tuple) else tree
 
 
 def network(**options: Any) -> tuple[Any, Any, list[Any]]:
@@ -78,7 +78,7 @@ def network(**options: Any) -> tuple[Any, Any, list[Any]]:
 
 def as_cupy(step: Any, cupy: Any) -> Any:
     """The step, whose results are CuPy's also where NumPy makes numbers of its own."""
-    return lambda state, batch: on_card(step(state, batch), cupy)
+    return lambda state, batch: to_gpu(step(state, batch), cupy)
 
 
 @by_compiler
@@ -87,10 +87,10 @@ def test_a_step_at_every_stage(stage: str, cupy: Any):
     step, state, batches = network()
     expected = run(step, copy.deepcopy(state), batches)
     fast = STAGES[stage](as_cupy(step, cupy))
-    given = on_card(copy.deepcopy(state), cupy)
-    close(run(fast, given, [on_card(batch, cupy) for batch in batches]), expected)
+    given = to_gpu(copy.deepcopy(state), cupy)
+    close(run(fast, given, [to_gpu(batch, cupy) for batch in batches]), expected)
     cupy.machine.queued.clear()
-    batch = on_card(batches[0], cupy)
+    batch = to_gpu(batches[0], cupy)
     if isinstance(fast, Planned):
         program = next(iter(fast.on(0).programs.values()))
         assert program is not None
@@ -119,7 +119,7 @@ def test_steps_in_one_graph(cupy: Any):
         plain, loss = step(plain, (data[0][rows], LABELS[rows], None))
         losses.append(loss)
     run_ = repeated(planned(as_cupy(step, cupy)), 2)
-    given, on = on_card(copy.deepcopy(state), cupy), on_card(data, cupy)
+    given, on = to_gpu(copy.deepcopy(state), cupy), to_gpu(data, cupy)
     found, values = run_(given, on, cupy.array(order), 0, 8, 5)
     np.testing.assert_allclose(values, losses, rtol=1e-9)
     close([leaves(found)], [leaves(plain)])
@@ -144,7 +144,7 @@ def test_where_nvmath_is_missing(cupy: Any, monkeypatch: pytest.MonkeyPatch):
     expected = run(step, copy.deepcopy(state), batches)
     fast = planned(as_cupy(step, cupy))
     with pytest.warns(PlannerWarning, match=r'no graph, for cublasLt is not there: .*pip install "dlarray\[cuda13\]"'):
-        close(run(fast, on_card(state, cupy), [on_card(batch, cupy) for batch in batches]), expected)
+        close(run(fast, to_gpu(state, cupy), [to_gpu(batch, cupy) for batch in batches]), expected)
     program = next(iter(fast.on(0).programs.values()))
     assert program is not None
     assert not program.recorded
@@ -157,93 +157,93 @@ def test_where_the_library_does_not_load(cupy: Any, monkeypatch: pytest.MonkeyPa
         raise RuntimeError("libcublasLt.so.12 is not found")
 
     monkeypatch.setattr(cupy.lt, "create", create)
-    card = CupyCard(0)
-    assert card.no_products == "RuntimeError: libcublasLt.so.12 is not found"
+    gpu = CupyGpu(0)
+    assert gpu.no_products == "RuntimeError: libcublasLt.so.12 is not found"
     step, state, batches = network()
     with pytest.warns(PlannerWarning, match="libcublasLt"):
-        run(planned(as_cupy(step, cupy)), on_card(state, cupy), [on_card(batch, cupy) for batch in batches])
+        run(planned(as_cupy(step, cupy)), to_gpu(state, cupy), [to_gpu(batch, cupy) for batch in batches])
 
 
 def test_too_little_memory(cupy: Any):
     cupy.machine.capacity = 4096
     step, state, batches = network()
-    given = on_card(state, cupy)
+    given = to_gpu(state, cupy)
     before = [x.tobytes() for x in leaves(given)]
     with pytest.raises(MemoryError, match="Out of memory"):
-        planned(as_cupy(step, cupy))(given, on_card(batches[0], cupy))
+        planned(as_cupy(step, cupy))(given, to_gpu(batches[0], cupy))
     assert [x.tobytes() for x in leaves(given)] == before
 
 
-# The card by itself
+# The GPU by itself
 
 
 def test_memory_is_zero_and_copies_arrive(cupy: Any):
-    card = CupyCard(0)
-    memory = card.reserve(1000)
-    seen = card.view(memory.address, (125,), (8,), np.dtype(np.float64))
+    gpu = CupyGpu(0)
+    memory = gpu.reserve(1000)
+    seen = gpu.view(memory.address, (125,), (8,), np.dtype(np.float64))
     np.testing.assert_array_equal(seen, np.zeros(125))
-    card.write(memory.address, np.arange(10.0)[::2])
-    card.copy(memory.address + 80, memory.address, 40)
-    np.testing.assert_array_equal(card.to_host(seen)[:15], [0, 2, 4, 6, 8, 0, 0, 0, 0, 0, 0, 2, 4, 6, 8])
+    gpu.write(memory.address, np.arange(10.0)[::2])
+    gpu.copy(memory.address + 80, memory.address, 40)
+    np.testing.assert_array_equal(gpu.to_host(seen)[:15], [0, 2, 4, 6, 8, 0, 0, 0, 0, 0, 0, 2, 4, 6, 8])
 
 
 @pytest.mark.parametrize("key", [np.s_[::2, 1:], np.s_[::-1], np.s_[1:1], np.s_[:, ::-2], np.s_[2]])
 def test_views(key: Any, cupy: Any):
-    card, whole = CupyCard(0), cupy.array(np.arange(24.0).reshape(4, 6))
+    gpu, whole = CupyGpu(0), cupy.array(np.arange(24.0).reshape(4, 6))
     part = whole[key]
-    seen = card.view(card.address_of(part), part.shape, part.strides, part.dtype)
+    seen = gpu.view(gpu.address_of(part), part.shape, part.strides, part.dtype)
     assert type(seen) is cupy.ndarray
-    np.testing.assert_array_equal(card.to_host(seen), part)
+    np.testing.assert_array_equal(gpu.to_host(seen), part)
 
 
 def test_what_lies_in_rows(cupy: Any):
-    card, whole = CupyCard(0), cupy.array(np.arange(24.0).reshape(4, 6))
-    assert card.in_rows(whole) is whole
-    assert card.in_rows(whole[1:3]).flags.c_contiguous
-    turned = card.in_rows(whole.T)
+    gpu, whole = CupyGpu(0), cupy.array(np.arange(24.0).reshape(4, 6))
+    assert gpu.in_rows(whole) is whole
+    assert gpu.in_rows(whole[1:3]).flags.c_contiguous
+    turned = gpu.in_rows(whole.T)
     assert turned.flags.c_contiguous
     np.testing.assert_array_equal(turned, whole.T)
     odd = cupy.array(np.arange(17, dtype=np.uint8))[1:].view(np.float32)
-    assert card.address_of(card.in_rows(odd)) % 4 == 0
-    np.testing.assert_array_equal(card.in_rows(odd), odd)
+    assert gpu.address_of(gpu.in_rows(odd)) % 4 == 0
+    np.testing.assert_array_equal(gpu.in_rows(odd), odd)
 
 
 @pytest.mark.parametrize("what", ["write", "reserve", "empty", "to_host", "synchronize"])
 def test_what_a_graph_cannot_hold_raises(what: str, cupy: Any):
     """And the capture is over then, so that the next one can begin."""
-    card = CupyCard(0)
-    memory, array = card.reserve(64), cupy.array(np.zeros(3))
+    gpu = CupyGpu(0)
+    memory, array = gpu.reserve(64), cupy.array(np.zeros(3))
     works = {
-        "write": lambda: card.write(memory.address, np.zeros(3)),
-        "reserve": lambda: card.reserve(64),
-        "empty": lambda: card.empty((3,), np.dtype(np.float32)),
-        "to_host": lambda: card.to_host(array),
+        "write": lambda: gpu.write(memory.address, np.zeros(3)),
+        "reserve": lambda: gpu.reserve(64),
+        "empty": lambda: gpu.empty((3,), np.dtype(np.float32)),
+        "to_host": lambda: gpu.to_host(array),
         "synchronize": cupy.cuda.get_current_stream().synchronize,
     }
-    with pytest.raises(paper_runtime.CaptureError, match="capturing"):
-        card.record(works[what])
+    with pytest.raises(fake_cupy_module.CaptureError, match="capturing"):
+        gpu.record(works[what])
     assert cupy.machine.capturing is None
-    card.record(lambda: card.copy(memory.address, memory.address + 32, 32))()
+    gpu.record(lambda: gpu.copy(memory.address, memory.address + 32, 32))()
 
 
 def test_a_launch_on_another_stream_raises(cupy: Any):
-    card = CupyCard(0)
+    gpu = CupyGpu(0)
     null = cupy.cuda.get_current_stream()
 
     def elsewhere() -> None:
         cupy.cuda.runtime.memcpyAsync(0, 0, 0, 3, null.ptr)
 
-    with pytest.raises(paper_runtime.CaptureError, match="another stream"):
-        card.record(elsewhere)
+    with pytest.raises(fake_cupy_module.CaptureError, match="another stream"):
+        gpu.record(elsewhere)
 
 
 @by_compiler
 def test_a_graph_runs_on_the_stream_of_its_launch(cupy: Any):
-    card = CupyCard(0)
-    memory = card.reserve(64)
-    card.write(memory.address, np.arange(4.0))
-    graph = card.record(lambda: card.copy(memory.address + 32, memory.address, 32))
-    seen = card.view(memory.address, (8,), (8,), np.dtype(np.float64))
+    gpu = CupyGpu(0)
+    memory = gpu.reserve(64)
+    gpu.write(memory.address, np.arange(4.0))
+    graph = gpu.record(lambda: gpu.copy(memory.address + 32, memory.address, 32))
+    seen = gpu.view(memory.address, (8,), (8,), np.dtype(np.float64))
     assert not seen[4:].any(), "recording runs nothing"
     with cupy.cuda.Stream(non_blocking=True):
         graph()
@@ -254,25 +254,25 @@ def test_a_graph_runs_on_the_stream_of_its_launch(cupy: Any):
 def test_kernels_get_their_argument_by_value(cupy: Any):
     text = "struct Head { long long at[2]; };\n"
     text += "KERNEL set(const Head head) { if (LANE == 0) *(long long *)head.at[0] = head.at[1]; }\n"
-    card = CupyCard(0)
-    memory = card.reserve(64)
-    (function,) = card.compile(text, ["set"])
+    gpu = CupyGpu(0)
+    memory = gpu.reserve(64)
+    (function,) = gpu.compile(text, ["set"])
     head = np.array([memory.address, 7], np.int64)
-    graph = card.record(lambda: card.launch(function, Grid("set", 1, 32), head))
+    graph = gpu.record(lambda: gpu.launch(function, Grid("set", 1, 32), head))
     head[:] = 0
     graph()
-    assert card.to_host(card.view(memory.address, (1,), (8,), np.dtype(np.int64)))[0] == 7
+    assert gpu.to_host(gpu.view(memory.address, (1,), (8,), np.dtype(np.int64)))[0] == 7
 
 
 def test_times_are_medians_of_many(cupy: Any):
-    card, calls = CupyCard(0), [0]
-    memory = card.reserve(64)
+    gpu, calls = CupyGpu(0), [0]
+    memory = gpu.reserve(64)
 
     def work() -> None:
         calls[0] += 1
-        card.copy(memory.address, memory.address, 8)
+        gpu.copy(memory.address, memory.address, 8)
 
-    assert card.seconds(work) == pytest.approx(1e-3)  # what is queued takes a millisecond each
+    assert gpu.seconds(work) == pytest.approx(1e-3)  # what is queued takes a millisecond each
     assert calls[0] >= 8
 
 
@@ -281,27 +281,27 @@ def test_tf32_follows_cupys_variable(value: str | None, coarseness: int, cupy: A
     monkeypatch.delenv("CUPY_TF32", raising=False)
     if value is not None:
         monkeypatch.setenv("CUPY_TF32", value)
-    assert CupyCard(0).coarseness == coarseness
+    assert CupyGpu(0).coarseness == coarseness
 
 
 def test_everything_is_given_back(cupy: Any):
-    card = CupyCard(0)
+    gpu = CupyGpu(0)
     assert cupy.lt.live
-    del card
+    del gpu
     gc.collect()
     assert cupy.lt.live == {}
 
 
-def test_the_cards_of_paper_have_what_a_card_has():
-    names = [n for n in dir(PaperCard) if not n.startswith("_")]
-    from dlarray.planner.cuda.card import Card
+def test_the_fake_gpus_have_what_a_gpu_has():
+    names = [n for n in dir(FakeGpu) if not n.startswith("_")]
+    from dlarray.planner.cuda.gpu import Gpu
 
-    for name in (n for n in dir(Card) if not n.startswith("_")):
+    for name in (n for n in dir(Gpu) if not n.startswith("_")):
         assert name in names
-        if inspect.isfunction(getattr(Card, name)):
-            ours = list(inspect.signature(getattr(PaperCard, name)).parameters)
-            cupys = list(inspect.signature(getattr(CupyCard, name)).parameters)
-            assert ours[: len(cupys)] == cupys == list(inspect.signature(getattr(Card, name)).parameters), name
+        if inspect.isfunction(getattr(Gpu, name)):
+            ours = list(inspect.signature(getattr(FakeGpu, name)).parameters)
+            cupys = list(inspect.signature(getattr(CupyGpu, name)).parameters)
+            assert ours[: len(cupys)] == cupys == list(inspect.signature(getattr(Gpu, name)).parameters), name
 
 
 # The real CuPy
@@ -313,9 +313,9 @@ def _found(module: Any, name: str) -> Any:
     return module
 
 
-@pytest.mark.parametrize("name", paper_runtime.USED)
-def test_the_paper_has_the_parameters_of_the_list(name: str, cupy: Any):
-    wanted = paper_runtime.USED[name]
+@pytest.mark.parametrize("name", fake_cupy_module.USED)
+def test_the_fake_has_the_parameters_of_the_list(name: str, cupy: Any):
+    wanted = fake_cupy_module.USED[name]
     if wanted is None or name in ("cuda.Graph.launch",):
         return
     given = [p.split("=")[0] for p in wanted.split(", ") if p and p != "*"]
@@ -323,11 +323,11 @@ def test_the_paper_has_the_parameters_of_the_list(name: str, cupy: Any):
     assert [p for p in found if p != "self"] == [p for p in given if p != "self"]
 
 
-@pytest.mark.parametrize("name", paper_runtime.USED)
+@pytest.mark.parametrize("name", fake_cupy_module.USED)
 def test_the_real_cupy_has_it(name: str):
     real = pytest.importorskip("cupy", reason="CuPy is not installed")
     thing = _found(real, name)
-    wanted = paper_runtime.USED[name]
+    wanted = fake_cupy_module.USED[name]
     if wanted is None:
         return
     try:

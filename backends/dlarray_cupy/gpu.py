@@ -1,4 +1,4 @@
-"""A card through CuPy: memory of its pool, kernels of nvrtc, graphs of its streams, products of cublasLt.
+"""A GPU through CuPy: memory of its pool, kernels of nvrtc, graphs of its streams, products of cublasLt.
 
 All is queued on CuPy's current stream, so it stays in order with what the user queues there. No GPU has run this.
 """
@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.planner.cuda.card import Product, extent
+from dlarray.planner.cuda.gpu import Product, extent
 from dlarray.planner.cuda.launch import Grid
 from dlarray_cupy.cublaslt import CublasLt
 
-__all__ = ["CupyCard"]
+__all__ = ["CupyGpu"]
 
 WORKSPACE = 32 << 20
-"""Bytes for cublasLt: what NVIDIA recommends for the newest cards."""
-FROM_HOST, ON_CARD = 1, 3
+"""Bytes for cublasLt: what NVIDIA recommends for the newest GPUs."""
+FROM_HOST, ON_DEVICE = 1, 3
 """Kinds of copies in CUDA: cudaMemcpyHostToDevice, cudaMemcpyDeviceToDevice."""
 ROUNDS, AT_LEAST = 7, 1e-3
 """What is timed is repeated for this many seconds, so many times."""
@@ -35,8 +35,8 @@ class _Memory:
         self.address = int(pointer.ptr)
 
 
-class CupyCard:
-    """The card with this number, as ``Card`` wants it.
+class CupyGpu:
+    """The GPU with this number, as ``Gpu`` wants it.
 
     ``no_products`` says why cublasLt cannot be used, if so: products are CuPy's own then, and no step can be a graph.
     """
@@ -87,7 +87,7 @@ class CupyCard:
         stream.synchronize()  # until then the numbers must stay where they are
 
     def copy(self, target: int, source: int, nbytes: int) -> None:
-        self._cupy.cuda.runtime.memcpyAsync(target, source, nbytes, ON_CARD, self._stream())
+        self._cupy.cuda.runtime.memcpyAsync(target, source, nbytes, ON_DEVICE, self._stream())
 
     def compile(self, text: str, names: Sequence[str]) -> list[Any]:
         module = self._cupy.RawModule(code=text, options=("--std=c++14", "--fmad=false"))
