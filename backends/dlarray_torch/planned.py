@@ -23,7 +23,7 @@ from dlarray.planner import compile as plan
 from dlarray.planner import plan as program
 from dlarray.planner.run.tree_code import matcher
 from dlarray.planner.trace.symbols import Symbol
-from dlarray.planner.trace.trace import without_numbers
+from dlarray.planner.trace.trace import without_scalars
 
 __all__ = ["Planned"]
 
@@ -131,7 +131,7 @@ class Planned:
         flatten((state, batch), symbols, (Symbol,))
         with self._fork_rng(devices=()) if symbols or self._own.plain else nullcontext():
             if symbols:
-                return without_numbers(self.step)(state, batch)
+                return without_scalars(self.step)(state, batch)
             result = self.step(map_leaves(state, self._seen_anew), map_leaves(batch, self._seen_anew))
         self._own.plain.append((map_leaves(result, self._view_or_itself), result))
         return self._own.plain[-1][0]

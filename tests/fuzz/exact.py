@@ -21,7 +21,7 @@ from dlarray.core.array import array_namespace
 from dlarray.planner import PlannerWarning
 from dlarray.planner import compile as compile_step
 from dlarray.planner.kernel.interpreter import run, run_by_rows, validate
-from dlarray.planner.kernel.loops import Bound, Call, Executor
+from dlarray.planner.kernel.loops import BoundKernel, Call, Executor
 from dlarray.planner.numba.executor import numba_loops
 from dlarray.planner.numpy.ufuncs import SMALL, ufuncs
 from tests.fuzz.instructions import INSTRUCTIONS, Choices, Values, is_float, pick
@@ -156,15 +156,15 @@ def generate(seed: int) -> Program:
     return Program(seed, rows, cols, r.choice(["float32", "float64"]), tuple((name, draw()) for name in names), draw())
 
 
-def reference(call: Call) -> Bound:
+def reference(call: Call) -> BoundKernel:
     """The interpreter as an executor."""
     validate(call.kernel)
-    return Bound([(run, (call,))])
+    return BoundKernel([(run, (call,))])
 
 
-def by_rows(call: Call) -> Bound:
+def by_rows(call: Call) -> BoundKernel:
     """The interpreter that goes through a kernel as printed loops do."""
-    return Bound([(run_by_rows, (call,))])
+    return BoundKernel([(run_by_rows, (call,))])
 
 
 EXECUTORS: dict[str, Executor] = {

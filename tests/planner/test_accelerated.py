@@ -18,7 +18,7 @@ from dlarray.device.backend import Backend, get
 from dlarray.layers import Dense, Embedding
 from dlarray.model import MLP, mlp
 from dlarray.planner import PlannerWarning, accelerate
-from dlarray.planner.run.refusals import MANY
+from dlarray.planner.run.refusals import MAX_PROGRAMS
 from dlarray.planner.run.replay import STAGED
 from tests.planner.test_library import default
 from tests.support.threads import at_once
@@ -206,10 +206,10 @@ def test_inputs_are_not_kept_alive(n: int, function: Callable[..., Any]):
 @pytest.mark.parametrize("check", [True, False])
 def test_any_number_of_shapes_without_a_word(check: bool):
     fast = accelerate(network, check=check)
-    for n in [*range(1, MANY + 20), *range(1, MANY + 20)]:
+    for n in [*range(1, MAX_PROGRAMS + 20), *range(1, MAX_PROGRAMS + 20)]:
         x = rows(n)
         np.testing.assert_allclose(fast((W, (B,)), x), np.tanh(x @ W + B), rtol=1e-13)
-    assert len(fast.programs) == MANY
+    assert len(fast.programs) == MAX_PROGRAMS
 
 
 # Threads

@@ -14,8 +14,8 @@ from dlarray.core.trees import flatten
 from dlarray.planner import PlannerWarning, accelerate, plan
 from dlarray.planner import compile as compile_step
 from dlarray.planner.run.agreement import copies, disagreement
-from dlarray.planner.run.eager_check import LATER
-from dlarray.planner.run.synthetic import made_up
+from dlarray.planner.run.eager_check import LATER_STEPS
+from dlarray.planner.run.synthetic import synthetic_like
 from tests.support.threads import at_once
 
 
@@ -103,7 +103,7 @@ def test_made_up_data_are_like_the_callers() -> None:
     given = [np.zeros(100, np.float32), table, np.zeros(60, bool)]
     given += [r.integers(5, 9, 60).astype(np.int8), np.zeros((), np.int32), np.zeros((0, 3)), np.full(4, 1e-9)]
     for within in (False, True):
-        made = made_up(given, within)
+        made = synthetic_like(given, within)
         assert [(a.shape, a.dtype) for a in made] == [(a.shape, a.dtype) for a in given]
         assert np.all(made[0] >= 0)
         assert np.std(made[0]) > 0.1
@@ -123,19 +123,19 @@ def test_made_up_data_are_like_the_callers() -> None:
 def test_a_rate_that_the_closure_changes_is_found_some_steps_later() -> None:
     rate = [0.5]
     fast, state, plain = compile_step(lambda s, x: (s - rate[0] * x, np.sum(s))), np.ones(3), np.ones(3)
-    for i in range(max(LATER) + 3):
+    for i in range(max(LATER_STEPS) + 3):
         x = np.full(3, 0.01 * i)
         if i == 4:
             rate[0] = 0.25
-        if i in LATER and list(fast.programs.values()) != [None]:
+        if i in LATER_STEPS and list(fast.programs.values()) != [None]:
             with pytest.warns(PlannerWarning, match=f"because {i} steps after its first, output 0"):
                 state, _ = fast(state, x)
-            assert i == min(LATER)
+            assert i == min(LATER_STEPS)
             plain = state.copy()
             continue
         state, _ = fast(state, x)
         plain = plain - rate[0] * x
-        if i > min(LATER):
+        if i > min(LATER_STEPS):
             np.testing.assert_allclose(state, plain, rtol=1e-14)
     assert list(fast.programs.values()) == [None]
 
@@ -149,7 +149,7 @@ def test_an_array_that_was_used_up_by_tracing_and_has_changed_is_found_later() -
     fast, state = compile_step(step), np.zeros(3)
     state, _ = fast(state, np.ones(3))
     scale[...] = 4
-    for _ in range(min(LATER) - 1):
+    for _ in range(min(LATER_STEPS) - 1):
         state, _ = fast(state, np.ones(3))
     with pytest.warns(PlannerWarning, match=r"steps after its first, output 0"):
         state, _ = fast(state, np.ones(3))
@@ -166,13 +166,13 @@ def test_a_right_plan_is_kept_and_runs_alone_after_its_checks() -> None:
         return state * 0.99 + x, array_namespace(x).sum(state)
 
     fast, state, plain = compile_step(step), np.ones(3), np.ones(3)
-    for i in range(max(LATER) + 50):
+    for i in range(max(LATER_STEPS) + 50):
         state, loss = fast(state, np.full(3, 0.01 * i))
         expected = np.sum(plain)
         plain = plain * 0.99 + 0.01 * i
         assert loss == expected
     np.testing.assert_array_equal(state, plain)
-    assert len(runs) == 3 + len(LATER)  # traced, first, made up, and later
+    assert len(runs) == 3 + len(LATER_STEPS)  # traced, first, made up, and later
 
 
 # Memory that is shared
@@ -301,7 +301,7 @@ def test_a_plan_that_fails_where_the_step_does_not_is_dropped() -> None:
     failing: list[int] = []
 
     def executor(call: Any) -> Any:
-        from dlarray.planner.kernel.loops import Bound
+        from dlarray.planner.kernel.loops import BoundKernel
         from dlarray.planner.numpy.ufuncs import ufuncs
 
         def fail() -> None:
@@ -309,7 +309,7 @@ def test_a_plan_that_fails_where_the_step_does_not_is_dropped() -> None:
                 raise RuntimeError("a kernel that cannot")
 
         bound = ufuncs(call)
-        return Bound([(fail, ()), *bound.steps])
+        return BoundKernel([(fail, ()), *bound.calls])
 
     fast = compile_step(lambda s, x: (s * 0.5 + np.max(np.cumsum(x) * 2), np.sum(s)), executor)
     state, plain = np.ones(3), np.ones(3)

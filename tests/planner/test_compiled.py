@@ -16,7 +16,7 @@ from dlarray.device import backend
 from dlarray.planner import Compiled, PlannerWarning, plan
 from dlarray.planner import compile as compile_step
 from dlarray.planner.kernel.interpreter import run
-from dlarray.planner.kernel.loops import Bound, Call
+from dlarray.planner.kernel.loops import BoundKernel, Call
 from dlarray.planner.numpy.ufuncs import ufuncs
 from dlarray.planner.run import replay
 from dlarray.planner.run.agreement import difference, disagreement
@@ -99,12 +99,12 @@ def test_an_executor_that_can_be_told_reads_the_batch_where_it_lies(monkeypatch:
     monkeypatch.setattr(replay, "STAGED", 0)  # not even a small one is copied
     seen: list[np.ndarray] = []
 
-    def telling(call: Call) -> Bound:
+    def telling(call: Call) -> BoundKernel:
         def move(i: int, array: np.ndarray) -> None:
             call.inputs[i] = array
             seen.append(array)
 
-        return Bound([(run, (call,))], move)
+        return BoundKernel([(run, (call,))], move)
 
     fast = compile_step(descent, telling)
     after, losses = take_steps(fast, start(), [4, 4, 4, 3, 4])
@@ -170,10 +170,10 @@ def test_a_batch_or_captured_array_that_is_written_falls_back():
 
 
 def test_a_wrong_plan_is_reported_and_the_eager_result_returned():
-    def broken(call: Call) -> Bound:
+    def broken(call: Call) -> BoundKernel:
         """An executor that forgets the last output."""
         bound = ufuncs(call)
-        return Bound(bound.steps[:-1])
+        return BoundKernel(bound.calls[:-1])
 
     fast, state = compile_step(descent, broken), start()
     with pytest.warns(PlannerWarning, match=r"output \d of 3, .* differs from the plan's"):

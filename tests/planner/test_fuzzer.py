@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dlarray.planner.kernel.loops import Bound, Call
+from dlarray.planner.kernel.loops import BoundKernel, Call
 from dlarray.planner.numpy.ufuncs import ufuncs
 from tests.fuzz.inputs import LAYOUTS, Inputs, Setup, placed, refill
 from tests.fuzz.networks import drawn
@@ -18,7 +18,7 @@ from tests.fuzz.shrinking import is_failure, shrink
 PLAIN = Setup(0)
 
 
-def forgetful(call: Call) -> Bound:
+def forgetful(call: Call) -> BoundKernel:
     """An executor that is right the first two times only."""
     bound = ufuncs(call)
     left = [2]
@@ -26,10 +26,10 @@ def forgetful(call: Call) -> Bound:
     def run() -> None:
         left[0] -= 1
         if left[0] >= 0:
-            for function, args in bound.steps:
+            for function, args in bound.calls:
                 function(*args)
 
-    return Bound([(run, ())])
+    return BoundKernel([(run, ())])
 
 
 @pytest.mark.parametrize("make", [written, drawn])

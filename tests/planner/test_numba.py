@@ -31,7 +31,7 @@ def _folder(tmp_path_factory: pytest.TempPathFactory):
 
 
 def run(call: Call) -> None:
-    for function, args in numba_executor.numba_loops(call).steps:
+    for function, args in numba_executor.numba_loops(call).calls:
         function(*args)
 
 
@@ -162,7 +162,7 @@ def test_every_kernel_of_the_library(dtype: str, by: str):
     made = 0
 
     def run(call: Call) -> None:
-        for function, args in executor(call).steps:
+        for function, args in executor(call).calls:
             function(*args)
 
     for name, (step, state, batch) in kernels.library(dtype, every=by != "numba").items():
@@ -190,9 +190,9 @@ def test_an_input_can_move():
     other = np.asfortranarray(call.inputs[0] + 1)
     wide = np.zeros((6, 80))[:, ::-2]
     wide[...] = other
-    assert bound.move is not None
-    bound.move(0, wide)
-    for function, args in bound.steps:
+    assert bound.rebind is not None
+    bound.rebind(0, wide)
+    for function, args in bound.calls:
         function(*args)
     found = [a.copy() for a in call.outputs]
     call.inputs[0] = wide
@@ -280,9 +280,9 @@ def test_a_kernel_s_file_of_other_bytes_is_written_anew(tmp_path: Path):
     path = tmp_path / "kernel.py"
     for other in (b"\xff\xfe", b"", b"x = 1\r\n"):
         path.write_bytes(other)
-        assert numba_executor._kept(path, "x = 1\n").read_bytes() == b"x = 1\n"
+        assert numba_executor._stored(path, "x = 1\n").read_bytes() == b"x = 1\n"
     before = path.stat().st_mtime_ns
-    assert numba_executor._kept(path, "x = 1\n").stat().st_mtime_ns == before
+    assert numba_executor._stored(path, "x = 1\n").stat().st_mtime_ns == before
     assert list(tmp_path.iterdir()) == [path]
 
 

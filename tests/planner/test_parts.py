@@ -23,8 +23,8 @@ from dlarray.planner.trace.node import UntraceableError, form, is_dense
 from dlarray.planner.trace.symbols import Symbol
 
 EXECUTORS = {
-    "ufuncs": lambda call: [f(*args) for f, args in ufuncs(call).steps],
-    "blocks": lambda call: [f(*args) for f, args in partial(ufuncs, block=8)(call).steps],
+    "ufuncs": lambda call: [f(*args) for f, args in ufuncs(call).calls],
+    "blocks": lambda call: [f(*args) for f, args in partial(ufuncs, block=8)(call).calls],
     "rows": run_by_rows,
 }
 
@@ -169,7 +169,7 @@ def test_softmax_with_its_gradient_is_one_kernel():
     assert len(kernels) == 1
     assert kernels[0].kernel.sweeps >= 3
     assert units(program).count("matmul") == 2
-    assert all(program.plan.written(i) for i in program.plan.donated)
+    assert all(program.plan.is_in_place(i) for i in program.plan.donated)
 
 
 def test_an_optimizer_is_one_kernel_over_the_whole_vector():
@@ -271,7 +271,7 @@ def test_what_a_sweep_evaluates_and_keeps():
     kernel = softmax_kernel()
     validate(kernel)
     assert kernel.sweeps == 3
-    assert kernel.kept == {8}
+    assert kernel.buffered == {8}
     assert [kernel.evaluated(s) for s in range(3)] == [[5, 6], [5, 7, 8, 9], [11, 12, 13, 14]]
 
 

@@ -17,7 +17,7 @@ from dlarray.device.description import Description, Kind, Names, Work
 from dlarray.device.timing import Timings
 from dlarray.planner import PlannerWarning, compile  # noqa: A004 - the field's word
 from dlarray.planner import profile as planned_times
-from dlarray.planner.run.profiling import turns
+from dlarray.planner.run.profiling import measure_in_turns
 
 TINY = "8-6-3x5"
 QUICK: dict[str, Any] = {"bursts": 2, "seconds": 1e-4}
@@ -61,7 +61,7 @@ def test_each_part_is_given_the_time_that_it_took() -> None:
         return lambda: (done.append(name), clock.work(seconds))
 
     parts = [part("a", 0.25), part("b", 0.5), part("c", 0.0)]
-    found, whole = turns(parts, part("whole", 1.0), part("restore", 100.0), 3, 2.0, clock)
+    found, whole = measure_in_turns(parts, part("whole", 1.0), part("restore", 100.0), 3, 2.0, clock)
     assert (found, whole) == ([0.25, 0.5, 0.0], 1.0)
     turn = ["restore", *"abc" * 3, "restore", "whole", "whole", "whole"]  # the first pass of each is not measured
     assert done == ["whole", "whole", *turn * 3]
@@ -70,7 +70,7 @@ def test_each_part_is_given_the_time_that_it_took() -> None:
 def test_the_low_one_of_the_bursts_counts() -> None:
     clock = Clock()
     times = iter([9.0, 3.0, 9.0, 1.0, 9.0, 2.0])  # each burst warms up once and measures once
-    found, _ = turns([lambda: clock.work(next(times))], lambda: None, lambda: None, 3, 0.0, clock)
+    found, _ = measure_in_turns([lambda: clock.work(next(times))], lambda: None, lambda: None, 3, 0.0, clock)
     assert found == [pytest.approx(low([3.0, 1.0, 2.0]))] == [pytest.approx(1.2)]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from dlarray.core.trees import flatten
 from dlarray.planner.kernel import interpreter
-from dlarray.planner.kernel.loops import AFTER, BEFORE, OPERATIONS, Bound, Call, Input, Kernel, Operation
+from dlarray.planner.kernel.loops import AFTER, BEFORE, OPERATIONS, BoundKernel, Call, Input, Kernel, Operation
 from dlarray.planner.run.program import Program
 from tests.support.own import own
 
@@ -263,9 +263,9 @@ def through_planner(step: Callable[[Any, Any], tuple[Any, Any]], state: Any, bat
     """Trace a step and check every kernel of its plan; returns how many there were."""
     calls: list[Call] = []
 
-    def executor(given: Call) -> Bound:
+    def executor(given: Call) -> BoundKernel:
         calls.append(given)
-        return Bound([(check, (given, run))])
+        return BoundKernel([(check, (given, run))])
 
     given: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     flatten(state, given[0])

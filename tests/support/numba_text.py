@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.planner.kernel.loops import Bound, Call
+from dlarray.planner.kernel.loops import BoundKernel, Call
 from dlarray.planner.numba.block import Block, is_flat, same_memory
 from dlarray.planner.numba.expressions import LIBRARY
 from dlarray.planner.numba.source import source, workspace
@@ -76,7 +76,7 @@ def names(memory: Memory) -> dict[str, Any]:
 def executor(layout: Layout) -> Any:
     """An executor that prints every kernel in this shape of loops, save where it cannot be."""
 
-    def prepared(call: Call) -> Bound:
+    def prepared(call: Call) -> BoundKernel:
         shape: Layout = layout if layout != "flat" or is_flat(call.kernel) else "wide"
         text = source(call.kernel, shape, same_memory(call))
         block = Block(call, workspace(call.kernel, shape, call.cols))
@@ -87,6 +87,6 @@ def executor(layout: Layout) -> Any:
             with np.errstate(all="ignore"):
                 namespace["kernel"](address)
 
-        return Bound([(run, block)])
+        return BoundKernel([(run, block)])
 
     return prepared

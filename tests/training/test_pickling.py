@@ -21,7 +21,7 @@ from dlarray.callbacks.non_finite import NonFiniteError
 from dlarray.cli.output import UsageError
 from dlarray.device import OutOfMemoryError, search
 from dlarray.planner import PlannerWarning
-from dlarray.planner.run.accelerated import _Unfit
+from dlarray.planner.run.accelerated import _UnbindableError
 from dlarray.planner.trace.node import UntraceableError
 from dlarray.tables.values import TableWarning, UnknownColumnError
 from dlarray.training import CheckpointError, DivergedError, Interrupted
@@ -120,7 +120,8 @@ def exceptions() -> list[BaseException]:
         *(
             cls("a message")
             for cls in (
-                dd.DeviceError, CheckpointError, UsageError, UntraceableError, PlannerWarning, TableWarning, _Unfit
+                dd.DeviceError, CheckpointError, UsageError, UntraceableError, PlannerWarning, TableWarning,
+                _UnbindableError,
             )
         ),
     ]  # fmt: skip

@@ -17,7 +17,7 @@ from dlarray.planner.cuda.gpu import Epilogue
 from dlarray.planner.schedule.grouping import Unit
 from dlarray.planner.schedule.lowering import Body, lower
 from dlarray.planner.schedule.memory import Plan
-from dlarray.planner.trace.node import Node, is_dense, root, through
+from dlarray.planner.trace.node import Node, is_dense, root, without_reshapes
 
 __all__ = ["Fused", "Option", "options"]
 
@@ -94,7 +94,7 @@ class _Finder:
             if unit.op != "matmul":
                 continue
             left, right = unit.outputs[0].args
-            dz = through(right)
+            dz = without_reshapes(right)
             behind = self._producer.get(dz)
             if behind is None or not behind.is_group or left.op != "permute" or right.op == "permute":
                 continue
@@ -143,10 +143,10 @@ def _biased(body: Body, product: Node) -> tuple[Epilogue, Node] | None:
         return None
     out = body.outputs[0]
     is_relu = out.op == "maximum" and any(_is_zero(a) for a in out.args)
-    added = through(next((a for a in out.args if not _is_zero(a)), out)) if is_relu else out
+    added = without_reshapes(next((a for a in out.args if not _is_zero(a)), out)) if is_relu else out
     if added.op != "add" or len(body.operations) != (2 if is_relu else 1):
         return None
-    operands = [through(a) for a in added.args]
+    operands = [without_reshapes(a) for a in added.args]
     if product not in operands:
         return None
     bias = operands[1 - operands.index(product)]
@@ -161,21 +161,21 @@ def _masked(body: Body, product: Node) -> tuple[Node, Node | None] | None:
     total = next((n for n in body.outputs[1:] if _sums(n, dz)), None)
     if len(body.outputs) != (1 if total is None else 2) or dz.op != "multiply":
         return None
-    operands = [through(a) for a in dz.args]
+    operands = [without_reshapes(a) for a in dz.args]
     if product not in operands:
         return None
     mask = operands[1 - operands.index(product)]
-    asked = through(mask.args[0]) if mask.op == "astype" else mask
+    asked = without_reshapes(mask.args[0]) if mask.op == "astype" else mask
     if asked.op != "greater" or not _is_zero(asked.args[1]):
         return None
-    y = through(asked.args[0])
+    y = without_reshapes(asked.args[0])
     return (y, total) if y.shape == product.shape and set(body.inputs) == {y, product} else None
 
 
 def _sums(node: Node, of: Node) -> bool:
     """Whether a value is the sum over the rows of another."""
-    return node.op == "sum" and node.attribute == "column" and through(node.args[0]) is of
+    return node.op == "sum" and node.attribute == "column" and without_reshapes(node.args[0]) is of
 
 
 def _is_zero(node: Node) -> bool:
-    return through(node).op == "full" and through(node).attribute == 0
+    return without_reshapes(node).op == "full" and without_reshapes(node).attribute == 0

@@ -13,7 +13,7 @@ from dlarray.planner.cuda.gpu import Gpu, Matrix, Product
 from dlarray.planner.cuda.launch import Placed, head
 from dlarray.planner.cuda.printer import source
 from dlarray.planner.cuda.spread import grids, workspace
-from dlarray.planner.run.sequence import Step
+from dlarray.planner.run.sequence import BoundCall
 from dlarray.planner.schedule.grouping import Unit
 from dlarray.planner.schedule.lowering import Body
 from dlarray.planner.schedule.memory import Plan
@@ -30,7 +30,7 @@ class Job:
     """What is queued for one unit. ``recordable``: all of it may become part of a graph."""
 
     title: str
-    steps: list[Step] = field(default_factory=list[Step])
+    steps: list[BoundCall] = field(default_factory=list[BoundCall])
     recordable: bool = True
 
     def __call__(self) -> None:
@@ -162,7 +162,7 @@ class Jobs:
             start += part.size
         return job
 
-    def copied(self, node: Node, target: int) -> Step:
+    def copied(self, node: Node, target: int) -> BoundCall:
         """A value, in rows, to an address."""
         if is_dense(node):
             return (self.gpu.copy, (target, self.address(node), node.nbytes))
@@ -189,7 +189,7 @@ class Jobs:
 
     def _is_own(self, i: int) -> bool:
         """Whether an output lies in the caller's array when the units are done."""
-        return i in self.plan.donated and self.plan.written(i)
+        return i in self.plan.donated and self.plan.is_in_place(i)
 
     def _touch_all(self) -> None:
         """Give everything that is read its part of the arena."""

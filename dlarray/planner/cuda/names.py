@@ -97,7 +97,7 @@ class Names:
 
     def found(self, v: int) -> str:
         """What each warp has found of a full reduction."""
-        before = len(self.kernel.kept) + len(spread.columns(self.kernel))
+        before = len(self.kernel.buffered) + len(spread.columns(self.kernel))
         place = f"{before} * lines * cols + {spread.totals(self.kernel).index(v)} * head.warps"
         return f"(({self.total_type(v)} *)(head.workspace + {spread.COUNT} + 8 * ({place})))"
 

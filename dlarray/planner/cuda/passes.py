@@ -185,7 +185,7 @@ class _Rows(Neighbours):
                 have.add(a)
             have.add(v)
             self.make(v, sweep)
-            if v in k.kept and k.sweep(v) == s:
+            if v in k.buffered and k.sweep(v) == s:
                 self.stored(v, f"{self.names.line(v)} + line * cols + column", sweep)
         return sweep
 

@@ -18,7 +18,7 @@ from dlarray.planner.run.sequence import in_sequence
 from dlarray.planner.run.tree_code import builder
 from dlarray.planner.schedule.step_plan import plan_step
 from dlarray.planner.trace.node import root
-from dlarray.planner.trace.trace import without_numbers
+from dlarray.planner.trace.trace import without_scalars
 
 __all__ = ["GpuProgram", "Settings", "stand_in"]
 
@@ -40,8 +40,9 @@ class GpuProgram:
     def __init__(self, step: Callable[..., Any], state: Any, batch: Any, gpu: Gpu, settings: Settings) -> None:
         self.gpu = gpu
         self.settings = settings
-        found = plan_step(without_numbers(step), *(stand_in(tree, gpu.arrays) for tree in (state, batch)))
-        self.plan, self.moving, self.given, self.structure = found.plan, found.moving, found.given, found.structure
+        found = plan_step(without_scalars(step), *(stand_in(tree, gpu.arrays) for tree in (state, batch)))
+        self.plan, self.moving = found.plan, found.state_count
+        self.given, self.structure = found.input_structures, found.output_structure
         self.jobs = Jobs(self.plan, self.moving, gpu)
         self.staged = [(i, self.jobs.arena.staged(n), n.nbytes) for i, n in enumerate(found.inputs[self.moving :])]
         self._in_place = found.keeps_state

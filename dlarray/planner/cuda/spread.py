@@ -62,13 +62,13 @@ def totals(kernel: Kernel) -> list[int]:
 
 def kept(kernel: Kernel) -> list[int]:
     """The values of which each row of lanes keeps a row for a later sweep."""
-    return sorted(kernel.kept)
+    return sorted(kernel.buffered)
 
 
 def parts(kernel: Kernel) -> int:
     """The neighbours that a lane takes at once: 16 bytes of the widest dtype in memory, but no more than 4."""
     stored = [i for i, given in enumerate(kernel.inputs) if given.kind in "ER"]
-    stored += [*kernel.outputs, *kernel.kept, *columns(kernel)]
+    stored += [*kernel.outputs, *kernel.buffered, *columns(kernel)]
     wide = any(np.dtype(kernel.dtype(v)).itemsize == 8 for v in stored if kernel.kind(v) in "ER")
     return 2 if wide else 4
 
@@ -97,7 +97,7 @@ def workspace(kernel: Kernel, rows: int, cols: int, processors: int) -> int:
         return 0
     warps = _first(kernel, rows, cols, processors).warps
     lines = warps * (32 // _lanes(kernel, cols)) // (_groups(cols) if way(kernel) == "tiles" else 1)
-    found = 8 * ((len(kernel.kept) + len(columns(kernel))) * lines * cols + len(totals(kernel)) * warps)
+    found = 8 * ((len(kernel.buffered) + len(columns(kernel))) * lines * cols + len(totals(kernel)) * warps)
     counts = any(kernel.kind(v) == "S" for v in kernel.outputs)
     return COUNT + found if found or counts else 0
 

@@ -19,7 +19,7 @@ from dlarray.core.trees import flatten, unflatten
 from dlarray.planner.cuda.gpu import Gpu
 from dlarray.planner.cuda.program import GpuProgram, Settings
 from dlarray.planner.run.agreement import disagreement
-from dlarray.planner.run.refusals import MANY, PlannerWarning
+from dlarray.planner.run.refusals import MAX_PROGRAMS, PlannerWarning
 from dlarray.planner.run.tree_code import matcher, reader
 
 __all__ = ["GpuStep", "Shapes", "compile_on_gpu", "shapes_of"]
@@ -111,8 +111,8 @@ class GpuStep:
 
     def _first(self, key: Any, state: Any, batch: Any) -> tuple[Any, Any]:
         """Make a program and hold it against the plain step."""
-        if len(self.programs) >= MANY:
-            self._tell_once(f"it has {MANY} programs: shapes, types or Python numbers change from step to step")
+        if len(self.programs) >= MAX_PROGRAMS:
+            self._tell_once(f"it has {MAX_PROGRAMS} programs: shapes, types or Python numbers change from step to step")
             return self.step(state, batch)
         program: GpuProgram | None = None
         why = ""

@@ -104,7 +104,7 @@ class _Rows:
                     self._gather(v, op, cells[op.args[0]])
                 else:
                     cells[v] = np.broadcast_to(self._made(op, cells, i), (self.call.cols,)).copy()
-                    if v in kernel.kept and op.sweep == sweep:
+                    if v in kernel.buffered and op.sweep == sweep:
                         kept[v] = cells[v]
             for v, op in self.numbered:
                 if op.over == "all" and op.sweep == sweep and kernel.kind(op.args[0]) == "C":

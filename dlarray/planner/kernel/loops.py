@@ -72,7 +72,7 @@ __all__ = [
     "FLOATS",
     "OPERATIONS",
     "REDUCTIONS",
-    "Bound",
+    "BoundKernel",
     "Call",
     "Executor",
     "Input",
@@ -201,7 +201,7 @@ class Kernel:
         return max((op.sweep + 1 for op in self.operations if BEFORE < op.sweep < AFTER), default=0)
 
     @cached_property
-    def kept(self) -> frozenset[int]:
+    def buffered(self) -> frozenset[int]:
         """The values of kind E that a later sweep needs and are too dear to compute twice. A row of each is kept."""
         return frozenset(v for _, kept in self._plan_of_sweeps for v in kept)
 
@@ -259,15 +259,15 @@ class Call:
 
 
 @dataclass
-class Bound:
+class BoundKernel:
     """A call ready to be repeated: functions with their arguments, to be called in order, again at every step."""
 
-    steps: list[tuple[Callable[..., Any], Sequence[Any]]]
-    move: Callable[[int, np.ndarray], None] | None = None
+    calls: list[tuple[Callable[..., Any], Sequence[Any]]]
+    rebind: Callable[[int, np.ndarray], None] | None = None
     """Called with an input's number and another array of the same shape, dtype and strides, to read that from now on.
     None
     where the executor cannot; arrays that lie elsewhere at every step are then copied to one place."""
 
 
-Executor = Callable[[Call], Bound]
+Executor = Callable[[Call], BoundKernel]
 """What runs kernels: it prepares a call once, for arrays that stay where they are."""

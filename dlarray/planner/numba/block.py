@@ -41,7 +41,7 @@ class Block(list[int]):
     def __init__(self, call: Call, scratch: int) -> None:
         kernel = call.kernel
         self._kernel = kernel
-        self._places, length = header(kernel)
+        self._offsets, length = header(kernel)
         constants = np.zeros(max(len(call.constants), 1), np.int64)
         for k, (value, dtype) in enumerate(zip(call.constants, kernel.constants, strict=True)):
             if dtype.startswith("float"):
@@ -55,13 +55,13 @@ class Block(list[int]):
         self._arrays = [*call.inputs, *call.outputs]
         self._rest = (constants, workspace)
         for k, array in enumerate(self._arrays):
-            self.move(k, array)
+            self.rebind(k, array)
         super().__init__([int(self._head.ctypes.data)])
 
-    def move(self, k: int, array: np.ndarray) -> None:
+    def rebind(self, k: int, array: np.ndarray) -> None:
         """Read input k from another array from now on, of the same shape, dtype and strides, and no output's memory."""
         self._arrays[k] = array
-        place = self._places[k]
+        place = self._offsets[k]
         self._head[place] = array.ctypes.data
         if k < len(self._kernel.inputs) and not self._kernel.inputs[k].dense:
             self._head[place + 1 : place + 3] = [stride // array.itemsize for stride in array.strides]

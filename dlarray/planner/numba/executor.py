@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from dlarray.planner.kernel.loops import Bound, Call
+from dlarray.planner.kernel.loops import BoundKernel, Call
 from dlarray.planner.numba.block import Block, same_memory
 from dlarray.planner.numba.expressions import LIBRARY
 from dlarray.planner.numba.source import source, workspace
@@ -116,18 +116,18 @@ def compiled(function: str) -> Any:
     text = module_text(function)
     name = f"dlarray_kernel_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
     try:
-        path = _kept(cache_folder() / f"{name}.py", text)
+        path = _stored(cache_folder() / f"{name}.py", text)
     except OSError:
-        path = _kept(_own_folder() / f"{name}.py", text)
+        path = _stored(_process_folder() / f"{name}.py", text)
     try:
-        return _loaded(name, path)
+        return _load(name, path)
     except Exception:  # machine code that was cut off on the disk cannot be read
-        if not _forgotten(path):
+        if not _clear_cache(path):
             raise
-        return _loaded(name, path)
+        return _load(name, path)
 
 
-def _loaded(name: str, path: Path) -> Any:
+def _load(name: str, path: Path) -> Any:
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
@@ -141,7 +141,7 @@ def _loaded(name: str, path: Path) -> Any:
     return module.kernel
 
 
-def _forgotten(path: Path) -> bool:
+def _clear_cache(path: Path) -> bool:
     """Remove the machine code that Numba has kept of a file; whether there was any."""
     folders = [path.parent / "__pycache__", *map(Path, filter(None, [os.environ.get("NUMBA_CACHE_DIR")]))]
     kept = [file for folder in folders for file in folder.rglob(f"{path.stem}.*.nb[ic]")]
@@ -151,11 +151,11 @@ def _forgotten(path: Path) -> bool:
 
 
 @cache
-def _own_folder() -> Path:
+def _process_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="dlarray-kernels-"))
 
 
-def _kept(path: Path, text: str) -> Path:
+def _stored(path: Path, text: str) -> Path:
     """See that the file holds the text. A file that does is left as it is, for Numba's cache goes by its date."""
     data = text.encode()
     if path.is_file() and path.read_bytes() == data:  # not as text, which other bytes may not be
@@ -174,10 +174,10 @@ def _kept(path: Path, text: str) -> Path:
     return path
 
 
-def numba_loops(call: Call) -> Bound:
+def numba_loops(call: Call) -> BoundKernel:
     """Compile the kernel of a call where that has not been done, and bind it to the call's arrays."""
     layout = layout_for(call.kernel, call.rows, call.cols)
     dispatcher = compiled(source(call.kernel, layout, same_memory(call)))
     (made,) = dispatcher.overloads.values()  # called itself: the dispatcher would look for it at every call
     block = Block(call, workspace(call.kernel, layout, call.cols))
-    return Bound([(made.entry_point, block)], block.move)
+    return BoundKernel([(made.entry_point, block)], block.rebind)

@@ -34,12 +34,12 @@ def dtype_of(dtype: str) -> str:
     return "bool_" if dtype == "bool" else dtype
 
 
-def expression(op: Operation, args: Sequence[str], dtypes: Sequence[str], place: str) -> str:
+def expression(op: Operation, args: Sequence[str], dtypes: Sequence[str], index: str) -> str:
     """What an operation, other than a reduction, computes of named values. ``place`` is the index at its element."""
     type_ = f"np.{dtype_of(op.dtype)}"
     given = dtypes[0] if dtypes else op.dtype
     if op.name == "index":
-        return f"{type_}({place})"
+        return f"{type_}({index})"
     if op.name == "astype":
         return _converted(args[0], given, op.dtype)
     if op.name == "bits":

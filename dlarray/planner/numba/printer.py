@@ -38,7 +38,7 @@ class Printer(Sums):
     def loops(self) -> list[str]:
         """What is done for all rows."""
         inside = [*self._row_start(), *(line for s in range(self.kernel.sweeps) for line in self._sweep(s))]
-        inside += self.columns_now_and_then()
+        inside += self.add_columns_regularly()
         return [self._rows_header(), *indented(inside)]
 
     def _addresses(self) -> Iterator[str]:
@@ -47,7 +47,7 @@ class Printer(Sums):
         yield "rows, cols = item(head, 0), item(head, 1)"
         places, _ = header(k)
         for a, place in enumerate(places):
-            if a != self.places[a]:
+            if a != self.aliases[a]:
                 continue  # it is the memory of another
             dtype = k.dtype(a) if a < len(k.inputs) else k.dtype(k.outputs[a - len(k.inputs)])
             yield f"p{a} = pointer(item(head, {place}), np.{dtype_of(dtype)})"
@@ -58,13 +58,13 @@ class Printer(Sums):
             value = f"item(pointer(item(head, 2), {block}), {n})"
             yield f"v{len(k.inputs) + n} = " + (f"{value} != 0" if dtype == "bool" else f"np.{dtype}({value})")
         width = {"flat": CHUNK, "wide": "cols", "narrow": f"cols * {ROWS}"}[self.layout]
-        for n, v in enumerate(self.hoisted + self.kept_rows):
+        for n, v in enumerate(self.hoisted + self.workspace_rows):
             yield f"w{v} = pointer(item(head, 3) + {8 * n} * {width}, np.{dtype_of(k.dtype(v))})"
-        for n, v in enumerate(self.deep_rows, len(self.hoisted + self.kept_rows)):
+        for n, v in enumerate(self.float64_rows, len(self.hoisted + self.workspace_rows)):
             yield f"d{v} = pointer(item(head, 3) + {8 * n} * {width}, np.float64)"
         for v in (int(s[1:]) for s in self.scopes if s[0] == "b"):
             yield f"b{v} = local(np.{dtype_of(k.dtype(v))}, {self.lanes})"
-        for v in self.deep_lanes:
+        for v in self.float64_lanes:
             yield f"d{v} = local(np.float64, {self.lanes})"
             if k.dtype(v) == "float64":
                 yield f"c{v} = local(np.float64, {self.lanes})"
@@ -73,15 +73,15 @@ class Printer(Sums):
         k = self.kernel
         for n, i in enumerate(k.inputs):
             if i.kind == "S":
-                yield f"v{n} = {self.load(f'p{self.places[n]}', '0')}"
+                yield f"v{n} = {self.load(f'p{self.aliases[n]}', '0')}"
         for v, op in self.values:
             if op.kind == "S" and op.sweep == BEFORE:
                 yield f"v{v} = {self.expression(v)}"
             elif op.over == "all" and op.name == "sum":
-                yield from self.deep_begin(v)
+                yield from self.begin_lanes(v)
             elif op.over == "all":
                 yield f"total{v} = np.{op.dtype}({initial(op)})"
-                if self.narrow and self.of(op) == "E":
+                if self.narrow and self.argument_kind(op) == "E":
                     yield from self._over_lanes(v, op, "begin", ROWS)
         if self.hoisted:
             yield "for j in range(cols):"
@@ -91,8 +91,8 @@ class Printer(Sums):
                 yield f"    v{v} = {self.expression(v)}"
                 yield f"    {self.store(f'w{v}', 'j', f'v{v}')}"
         for o, v in enumerate(k.outputs):
-            if v in self.deep_rows:
-                yield from self.columns_begin(v)
+            if v in self.float64_rows:
+                yield from self.begin_columns(v)
             elif (op := k.operation(v)) and op.over == "column":
                 name, count = (f"w{v}", f"cols * {ROWS}") if self.narrow else (f"p{self.array(o)}", "cols")
                 yield f"for j in range({count}):"
@@ -110,7 +110,7 @@ class Printer(Sums):
         else:
             yield "start, width = i * cols, cols"
         for k, i in enumerate(self.kernel.inputs):
-            if i.kind == "E" and k == self.places[k]:
+            if i.kind == "E" and k == self.aliases[k]:
                 yield f"q{k} = advance(p{k}, {'start' if self.dense(k) else f'i * rows{k}'})"
         for o, v in enumerate(self.kernel.outputs):
             a = self.array(o)
@@ -142,7 +142,7 @@ class Printer(Sums):
         lanes = [(v, op) for v, op in self.values if op.sweep == s and self.in_lanes(op)]
         body = self._body(s)
         for v, op in lanes:
-            if (v in self.deep_lanes) if self.narrow else (v not in self.deep_lanes):
+            if (v in self.float64_lanes) if self.narrow else (v not in self.float64_lanes):
                 yield from self._over_lanes(v, op, "begin", self.lanes)
             elif op.over == "row" and self.narrow:
                 yield from self._over_lanes(v, op, "begin", "many")
@@ -150,8 +150,8 @@ class Printer(Sums):
             if body:
                 yield from ["for j in range(cols):", "    for l in range(many):", *indented(indented(body))]
             for v, _ in lanes:
-                if v in self.deep_lanes:
-                    yield from self.deep_lanes_added(v)
+                if v in self.float64_lanes:
+                    yield from self.add_lanes(v)
             for v, a in self.elements(s):
                 back = self.store(f"p{a}", "l * cols + j", self.load(f"w{v}", self.element(v)), f"q{a}")
                 yield from ["for l in range(many):", "    for j in range(cols):", f"        {back}"]
@@ -172,7 +172,7 @@ class Printer(Sums):
         read = self.read(argument) if self.kernel.operation(argument) is None else self.load(f"w{argument}", "j")
         step = [f"v{argument} = {read}", *self._accumulated(v, op)]
         if op.name == "sum":
-            yield from self.summed_in_lanes(v, op, step)
+            yield from self.sum_in_lanes(v, op, step)
             return
         yield f"full = width // {LANES} * {LANES}"
         yield f"for first in range(0, full, {LANES}):"
@@ -194,7 +194,9 @@ class Printer(Sums):
     def _columns_once(self, s: int) -> Iterator[str]:
         """What is done once a row, before the sweep: operations of kind C, and full reductions of such."""
         done = [(v, op) for v, op in self.values if op.sweep == s and op.kind == "C" and not op.over]
-        sums = [(v, op) for v, op in self.values if op.sweep == s and op.over == "all" and self.of(op) == "C"]
+        sums = [
+            (v, op) for v, op in self.values if op.sweep == s and op.over == "all" and self.argument_kind(op) == "C"
+        ]
         lines: list[str] = []
         made = {v for v, _ in done}
         if self.narrow:
@@ -205,8 +207,8 @@ class Printer(Sums):
             if self.narrow:
                 lines.append(self.store(f"b{v}", "l", f"v{v}"))
         for v, op in sums:
-            if v in self.deep_lanes:
-                lines += [*([] if self.narrow else [f"l = i % {LANES}"]), *self.deep_add(v, f"v{op.args[0]}")]
+            if v in self.float64_lanes:
+                lines += [*([] if self.narrow else [f"l = i % {LANES}"]), *self.add_to_lane(v, f"v{op.args[0]}")]
             else:
                 lines.append(f"total{v} = {accumulate(op, f'total{v}', f'v{op.args[0]}')}")
         if lines and self.narrow:
@@ -251,7 +253,7 @@ class Printer(Sums):
                     stores += self._accumulated(v, op)
                 continue
             lines.append(f"v{v} = {self.expression(v)}")
-            if v in self.reduced(s) or (op.sweep == s and v in self.kept_rows):
+            if v in self.reduced(s) or (op.sweep == s and v in self.workspace_rows):
                 stores.append(self.store(f"w{v}", self.element(v), f"v{v}"))
             if not self.narrow:
                 stores += [self.store(f"p{a}", "j", f"v{v}", f"q{a}") for out, a in self.elements(s) if out == v]
@@ -261,7 +263,7 @@ class Printer(Sums):
         """One number more in a reduction."""
         name, index = f"b{v}", "l"
         if op.over == "column":
-            kept = self.narrow or v in self.deep_rows
+            kept = self.narrow or v in self.float64_rows
             name, index = (f"w{v}", self.element(v)) if kept else (f"p{self.output(v)}", "j")
         next_ = accumulate(op, f"a{v}", f"v{op.args[0]}")
         return [f"a{v} = {self.load(name, index)}", self.store(name, index, next_)]
@@ -269,12 +271,12 @@ class Printer(Sums):
     def _after(self) -> Iterator[str]:
         k = self.kernel
         for v, op in self.values:
-            if v in self.deep_rows:
-                yield from self.columns_total(v)
+            if v in self.float64_rows:
+                yield from self.total_of_columns(v)
             elif op.over == "all" and op.name == "sum":
-                yield from self.deep_total(v, op)
+                yield from self.total_of_lanes(v, op)
             elif op.over == "all":
-                if self.narrow and self.of(op) == "E":
+                if self.narrow and self.argument_kind(op) == "E":
                     yield from self._over_lanes(v, op, f"total{v}", ROWS)
                 yield f"v{v} = np.{op.dtype}(total{v})"
             elif op.over == "column" and self.narrow:

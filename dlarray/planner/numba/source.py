@@ -6,20 +6,20 @@ from collections.abc import Sequence
 
 from dlarray.planner.kernel.loops import Kernel
 from dlarray.planner.numba.printer import Printer
-from dlarray.planner.numba.storage import Layout, Places
+from dlarray.planner.numba.storage import Layout, Storage
 
 __all__ = ["source", "workspace"]
 
 
-def source(kernel: Kernel, layout: Layout, places: Sequence[int]) -> str:
+def source(kernel: Kernel, layout: Layout, aliases: Sequence[int]) -> str:
     """The function ``kernel(block)``.
 
     ``places`` has for each array, inputs then outputs, the number of the first that is the same memory: its own, save
     for an output that is written over an input.
     """
-    return "\n".join(Printer(kernel, layout, tuple(places)).lines()) + "\n"
+    return "\n".join(Printer(kernel, layout, tuple(aliases)).lines()) + "\n"
 
 
 def workspace(kernel: Kernel, layout: Layout, cols: int) -> int:
     """The items of 8 bytes that a kernel needs for rows that it keeps."""
-    return Places(kernel, layout, tuple(range(len(kernel.inputs) + len(kernel.outputs)))).workspace(cols)
+    return Storage(kernel, layout, tuple(range(len(kernel.inputs) + len(kernel.outputs)))).workspace(cols)

@@ -9,7 +9,7 @@ from typing import Literal
 from dlarray.planner.kernel.loops import Kernel, Operation
 from dlarray.planner.numba.block import is_flat
 
-__all__ = ["CHUNK", "LANES", "ROWS", "Layout", "Places", "layout_for"]
+__all__ = ["CHUNK", "LANES", "ROWS", "Layout", "Storage", "layout_for"]
 
 Layout = Literal["flat", "wide", "narrow"]
 
@@ -25,12 +25,12 @@ def layout_for(kernel: Kernel, rows: int, cols: int) -> Layout:
 
 
 @dataclass(frozen=True)
-class Places:
+class Storage:
     """The names of arrays are p, of rows of them q, of rows in the workspace w, of lanes b, of single values v."""
 
     kernel: Kernel
     layout: Layout
-    places: tuple[int, ...]
+    aliases: tuple[int, ...]
 
     # What there is
 
@@ -48,14 +48,14 @@ class Places:
         return [v for v, op in self.values if op.kind == "R" and not op.over]
 
     @cached_property
-    def kept_rows(self) -> list[int]:
+    def workspace_rows(self) -> list[int]:
         """What lies in the workspace behind the hoisted rows.
 
         It is what a later sweep needs or what is reduced in lanes. A narrow kernel has there all elements that it reads
         or writes, turned so that rows lie side by side, for strided memory is not read in vectors; and sums of columns.
         """
-        rows = set(self.kernel.kept).union(*(self.reduced(s) for s in range(self.kernel.sweeps)))
-        rows |= set(self.deep_rows)
+        rows = set(self.kernel.buffered).union(*(self.reduced(s) for s in range(self.kernel.sweeps)))
+        rows |= set(self.float64_rows)
         if self.narrow:
             rows |= {k for k, i in enumerate(self.kernel.inputs) if i.kind == "E"}
             rows |= {v for v in self.kernel.outputs if self.kernel.kind(v) == "E"}
@@ -63,12 +63,12 @@ class Places:
         return sorted(rows)
 
     @cached_property
-    def deep_rows(self) -> list[int]:
+    def float64_rows(self) -> list[int]:
         """Sums of columns: a row of the sums of some rows is added to a row of float64 before it holds many."""
         return [v for v, op in self.values if op.name == "sum" and op.over == "column"]
 
     @cached_property
-    def deep_lanes(self) -> list[int]:
+    def float64_lanes(self) -> list[int]:
         """Other sums of many numbers: lanes are added to lanes of float64 before they hold many."""
         sums = [(v, op) for v, op in self.values if op.name == "sum" and op.over in ("row", "all")]
         return [v for v, op in sums if op.over == "all" or not self.narrow]
@@ -82,26 +82,28 @@ class Places:
     def per_row(self) -> list[int]:
         """What a narrow kernel holds in a buffer of ROWS items: values of kind C, and the lanes of full reductions."""
         inputs = [k for k, i in enumerate(self.kernel.inputs) if i.kind == "C"]
-        return inputs + [v for v, op in self.values if op.kind == "C" or (op.over == "all" and self.of(op) == "E")]
+        return inputs + [
+            v for v, op in self.values if op.kind == "C" or (op.over == "all" and self.argument_kind(op) == "E")
+        ]
 
     @cached_property
     def scopes(self) -> list[str]:
         """The memory that does not overlap: outputs, then buffers. A load of anything else is of scope -1."""
         outputs = [f"p{self.array(k)}" for k in range(len(self.kernel.outputs))]
         lanes = self.per_row if self.narrow else [v for v, op in self.values if self.in_lanes(op)]
-        buffers = [f"w{v}" for v in self.hoisted + self.kept_rows] + [f"d{v}" for v in self.deep_rows]
-        lost = [f"c{v}" for v in self.deep_lanes if self.kernel.dtype(v) == "float64"]
-        return outputs + buffers + [f"b{v}" for v in lanes] + [f"d{v}" for v in self.deep_lanes] + lost
+        buffers = [f"w{v}" for v in self.hoisted + self.workspace_rows] + [f"d{v}" for v in self.float64_rows]
+        lost = [f"c{v}" for v in self.float64_lanes if self.kernel.dtype(v) == "float64"]
+        return outputs + buffers + [f"b{v}" for v in lanes] + [f"d{v}" for v in self.float64_lanes] + lost
 
     def in_lanes(self, op: Operation) -> bool:
-        return op.over in ("row", "all") and self.of(op) == "E"
+        return op.over in ("row", "all") and self.argument_kind(op) == "E"
 
-    def of(self, op: Operation) -> str:
+    def argument_kind(self, op: Operation) -> str:
         return self.kernel.kind(op.args[0])
 
     def array(self, output: int) -> int:
         """The array, in the order of inputs and outputs, that an output is written to."""
-        return self.places[len(self.kernel.inputs) + output]
+        return self.aliases[len(self.kernel.inputs) + output]
 
     @cached_property
     def written(self) -> set[int]:
@@ -110,7 +112,7 @@ class Places:
 
     def dense(self, k: int) -> bool:
         """Whether input k needs no strides. The memory of an output is dense."""
-        return self.kernel.inputs[k].dense or self.places[k] in self.written
+        return self.kernel.inputs[k].dense or self.aliases[k] in self.written
 
     # Loads and stores
 
@@ -127,15 +129,15 @@ class Places:
     def read(self, k: int) -> str:
         """Input k at row i (narrow: i + l) and column j."""
         i = self.kernel.inputs[k]
-        name, dense = f"p{self.places[k]}", self.dense(k)
+        name, dense = f"p{self.aliases[k]}", self.dense(k)
         if i.kind == "R":
             return self.load(name, "j" if dense else f"j * columns{k}")
         if i.kind == "C":
             row = "i + l" if self.narrow else "i"
             return self.load(name, row if dense else f"({row}) * rows{k}")
         if self.narrow:
-            return self.load(name, "l * cols + j" if dense else f"l * rows{k} + j * columns{k}", f"q{self.places[k]}")
-        return self.load(name, "j" if dense else f"j * columns{k}", f"q{self.places[k]}")
+            return self.load(name, "l * cols + j" if dense else f"l * rows{k} + j * columns{k}", f"q{self.aliases[k]}")
+        return self.load(name, "j" if dense else f"j * columns{k}", f"q{self.aliases[k]}")
 
     def element(self, v: int) -> str:
         """Where value v of kind E lies in a workspace, at the current row and column."""
@@ -152,4 +154,4 @@ class Places:
     def workspace(self, cols: int) -> int:
         """The items of 8 bytes that the rows in the workspace take."""
         width = {"flat": CHUNK, "wide": cols, "narrow": cols * ROWS}[self.layout]
-        return (len(self.hoisted) + len(self.kept_rows) + len(self.deep_rows)) * width
+        return (len(self.hoisted) + len(self.workspace_rows) + len(self.float64_rows)) * width

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dlarray.planner.kernel.loops import Operation
-from dlarray.planner.numba.storage import LANES, ROWS, Places
+from dlarray.planner.numba.storage import LANES, ROWS, Storage
 
 __all__ = ["BLOCK", "Sums", "indented"]
 
@@ -22,7 +22,7 @@ def indented(lines: Sequence[str]) -> list[str]:
     return ["    " + line for line in lines]
 
 
-class Sums(Places):
+class Sums(Storage):
     """The lines of sums."""
 
     @property
@@ -30,14 +30,14 @@ class Sums(Places):
         """The lanes of a deep sum."""
         return ROWS if self.narrow else LANES
 
-    def deep_begin(self, v: int) -> Iterator[str]:
+    def begin_lanes(self, v: int) -> Iterator[str]:
         """No numbers yet. The sum of none is -0, to which anything can be added."""
         yield f"for l in range({self.lanes}):"
         yield f"    {self.store(f'd{v}', 'l', 'np.float64(-0.0)')}"
         if self.kernel.dtype(v) == "float64":
             yield f"    {self.store(f'c{v}', 'l', 'np.float64(0)')}"
 
-    def deep_add(self, v: int, value: str) -> Iterator[str]:
+    def add_to_lane(self, v: int, value: str) -> Iterator[str]:
         """One number more in lane l."""
         deep = self.load(f"d{v}", "l")
         if self.kernel.dtype(v) != "float64":
@@ -50,7 +50,7 @@ class Sums(Places):
         yield self.store(f"c{v}", "l", f"{lost} + ((a{v} - (s{v} - t{v})) + ({value} - t{v}))")
         yield self.store(f"d{v}", "l", f"s{v}")
 
-    def deep_total(self, v: int, op: Operation) -> Iterator[str]:
+    def total_of_lanes(self, v: int, op: Operation) -> Iterator[str]:
         """The sum of the lanes, v. Where it is infinite what was lost is NaN."""
         dtype = self.kernel.dtype(v)
         yield f"total{v} = np.float64(-0.0)"
@@ -65,16 +65,16 @@ class Sums(Places):
             yield f"    total{v} = total{v} + lost{v} if (lost{v} < 0) | (lost{v} > 0) else total{v}"
         yield f"v{v} = np.{dtype}(total{v})"
 
-    def deep_lanes_added(self, v: int) -> Iterator[str]:
+    def add_lanes(self, v: int) -> Iterator[str]:
         """What all lanes hold, added to the deep ones."""
         yield f"for l in range({self.lanes}):"
         yield f"    x{v} = {self.load(f'b{v}', 'l')}"
-        yield from indented(list(self.deep_add(v, f"x{v}")))
+        yield from indented(list(self.add_to_lane(v, f"x{v}")))
 
-    def summed_in_lanes(self, v: int, op: Operation, step: Sequence[str]) -> Iterator[str]:
+    def sum_in_lanes(self, v: int, op: Operation, step: Sequence[str]) -> Iterator[str]:
         """A row's numbers, ``step`` of each, in lanes and from there in deep lanes."""
         if op.over == "row":
-            yield from self.deep_begin(v)
+            yield from self.begin_lanes(v)
         zero = self.store(f"b{v}", "l", f"np.{op.dtype}(-0.0)")
         lanes = f"for l in range({LANES}):"
         yield f"full = width // {LANES} * {LANES}"
@@ -82,15 +82,15 @@ class Sums(Places):
         yield from indented([lanes, f"    {zero}"])
         yield f"    for first in range(block, min(block + {BLOCK * LANES}, full), {LANES}):"
         yield from indented(indented([lanes, *indented(["j = first + l", *step])]))
-        yield from indented(list(self.deep_lanes_added(v)))
+        yield from indented(list(self.add_lanes(v)))
         yield "if full < width:"
         yield from indented([lanes, f"    {zero}"])
         yield from indented(["for j in range(full, width):", *indented(["l = j - full", *step])])
-        yield from indented(list(self.deep_lanes_added(v)))
+        yield from indented(list(self.add_lanes(v)))
         if op.over == "row":
-            yield from self.deep_total(v, op)
+            yield from self.total_of_lanes(v, op)
 
-    def columns_begin(self, v: int) -> Iterator[str]:
+    def begin_columns(self, v: int) -> Iterator[str]:
         """No rows yet."""
         dtype = self.kernel.dtype(v)
         yield f"for j in range(cols{f' * {ROWS}' if self.narrow else ''}):"
@@ -98,7 +98,7 @@ class Sums(Places):
         yield "for j in range(cols):"
         yield f"    {self.store(f'd{v}', 'j', 'np.float64(-0.0)')}"
 
-    def columns_deep(self, v: int) -> Iterator[str]:
+    def add_columns(self, v: int) -> Iterator[str]:
         """What is known of all columns, added to the deep row, and begun anew."""
         dtype = self.kernel.dtype(v)
         at = self.element(v)
@@ -111,17 +111,17 @@ class Sums(Places):
         yield from indented([f"for l in range({ROWS}):", *indented(more)] if self.narrow else more)
         yield f"    {self.store(f'd{v}', 'j', 'deep')}"
 
-    def columns_now_and_then(self) -> Iterator[str]:
+    def add_columns_regularly(self) -> Iterator[str]:
         """The same, after every so many rows."""
-        if self.deep_rows:
+        if self.float64_rows:
             yield (
                 f"if i % {BLOCK * ROWS} == {(BLOCK - 1) * ROWS}:" if self.narrow else f"if i % {BLOCK} == {BLOCK - 1}:"
             )
-            yield from indented([line for v in self.deep_rows for line in self.columns_deep(v)])
+            yield from indented([line for v in self.float64_rows for line in self.add_columns(v)])
 
-    def columns_total(self, v: int) -> Iterator[str]:
+    def total_of_columns(self, v: int) -> Iterator[str]:
         """The sums of all rows, written where they are wanted."""
-        yield from self.columns_deep(v)
+        yield from self.add_columns(v)
         yield "for j in range(cols):"
         total = f"np.{self.kernel.dtype(v)}({self.load(f'd{v}', 'j')})"
         yield f"    {self.store(f'p{self.output(v)}', 'j', total)}"

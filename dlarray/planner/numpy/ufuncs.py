@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.planner.kernel.loops import AFTER, BEFORE, Bound, Call, Operation
+from dlarray.planner.kernel.loops import AFTER, BEFORE, BoundKernel, Call, Operation
 
 __all__ = ["BLOCK", "ufuncs"]
 
@@ -31,9 +31,9 @@ _REDUCE: dict[str, np.ufunc] = {"sum": np.add, "max": np.maximum, "min": np.mini
 _Step = tuple[Callable[..., Any], Sequence[Any]]
 
 
-def ufuncs(call: Call, block: int = BLOCK, small: int = SMALL) -> Bound:
+def ufuncs(call: Call, block: int = BLOCK, small: int = SMALL) -> BoundKernel:
     """The steps that do what a call says. With ``small=0`` all that lies in one block is equal to the last bit."""
-    return Bound(_Blocks(call, block, small).steps())
+    return BoundKernel(_Blocks(call, block, small).calls())
 
 
 class _Blocks:
@@ -49,16 +49,16 @@ class _Blocks:
         step = max(1, block // width)
         self.bounds = [(i, min(i + step, length)) for i in range(0, length, step)]
         self.height = min(step, length)
-        self.outputs = {v: self._spread(a, v) for v, a in zip(self.kernel.outputs, call.outputs, strict=True)}
-        self.inputs = [self._spread(a, i) for i, a in enumerate(call.inputs)]
+        self.outputs = {v: self._for_blocks(a, v) for v, a in zip(self.kernel.outputs, call.outputs, strict=True)}
+        self.inputs = [self._for_blocks(a, i) for i, a in enumerate(call.inputs)]
         self.last = {a: v for v, op in self.numbered for a in op.args}
         self.scalars: dict[int, np.ndarray] = {}
         self.columns: dict[int, np.ndarray] = {}
         self.partial: dict[int, np.ndarray] = {}
         self.masks: dict[Any, tuple[np.ndarray, np.ndarray]] = {}
         self.filled: dict[Any, np.ndarray] = {}
-        self.turned: dict[Any, np.ndarray] = {}
-        self.places = self._places()
+        self.transposed: dict[Any, np.ndarray] = {}
+        self.scratch = self._assign_scratch()
 
     def _can_be_flat(self) -> bool:
         kernel = self.kernel
@@ -70,7 +70,7 @@ class _Blocks:
             and all(a.flags.c_contiguous for a in arrays)
         )
 
-    def _spread(self, array: np.ndarray, value: int) -> np.ndarray:
+    def _for_blocks(self, array: np.ndarray, value: int) -> np.ndarray:
         """An array as blocks are cut from it: scalars without axes, elements in one row where rows do not matter."""
         if self.kernel.kind(value) == "S":
             return array.reshape(())
@@ -78,14 +78,14 @@ class _Blocks:
 
     # Where values lie
 
-    def _places(self) -> dict[int, np.ndarray | None]:
+    def _assign_scratch(self) -> dict[int, np.ndarray | None]:
         """For each value of a block its scratch array; None for one that is written where it is to be left."""
         places: dict[int, np.ndarray | None] = {}
         free: dict[tuple[str, str], list[np.ndarray]] = defaultdict(list)
         for v, op in self.numbered:
-            dying = {a for a in op.args if self._dies(a, v, places)}
+            dying = {a for a in op.args if self._is_last_read(a, v, places)}
             if op.kind in "EC" and op.over in ("", "row"):
-                heir = None if op.over else next((a for a in sorted(dying) if self._alike(a, v)), None)
+                heir = None if op.over else next((a for a in sorted(dying) if self._are_alike(a, v)), None)
                 spare = free[op.kind, op.dtype]
                 if v in self.outputs and not self._read_later(v):
                     places[v] = None
@@ -100,11 +100,11 @@ class _Blocks:
                 free[self.kernel.kind(a), self.kernel.dtype(a)].append(scratch)
         return places
 
-    def _dies(self, value: int, at: int, places: dict[int, Any]) -> bool:
+    def _is_last_read(self, value: int, at: int, places: dict[int, Any]) -> bool:
         """Whether a scratch array is read for the last time by the operation ``at``."""
         return places.get(value) is not None and self.last[value] == at and value not in self.outputs
 
-    def _alike(self, a: int, b: int) -> bool:
+    def _are_alike(self, a: int, b: int) -> bool:
         kernel = self.kernel
         return kernel.kind(a) == kernel.kind(b) and kernel.dtype(a) == kernel.dtype(b)
 
@@ -122,7 +122,7 @@ class _Blocks:
 
     # What is done
 
-    def steps(self) -> list[_Step]:
+    def calls(self) -> list[_Step]:
         """Scalars and rows first, then block by block, then what stands on reductions, and last the scalar outputs."""
         steps: list[_Step] = []
         for v, op in self.numbered:
@@ -176,7 +176,7 @@ class _Blocks:
                     steps += self._reduced(op, self._value(op.args[0], b), 1, out)
                 else:
                     self._emit(steps, op, out, [self._value(a, b) for a in op.args], b)
-                if v in self.outputs and self.places[v] is not None:
+                if v in self.outputs and self.scratch[v] is not None:
                     deferred.append((np.copyto, (self._cut(self.outputs[v], self.kernel.kind(v), b), out)))
         steps += deferred
 
@@ -196,7 +196,7 @@ class _Blocks:
             ones = self._filled((cols, 1) if axis else (1, rows), np.ones((), op.dtype))
             return [(np.dot, (x, ones, out) if axis else (ones, x, out))]
         if axis and cols < NARROW < rows:
-            turned = self.turned.setdefault((cols, rows, op.dtype), np.empty((cols, rows), op.dtype))
+            turned = self.transposed.setdefault((cols, rows, op.dtype), np.empty((cols, rows), op.dtype))
             return [(np.copyto, (turned, x.T)), (reduce, (turned, 0, None, out.reshape(1, rows), True))]
         return [(reduce, (x, axis, None, out, True))]
 
@@ -209,7 +209,7 @@ class _Blocks:
             return self.columns[v]
         if v >= kernel.first:
             assert b is not None
-            scratch = self.places[v]
+            scratch = self.scratch[v]
             if scratch is not None:
                 start, stop = self.bounds[b]
                 return scratch[: stop - start]

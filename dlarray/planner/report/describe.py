@@ -27,10 +27,12 @@ def describe(plan: Plan, given: tuple[Any, Any], returned: Any, names: Names) ->
     state, loss = returned[2] if returned is not None and len(returned[2]) == 2 else (returned, ("static", None, None))
     name = Naming(plan, inputs, [*_state(state), *paths(loss, "loss")], names)
     works = [_work(plan, unit, name) for unit in plan.units]
-    in_place = sum(plan.written(i) for i in plan.donated)
-    memories, values = _Lives(plan, name).found()
+    in_place = sum(plan.is_in_place(i) for i in plan.donated)
+    memories, values = _Lifetimes(plan, name).found()
     unshared, arrays = plan.unshared + _wholes(plan), len(paths(given[0]))
-    return Description(works, values, memories, len(plan.buffers), unshared, arrays, in_place, plan.graph.ledger.most)
+    return Description(
+        works, values, memories, len(plan.buffers), unshared, arrays, in_place, plan.graph.eager_memory.peak
+    )
 
 
 def flops(plan: Plan, unit: Unit) -> int:
@@ -103,7 +105,7 @@ def _wholes(plan: Plan) -> int:
     return sum(u.outputs[0].nbytes for u in plan.units if u.op == "concat")
 
 
-class _Lives:
+class _Lifetimes:
     """Which value lies where, and from when to when."""
 
     def __init__(self, plan: Plan, name: Naming) -> None:

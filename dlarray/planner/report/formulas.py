@@ -9,7 +9,7 @@ from dlarray.planner.schedule.lowering import Body
 
 __all__ = ["formulas"]
 
-LONGEST = 90
+MAX_LENGTH = 90
 """Characters of a part that is not given a line of its own."""
 
 # How tightly operators bind, as in Python.
@@ -36,7 +36,7 @@ def formulas(body: Body, name: Naming) -> list[str]:
     for value, (op, node) in enumerate(zip(kernel.operations, body.operations, strict=True), kernel.first):
         text, tight = _written(op, [texts[a] for a in op.args])
         shared = uses[value] > 1 and op.name != "index"
-        if shared or value in kernel.outputs or len(text) > LONGEST:
+        if shared or value in kernel.outputs or len(text) > MAX_LENGTH:
             lines.append(f"{name(node)} = {text}")
             text, tight = name(node), _ATOM
         texts.append((text, tight))
@@ -52,18 +52,18 @@ def _written(op: Operation, args: list[_Text]) -> _Text:
     if op.name in INFIX:
         sign = INFIX[op.name]
         tight = _TIGHT.get(sign, 0)
-        left = _held(args[0], tight + (sign == "**" or tight == 0))
-        return f"{left} {sign} {_held(args[1], tight + 1)}", tight
+        left = _parenthesized(args[0], tight + (sign == "**" or tight == 0))
+        return f"{left} {sign} {_parenthesized(args[1], tight + 1)}", tight
     if op.name == "negative":
-        return f"-{_held(args[0], _UNARY)}", _UNARY
+        return f"-{_parenthesized(args[0], _UNARY)}", _UNARY
     if op.name == "square":
-        return f"{_held(args[0], _ATOM)}²", _ATOM - 1
+        return f"{_parenthesized(args[0], _ATOM)}²", _ATOM - 1
     if op.name == "bits":
-        return f"{_held(args[0], _ATOM)}.view({op.dtype})", _ATOM
+        return f"{_parenthesized(args[0], _ATOM)}.view({op.dtype})", _ATOM
     name = op.dtype if op.name == "astype" else _SHORT.get(op.name, op.name)
     return f"{name}({', '.join(text for text, _ in args)})", _ATOM
 
 
-def _held(text: _Text, least: int) -> str:
+def _parenthesized(text: _Text, least: int) -> str:
     """An argument in parentheses where it would come apart without them."""
     return text[0] if text[1] >= least else f"({text[0]})"

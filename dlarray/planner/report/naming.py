@@ -102,7 +102,7 @@ class Naming:
                 start += part.size
                 if name and root(part).size == part.size and root(part).op not in LEAVES:
                     leaves = self._known[whole] in next_values
-                    self._name(root(part), f"{name}′" if leaves else _beside(name, "d"))
+                    self._name(root(part), f"{name}′" if leaves else _with_prefix(name, "d"))
 
     def _name_products(self, plan: Plan) -> None:
         """x W and dy Wᵀ are called after the layer of W."""
@@ -115,7 +115,9 @@ class Naming:
             base = base.args[0] if base.op == "reshape" else base
             name = self._part(base) if base.op in VIEWS and base.op == "slice" else None
             if name and "." in name:
-                self._name(unit.outputs[0], f"{name.rpartition('.')[0]}.dx" if is_transposed else _beside(name, "x"))
+                self._name(
+                    unit.outputs[0], f"{name.rpartition('.')[0]}.dx" if is_transposed else _with_prefix(name, "x")
+                )
 
 
 def number(value: Any) -> str:
@@ -123,7 +125,7 @@ def number(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _beside(name: str, letter: str) -> str:
+def _with_prefix(name: str, letter: str) -> str:
     """A name with a letter before its own part: 0.dW for 0.W."""
     layer, dot, own = name.rpartition(".")
     return f"{layer}{dot}{letter}{own}"

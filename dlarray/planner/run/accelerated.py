@@ -20,11 +20,11 @@ from dlarray.core.check import one_of
 from dlarray.core.trees import flatten, unflatten
 from dlarray.planner.kernel.loops import Executor
 from dlarray.planner.run.agreement import disagreement
-from dlarray.planner.run.compiled import EXECUTORS, LONG
-from dlarray.planner.run.eager_check import differs_on_made_up
-from dlarray.planner.run.refusals import MANY, PlannerWarning
+from dlarray.planner.run.compiled import EXECUTORS, SLOW_STEP
+from dlarray.planner.run.eager_check import differs_on_synthetic
+from dlarray.planner.run.refusals import MAX_PROGRAMS, PlannerWarning
 from dlarray.planner.run.replay import STAGED, Replay
-from dlarray.planner.run.sequence import LONGEST, in_sequence
+from dlarray.planner.run.sequence import MAX_UNROLLED, in_sequence
 from dlarray.planner.run.signature import Key, only_tuples, signature
 from dlarray.planner.run.tree_code import builder
 from dlarray.planner.schedule.memory import Plan, make_plan
@@ -69,8 +69,8 @@ class _Inference:
             found, fixed = leaves, None
         if old is not None and not any(map(is_not, found, old.leaves)):
             return old
-        if not all(map(_is_plain, found)):
-            raise _Unfit
+        if not all(map(_is_readable_in_place, found)):
+            raise _UnbindableError
         return _Binding(self, fixed, found, self._executor)
 
 
@@ -84,10 +84,10 @@ class _Binding:
         self._nothing = (blank,)
         self._replay = Replay(program.plan, [*leaves, blank], len(leaves), executor)
         self._build = builder(program.structure)
-        self.run = self._told
-        if program.only_multiplied and len(self._replay.steps) <= LONGEST:
+        self.run = self._rebind_and_run
+        if program.only_multiplied and len(self._replay.calls) <= MAX_UNROLLED:
             given = blank if blank.nbytes > STAGED else self._replay.array(program.x)
-            steps = in_sequence(self._replay.steps, [given])
+            steps = in_sequence(self._replay.calls, [given])
             self.run = self._returning(steps, program.structure)
 
     def _returning(self, steps: Callable[[np.ndarray], None], structure: Any) -> Callable[[np.ndarray], Any]:
@@ -106,13 +106,13 @@ class _Binding:
 
         return run
 
-    def _told(self, x: np.ndarray) -> Any:
+    def _rebind_and_run(self, x: np.ndarray) -> Any:
         self._replay((x,))
         self._replay.rebind(self._nothing)
         return self._build(self._replay.outputs())
 
 
-class _Unfit(Exception):  # noqa: N818 - it says what the arrays are
+class _UnbindableError(Exception):
     """The fixed arrays do not lie as a plan wants them."""
 
 
@@ -131,7 +131,7 @@ class Accelerated:
         self._executor = executor
         self._check = check
         self._lock = Lock()
-        self._told = False
+        self._has_warned = False
         self._known: tuple[Any, Any] = (self, None)
         """What has last been fixed, where it cannot change but for numbers in its arrays, and its signature."""
 
@@ -157,12 +157,12 @@ class Accelerated:
             return self.function(fixed, x)
         try:
             return program(fixed, leaves, x)
-        except _Unfit:
+        except _UnbindableError:
             return self.function(fixed, x)
 
     def _unhashable(self, fixed: Any, x: np.ndarray, error: TypeError) -> Any:
-        if not self._told:
-            self._told = True
+        if not self._has_warned:
+            self._has_warned = True
             warnings.warn(f"the function runs plainly, uncompiled, because {error}", PlannerWarning, stacklevel=3)
         return self.function(fixed, x)
 
@@ -170,16 +170,16 @@ class Accelerated:
         """Make a program and hold its value against the plain one; plain while another thread is at it."""
         leaves: list[Any] = []
         flatten(fixed, leaves)
-        if len(self.programs) >= MANY or not x.dtype.isnative or not all(map(_is_plain, leaves)):
+        if len(self.programs) >= MAX_PROGRAMS or not x.dtype.isnative or not all(map(_is_readable_in_place, leaves)):
             return self.function(fixed, x)
         if not self._lock.acquire(blocking=False):
             return self.function(fixed, x)
         try:
-            return self._made(key, fixed, x)
+            return self._plan_and_check(key, fixed, x)
         finally:
             self._lock.release()
 
-    def _made(self, key: Any, fixed: Any, x: np.ndarray) -> Any:
+    def _plan_and_check(self, key: Any, fixed: Any, x: np.ndarray) -> Any:
         start = perf_counter()
         y: Any = self.function(fixed, x) if self._check else None
         seconds = perf_counter() - start
@@ -191,8 +191,8 @@ class Accelerated:
                 leaves: list[np.ndarray] = []
                 flatten((fixed, x), leaves)
                 why = disagreement(program.plan, y, planned, (), leaves)
-                if not why and (seconds < LONG or not self.programs):
-                    why = self._differs_on_made_up(program, flatten(fixed, []), leaves)
+                if not why and (seconds < SLOW_STEP or not self.programs):
+                    why = self._differs_on_synthetic(program, flatten(fixed, []), leaves)
         except Exception as error:
             what = "its plan fails" if program else "it cannot be traced"
             why = f"{what}: {type(error).__name__}: {error}"
@@ -204,7 +204,7 @@ class Accelerated:
             return y
         return planned if program else self.function(fixed, x)
 
-    def _differs_on_made_up(self, program: _Inference, structure: Any, arrays: list[np.ndarray]) -> str:
+    def _differs_on_synthetic(self, program: _Inference, structure: Any, arrays: list[np.ndarray]) -> str:
         def plain(leaves: list[np.ndarray]) -> Any:
             return self.function(unflatten(structure, iter(leaves[:-1])), leaves[-1])
 
@@ -212,7 +212,7 @@ class Accelerated:
             binding = _Binding(program, None, leaves[:-1], self._executor)  # kernels know its buffers by address alone
             return binding.run(leaves[-1])
 
-        return differs_on_made_up(plain, planned, program.plan, arrays, 0)
+        return differs_on_synthetic(plain, planned, program.plan, arrays, 0)
 
 
 def accelerate(function: _Function, executor: str | Executor = "ufuncs", check: bool = True) -> Accelerated:
@@ -237,7 +237,7 @@ def _is_only_multiplied(plan: Plan, x: Node) -> bool:
     return all(root(output) is not x for output in plan.outputs)
 
 
-def _is_plain(array: Any) -> bool:
+def _is_readable_in_place(array: Any) -> bool:
     """Whether an array can be read where it lies."""
     if type(array) is not np.ndarray:
         return False

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-__all__ = ["Occupied", "bindable"]
+__all__ = ["ArrayMemory", "why_unbindable"]
 
 
-class Occupied:
+class ArrayMemory:
     """The memory that some arrays lie in."""
 
     def __init__(self, arrays: Sequence[np.ndarray]) -> None:
@@ -25,7 +25,7 @@ class Occupied:
         owners = [a if a.base is None else a.base for a in self._arrays]
         self.owners = {id(a) for a in owners}
         """By identity, the arrays that own it: a view that NumPy alone has made has one of them as its base."""
-        self.simple = all(type(a) is np.ndarray and a.base is None for a in owners)
+        self.all_numpy = all(type(a) is np.ndarray and a.base is None for a in owners)
         """Whether it is NumPy's own; other owners may be known under several names."""
         self._whole = _hull(self._arrays)
 
@@ -36,7 +36,7 @@ class Occupied:
         return any(np.may_share_memory(x, a) for a in self._arrays)
 
 
-def bindable(state: Sequence[Any], batch: Sequence[Any], captured: Sequence[np.ndarray]) -> str:
+def why_unbindable(state: Sequence[Any], batch: Sequence[Any], captured: Sequence[np.ndarray]) -> str:
     """Why a state cannot be written in place; nothing where it can, or where copies of its arrays can.
 
     No array may lie in another's memory, neither of the state's nor of the batch nor of those that the step captures.
@@ -47,7 +47,7 @@ def bindable(state: Sequence[Any], batch: Sequence[Any], captured: Sequence[np.n
     spans = sorted(byte_bounds(a) for a in arrays if a.size)
     if any(stop > start for (_, stop), (start, _) in pairwise(spans)):
         return "two arrays of the state share memory"
-    memory = Occupied(arrays)
+    memory = ArrayMemory(arrays)
     given: list[np.ndarray] = [a for a in batch if isinstance(a, np.ndarray)]
     if any(map(memory.shares, given)):
         return "an array of the batch lies in the memory of the state"

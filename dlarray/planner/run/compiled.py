@@ -24,18 +24,18 @@ from dlarray.planner.kernel.loops import Executor
 from dlarray.planner.numba.executor import numba_loops
 from dlarray.planner.numpy.ufuncs import ufuncs
 from dlarray.planner.run.agreement import copies, disagreement
-from dlarray.planner.run.aliasing import bindable
-from dlarray.planner.run.eager_check import LATER, plainly, step_differs_on_made_up
-from dlarray.planner.run.program import NAMELESS, Binding, Program, settled
-from dlarray.planner.run.refusals import MANY, PlannerWarning, has_no_hash, in_rows, unplannable
+from dlarray.planner.run.aliasing import why_unbindable
+from dlarray.planner.run.eager_check import LATER_STEPS, run_eagerly, step_differs_on_synthetic
+from dlarray.planner.run.program import NAMELESS, Binding, Program, write_back
+from dlarray.planner.run.refusals import MAX_PROGRAMS, PlannerWarning, is_contiguous, is_unhashable, why_unplannable
 from dlarray.planner.run.signature import Key, signature
 
-__all__ = ["EXECUTORS", "LONG", "Compiled", "compile", "plan"]
+__all__ = ["EXECUTORS", "SLOW_STEP", "Compiled", "compile", "plan"]
 
 EXECUTORS: dict[str, Executor] = {"ufuncs": ufuncs, "numba": numba_loops}
 """What can run kernels, by name. Numba is imported when the first kernel is bound."""
 
-LONG = 0.1
+SLOW_STEP = 0.1
 """Seconds that a plain step may take for every program to be tried on made-up numbers; else the first alone is."""
 
 _Step = Callable[[Any, Any], tuple[Any, Any]]
@@ -62,10 +62,10 @@ class Compiled:
         """By structure, types, shapes and dtypes; None where the step runs eagerly."""
         self._executor = executor
         self._check = check
-        self._own = _Thread()
+        self._thread = _Thread()
         self._lock = threading.RLock()
-        self._told: set[str] = set()
-        self._torn: list[ref[np.ndarray]] = []
+        self._warned: set[str] = set()
+        self._partly_written: list[ref[np.ndarray]] = []
 
     def __call__(self, state: Any, batch: Any) -> tuple[Any, Any]:
         """The next state and the loss. Consumes the state.
@@ -73,16 +73,16 @@ class Compiled:
         An error that the plain step would not have raised is one that it recovers from: the step is done plainly. Where
         the state has been written in part by then, RuntimeError refuses it from the next call on.
         """
-        latest = self._own.latest
+        latest = self._thread.latest
         if latest is None:
-            return self._anew(state, batch)
+            return self._find_and_run(state, batch)
         try:
-            done = latest.again(state, batch)
+            done = latest.repeat(state, batch)
         except BaseException as error:
             broken = error
         else:
-            return self._anew(state, batch) if done is None else done
-        return self._after(broken, latest, state, batch)
+            return self._find_and_run(state, batch) if done is None else done
+        return self._recover(broken, latest, state, batch)
 
     def describe(self, names: Names = NAMELESS) -> Description:
         """What the latest plan does. Raises ValueError where there is none."""
@@ -99,19 +99,19 @@ class Compiled:
 
     def pieces(self, batch: Any) -> list[Callable[[], None]]:
         """The step on the state that it has last been given, in pieces; see ``Replay.pieces``."""
-        if self._own.latest is None:
+        if self._thread.latest is None:
             raise ValueError("a step is taken apart once it has run")
-        return self._own.latest.pieces(batch)
+        return self._thread.latest.pieces(batch)
 
     # Calls that are not like the one before
 
-    def _anew(self, state: Any, batch: Any) -> Any:
+    def _find_and_run(self, state: Any, batch: Any) -> Any:
         """A call whose program has to be found first."""
         old: list[Any] = []
         new: list[Any] = []
         structure = (flatten(state, old), flatten(batch, new))
-        if self._torn:
-            self._refuse_torn(old)
+        if self._partly_written:
+            self._refuse_partly_written(old)
         key = Key((structure, signature(old), signature(new)))
         try:
             if key not in self.programs:
@@ -119,45 +119,45 @@ class Compiled:
                     if key not in self.programs:
                         return self._first(key, state, batch, old, new)
         except TypeError as error:
-            if not has_no_hash(structure):
+            if not is_unhashable(structure):
                 raise
-            self._tell_once(str(error))
+            self._warn_once(str(error))
             return self.step(state, batch)
         program = self.programs[key]
         if program is None:
-            return self._plainly(state, batch, old)
-        bound = self._own.bound.get(program)
+            return self._run_eagerly(state, batch, old)
+        bound = self._thread.bound.get(program)
         if bound is None or not bound.is_on(old) or not bound.reads(batch):
-            if why := bindable(old, new, program.plan.graph.captured.arrays):
-                self._tell_once(why)
-                return self._plainly(state, batch, old)
-            arrays = [a if in_rows(a) else np.array(a, order="C") for a in old]
-            bound = self._own.bound[program] = Binding(program, arrays, [np.asarray(a) for a in new])
-        self._own.latest = bound
+            if why := why_unbindable(old, new, program.plan.graph.captured.arrays):
+                self._warn_once(why)
+                return self._run_eagerly(state, batch, old)
+            arrays = [a if is_contiguous(a) else np.array(a, order="C") for a in old]
+            bound = self._thread.bound[program] = Binding(program, arrays, [np.asarray(a) for a in new])
+        self._thread.latest = bound
         try:
-            return self._counted(bound, state, batch, new) if program.watched else bound.run(new)
+            return self._run_counted(bound, state, batch, new) if program.checks_pending else bound.run(new)
         except BaseException as error:
             broken = error
-        return self._after(broken, bound, state, batch)
+        return self._recover(broken, bound, state, batch)
 
-    def _plainly(self, state: Any, batch: Any, old: Sequence[Any]) -> Any:
+    def _run_eagerly(self, state: Any, batch: Any, old: Sequence[Any]) -> Any:
         """The plain step, and its state where planned steps may write it."""
         result = self.step(state, batch)
         if not any(self.programs.values()):
             return result
-        stays = any(bound.is_on(old) for bound in self._own.bound.values())
-        return settled(result, old, flatten(state, []), stays)
+        stays = any(bound.is_on(old) for bound in self._thread.bound.values())
+        return write_back(result, old, flatten(state, []), stays)
 
-    def _counted(self, bound: Binding, state: Any, batch: Any, new: Sequence[Any]) -> Any:
+    def _run_counted(self, bound: Binding, state: Any, batch: Any, new: Sequence[Any]) -> Any:
         """A step of a program that is still watched: some of them run plainly too."""
         program = bound.program
         program.steps += 1
-        program.watched = program.steps < max(LATER)
-        if program.steps not in LATER:
+        program.checks_pending = program.steps < max(LATER_STEPS)
+        if program.steps not in LATER_STEPS:
             return bound.run(new)
         before = copies(bound.state), copies(batch)
         try:
-            eager = plainly(self.step, program, *before)
+            eager = run_eagerly(self.step, program, *before)
         except Exception:
             return bound.run(new)
         planned = bound.run(new)
@@ -165,66 +165,68 @@ class Compiled:
         if not why:
             return planned
         self._drop(program, f"{program.steps} steps after its first, {why}")
-        return settled(eager, bound.state, program.given[0], True)
+        return write_back(eager, bound.state, program.input_structures[0], True)
 
     def _first(self, key: Key, state: Any, batch: Any, old: Sequence[Any], new: Sequence[Any]) -> Any:
         """Make a program and, unless told otherwise, hold its first step against the eager one."""
         if not all(a.dtype.isnative for a in old):  # what comes of them is
-            return self._plainly(state, batch, old)
-        if why := bindable(old, new, ()):
-            self._tell_once(why)
-            return self._plainly(state, batch, old)
+            return self._run_eagerly(state, batch, old)
+        if why := why_unbindable(old, new, ()):
+            self._warn_once(why)
+            return self._run_eagerly(state, batch, old)
         program: Program | None = None
-        why = unplannable(self.programs, key, [*old, *new])
-        if len(self.programs) >= MANY:
-            self._tell_once(why)
-            return self._plainly(state, batch, old)
+        why = why_unplannable(self.programs, key, [*old, *new])
+        if len(self.programs) >= MAX_PROGRAMS:
+            self._warn_once(why)
+            return self._run_eagerly(state, batch, old)
         if not why:
             try:
                 program = Program(self.step, state, batch, self._executor)
             except Exception as error:
                 why = f"it cannot be traced: {type(error).__name__}: {error}"
         if program is None:
-            result = self._plainly(state, batch, old)
-            _tell(why)
+            result = self._run_eagerly(state, batch, old)
+            _warn(why)
             self.programs[key] = None
             return result
         if not self._check:
             self.programs[key] = program
-            return self._anew(state, batch)
-        stays = all(map(in_rows, old))
+            return self._find_and_run(state, batch)
+        stays = all(map(is_contiguous, old))
         before = copies(state), copies(batch)
         closure = program.plan.graph.captured
-        read = closure.numbers()
+        read = closure.values()
         start = perf_counter()
         result = planned = self.step(state, batch)
         seconds = perf_counter() - start
-        if closure.numbers() != read:
+        if closure.values() != read:
             why = "it writes into an array that it closes over: let it be part of the state"
         try:
             if not why:
                 planned = program.run(*([a.copy() for a in leaves] for leaves in before))
                 why = disagreement(program.plan, result, planned, *before)
-            if not why and (seconds < LONG or not self.programs):
-                why = step_differs_on_made_up(self.step, program, *before)
+            if not why and (seconds < SLOW_STEP or not self.programs):
+                why = step_differs_on_synthetic(self.step, program, *before)
         except Exception as error:
             why = f"its plan fails: {type(error).__name__}: {error}"
         if why:
-            _tell(why)
+            _warn(why)
             self.programs[key] = None
-            return settled(result, old, program.given[0], stays) if any(self.programs.values()) else result
+            return (
+                write_back(result, old, program.input_structures[0], stays) if any(self.programs.values()) else result
+            )
         self.programs[key] = program
-        program.watched = True
-        return settled(planned, old, program.given[0], stays)
+        program.checks_pending = True
+        return write_back(planned, old, program.input_structures[0], stays)
 
     # When something goes wrong
 
-    def _after(self, error: BaseException, bound: Binding, state: Any, batch: Any) -> Any:
+    def _recover(self, error: BaseException, bound: Binding, state: Any, batch: Any) -> Any:
         """What follows an error in a planned step: the plain step where the state is whole, else the error itself."""
-        self._own.latest = None
-        self._own.bound.pop(bound.program, None)
+        self._thread.latest = None
+        self._thread.bound.pop(bound.program, None)
         if bound.replay.has_written(error):
-            self._torn = [r for r in self._torn if r() is not None] + [ref(a) for a in bound.state]
+            self._partly_written = [r for r in self._partly_written if r() is not None] + [ref(a) for a in bound.state]
             error.add_note("The state of this step is written in part: begin again from a copy of an earlier one.")
             raise error
         if not isinstance(error, Exception):
@@ -235,10 +237,10 @@ class Compiled:
         flatten(batch, new)
         result = self.step(state, batch)  # raises what the plain step raises
         self._drop(bound.program, f"its plan fails: {type(error).__name__}: {error}")
-        return settled(result, old, structure, all(map(in_rows, old)))
+        return write_back(result, old, structure, all(map(is_contiguous, old)))
 
-    def _refuse_torn(self, state: Sequence[Any]) -> None:
-        torn = {id(a) for a in (r() for r in self._torn) if a is not None}
+    def _refuse_partly_written(self, state: Sequence[Any]) -> None:
+        torn = {id(a) for a in (r() for r in self._partly_written) if a is not None}
         if any(id(a) in torn for a in state):
             raise RuntimeError(
                 "the state is written in part, for an error has broken off a step on it: begin again from a copy of an "
@@ -250,17 +252,17 @@ class Compiled:
         for key, known in self.programs.items():
             if known is program:
                 self.programs[key] = None
-        self._own.latest = None
-        self._own.bound.pop(program, None)
-        _tell(why)
+        self._thread.latest = None
+        self._thread.bound.pop(program, None)
+        _warn(why)
 
-    def _tell_once(self, why: str) -> None:
-        if why not in self._told:
-            self._told.add(why)
-            _tell(why)
+    def _warn_once(self, why: str) -> None:
+        if why not in self._warned:
+            self._warned.add(why)
+            _warn(why)
 
 
-def _tell(why: str) -> None:
+def _warn(why: str) -> None:
     """Say why the step runs eagerly."""
     warnings.warn(f"the step runs eagerly, uncompiled, because {why}", PlannerWarning, stacklevel=5)
 

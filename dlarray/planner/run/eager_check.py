@@ -15,12 +15,12 @@ import numpy as np
 from dlarray.core.trees import unflatten
 from dlarray.planner.run.agreement import disagreement
 from dlarray.planner.run.program import Program
-from dlarray.planner.run.synthetic import made_up
+from dlarray.planner.run.synthetic import synthetic_like
 from dlarray.planner.schedule.memory import Plan
 
-__all__ = ["LATER", "differs_on_made_up", "plainly", "step_differs_on_made_up"]
+__all__ = ["LATER_STEPS", "differs_on_synthetic", "run_eagerly", "step_differs_on_synthetic"]
 
-LATER = frozenset({8, 200})
+LATER_STEPS = frozenset({8, 200})
 """The steps of a program that run plainly too, so many after its first."""
 
 _Step = Callable[[Any, Any], Any]
@@ -28,20 +28,23 @@ _Leaves = Sequence[np.ndarray]
 _Run = Callable[[list[np.ndarray]], Any]
 
 
-def plainly(step: _Step, program: Program, state: _Leaves, batch: _Leaves) -> Any:
+def run_eagerly(step: _Step, program: Program, state: _Leaves, batch: _Leaves) -> Any:
     """What the step gives for copies of these leaves."""
-    trees = (unflatten(s, iter([x.copy() for x in xs])) for s, xs in zip(program.given, (state, batch), strict=True))
+    trees = (
+        unflatten(s, iter([x.copy() for x in xs]))
+        for s, xs in zip(program.input_structures, (state, batch), strict=True)
+    )
     with np.errstate(all="ignore"):
         return step(*trees)
 
 
-def differs_on_made_up(plain: _Run, planned: _Run, plan: Plan, arrays: _Leaves, moving: int) -> str:
+def differs_on_synthetic(plain: _Run, planned: _Run, plan: Plan, arrays: _Leaves, state_count: int) -> str:
     """What differs on made-up numbers like these; nothing where the plain one raises, for then they mean nothing.
 
     From number ``moving`` on the arrays are no state. What they give is the caller's to write.
     """
     for within in (False, True):
-        leaves = made_up(arrays, within)
+        leaves = synthetic_like(arrays, within)
         with np.errstate(all="ignore"):
             try:
                 eager = plain([x.copy() for x in leaves])
@@ -49,21 +52,21 @@ def differs_on_made_up(plain: _Run, planned: _Run, plan: Plan, arrays: _Leaves, 
                 continue
             try:
                 found = planned([x.copy() for x in leaves])
-                why = disagreement(plan, eager, found, leaves[:moving], leaves[moving:])
+                why = disagreement(plan, eager, found, leaves[:state_count], leaves[state_count:])
             except Exception as error:
                 why = f"its plan fails: {type(error).__name__}: {error}"
         return f"on made-up numbers {why}" if why else ""
     return ""
 
 
-def step_differs_on_made_up(step: _Step, program: Program, state: _Leaves, batch: _Leaves) -> str:
+def step_differs_on_synthetic(step: _Step, program: Program, state: _Leaves, batch: _Leaves) -> str:
     """``differs_on_made_up`` for a step and its program, on leaves like these."""
     n = len(state)
 
     def plain(leaves: list[np.ndarray]) -> Any:
-        return plainly(step, program, leaves[:n], leaves[n:])
+        return run_eagerly(step, program, leaves[:n], leaves[n:])
 
     def planned(leaves: list[np.ndarray]) -> Any:
         return program.run(leaves[:n], leaves[n:])
 
-    return differs_on_made_up(plain, planned, program.plan, [*state, *batch], n)
+    return differs_on_synthetic(plain, planned, program.plan, [*state, *batch], n)

@@ -20,9 +20,9 @@ from dlarray.planner.run.agreement import copies
 from dlarray.planner.run.compiled import Compiled, compile  # noqa: A004 - the field's word
 from dlarray.planner.run.sequence import in_sequence
 
-__all__ = ["profile", "profiled", "turns"]
+__all__ = ["measure_in_turns", "profile", "profiled"]
 
-LONGEST = 1000
+MAX_STEPS = 1000
 """The most steps of a burst: weights that have learned all by heart have gradients too small to be computed fast."""
 
 _Run = Callable[[], Any]
@@ -63,7 +63,7 @@ def profiled(
     try:
         first, *units, last = compiled.pieces(batch)
         nothing = in_sequence(())
-        (_, *works, _, look), step = turns([first, *units, last, nothing], whole, restore, bursts, seconds)
+        (_, *works, _, look), step = measure_in_turns([first, *units, last, nothing], whole, restore, bursts, seconds)
     finally:
         restore()
     plan = program.describe(names)
@@ -71,7 +71,7 @@ def profiled(
     return Timings(plan, tuple(times), step, "cpu")
 
 
-def turns(
+def measure_in_turns(
     parts: Sequence[_Run],
     whole: _Run,
     restore: _Run,
@@ -87,14 +87,14 @@ def turns(
     start = clock()
     whole()
     once = max(clock() - start, 1e-7)
-    times = min(max(1, round(seconds / once)), LONGEST)
+    times = min(max(1, round(seconds / once)), MAX_STEPS)
     means: list[list[float]] = []
     wholes: list[float] = []
     for _ in range(bursts):
         restore()
         for part in parts:  # what restoring has driven from the caches comes back
             part()
-        means.append(_looked_at(parts, times, clock))
+        means.append(_mean_seconds(parts, times, clock))
         restore()
         whole()
         start = clock()
@@ -104,7 +104,7 @@ def turns(
     return [low(own) for own in zip(*means, strict=True)], low(wholes)
 
 
-def _looked_at(parts: Sequence[_Run], times: int, clock: Callable[[], float]) -> list[float]:
+def _mean_seconds(parts: Sequence[_Run], times: int, clock: Callable[[], float]) -> list[float]:
     """The mean seconds of each part in so many passes."""
     total = [0.0] * len(parts)
     numbered = list(enumerate(parts))

@@ -12,12 +12,12 @@ from dlarray.core.trees import flatten, unflatten
 from dlarray.device.description import Description, Names
 from dlarray.planner.kernel.loops import Executor
 from dlarray.planner.report.describe import describe
-from dlarray.planner.run.aliasing import Occupied
+from dlarray.planner.run.aliasing import ArrayMemory
 from dlarray.planner.run.replay import Replay
 from dlarray.planner.run.tree_code import builder, matcher, reader
 from dlarray.planner.schedule.step_plan import plan_step
 
-__all__ = ["NAMELESS", "Binding", "Program", "settled"]
+__all__ = ["NAMELESS", "Binding", "Program", "write_back"]
 
 NAMELESS = Names()
 
@@ -30,11 +30,16 @@ class Program:
     def __init__(self, step: _Step, state: Any, batch: Any, executor: Executor) -> None:
         self.executor = executor
         found = plan_step(step, state, batch)
-        self.plan, self.moving, self.given, self.structure = found.plan, found.moving, found.given, found.structure
-        self.build = builder(self.structure)
-        self.in_place = found.keeps_state and all(map(self.plan.written, self.plan.donated))
+        self.plan, self.state_count, self.input_structures, self.output_structure = (
+            found.plan,
+            found.state_count,
+            found.input_structures,
+            found.output_structure,
+        )
+        self.build = builder(self.output_structure)
+        self.in_place = found.keeps_state and all(map(self.plan.is_in_place, self.plan.donated))
         self.build_loss = builder(found.loss_structure) if self.in_place else self.build
-        self.watched = False
+        self.checks_pending = False
         """Whether steps are counted, because the plan is to be held against the plain step again."""
         self.steps = 0
 
@@ -44,7 +49,7 @@ class Program:
 
     def describe(self, names: Names = NAMELESS) -> Description:
         """What the plan does."""
-        return describe(self.plan, self.given, self.structure, names)
+        return describe(self.plan, self.input_structures, self.output_structure, names)
 
 
 class Binding:
@@ -52,10 +57,10 @@ class Binding:
 
     def __init__(self, program: Program, state: Sequence[np.ndarray], batch: Sequence[np.ndarray]) -> None:
         self.program = program
-        self.replay = Replay(program.plan, [*state, *batch], program.moving, program.executor)
+        self.replay = Replay(program.plan, [*state, *batch], program.state_count, program.executor)
         self.state = list(state)
-        self._is_state = matcher(program.given[0], state)
-        self._leaves_of = reader(program.given[1], batch, apart=Occupied(state))
+        self._is_state = matcher(program.input_structures[0], state)
+        self._leaves_of = reader(program.input_structures[1], batch, outside=ArrayMemory(state))
 
     def is_on(self, state: Sequence[Any]) -> bool:
         """Whether these are the arrays that it is bound to."""
@@ -65,17 +70,17 @@ class Binding:
         """Whether it may read this batch: arrays like those of the one before, outside of the state's memory."""
         return self._leaves_of(batch) is not None
 
-    def again(self, state: Any, batch: Any) -> Any:
+    def repeat(self, state: Any, batch: Any) -> Any:
         """One step after another: with the arrays of the step before, and a batch like the one before; else None.
 
         None too where the program is watched.
         """
         program = self.program
-        if not self._is_state(state) or (leaves := self._leaves_of(batch)) is None or program.watched:
+        if not self._is_state(state) or (leaves := self._leaves_of(batch)) is None or program.checks_pending:
             return None
         self.replay(leaves)
         if program.in_place:  # the state is what it was, with other numbers in it
-            return state, program.build_loss(self.replay.outputs(program.moving))
+            return state, program.build_loss(self.replay.outputs(program.state_count))
         return program.build(self.replay.outputs())
 
     def run(self, batch: Sequence[np.ndarray]) -> Any:
@@ -91,7 +96,7 @@ class Binding:
         return self.replay.pieces(leaves)
 
 
-def settled(result: Any, given: Sequence[Any], structure: Any, stays: bool) -> Any:
+def write_back(result: Any, given: Sequence[Any], structure: Any, stays: bool) -> Any:
     """What a plain step returned, with its state in memory of its own: the given arrays' where it ``stays`` there.
 
     The next planned step writes that memory, and must not write into what the caller keeps.
@@ -103,7 +108,7 @@ def settled(result: Any, given: Sequence[Any], structure: Any, stays: bool) -> A
         count = len(leaves)
         leaves = []
     whole = flatten(result, leaves)
-    old, new = Occupied(_arrays(given)), Occupied(_arrays(leaves[:count]))
+    old, new = ArrayMemory(_arrays(given)), ArrayMemory(_arrays(leaves[:count]))
     copied: list[tuple[np.ndarray, np.ndarray]] = []
     for i, x in enumerate(leaves):
         own: Any = given[i] if stays and i < count else None

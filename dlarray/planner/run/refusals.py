@@ -8,11 +8,11 @@ from typing import Any, cast
 import numpy as np
 
 from dlarray.planner.run.signature import Key
-from dlarray.planner.trace.captured import is_plain
+from dlarray.planner.trace.captured import is_ndarray
 
-__all__ = ["MANY", "PlannerWarning", "has_no_hash", "in_rows", "unplannable"]
+__all__ = ["MAX_PROGRAMS", "PlannerWarning", "is_contiguous", "is_unhashable", "why_unplannable"]
 
-MANY = 64
+MAX_PROGRAMS = 64
 """The most programs of a step."""
 
 
@@ -20,28 +20,28 @@ class PlannerWarning(UserWarning):
     """A step runs eagerly, slower than it could."""
 
 
-def unplannable(programs: Collection[Any], key: Key, leaves: Sequence[Any]) -> str:
+def why_unplannable(programs: Collection[Any], key: Key, leaves: Sequence[Any]) -> str:
     """Why a step on these arrays is not planned, whatever it does."""
-    if other := [a for a in leaves if not isinstance(a, np.generic) and not is_plain(type(a))]:
+    if other := [a for a in leaves if not isinstance(a, np.generic) and not is_ndarray(type(a))]:
         return f"an array is a {type(other[0]).__name__}, for which operations may mean something else"
     if not all(a.dtype.isnative for a in leaves):
         return "an array of the batch has a foreign byte order"
-    if len(programs) < MANY:
+    if len(programs) < MAX_PROGRAMS:
         return ""
     if any(known.of[1:] == key.of[1:] for known in programs):
-        return f"it has {MANY} programs: a Python number in the state or the batch changes from step to step"
+        return f"it has {MAX_PROGRAMS} programs: a Python number in the state or the batch changes from step to step"
     return (
-        f"it has {MANY} programs: state and batch have come in more combinations of shapes and types; batches of a "
-        f"few lengths, padded, run planned"
+        f"it has {MAX_PROGRAMS} programs: state and batch have come in more combinations of shapes and types; "
+        "batches of a few lengths, padded, run planned"
     )
 
 
-def in_rows(a: Any) -> bool:
+def is_contiguous(a: Any) -> bool:
     """Whether an array can be written where it lies."""
     return isinstance(a, np.ndarray) and a.flags.c_contiguous and a.flags.aligned and cast("Any", a).dtype.isnative
 
 
-def has_no_hash(structure: Any) -> bool:
+def is_unhashable(structure: Any) -> bool:
     """Whether something in a tree's structure cannot be compared from call to call."""
     try:
         hash(structure)

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.planner.kernel.loops import Bound, Call, Executor
-from dlarray.planner.run.sequence import Moving, Step, in_sequence, step_of
+from dlarray.planner.kernel.loops import BoundKernel, Call, Executor
+from dlarray.planner.run.sequence import BoundCall, Rebindable, failed_call, in_sequence
 from dlarray.planner.schedule.memory import Plan
 from dlarray.planner.trace.node import LEAVES, VIEWS, Form, Node, root, view_of
 
@@ -34,46 +34,46 @@ class Replay:
     outputs, each with whether it is the caller's own.
     """
 
-    def __init__(self, plan: Plan, leaves: Sequence[Any], moving: int, executor: Executor) -> None:
+    def __init__(self, plan: Plan, leaves: Sequence[Any], state_count: int, executor: Executor) -> None:
         self.plan = plan
-        self.leaves: list[np.ndarray] = [*leaves[:moving], *map(_in_rows, leaves[moving:])]
-        self._moving = moving
+        self.leaves: list[np.ndarray] = [*leaves[:state_count], *map(_contiguous, leaves[state_count:])]
+        self._state_count = state_count
         self._executor = executor
         self._buffers = [_aligned(n) for n in plan.buffers]
         self._wholes = {u.outputs[0].number: u.outputs[0] for u in plan.units if u.op == "concat"}
         self._arrays: dict[Node, np.ndarray] = {}
         self._staged: dict[int, np.ndarray] = {}
-        self._patches: dict[int, list[Callable[[np.ndarray], None]]] = {}
-        first: list[Step] = []
-        self.steps: list[Step] = []
+        self._rebinders: dict[int, list[Callable[[np.ndarray], None]]] = {}
+        first: list[BoundCall] = []
+        self.calls: list[BoundCall] = []
         """What is done at each step, but for copies of the batch."""
         self.results, last = self._bind_outputs(first)
         self._bounds = [0]
         writes: list[int] = []
         for unit in plan.units:
-            self._bounds.append(len(first) + len(self.steps))
+            self._bounds.append(len(first) + len(self.calls))
             if any(n in plan.locations and plan.locations[n].kind == "input" for n in unit.outputs):
                 writes.append(self._bounds[-1])
             bind = {"group": self._bind_kernel, "concat": self._bind_concat}.get(unit.op, self._bind_library)
             bind(unit)
-        self._bounds.append(len(first) + len(self.steps))
+        self._bounds.append(len(first) + len(self.calls))
         self._first_write = min([*writes, self._bounds[-1]])
-        self.steps = [*first, *self.steps, *last]
-        self._run = in_sequence(self.steps)
-        self._told = [(i - moving, i, patches) for i, patches in self._patches.items()]
-        self._copied = [(i - moving, copy) for i, copy in self._staged.items()]
+        self.calls = [*first, *self.calls, *last]
+        self._run = in_sequence(self.calls)
+        self._rebindings = [(i - state_count, i, patches) for i, patches in self._rebinders.items()]
+        self._staged_copies = [(i - state_count, copy) for i, copy in self._staged.items()]
 
     def __call__(self, batch: Sequence[np.ndarray]) -> None:
         """One step on these leaves of the batch. What comes out lies in the arrays of ``results``."""
-        if self._told:
+        if self._rebindings:
             self.rebind(batch)
-        for i, copy in self._copied:
+        for i, copy in self._staged_copies:
             np.copyto(copy, batch[i])
         self._run()
 
     def has_written(self, error: BaseException) -> bool:
         """Whether the state may have been written in part when a step was broken off by this error."""
-        at = step_of(error, self._run)
+        at = failed_call(error, self._run)
         return not isinstance(error, Exception) if at is None else at >= self._first_write
 
     def rebind(self, batch: Sequence[np.ndarray]) -> None:
@@ -81,8 +81,8 @@ class Replay:
 
         A leaf whose rows do not lie one behind the other is copied at every step: it may hold other numbers by now.
         """
-        for i, leaf, patches in self._told:
-            array = _in_rows(batch[i])
+        for i, leaf, patches in self._rebindings:
+            array = _contiguous(batch[i])
             if self.leaves[leaf] is not array:
                 self.leaves[leaf] = array
                 for patch in patches:
@@ -94,9 +94,9 @@ class Replay:
         What is copied first, then each unit of the plan, and what is copied last.
         """
         self.rebind(batch)
-        ends = [*self._bounds, len(self.steps)]
-        first, *others = [self.steps[i:j] for i, j in pairwise(ends)]
-        copied: list[Step] = [(np.copyto, (copy, batch[i])) for i, copy in self._copied]
+        ends = [*self._bounds, len(self.calls)]
+        first, *others = [self.calls[i:j] for i, j in pairwise(ends)]
+        copied: list[BoundCall] = [(np.copyto, (copy, batch[i])) for i, copy in self._staged_copies]
         return [in_sequence(steps) for steps in ([*copied, *first], *others)]
 
     def outputs(self, start: int = 0) -> list[Any]:
@@ -115,7 +115,7 @@ class Replay:
         if node.op in VIEWS:
             return view_of(self.array(node.args[0]), node)
         if node.op == "input":
-            if node.attribute < self._moving:
+            if node.attribute < self._state_count:
                 return self.leaves[int(node.attribute)]
             return self._staged.setdefault(node.attribute, np.empty(node.shape, node.dtype))
         if node.op in LEAVES:
@@ -128,55 +128,59 @@ class Replay:
             return whole[place.start : place.start + node.size].reshape(node.shape)
         return self._buffers[place.number][: node.nbytes].view(node.dtype).reshape(node.shape)
 
-    def _is_moving(self, node: Node) -> bool:
+    def _is_read_in_place(self, node: Node) -> bool:
         """Whether a value lies in a leaf of the batch that is read where it lies."""
         base = root(node)
-        return base.op == "input" and base.attribute >= self._moving and base.nbytes > STAGED
+        return base.op == "input" and base.attribute >= self._state_count and base.nbytes > STAGED
 
     def _array_now(self, node: Node) -> np.ndarray:
         """The memory of a value in this step: what belongs to the batch lies elsewhere in the next."""
-        return _follow(self.leaves[int(root(node).attribute)], node) if self._is_moving(node) else self.array(node)
+        return (
+            _view_of_leaf(self.leaves[int(root(node).attribute)], node)
+            if self._is_read_in_place(node)
+            else self.array(node)
+        )
 
     # What is done
 
     def _bind_kernel(self, unit: Any) -> None:
         """A kernel. What it reads of the batch is staged, unless the executor can be told where it lies now."""
         body = self.plan.bodies[unit]
-        moving = {i: n for i, n in enumerate(body.inputs) if self._is_moving(n)}
+        moving = {i: n for i, n in enumerate(body.inputs) if self._is_read_in_place(n)}
         outputs = [
-            _shaped(self.array(n), body.kernel.kind(v), body.domain)
+            _over_domain(self.array(n), body.kernel.kind(v), body.domain)
             for n, v in zip(body.outputs, body.kernel.outputs, strict=True)
         ]
 
-        def bound_to(find: Callable[[Node], np.ndarray]) -> Bound:
+        def bound_to(find: Callable[[Node], np.ndarray]) -> BoundKernel:
             kinds = [given.kind for given in body.kernel.inputs]
-            inputs = [_shaped(find(n), kind, body.domain) for n, kind in zip(body.inputs, kinds, strict=True)]
+            inputs = [_over_domain(find(n), kind, body.domain) for n, kind in zip(body.inputs, kinds, strict=True)]
             return self._executor(Call(body.kernel, *body.domain, body.constants, inputs, outputs))
 
         bound = bound_to(self._array_now)
-        if moving and bound.move is None:
+        if moving and bound.rebind is None:
             bound = bound_to(self.array)
-        elif bound.move is not None:
+        elif bound.rebind is not None:
             for i, node in moving.items():
-                patch = _Move(bound.move, i, node, body.kernel.inputs[i].kind, body.domain)
-                self._patches.setdefault(root(node).attribute, []).append(patch)
-        self.steps += bound.steps
+                patch = _InputRebinder(bound.rebind, i, node, body.kernel.inputs[i].kind, body.domain)
+                self._rebinders.setdefault(root(node).attribute, []).append(patch)
+        self.calls += bound.calls
 
     def _bind_library(self, unit: Any) -> None:
         """A product, which writes into its place, or an eager call, whose result is copied there."""
         node: Node = unit.outputs[0]
-        any_moving = any(map(self._is_moving, node.args))
-        args: list[Any] = Moving([None] * len(node.args)) if any_moving else [None] * len(node.args)
+        any_moving = any(map(self._is_read_in_place, node.args))
+        args: list[Any] = Rebindable([None] * len(node.args)) if any_moving else [None] * len(node.args)
         for i, operand in enumerate(node.args):
             args[i] = self._array_now(operand)
-            if self._is_moving(operand):
-                self._patches.setdefault(root(operand).attribute, []).append(_Patch(args, i, operand))
+            if self._is_read_in_place(operand):
+                self._rebinders.setdefault(root(operand).attribute, []).append(_ArgumentRebinder(args, i, operand))
         out = self.array(node)
         if node.op == "matmul":
             args.append(out)
-            self.steps.append((np.dot, args))  # of two matrices the same call of BLAS as matmul, half a µs sooner
+            self.calls.append((np.dot, args))  # of two matrices the same call of BLAS as matmul, half a µs sooner
         else:
-            self.steps.append((_Eager(node, out), args))
+            self.calls.append((_EagerCall(node, out), args))
 
     def _bind_concat(self, unit: Any) -> None:
         """Parts that are not computed in their slices are copied; constant ones once and for all."""
@@ -192,22 +196,22 @@ class Replay:
                 node.number,
                 start - part.size,
             ):
-                self.steps.append((np.copyto, (target, self.array(part))))
+                self.calls.append((np.copyto, (target, self.array(part))))
 
-    def _bind_outputs(self, first: list[Step]) -> tuple[list[tuple[np.ndarray, bool]], list[Step]]:
+    def _bind_outputs(self, first: list[BoundCall]) -> tuple[list[tuple[np.ndarray, bool]], list[BoundCall]]:
         """The array of each output, and whether it is the caller's own; and what is to be done last of all.
 
         What is an old value of the state, at another place or in part, is saved before the state is written.
         """
-        last: list[Step] = []
+        last: list[BoundCall] = []
         results: list[tuple[np.ndarray, bool]] = []
         for i, node in enumerate(self.plan.outputs):
             target = self.plan.donated.get(i)
-            if target is not None and self.plan.written(i):
+            if target is not None and self.plan.is_in_place(i):
                 results.append((self.leaves[int(target.attribute)], True))
                 continue
             source = self.array(node)
-            if root(node).op == "input" and root(node).attribute < self._moving:
+            if root(node).op == "input" and root(node).attribute < self._state_count:
                 saved = np.empty(node.shape, node.dtype)
                 first.append((np.copyto, (saved, source)))
                 source = saved
@@ -218,7 +222,7 @@ class Replay:
         return results, last
 
 
-class _Patch:
+class _ArgumentRebinder:
     """Tells a step's arguments where the batch lies now."""
 
     def __init__(self, args: list[Any], place: int, operand: Node) -> None:
@@ -227,24 +231,24 @@ class _Patch:
         self._operand = operand
 
     def __call__(self, array: np.ndarray) -> None:
-        self._args[self._place] = _follow(array, self._operand)
+        self._args[self._place] = _view_of_leaf(array, self._operand)
 
 
-class _Move:
+class _InputRebinder:
     """Tells a bound kernel where one of its inputs lies now."""
 
     def __init__(self, move: Callable[[int, np.ndarray], None], i: int, node: Node, kind: str, domain: Form) -> None:
-        self._move = move
+        self._rebind = move
         self._input = i
         self._node = node
         self._kind = kind
         self._domain = domain
 
     def __call__(self, array: np.ndarray) -> None:
-        self._move(self._input, _shaped(_follow(array, self._node), self._kind, self._domain))
+        self._rebind(self._input, _over_domain(_view_of_leaf(array, self._node), self._kind, self._domain))
 
 
-class _Eager:
+class _EagerCall:
     """An eager call, whose result is copied to its place."""
 
     def __init__(self, node: Node, out: np.ndarray) -> None:
@@ -260,18 +264,18 @@ class _Eager:
         self._out[...] = result
 
 
-def _in_rows(array: np.ndarray) -> np.ndarray:
+def _contiguous(array: np.ndarray) -> np.ndarray:
     """The array, or a copy where its rows do not lie one behind the other."""
     flags = array.flags
     return array if flags.c_contiguous and flags.aligned else np.array(array, order="C")
 
 
-def _follow(array: np.ndarray, node: Node) -> np.ndarray:
+def _view_of_leaf(array: np.ndarray, node: Node) -> np.ndarray:
     """The view of a leaf that a node stands for."""
-    return view_of(_follow(array, node.args[0]), node) if node.op in VIEWS else array
+    return view_of(_view_of_leaf(array, node.args[0]), node) if node.op in VIEWS else array
 
 
-def _shaped(array: np.ndarray, kind: str, domain: tuple[int, int]) -> np.ndarray:
+def _over_domain(array: np.ndarray, kind: str, domain: tuple[int, int]) -> np.ndarray:
     rows, cols = domain
     shape = (rows if kind in "EC" else 1, cols if kind in "ER" else 1)
     return np.reshape(array, shape, copy=False)

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["made_up"]
+__all__ = ["synthetic_like"]
 
 FEW = 4
 """So far beyond the user's own whole numbers the made-up ones go, where they may."""
 
 
-def made_up(arrays: Sequence[np.ndarray], within: bool) -> list[np.ndarray]:
+def synthetic_like(arrays: Sequence[np.ndarray], within: bool) -> list[np.ndarray]:
     """An array like each of these: random floats of their size and sign, whole numbers from their range, mixed masks.
 
     Whole numbers go a little beyond the range, for it may be one number alone, unless they are to stay ``within``: as

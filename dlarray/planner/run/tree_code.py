@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dlarray.core.trees import DICTS, Static, Tree, field_names, rebuild
-from dlarray.planner.run.aliasing import Occupied
+from dlarray.planner.run.aliasing import ArrayMemory
 
 __all__ = ["builder", "matcher", "reader"]
 
@@ -53,7 +53,7 @@ def matcher(structure: Any, leaves: Sequence[Any]) -> Callable[[Tree], bool]:
 
 
 def reader(
-    structure: Any, like: Sequence[Any], array: type = np.ndarray, apart: Occupied | None = None
+    structure: Any, like: Sequence[Any], array: type = np.ndarray, outside: ArrayMemory | None = None
 ) -> Callable[[Tree], list[Any] | None]:
     """The leaves of a tree of this structure if all are arrays of this type, of such shapes and dtypes, else None.
 
@@ -66,10 +66,10 @@ def reader(
         fixed |= {f"shape{i}": a.shape, f"dtype{i}": a.dtype}
         lines.append(f"if type({name}) is not array: return None")
         lines.append(f"if {name}.shape != shape{i} or {name}.dtype is not dtype{i}: return None")
-        if apart is not None:
-            lines += [line.format(name) for line in (_LOOK if apart.simple else _LOOK_CLOSELY)]
-    if apart is not None:
-        fixed |= {"owners": apart.owners, "shares": apart.shares}
+        if outside is not None:
+            lines += [line.format(name) for line in (_LOOK if outside.all_numpy else _LOOK_CLOSELY)]
+    if outside is not None:
+        fixed |= {"owners": outside.owners, "shares": outside.shares}
     return _defined([*lines, f"return [{', '.join(names)}]"], "None", fixed)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from dlarray.planner.kernel.loops import CHEAP, REDUCTIONS, Kind
-from dlarray.planner.trace.node import LEAVES, VIEWS, Form, Node, root, through
+from dlarray.planner.trace.node import LEAVES, VIEWS, Form, Node, root, without_reshapes
 
 __all__ = ["Grouping", "Unit", "group", "kind_of", "live", "reaches", "stored_values"]
 
@@ -29,7 +29,7 @@ class Unit:
     """The nodes whose values are stored in memory."""
     needs: set[Unit] = field(default_factory=set["Unit"])
     """What must be done before."""
-    finished: set[Unit] = field(default_factory=set["Unit"])
+    complete: set[Unit] = field(default_factory=set["Unit"])
     """Those of them that are read through a view, so whole arrays must lie in memory."""
     late: set[Node] = field(default_factory=set[Node])
     roots: set[Node] = field(default_factory=set[Node])
@@ -85,41 +85,42 @@ class Grouping:
 
     def add(self, node: Node) -> None:
         """Give the node, the next in trace order, a unit, if it is to have one."""
-        if node.op in LEAVES or node.op in VIEWS or self._floats(node):
+        if node.op in LEAVES or node.op in VIEWS or self._is_recomputed(node):
             return
-        unit = self._home(node) if node.computes else None
+        unit = self._group_for(node) if node.computes else None
         if unit is None:
             unit = Unit(
-                "group" if node.computes else node.op, (through(node.args[0]) if node.op in REDUCTIONS else node).form
+                "group" if node.computes else node.op,
+                (without_reshapes(node.args[0]) if node.op in REDUCTIONS else node).form,
             )
             self.units.append(unit)
         for source, finished in self._needed(node).items():
             if source is not unit:
                 unit.needs.add(source)
                 if finished:
-                    unit.finished.add(source)
+                    unit.complete.add(source)
         unit.nodes.append(node)
         unit.roots |= _wide_roots(node)
         if unit.is_group and (node.size == 1 or node.attribute == "column"):
             unit.late.add(node)
         self.of[node] = unit
 
-    def _floats(self, node: Node) -> bool:
+    def _is_recomputed(self, node: Node) -> bool:
         """Whether it is a scalar that every kernel computes for itself: it stands on no reduction of a kernel."""
         if node.size != 1 or not node.computes or node.op in REDUCTIONS:
             return False
-        return not any((u := self.of.get(through(a))) is not None and u.is_group for a in node.args)
+        return not any((u := self.of.get(without_reshapes(a))) is not None and u.is_group for a in node.args)
 
     def _needed(self, node: Node) -> dict[Unit, bool]:
         """The units that a node's operands come from; true where the whole array must lie in memory before."""
         found: dict[Unit, bool] = {}
         for operand in node.args:
-            for unit, finished in self._origin(operand).items():
+            for unit, finished in self._sources_of(operand).items():
                 found[unit] = found.get(unit, False) or finished
         return found
 
-    def _origin(self, operand: Node) -> dict[Unit, bool]:
-        base = through(operand)
+    def _sources_of(self, operand: Node) -> dict[Unit, bool]:
+        base = without_reshapes(operand)
         viewed = base.op in VIEWS
         base = root(base)
         if base in self.of:
@@ -128,14 +129,14 @@ class Grouping:
             self._sources[operand] = {u: f or viewed for u, f in self._needed(base).items()}
         return self._sources[operand]
 
-    def _home(self, node: Node) -> Unit | None:
+    def _group_for(self, node: Node) -> Unit | None:
         """The group that a node joins; None where it begins one of its own."""
-        operands = [self.of[through(a)] for a in node.args if through(a) in self.of]
+        operands = [self.of[without_reshapes(a)] for a in node.args if without_reshapes(a) in self.of]
         groups = [u for u in dict.fromkeys(operands) if u.is_group]
         groups.sort(key=self.units.index, reverse=True)
         roots = _wide_roots(node)
         groups += [u for u in self.units if u.is_group and u not in groups and u.roots & roots]
-        domain = through(node.args[0]).form if node.op in REDUCTIONS else node.form
+        domain = without_reshapes(node.args[0]).form if node.op in REDUCTIONS else node.form
         same = [u for u in groups if u.domain == domain]
         for other in same[1:]:
             if self._merge(same[0], other):
@@ -144,9 +145,9 @@ class Grouping:
 
     def _fits(self, node: Node, unit: Unit) -> bool:
         """Whether a node can be computed in a group: the domain is right, nothing late is read, no circle arises."""
-        inside = [through(a) for a in node.args if self.of.get(through(a)) is unit]
+        inside = [without_reshapes(a) for a in node.args if self.of.get(without_reshapes(a)) is unit]
         if node.op in REDUCTIONS:
-            form = through(node.args[0]).form
+            form = without_reshapes(node.args[0]).form
             fitting = form == unit.domain or (
                 node.attribute == "all" and bool(inside) and _is_column(form, unit.domain)
             )
@@ -163,14 +164,14 @@ class Grouping:
 
     def _merge(self, unit: Unit, other: Unit) -> bool:
         """Make two groups of one domain into one, where nothing lies between them."""
-        if other in unit.finished or unit in other.finished:
+        if other in unit.complete or unit in other.complete:
             return False
         if _reads_late(unit, other) or _reads_late(other, unit):
             return False
         if any(reaches(u, other) for u in unit.needs - {other}) or any(reaches(u, unit) for u in other.needs - {unit}):
             return False
         unit.nodes = sorted(unit.nodes + other.nodes, key=lambda n: n.number)
-        for mine, its in ((unit.needs, other.needs), (unit.finished, other.finished)):
+        for mine, its in ((unit.needs, other.needs), (unit.complete, other.complete)):
             mine |= its
             mine -= {unit, other}
         unit.late |= other.late
@@ -179,7 +180,7 @@ class Grouping:
             self.of[node] = unit
         self.units.remove(other)
         for u in self.units:
-            for needed in (u.needs, u.finished):
+            for needed in (u.needs, u.complete):
                 if other in needed:
                     needed.remove(other)
                     needed.add(unit)
@@ -200,7 +201,9 @@ def _is_column(form: Form, domain: Form) -> bool:
 
 
 def _reads_late(reader: Unit, unit: Unit) -> bool:
-    return any(through(a) in unit.late for n in reader.nodes if n.size > 1 or n.op in REDUCTIONS for a in n.args)
+    return any(
+        without_reshapes(a) in unit.late for n in reader.nodes if n.size > 1 or n.op in REDUCTIONS for a in n.args
+    )
 
 
 def _wide_roots(node: Node) -> set[Node]:
@@ -217,7 +220,7 @@ def stored_values(grouping: Grouping, nodes: list[Node], outputs: list[Node]) ->
     users: dict[Node, list[Node]] = {}
     for node in nodes:
         for a in node.args:
-            users.setdefault(through(a), []).append(node)
+            users.setdefault(without_reshapes(a), []).append(node)
     stored = {n for n in nodes if n in of and not of[n].is_group} | {root(o) for o in outputs if root(o) in of}
     for node in nodes:
         if node in of and any(not _reads_values(user) for user in users.get(node, ())):
@@ -226,7 +229,7 @@ def stored_values(grouping: Grouping, nodes: list[Node], outputs: list[Node]) ->
 
     def again(operand: Node) -> tuple[int, frozenset[Node]]:
         """How many operations it takes to compute a value again, and which arrays are read for it."""
-        value = through(operand)
+        value = without_reshapes(operand)
         base = root(value)
         if value in cost:
             return cost[value]

@@ -8,7 +8,7 @@ from typing import Any
 
 from dlarray.planner.kernel.loops import AFTER, BEFORE, REDUCTIONS, Input, Kernel, Operation
 from dlarray.planner.schedule.grouping import Unit, kind_of
-from dlarray.planner.trace.node import Form, Node, attribute_key, is_dense, root, through
+from dlarray.planner.trace.node import Form, Node, attribute_key, is_dense, root, without_reshapes
 
 __all__ = ["Body", "lower"]
 
@@ -51,7 +51,7 @@ def lower(unit: Unit, is_read: Callable[[Node], bool]) -> Body:
     made: list[Operation] = []
     for node in operations:
         kind = kind_of(node.form, unit.domain)
-        args = [through(a) for a in node.args]
+        args = [without_reshapes(a) for a in node.args]
         earliest = max((ready.get(a, BEFORE if a.size == 1 else 0) for a in args), default=BEFORE)
         over = node.attribute if node.op in REDUCTIONS else ""
         if kind == "S" and not over:
@@ -84,7 +84,7 @@ def _cone(outputs: list[Node], is_read: Callable[[Node], bool]) -> tuple[list[No
             constants.setdefault(_identity(node), node)
         elif node.op == "index" or (node.computes and (node in outputs or not is_read(node))):
             operations.add(node)
-            todo.extend(through(a) for a in node.args)
+            todo.extend(without_reshapes(a) for a in node.args)
         else:
             inputs[node] = None
     return _ordered(operations), _ordered(inputs), _ordered(constants.values())

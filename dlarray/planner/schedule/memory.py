@@ -16,7 +16,7 @@ import numpy as np
 from dlarray.planner.schedule.grouping import Unit, group, live, reaches, stored_values
 from dlarray.planner.schedule.lowering import Body, lower
 from dlarray.planner.trace.graph import Graph
-from dlarray.planner.trace.node import Node, is_dense, root, through
+from dlarray.planner.trace.node import Node, is_dense, root, without_reshapes
 
 __all__ = ["Location", "Plan", "make_plan"]
 
@@ -55,7 +55,7 @@ class Plan:
         """The numbers of a leaf that is no input."""
         return self.graph.constant(node)
 
-    def written(self, output: int) -> bool:
+    def is_in_place(self, output: int) -> bool:
         """Whether a donated output is computed where it is to be left, or was there from the beginning."""
         node, target = self.outputs[output], self.donated[output]
         place = self.locations.get(root(node))
@@ -65,7 +65,7 @@ class Plan:
 def make_plan(graph: Graph, outputs: list[Node], donated: dict[int, Node]) -> Plan:
     """A plan for the outputs of a traced step; ``donated`` says which of them are left in which input's array."""
     plan = Plan(graph, outputs, donated)
-    _settle_units(plan)
+    _make_units(plan)
     _write_into_state(plan)
     _schedule(plan)
     _write_into_slices(plan)
@@ -73,7 +73,7 @@ def make_plan(graph: Graph, outputs: list[Node], donated: dict[int, Node]) -> Pl
     return plan
 
 
-def _settle_units(plan: Plan) -> None:
+def _make_units(plan: Plan) -> None:
     """Units with their outputs, kernels, and who really needs whom."""
     nodes = live(plan.outputs)
     grouping = group(nodes)
@@ -82,9 +82,9 @@ def _settle_units(plan: Plan) -> None:
         unit.outputs = [n for n in unit.nodes if n in stored]
     plan.units = [u for u in grouping.units if u.outputs]
     floating = {n for n in nodes if n.computes and n not in grouping.of}
-    wanted = {root(a) for n in nodes if not n.computes for a in n.args if through(n) is n} & floating
+    wanted = {root(a) for n in nodes if not n.computes for a in n.args if without_reshapes(n) is n} & floating
     leaving = _ordered(({root(o) for o in plan.outputs} & floating) - wanted)  # nobody reads them in memory
-    last = max((u for u in plan.units if u.is_group), key=_place_in_trace, default=None)
+    last = max((u for u in plan.units if u.is_group), key=_trace_position, default=None)
     if last is not None and not any(n in grouping.of for n in live(leaving)):  # of what is there from the beginning
         last.outputs = last.outputs + leaving  # counters: the last kernel does them besides
         leaving = []
@@ -98,7 +98,7 @@ def _settle_units(plan: Plan) -> None:
         unit.needs = {producer[r] for r in plan.reads(unit) if r in producer}
 
 
-def _place_in_trace(unit: Unit) -> int:
+def _trace_position(unit: Unit) -> int:
     return max(n.number for n in unit.outputs)
 
 
@@ -128,7 +128,7 @@ def _write_into_state(plan: Plan) -> None:
 
 def _schedule(plan: Plan) -> None:
     """An order in which everything is done after what it needs; else as in the trace."""
-    left = sorted(plan.units, key=_place_in_trace)
+    left = sorted(plan.units, key=_trace_position)
     done: set[Unit] = set()
     plan.units = []
     while left:
@@ -168,7 +168,7 @@ def _allocate(plan: Plan) -> None:
         for node in unit.outputs:
             if node in plan.locations:
                 continue
-            heir = next((n for n in ending if _may_inherit(plan, unit, n, node)), None)
+            heir = next((n for n in ending if _may_overwrite(plan, unit, n, node)), None)
             if heir is not None:
                 ending.remove(heir)
                 plan.locations[node] = plan.locations[heir]
@@ -196,7 +196,7 @@ def _is_shared(plan: Plan, node: Node) -> bool:
     return place is not None and place.kind == "buffer" and node.op != "concat"
 
 
-def _may_inherit(plan: Plan, unit: Unit, old: Node, new: Node) -> bool:
+def _may_overwrite(plan: Plan, unit: Unit, old: Node, new: Node) -> bool:
     """Whether a kernel may write an output over an input that nobody reads again."""
     if not unit.is_group or old.nbytes != new.nbytes or old.dtype != new.dtype or new.size == 1:
         return False

@@ -19,22 +19,24 @@ class StepPlan:
 
     plan: Plan
     inputs: list[Node]
-    moving: int
+    state_count: int
     """How many of the inputs are the state's; the rest are the batch's."""
-    given: tuple[Any, Any]
+    input_structures: tuple[Any, Any]
     """The structures of what the step is given."""
-    structure: Any
+    output_structure: Any
     """That of what it gives."""
 
     @property
     def keeps_state(self) -> bool:
         """Whether each of the state's arrays may stay where it is: the next one has its place, shape and dtype."""
-        return _part(self.structure, 0) == self.given[0] and len(self.plan.donated) == self.moving
+        return (
+            _part(self.output_structure, 0) == self.input_structures[0] and len(self.plan.donated) == self.state_count
+        )
 
     @property
     def loss_structure(self) -> Any:
         """The structure of the loss."""
-        return _part(self.structure, 1)
+        return _part(self.output_structure, 1)
 
 
 def plan_step(step: Step, state: Any, batch: Any) -> StepPlan:

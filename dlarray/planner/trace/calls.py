@@ -10,9 +10,21 @@ import numpy as np
 
 from dlarray.planner.trace.node import Node, UntraceableError
 
-__all__ = ["HOLE", "Call", "converted", "copied", "filled", "holes", "joined", "native", "sample", "sampled", "spread"]
+__all__ = [
+    "PLACEHOLDER",
+    "Call",
+    "broadcast",
+    "call_on_samples",
+    "concatenate",
+    "convert",
+    "copy",
+    "extract_arrays",
+    "insert_arrays",
+    "sample",
+    "to_native",
+]
 
-HOLE = object()
+PLACEHOLDER = object()
 """Where an array is left out of a call's arguments."""
 
 
@@ -24,15 +36,15 @@ class Call:
         self.pattern = pattern
         self.view_of: int | None = None
         """The array in whose memory the result lies, if it does."""
-        self.is_number = False
+        self.is_scalar = False
         """Whether NumPy gives a number, and no array without axes."""
         args, options = pattern
-        self._is_flat = all(a is HOLE for a in args) and not any(map(_has_holes, options.values()))
+        self._is_flat = all(a is PLACEHOLDER for a in args) and not any(map(_has_placeholders, options.values()))
 
     def __call__(self, *arrays: np.ndarray) -> Any:
         if self._is_flat:
             return self.function(*arrays, **self.pattern[1])
-        args, options = filled(self.pattern, iter(arrays))
+        args, options = insert_arrays(self.pattern, iter(arrays))
         return self.function(*args, **options)
 
     @property
@@ -43,10 +55,10 @@ class Call:
     @property
     def key(self) -> Hashable:
         """What makes two calls the same: a text where it tells all of the pattern, else the call itself."""
-        return (self.function, repr(self.pattern) if _is_told(self.pattern) else id(self))
+        return (self.function, repr(self.pattern) if _is_printed_in_full(self.pattern) else id(self))
 
 
-def sampled(call: Call, samples: Sequence[list[np.ndarray]]) -> tuple[list[np.ndarray], Any]:
+def call_on_samples(call: Call, samples: Sequence[list[np.ndarray]]) -> tuple[list[np.ndarray], Any]:
     """The first of some arguments that a call takes, and what it gives.
 
     Raises UntraceableError where that is no array of numbers, or where others give another shape or type; what the call
@@ -80,42 +92,42 @@ def _called(call: Call, arrays: Sequence[np.ndarray]) -> Any:
     raise UntraceableError(f"{call.name} gives {what} and no single array")
 
 
-def _is_told(tree: Any) -> bool:
+def _is_printed_in_full(tree: Any) -> bool:
     """Whether the text of a pattern says all of it: that of a table or of another library's array may be cut short."""
     if isinstance(tree, dict):
-        return all(map(_is_told, cast("dict[Any, Any]", tree).values()))
+        return all(map(_is_printed_in_full, cast("dict[Any, Any]", tree).values()))
     if isinstance(tree, (tuple, list)):
-        return all(map(_is_told, cast("Sequence[Any]", tree)))
+        return all(map(_is_printed_in_full, cast("Sequence[Any]", tree)))
     if isinstance(tree, slice):
         part = cast("slice[Any, Any, Any]", tree)
-        return _is_told((part.start, part.stop, part.step))
-    return tree is None or tree is HOLE or tree is Ellipsis or isinstance(tree, _TOLD)
+        return _is_printed_in_full((part.start, part.stop, part.step))
+    return tree is None or tree is PLACEHOLDER or tree is Ellipsis or isinstance(tree, _PRINTED_IN_FULL)
 
 
-_TOLD = (bool, int, float, complex, str, bytes, type, np.dtype, np.generic)
+_PRINTED_IN_FULL = (bool, int, float, complex, str, bytes, type, np.dtype, np.generic)
 
 
-def spread(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def broadcast(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The array repeated along new and single axes."""
     return np.broadcast_to(x, shape).copy()
 
 
-def converted(x: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+def convert(x: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     """The numbers in another type."""
     return x.astype(dtype)
 
 
-def copied(x: np.ndarray) -> np.ndarray:
+def copy(x: np.ndarray) -> np.ndarray:
     """The array in rows of its own."""
     return x.copy()
 
 
-def joined(*parts: np.ndarray, axis: int) -> np.ndarray:
+def concatenate(*parts: np.ndarray, axis: int) -> np.ndarray:
     """One after the other along an axis."""
     return np.concatenate(parts, axis)
 
 
-def native(x: np.ndarray) -> np.ndarray:
+def to_native(x: np.ndarray) -> np.ndarray:
     """The numbers in rows, in the machine's byte order."""
     return np.array(x, x.dtype.newbyteorder("="), order="C")
 
@@ -132,34 +144,34 @@ def sample(node: Node, whole: int) -> np.ndarray:
     return np.ones(node.shape, node.dtype)
 
 
-def holes(tree: Any, leaves: list[Any], kinds: tuple[type, ...]) -> Any:
+def extract_arrays(tree: Any, leaves: list[Any], kinds: tuple[type, ...]) -> Any:
     """A call's arguments with a hole for each array, in lists and dicts too; the arrays are appended to leaves."""
     if isinstance(tree, kinds):
         leaves.append(tree)
-        return HOLE
+        return PLACEHOLDER
     if isinstance(tree, dict):
-        return {name: holes(item, leaves, kinds) for name, item in cast("dict[Any, Any]", tree).items()}
+        return {name: extract_arrays(item, leaves, kinds) for name, item in cast("dict[Any, Any]", tree).items()}
     if isinstance(tree, (tuple, list)):
-        items = [holes(item, leaves, kinds) for item in cast("Sequence[Any]", tree)]
+        items = [extract_arrays(item, leaves, kinds) for item in cast("Sequence[Any]", tree)]
         return items if isinstance(tree, list) else tuple(items)
     return tree
 
 
-def filled(tree: Any, arrays: Iterator[np.ndarray]) -> Any:
+def insert_arrays(tree: Any, arrays: Iterator[np.ndarray]) -> Any:
     """The arguments with these arrays in their holes."""
-    if tree is HOLE:
+    if tree is PLACEHOLDER:
         return next(arrays)
     if isinstance(tree, dict):
-        return {name: filled(item, arrays) for name, item in cast("dict[Any, Any]", tree).items()}
+        return {name: insert_arrays(item, arrays) for name, item in cast("dict[Any, Any]", tree).items()}
     if isinstance(tree, (tuple, list)):
-        items = [filled(item, arrays) for item in cast("Sequence[Any]", tree)]
+        items = [insert_arrays(item, arrays) for item in cast("Sequence[Any]", tree)]
         return items if isinstance(tree, list) else tuple(items)
     return tree
 
 
-def _has_holes(tree: Any) -> bool:
+def _has_placeholders(tree: Any) -> bool:
     if isinstance(tree, dict):
-        return any(map(_has_holes, cast("dict[Any, Any]", tree).values()))
+        return any(map(_has_placeholders, cast("dict[Any, Any]", tree).values()))
     if isinstance(tree, (tuple, list)):
-        return any(map(_has_holes, cast("Sequence[Any]", tree)))
-    return tree is HOLE
+        return any(map(_has_placeholders, cast("Sequence[Any]", tree)))
+    return tree is PLACEHOLDER

@@ -17,13 +17,13 @@ import numpy as np
 
 from dlarray.planner.trace.node import UntraceableError
 
-__all__ = ["Captured", "is_plain"]
+__all__ = ["Captured", "is_ndarray"]
 
 LARGE = 2**24
 """The bytes from which on a checksum stands for the numbers that were read, and no copy."""
 
 
-def is_plain(kind: Any) -> bool:
+def is_ndarray(kind: Any) -> bool:
     """Whether a type is NumPy's array, and no subclass that computes otherwise, as a masked array or a matrix does."""
     return kind in (np.ndarray, np.memmap)
 
@@ -33,37 +33,38 @@ class Captured:
 
     def __init__(self, state: Iterable[Any]) -> None:
         self.arrays: list[np.ndarray] = []
-        self._read: list[bytes | int] = []
+        self._values_read: list[bytes | int] = []
         self._state: list[Any] = [a for a in state if isinstance(a, np.ndarray)]
 
-    def number(self, array: np.ndarray) -> int:
+    def index(self, array: np.ndarray) -> int:
         """The number of an array with the numbers that it has now. Raises UntraceableError where it cannot be read."""
-        if not is_plain(type(array)) or array.dtype.hasobject:
+        if not is_ndarray(type(array)) or array.dtype.hasobject:
             raise UntraceableError(
                 f"the step reads a {type(array).__name__} of type {array.dtype}: a plan reads plain arrays of numbers"
             )
         if any(np.may_share_memory(array, a) for a in self._state):
             raise UntraceableError("the step closes over an array in the memory of its state, which a plan writes")
-        now = _numbers(array)
+        now = _values(array)
         for i in reversed(range(len(self.arrays))):
-            if self.arrays[i] is array and self._read[i] == now:
+            if self.arrays[i] is array and self._values_read[i] == now:
                 return i
         self.arrays.append(array)
-        self._read.append(now)
+        self._values_read.append(now)
         return len(self.arrays) - 1
 
-    def numbers(self) -> list[bytes | int]:
+    def values(self) -> list[bytes | int]:
         """What tells whether the numbers in the arrays are others."""
-        return [_numbers(a) for a in self.arrays]
+        return [_values(a) for a in self.arrays]
 
-    def settle(self) -> None:
+    def freeze(self) -> None:
         """Called when the step has run. Raises UntraceableError where it has written into an array that others hold."""
         written = self._written()
         owners = [ref(_owner(a)) for a in self.arrays if id(_owner(a)) in written]
         kept = [
-            a if id(_owner(a)) not in written else _as_read(a, r) for a, r in zip(self.arrays, self._read, strict=True)
+            a if id(_owner(a)) not in written else _as_read(a, r)
+            for a, r in zip(self.arrays, self._values_read, strict=True)
         ]
-        self._read.clear()
+        self._values_read.clear()
         self.arrays = [a for a in kept if a is not None]
         lost = len(self.arrays) < len(kept)
         del kept
@@ -76,11 +77,11 @@ class Captured:
     def _written(self) -> set[int]:
         """What owns the memory that the step has written after it had read it."""
         latest = {id(array): i for i, array in enumerate(self.arrays)}
-        read = enumerate(zip(self.arrays, self._read, strict=True))
-        return {id(_owner(a)) for i, (a, numbers) in read if latest[id(a)] != i or _numbers(a) != numbers}
+        read = enumerate(zip(self.arrays, self._values_read, strict=True))
+        return {id(_owner(a)) for i, (a, numbers) in read if latest[id(a)] != i or _values(a) != numbers}
 
 
-def _numbers(array: np.ndarray) -> bytes | int:
+def _values(array: np.ndarray) -> bytes | int:
     """What tells whether an array's numbers are others; a file's are not read for it."""
     if isinstance(array, np.memmap):
         return 0

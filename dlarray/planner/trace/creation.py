@@ -74,7 +74,7 @@ class Creation:
         """An array of numbers, or of symbols in lists and tuples."""
         if isinstance(x, Symbol):
             if not copy and (dtype is None or x.dtype == np.dtype(dtype)):
-                return fresh(self.graph, x.node) if x.number else x
+                return fresh(self.graph, x.node) if x.is_scalar else x
             return fresh(self.graph, self.graph.cast(x.node, dtype or x.dtype))
         if isinstance(x, (list, tuple)) and _has_symbols(cast("Sequence[Any]", x)):
             made = self.stack([self.asarray(item) for item in cast("Sequence[Any]", x)])
@@ -84,7 +84,7 @@ class Creation:
         node = self.graph.lift(x)
         if copy or (dtype is not None and node.dtype != np.dtype(dtype)):
             return fresh(self.graph, self.graph.cast(node, dtype or node.dtype))
-        return Symbol(self.graph, node, lent=True)
+        return Symbol(self.graph, node, read_only=True)
 
 
 def sizes_of(shape: Any) -> tuple[int, ...]:

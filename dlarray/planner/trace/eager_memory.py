@@ -6,21 +6,21 @@ the plain step, on any library that lets go of an array when nobody holds it any
 
 from __future__ import annotations
 
-__all__ = ["Ledger"]
+__all__ = ["EagerMemory"]
 
 
-class Ledger:
+class EagerMemory:
     """The bytes that are taken, and the most that ever were; what the step is given is not among them."""
 
     def __init__(self) -> None:
-        self.taken = 0
-        self.most = 0
+        self.allocated = 0
+        self.peak = 0
 
-    def take(self, nbytes: int) -> None:
+    def allocate(self, nbytes: int) -> None:
         """An array is made."""
-        self.taken += nbytes
-        self.most = max(self.most, self.taken)
+        self.allocated += nbytes
+        self.peak = max(self.peak, self.allocated)
 
-    def give_back(self, nbytes: int) -> None:
+    def free(self, nbytes: int) -> None:
         """Nobody holds it any more."""
-        self.taken -= nbytes
+        self.allocated -= nbytes

@@ -15,11 +15,21 @@ from typing import Any, NoReturn, cast
 import numpy as np
 
 from dlarray.planner.kernel.loops import DTYPES, FLOATS
-from dlarray.planner.trace.calls import Call, converted, copied, holes, joined, native, sample, sampled, spread
+from dlarray.planner.trace.calls import (
+    Call,
+    broadcast,
+    call_on_samples,
+    concatenate,
+    convert,
+    copy,
+    extract_arrays,
+    sample,
+    to_native,
+)
 from dlarray.planner.trace.captured import Captured
-from dlarray.planner.trace.eager_memory import Ledger
+from dlarray.planner.trace.eager_memory import EagerMemory
 from dlarray.planner.trace.node import LEAVES, POINTWISE, VIEWS, Node, UntraceableError, attribute_key, form, layout
-from dlarray.planner.trace.promotion import is_weak, resolved
+from dlarray.planner.trace.promotion import is_weak, resolve_types
 
 __all__ = ["Graph"]
 
@@ -31,12 +41,12 @@ class Graph:
         self.nodes: list[Node] = []
         self.captured = Captured(state)
         """Arrays that the step closes over, by number. They are read where they lie, as the eager step would."""
-        self.numbers = True
+        self.has_scalars = True
         """Whether what is computed and has no axes is a number, as NumPy has it.
 
         Where it is an array, the step is another library's, which may give a view where NumPy copies: +x, x.flatten().
         """
-        self.ledger = Ledger()
+        self.eager_memory = EagerMemory()
         """The memory that the traced step would take plainly."""
         self.refused: UntraceableError | None = None
         """What the step was refused first, which it may have caught: it then did otherwise than on arrays."""
@@ -79,10 +89,10 @@ class Graph:
         """An array that is no argument of the step."""
         if array.ndim == 0 and array.dtype.name in DTYPES and not array.flags.writeable:
             return self.full((), array.item(), array.dtype)
-        leaf = self.node("array", (), self.captured.number(array), array.shape, array.dtype)
+        leaf = self.node("array", (), self.captured.index(array), array.shape, array.dtype)
         if array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative:
             return leaf
-        return self.call(native, [leaf])  # a copy, made at every step
+        return self.call(to_native, [leaf])  # a copy, made at every step
 
     def lift(self, value: Any) -> Node:
         """A node for a node, an array or a scalar on its own."""
@@ -111,7 +121,7 @@ class Graph:
         nodes = [a for a in operands if isinstance(a, Node)]
         shape = np.broadcast_shapes(*(a.shape for a in nodes))
         try:
-            loop, dtype = resolved(name, operands)
+            loop, dtype = resolve_types(name, operands)
             if (
                 name not in POINTWISE
                 or not {np.dtype(d).name for d in (*loop, dtype)} <= DTYPES
@@ -125,22 +135,22 @@ class Graph:
             ]
         except (UntraceableError, OverflowError):
             return self.call(getattr(np, name), operands)
-        return self.node(name, [self._fitting(v, shape) for v in values], None, shape, dtype)
+        return self.node(name, [self._broadcast_to(v, shape) for v in values], None, shape, dtype)
 
-    def _fitting(self, operand: Node, shape: tuple[int, ...]) -> Node:
+    def _broadcast_to(self, operand: Node, shape: tuple[int, ...]) -> Node:
         """The operand, spread out by an eager call where a broadcast is not one of rows or columns as a whole."""
         (r, c), (rows, cols) = operand.form, form(shape)
         if r in (1, rows) and c in (1, cols):
-            return self._in_rows(operand)
-        return self.call(spread, [operand], shape=shape)
+            return self._as_matrix(operand)
+        return self.call(broadcast, [operand], shape=shape)
 
-    def _in_rows(self, x: Node) -> Node:
+    def _as_matrix(self, x: Node) -> Node:
         """The operand, copied where its rows do not lie at one distance from each other."""
         if x.op in VIEWS and len(x.shape) > 2:
             try:
                 np.reshape(layout(x), x.form, copy=False)
             except ValueError:
-                return self.call(copied, [x])
+                return self.call(copy, [x])
         return x
 
     def cast(self, x: Node, dtype: Any) -> Node:
@@ -149,8 +159,8 @@ class Graph:
         if x.dtype == dtype:
             return x
         if x.size == 0 or not {x.dtype.name, dtype.name} <= DTYPES:
-            return self.call(converted, [x], dtype=dtype)
-        return self.node("astype", (self._in_rows(x),), None, x.shape, dtype)
+            return self.call(convert, [x], dtype=dtype)
+        return self.node("astype", (self._as_matrix(x),), None, x.shape, dtype)
 
     def bits(self, x: Node, dtype: Any) -> Node:
         """The same bits, read as another dtype of the same width."""
@@ -161,7 +171,7 @@ class Graph:
             raise UntraceableError(f"numbers of type {x.dtype} are looked at as {dtype}")
         if x.size == 0:
             return self.call(np.ndarray.view, [x], dtype=dtype)
-        return self.node("bits", (self._in_rows(x),), None, x.shape, dtype)
+        return self.node("bits", (self._as_matrix(x),), None, x.shape, dtype)
 
     def reduce(self, name: str, x: Node, axis: int | tuple[int, ...] | None, keepdims: bool) -> Node:
         """sum, max or min: a kernel's where it goes over rows, columns or all of floats, else an eager call."""
@@ -189,7 +199,7 @@ class Graph:
             return self.call(getattr(np, name), [x], axis=axes, keepdims=keepdims)
         if math.prod(kept) == x.size:  # of single numbers each
             return self.reshape(x, shape)
-        return self.reshape(self.node(name, (self._in_rows(x),), over, kept, x.dtype), shape)
+        return self.reshape(self.node(name, (self._as_matrix(x),), over, kept, x.dtype), shape)
 
     # Views
 
@@ -210,7 +220,7 @@ class Graph:
         try:
             layout(view)
         except ValueError:  # memory order forbids: as in NumPy, a copy
-            return self.reshape(self.call(copied, [x]), shape)
+            return self.reshape(self.call(copy, [x]), shape)
         return view
 
     def _generated(self, x: Node) -> bool:
@@ -255,26 +265,26 @@ class Graph:
     def concat(self, parts: Sequence[Node], axis: int) -> Node:
         """One after the other."""
         if axis != 0 or any(len(p.shape) != 1 or p.dtype != parts[0].dtype or p.size == 0 for p in parts):
-            return self.call(joined, list(parts), axis=axis)
+            return self.call(concatenate, list(parts), axis=axis)
         return self.node("concat", parts, None, (sum(p.size for p in parts),), parts[0].dtype)
 
     def call(self, function: Callable[..., Any], args: Sequence[Any], **options: Any) -> Node:
         """An eager call inside the plan, of nodes and whatever else the function takes."""
         nodes: list[Node] = []
-        return self.called(Call(function, holes((tuple(args), options), nodes, (Node,))), nodes)
+        return self.sampled_call(Call(function, extract_arrays((tuple(args), options), nodes, (Node,))), nodes)
 
-    def called(self, call: Call, nodes: Sequence[Node]) -> Node:
+    def sampled_call(self, call: Call, nodes: Sequence[Node]) -> Node:
         """An eager call of nodes. Samples, calls on numbers that mean nothing, say what comes out.
 
         Raises UntraceableError where that is not one array, or is another for other whole numbers.
         """
         whole = any(n.dtype.kind in "iub" and not _is_constant(n) for n in nodes)
-        given, result = sampled(call, [[self._sample(n, i) for n in nodes] for i in range(1 + whole)])
+        given, result = call_on_samples(call, [[self._sample(n, i) for n in nodes] for i in range(1 + whole)])
         call.view_of = next((i for i, a in enumerate(given) if np.may_share_memory(a, result)), None)
-        call.is_number = isinstance(result, np.generic)
-        return self.stated(call, nodes, result.shape, result.dtype)
+        call.is_scalar = isinstance(result, np.generic)
+        return self.known_call(call, nodes, result.shape, result.dtype)
 
-    def stated(self, call: Call, nodes: Sequence[Node], shape: tuple[int, ...], dtype: Any) -> Node:
+    def known_call(self, call: Call, nodes: Sequence[Node], shape: tuple[int, ...], dtype: Any) -> Node:
         """An eager call of which it is known what comes out."""
         return self.node("call", nodes, call, shape, dtype)
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from dlarray.planner.trace.calls import Call, holes
+from dlarray.planner.trace.calls import Call, extract_arrays
 from dlarray.planner.trace.graph import Graph
 from dlarray.planner.trace.node import Node
 
@@ -33,7 +33,7 @@ def is_view(graph: Graph, keys: tuple[Any, ...]) -> bool:
     return all(
         not isinstance(key, (bool, np.bool_, np.ndarray, list, tuple))
         and not key.shape
-        and (key.number is not False or not graph.numbers)
+        and (key.number is not False or not graph.has_scalars)
         for key in others
     )
 
@@ -71,8 +71,8 @@ def updated_at(graph: Graph, ufunc: np.ufunc, x: Node, key: Any, values: list[An
 def _of_the_same_kind(graph: Graph, x: Node, function: Callable[..., Any], *args: Any) -> Node:
     """An eager call that gives an array like x, whatever is in an index."""
     nodes: list[Node] = []
-    call = Call(function, holes((args, {}), nodes, (Node,)))
-    return graph.stated(call, nodes, x.shape, x.dtype)
+    call = Call(function, extract_arrays((args, {}), nodes, (Node,)))
+    return graph.known_call(call, nodes, x.shape, x.dtype)
 
 
 def _is_everything(keys: tuple[Any, ...]) -> bool:

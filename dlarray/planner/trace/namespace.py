@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.planner.trace.calls import Call, holes
+from dlarray.planner.trace.calls import Call, extract_arrays
 from dlarray.planner.trace.functions import METHODS, NUMPY, OUT_OF_ORDER, is_safe, named, writes
 from dlarray.planner.trace.graph import Graph
 from dlarray.planner.trace.node import POINTWISE
@@ -94,7 +94,7 @@ class Namespace(Reductions):
         Of nothing that is traced it is called now.
         """
         leaves: list[Any] = []
-        call = Call(function, holes((tuple(args), options), leaves, (Symbol, np.ndarray)))
+        call = Call(function, extract_arrays((tuple(args), options), leaves, (Symbol, np.ndarray)))
         safe = is_safe(function)
         if not any(isinstance(x, Symbol) for x in leaves) and not (leaves and safe):
             made: Any = call(*leaves)
@@ -104,12 +104,12 @@ class Namespace(Reductions):
                 f"{call.name} is called, which is not among the functions whose results have a shape and type that no "
                 "number decides"
             )
-        node = self.graph.called(call, [self._node(x) for x in leaves])
-        maybe = function in OUT_OF_ORDER or (function is np.conjugate and not self.graph.numbers)
+        node = self.graph.sampled_call(call, [self._node(x) for x in leaves])
+        maybe = function in OUT_OF_ORDER or (function is np.conjugate and not self.graph.has_scalars)
         shared = 0 if maybe else call.view_of
         if shared is not None:
             return self._view(leaves[shared], node)
-        return self._new(node) if call.is_number else fresh(self.graph, node)
+        return self._new(node) if call.is_scalar else fresh(self.graph, node)
 
     # Methods
 
@@ -137,11 +137,11 @@ def _transposed(xp: Namespace, x: Symbol, *axes: Any) -> Symbol:
 
 def _flattened(xp: Namespace, x: Symbol, order: str = "C") -> Any:
     row = xp.ravel(x) if order == "C" else xp.call_numpy(np.ravel, x, order=order)
-    return fresh(xp.graph, row.node) if xp.graph.numbers else row
+    return fresh(xp.graph, row.node) if xp.graph.has_scalars else row
 
 
 def _copied(xp: Namespace, x: Symbol, order: str = "C") -> Symbol:
-    return x.alike(x.node)
+    return x.fresh_like(x.node)
 
 
 def _converted(

@@ -25,8 +25,8 @@ __all__ = [
     "layout",
     "root",
     "span",
-    "through",
     "view_of",
+    "without_reshapes",
 ]
 
 POINTWISE = frozenset(OPERATIONS) - REDUCTIONS - {"index"}
@@ -86,7 +86,7 @@ def form(shape: tuple[int, ...]) -> Form:
     return (math.prod(shape[:-1]), shape[-1]) if shape else (1, 1)
 
 
-def through(node: Node) -> Node:
+def without_reshapes(node: Node) -> Node:
     """The node behind reshapes that change neither rows nor columns: the same value at the same place of the domain."""
     while node.op == "reshape" and node.form == node.args[0].form:
         node = node.args[0]

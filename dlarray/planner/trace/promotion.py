@@ -9,7 +9,7 @@ import numpy as np
 
 from dlarray.planner.trace.node import Node, UntraceableError
 
-__all__ = ["is_weak", "resolved"]
+__all__ = ["is_weak", "resolve_types"]
 
 
 def is_weak(value: Any) -> bool:
@@ -17,7 +17,7 @@ def is_weak(value: Any) -> bool:
     return isinstance(value, (int, float, complex)) and not isinstance(value, (bool, np.generic))
 
 
-def resolved(name: str, operands: Sequence[Any]) -> tuple[tuple[Any, ...], Any]:
+def resolve_types(name: str, operands: Sequence[Any]) -> tuple[tuple[Any, ...], Any]:
     """The types that NumPy's ufunc, or where, computes in for nodes and Python numbers, and the result's.
 
     Raises UntraceableError where it has no such loop.

@@ -64,7 +64,7 @@ class Reductions(Shapes):
     def positive(self, x: Any, /) -> Symbol:
         """A copy, of what has no axes a number; torch gives the array itself."""
         node = self._node(x)
-        return self._new(node) if self.graph.numbers else self._view(x, node)
+        return self._new(node) if self.graph.has_scalars else self._view(x, node)
 
     def copy(self, a: Any) -> Symbol:
         """A copy, always an array."""
@@ -86,7 +86,7 @@ class Reductions(Shapes):
     def astype(self, x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Symbol:
         """The same numbers in another type."""
         if isinstance(x, Symbol):
-            return x if not copy and x.dtype == np.dtype(dtype) else x.alike(self.graph.cast(x.node, dtype))
+            return x if not copy and x.dtype == np.dtype(dtype) else x.fresh_like(self.graph.cast(x.node, dtype))
         return fresh(self.graph, self.graph.cast(self._node(x), dtype))
 
     # Reductions

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from dlarray.planner.trace.calls import spread
+from dlarray.planner.trace.calls import broadcast
 from dlarray.planner.trace.creation import Creation, sizes_of
 from dlarray.planner.trace.node import Node
 from dlarray.planner.trace.operators import operand
@@ -34,9 +34,9 @@ class Shapes(Creation):
     def _view(self, x: Any, node: Node) -> Symbol:
         """What looks at x's memory, or may."""
         if isinstance(x, Symbol):
-            return x.beside(node) if not x.number or not node.shape else fresh(self.graph, node)
+            return x.alias(node) if not x.is_scalar or not node.shape else fresh(self.graph, node)
         if isinstance(x, np.ndarray):
-            return Symbol(self.graph, node, lent=True)
+            return Symbol(self.graph, node, read_only=True)
         return fresh(self.graph, node)
 
     # Questions about shapes
@@ -140,7 +140,7 @@ class Shapes(Creation):
         """The elements repeated along new and single axes."""
         node, wanted = self._node(array), sizes_of(shape)
         np.broadcast_to(np.empty((), bool), node.shape)
-        return self._view(array, node if node.shape == wanted else self.graph.call(spread, [node], shape=wanted))
+        return self._view(array, node if node.shape == wanted else self.graph.call(broadcast, [node], shape=wanted))
 
     def broadcast_arrays(self, *args: Any) -> tuple[Symbol, ...]:
         """All arrays in the shape that they have together."""
@@ -198,7 +198,7 @@ class Shapes(Creation):
         axes = [1 - i if flipped and i < 2 else i for i in range(len(xi))]
         lines = [self.reshape(x, [-1 if a == i else 1 for i in range(len(xi))]) for x, a in zip(xi, axes, strict=True)]
         grids: Sequence[Symbol] = lines if sparse else self.broadcast_arrays(*lines)
-        return tuple([fresh(self.graph, g.node) for g in grids] if copy and self.graph.numbers else grids)
+        return tuple([fresh(self.graph, g.node) for g in grids] if copy and self.graph.has_scalars else grids)
 
     # Side by side
 

@@ -15,7 +15,7 @@ from typing import Any, Self, cast
 
 import numpy as np
 
-from dlarray.planner.trace.eager_memory import Ledger
+from dlarray.planner.trace.eager_memory import EagerMemory
 from dlarray.planner.trace.graph import Graph
 from dlarray.planner.trace.indexing import assigned, is_basic, is_view, item, updated_at
 from dlarray.planner.trace.node import Node, UntraceableError, root, span
@@ -36,17 +36,17 @@ class _Memory:
     ``lent``: it is not the step's to write. What the step makes itself stands in a ledger for as long as it is there.
     """
 
-    def __init__(self, lent: bool = False, ledger: Ledger | None = None, nbytes: int = 0) -> None:
+    def __init__(self, read_only: bool = False, eager_memory: EagerMemory | None = None, nbytes: int = 0) -> None:
         self.version = 0
-        self.lent = lent
-        self._ledger = ledger
+        self.read_only = read_only
+        self._eager_memory = eager_memory
         self._nbytes = nbytes
-        if ledger is not None:
-            ledger.take(nbytes)
+        if eager_memory is not None:
+            eager_memory.allocate(nbytes)
 
     def __del__(self) -> None:
-        if self._ledger is not None:
-            self._ledger.give_back(self._nbytes)
+        if self._eager_memory is not None:
+            self._eager_memory.free(self._nbytes)
 
 
 class Symbol(Operators):
@@ -61,13 +61,13 @@ class Symbol(Operators):
         graph: Graph,
         node: Node,
         memory: _Memory | None = None,
-        lent: bool = False,
-        number: bool | None = False,
+        read_only: bool = False,
+        is_scalar: bool | None = False,
     ) -> None:
         self.graph = graph
-        self._number = number
+        self._is_scalar = is_scalar
         self._node = node
-        self._memory = memory or _Memory(lent)
+        self._memory = memory or _Memory(read_only)
         self._version = self._memory.version
         self._stale = _ALIASED
 
@@ -83,23 +83,25 @@ class Symbol(Operators):
         return self._node
 
     @property
-    def number(self) -> bool | None:
+    def is_scalar(self) -> bool | None:
         """Whether NumPy has a number here, which cannot be written; None where it may be one or an array."""
-        return self._number if self.graph.numbers else False
+        return self._is_scalar if self.graph.has_scalars else False
 
-    def beside(self, node: Node) -> Symbol:
+    def alias(self, node: Node) -> Symbol:
         """What NumPy gives where it takes a view of an array, if it can, and of a number makes another."""
-        if self.number:
+        if self.is_scalar:
             return computed(self.graph, node)
-        return Symbol(self.graph, node, self._memory, number=False if node.shape else self.number)
+        return Symbol(self.graph, node, self._memory, is_scalar=False if node.shape else self.is_scalar)
 
-    def alike(self, node: Node) -> Symbol:
+    def fresh_like(self, node: Node) -> Symbol:
         """New memory: a number's where this is one, else an array's."""
-        return Symbol(self.graph, node, _owned(self.graph, node), number=False if node.shape else self.number)
+        return Symbol(
+            self.graph, node, _new_memory(self.graph, node), is_scalar=False if node.shape else self.is_scalar
+        )
 
     def overlaps(self, other: Symbol) -> bool:
         """Whether what is written into one array is read in the other."""
-        if self._memory is not other._memory or self.number or other.number or 0 in (self.size, other.size):
+        if self._memory is not other._memory or self.is_scalar or other.is_scalar or 0 in (self.size, other.size):
             return False
         if root(self.node) is not root(other.node):
             return True  # memory order has made a copy, or a view that is not one here
@@ -108,7 +110,7 @@ class Symbol(Operators):
 
     def view(self, dtype: Any = None) -> Symbol:
         """NumPy's method: the same memory, read as another type."""
-        return self.beside(self.node if dtype is None else self.graph.bits(self.node, dtype))
+        return self.alias(self.node if dtype is None else self.graph.bits(self.node, dtype))
 
     def computed(self, node: Node) -> Symbol:
         """The result of an operator."""
@@ -116,28 +118,28 @@ class Symbol(Operators):
 
     def updated(self, node: Node) -> Symbol:
         """What augmented assignment binds the name to: a number is another one, an array is written."""
-        if self.number:
+        if self.is_scalar:
             return computed(self.graph, node)
-        if self.number is None and (node.shape or node.dtype != self.dtype):
+        if self.is_scalar is None and (node.shape or node.dtype != self.dtype):
             self.graph.refuse(
                 f"an array of the state without axes, of type {self.dtype}, is changed in place to {node.dtype}"
                 f"{list(node.shape)}, which NumPy does for a number and not for an array"
             )
         self.write(node)
-        if self.number is False:
+        if self.is_scalar is False:
             return self
         self._version, self._stale = -1, _REBOUND
-        return self.beside(self._node)
+        return self.alias(self._node)
 
     def write(self, node: Node) -> Self:
         """The memory holds another value from now on."""
-        if self.number:
+        if self.is_scalar:
             raise TypeError("a number without axes cannot be written: NumPy gives no array here")
         if node.shape != self.shape:
             raise ValueError(f"a result of shape {node.shape} cannot be written into an array of shape {self.shape}")
         if not np.can_cast(node.dtype, self.dtype, "same_kind"):
             raise TypeError(f"a result of type {node.dtype} cannot be written into an array of type {self.dtype}")
-        if self._memory.lent:
+        if self._memory.read_only:
             self.graph.refuse("the step writes into an array that is no part of its state")
         _ = self.node  # refuses where it is stale
         self._node = self.graph.cast(node, self.dtype)
@@ -168,7 +170,7 @@ class Symbol(Operators):
     @property
     def T(self) -> Symbol:  # noqa: N802 - the standard's name
         """The array with its axes reversed."""
-        return self.beside(self.graph.permute(self.node, tuple(reversed(range(self.ndim)))))
+        return self.alias(self.graph.permute(self.node, tuple(reversed(range(self.ndim)))))
 
     @property
     def mT(self) -> Symbol:  # noqa: N802
@@ -204,11 +206,11 @@ class Symbol(Operators):
         keys = cast("tuple[Any, ...]", key) if isinstance(key, tuple) else (key,)
         basic = all(map(is_basic, keys))
         node = self.graph.slice(self.node, keys) if basic else item(self.graph, self.node, keys)
-        if not node.shape and self.graph.numbers and not any(k is Ellipsis for k in keys):
+        if not node.shape and self.graph.has_scalars and not any(k is Ellipsis for k in keys):
             return computed(self.graph, node)
-        if self.number or not (basic or is_view(self.graph, keys)):
+        if self.is_scalar or not (basic or is_view(self.graph, keys)):
             return fresh(self.graph, node)
-        return self.beside(node)
+        return self.alias(node)
 
     def __iter__(self) -> Any:
         return (self[i] for i in range(len(self)))
@@ -239,10 +241,10 @@ class Symbol(Operators):
         return repr(self)
 
     def __copy__(self) -> Symbol:
-        return self.alike(self.node)
+        return self.fresh_like(self.node)
 
     def __deepcopy__(self, _: Any) -> Symbol:
-        return self.alike(self.node)
+        return self.fresh_like(self.node)
 
     def __reduce__(self) -> Any:
         self.graph.refuse("the step takes an array apart to its bytes")
@@ -279,13 +281,13 @@ class Symbol(Operators):
 
 def fresh(graph: Graph, node: Node) -> Symbol:
     """A new array, with memory of its own."""
-    return Symbol(graph, node, _owned(graph, node))
+    return Symbol(graph, node, _new_memory(graph, node))
 
 
 def computed(graph: Graph, node: Node) -> Symbol:
     """What a ufunc, a reduction or a product gives: a new array, and a number where there are no axes."""
-    return Symbol(graph, node, _owned(graph, node), number=not node.shape)
+    return Symbol(graph, node, _new_memory(graph, node), is_scalar=not node.shape)
 
 
-def _owned(graph: Graph, node: Node) -> _Memory:
-    return _Memory(ledger=graph.ledger, nbytes=node.nbytes)
+def _new_memory(graph: Graph, node: Node) -> _Memory:
+    return _Memory(eager_memory=graph.eager_memory, nbytes=node.nbytes)

@@ -9,13 +9,13 @@ from typing import Any, cast
 import numpy as np
 
 from dlarray.core.trees import flatten, unflatten
-from dlarray.planner.trace.captured import is_plain
+from dlarray.planner.trace.captured import is_ndarray
 from dlarray.planner.trace.graph import Graph
 from dlarray.planner.trace.namespace import Namespace
 from dlarray.planner.trace.node import Node, UntraceableError
 from dlarray.planner.trace.symbols import Symbol
 
-__all__ = ["Step", "trace", "without_numbers"]
+__all__ = ["Step", "trace", "without_scalars"]
 
 Step = Callable[[Any, Any], Any]
 
@@ -27,21 +27,23 @@ def trace(step: Step, state: Any, batch: Any) -> tuple[Graph, list[Node], Any, l
     """
     leaves: list[Any] = []
     structures = [flatten(state, leaves)]
-    moving = len(leaves)
+    state_count = len(leaves)
     structures.append(flatten(batch, leaves))
     for kind in {cast("Any", type(leaf)) for leaf in leaves}:
-        if not (is_plain(kind) or issubclass(kind, np.generic)):
+        if not (is_ndarray(kind) or issubclass(kind, np.generic)):
             raise UntraceableError(f"the step is given a {kind.__name__}: a plan is one of plain arrays")
-    graph = Graph(leaves[:moving])
+    graph = Graph(leaves[:state_count])
     Namespace(graph)
     inputs = [graph.input(i, a.shape, a.dtype) for i, a in enumerate(leaves)]
-    symbols = iter([_symbol(graph, n, a, i >= moving) for i, (n, a) in enumerate(zip(inputs, leaves, strict=True))])
+    symbols = iter(
+        [_symbol(graph, n, a, i >= state_count) for i, (n, a) in enumerate(zip(inputs, leaves, strict=True))]
+    )
     try:
         result = step(*(unflatten(s, symbols) for s in structures))
         made: list[Any] = []
         structure = flatten(result, made, (Symbol, np.ndarray, np.generic))
         outputs = [m.node if isinstance(m, Symbol) else graph.lift(m) for m in made]
-        if moving and isinstance(result, tuple):
+        if state_count and isinstance(result, tuple):
             _refuse_shared(graph, result[0])
     except Exception as error:  # NumPy's, where it was refused a number
         raise graph.refused or error from None
@@ -50,8 +52,8 @@ def trace(step: Step, state: Any, batch: Any) -> tuple[Graph, list[Node], Any, l
     if graph.refused is not None:
         raise graph.refused
     del result, made  # whoever holds an array now is none of the step's
-    graph.captured.settle()
-    return graph, inputs, structure, outputs, moving
+    graph.captured.freeze()
+    return graph, inputs, structure, outputs, state_count
 
 
 def _refuse_shared(graph: Graph, state: Any) -> None:
@@ -62,12 +64,17 @@ def _refuse_shared(graph: Graph, state: Any) -> None:
         graph.refuse("two arrays of the state that the step returns share memory: let one of them be a copy")
 
 
-def _symbol(graph: Graph, node: Node, leaf: Any, lent: bool) -> Symbol:
+def _symbol(graph: Graph, node: Node, leaf: Any, read_only: bool) -> Symbol:
     """A symbol for an argument. The state's numbers and arrays without axes have one plan, so they are either."""
-    return Symbol(graph, node, lent=lent, number=None if not (lent or node.shape) else isinstance(leaf, np.generic))
+    return Symbol(
+        graph,
+        node,
+        read_only=read_only,
+        is_scalar=None if not (read_only or node.shape) else isinstance(leaf, np.generic),
+    )
 
 
-def without_numbers(step: Step) -> Step:
+def without_scalars(step: Step) -> Step:
     """The step of a library whose arrays stay arrays where they have no axes, as CuPy's and torch's do."""
 
     def run(state: Any, batch: Any) -> Any:

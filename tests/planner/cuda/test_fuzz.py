@@ -21,7 +21,7 @@ from dlarray.planner.cuda.gpu import ALIGNMENT
 from dlarray.planner.cuda.jobs import Jobs
 from dlarray.planner.cuda.step import compile_on_gpu
 from dlarray.planner.cuda.tuning import Tuning
-from dlarray.planner.kernel.loops import Bound, Call
+from dlarray.planner.kernel.loops import BoundKernel, Call
 from dlarray.planner.schedule.memory import Plan
 from dlarray.planner.trace.node import root
 from tests.fakes.gpu import FakeGpu, to_fake
@@ -74,8 +74,8 @@ def test_random_programs(folder: Path):
 def test_random_source(folder: Path):
     """Kernels of programs as users write them, as C++ on the host. On a GPU numbers are arrays, unlike NumPy's."""
 
-    def executor(call: Call) -> Bound:
-        return Bound([(cuda.run_on_host, (call, folder))])
+    def executor(call: Call) -> BoundKernel:
+        return BoundKernel([(cuda.run_on_host, (call, folder))])
 
     found = {seed: failed(written(seed), executor) for seed in range(SOURCES)}
     assert not {seed: why for seed, why in found.items() if is_failure(why)}

@@ -20,7 +20,7 @@ from dlarray.planner.cuda import spread
 from dlarray.planner.cuda.prelude import PRELUDE
 from dlarray.planner.cuda.printer import source
 from dlarray.planner.cuda.spread import grids, workspace
-from dlarray.planner.kernel.loops import Bound, Call, Input, Kernel, Operation
+from dlarray.planner.kernel.loops import BoundKernel, Call, Input, Kernel, Operation
 from dlarray.planner.schedule.lowering import Body
 from dlarray.planner.schedule.memory import make_plan
 from dlarray.planner.trace.trace import trace
@@ -175,9 +175,9 @@ def fuzz(seeds: range, folder: Path) -> tuple[list[str], dict[str, int]]:
             kernels.through_planner(program, state, batches[0], keeping(lambda call: met.append(call.kernel)))
     cuda.prepare(met, folder)
 
-    def executor(call: Call) -> Bound:
+    def executor(call: Call) -> BoundKernel:
         kernels.interpreter.validate(call.kernel)
-        return Bound([(cuda.run_on_host, (call, folder))])
+        return BoundKernel([(cuda.run_on_host, (call, folder))])
 
     exact.COMPILED["cuda"] = executor
     try:
