@@ -9,8 +9,9 @@ from dlarray.core.array import Array
 from dlarray.core.check import at_least_one, fraction, plain_numbers, whole
 from dlarray.core.layout import Theta
 from dlarray.core.random import fold_in
+from dlarray.core.trees import copy_tree
 from dlarray.optimizers.base import ema
-from dlarray.training.callback import Callback, Memory, Run, check_like, duplicate
+from dlarray.training.callback import Callback, Memory, Run, check_like
 from dlarray.training.plain import entries
 
 __all__ = ["EMA", "SWA"]
@@ -40,7 +41,7 @@ class EMA(Callback):
         _check_second_pass(self, run)
         mine = run.memory(self)
         if "theta" not in mine:
-            mine["theta"] = duplicate(run.state["theta"])
+            mine["theta"] = copy_tree(run.state["theta"])
 
     def on_step(self, run: Run) -> None:
         mine, now = run.memory(self), run.state["theta"]
@@ -89,7 +90,7 @@ class SWA(Callback):
         n = mine.get("n", 0)
         old: Theta = mine.get("theta", ())
         now = run.state["theta"]
-        mine["theta"] = tuple(m + (x - m) / (n + 1) for m, x in zip(old, now, strict=True)) if n else duplicate(now)
+        mine["theta"] = tuple(m + (x - m) / (n + 1) for m, x in zip(old, now, strict=True)) if n else copy_tree(now)
         mine["n"] = n + 1
 
     def on_end(self, run: Run) -> None:

@@ -14,11 +14,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, time, timedelta
-from typing import Any, cast
+from typing import Any
 
 import typer
 from rich.console import Console
 
+from dlarray.core.trees import map_leaves
 from dlarray.device import DeviceError
 from dlarray.tables import TableWarning, UnknownColumnError
 from dlarray.training import CheckpointError, DivergedError
@@ -122,9 +123,5 @@ def _plain(value: Any) -> Any:
 
 
 def _finite(value: Any) -> Any:
-    """JSON knows no NaN and no infinity: they are null."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in cast("dict[str, Any]", value).items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in cast("list[Any]", value)]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    """JSON has no NaN and no infinity: they become null."""
+    return map_leaves(value, lambda x: None if isinstance(x, float) and not math.isfinite(x) else x)

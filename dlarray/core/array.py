@@ -16,6 +16,7 @@ __all__ = [
     "Array",
     "array_namespace",
     "clip",
+    "copy_array",
     "device",
     "is_array",
     "is_floating",
@@ -75,6 +76,11 @@ def clip(x: Array, low: float, high: float) -> Array:
     """
     xp = array_namespace(x)
     return xp.minimum(xp.maximum(x, low), high)
+
+
+def copy_array(x: Array) -> Array:
+    """A copy of ``x`` on its device: what is written into one does not change the other."""
+    return array_namespace(x).asarray(x, copy=True)
 
 
 def device(x: Array) -> Any:

@@ -14,12 +14,13 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 
 from dlarray.core.array import Array, is_array, root_module
 from dlarray.core.check import did_you_mean
+from dlarray.core.trees import leaves
 from dlarray.device.description import Description, Names
 from dlarray.device.timing import Timings
 
@@ -274,9 +275,5 @@ def of(x: Array) -> Backend:
 
 
 def of_any(tree: Any) -> Backend | None:
-    """The backend of the first array in a nest of dicts, tuples and lists; None where there is no array."""
-    if isinstance(tree, dict):
-        tree = list(cast("dict[Any, Any]", tree).values())
-    if isinstance(tree, (tuple, list)):
-        return next(filter(None, map(of_any, cast("list[Any]", tree))), None)
-    return of(tree) if is_array(tree) else None
+    """The backend of the first array in a tree; None if there is no array."""
+    return next((of(leaf) for leaf in leaves(tree) if is_array(leaf)), None)

@@ -13,11 +13,11 @@ from dlarray.core.layer import Layer
 from dlarray.core.layout import Theta
 from dlarray.core.random import fold_in, key_words
 from dlarray.core.registry import make
-from dlarray.core.trees import map_leaves
+from dlarray.core.trees import copy_tree, leaves, map_leaves
 from dlarray.device import device_of, to_numpy
 from dlarray.device.backend import Backend
 from dlarray.diagnostics.formulas import duplicates, norm, share
-from dlarray.diagnostics.probe import leaves, with_probes
+from dlarray.diagnostics.probe import innermost_layers, with_probes
 from dlarray.diagnostics.problems import find_problems
 from dlarray.diagnostics.report import Diagnosis
 from dlarray.diagnostics.statistics import Distribution, LayerStatistics, ParameterStatistics
@@ -114,7 +114,7 @@ def diagnose_at(
     }
     layers = [
         _layer(name, f, outputs, measured["layers"][name], parameters)
-        for name, f, outputs in leaves(model.chain, model.inputs)
+        for name, f, outputs in innermost_layers(model.chain, model.inputs)
     ]
     problems = find_problems(layers, len(examples), *losses)
     named = tuple(replace(f, problems=tuple(p.kind for p in problems if f.name in p.layers)) for f in layers)
@@ -150,9 +150,7 @@ class _MeasuredStep:
         """θ after the optimizer's first step. The optimizer consumes its arguments, so it gets copies."""
         layout = self.model.layout_of(theta)
         masks = layout.mask(self.model.decays, theta) if theta else ()
-        initial, gradient = (
-            tuple(array_namespace(v).asarray(v, copy=True) for v in vectors) for vectors in (theta, layout.join(g))
-        )
+        initial, gradient = copy_tree((theta, layout.join(g)))
         return self.optimizer.step_all(initial, gradient, self.optimizer.init_all(initial, masks))[0]
 
 
@@ -170,8 +168,7 @@ def _parameter(p: Array, g: Array, step: Array) -> dict[str, Array]:
 
 def _to_host(tree: dict[str, Any]) -> dict[str, Any]:
     """A tree of 0-d arrays as a tree of Python floats, in one transfer."""
-    arrays: list[Array] = []
-    map_leaves(tree, arrays.append)
+    arrays = list(leaves(tree))
     numbers = iter(to_numpy(array_namespace(*arrays).stack(arrays)))
     return map_leaves(tree, lambda _: float(next(numbers)))
 

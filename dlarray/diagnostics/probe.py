@@ -15,7 +15,7 @@ from dlarray.diagnostics.formulas import distribution, norm, share
 from dlarray.diagnostics.saturation import saturation
 from dlarray.layers import Chain
 
-__all__ = ["Probe", "leaves", "with_probes"]
+__all__ = ["Probe", "innermost_layers", "with_probes"]
 
 SATURATED = 0.05
 """A derivative below this fraction of the steepest one counts as saturated: |z| > 4.4 for a sigmoid, |z| > 2.2 for
@@ -83,11 +83,11 @@ def with_probes(chain: Chain, prefix: str = "") -> tuple[Chain, list[Probe]]:
     return replace(chain, layers=wrapped), probes
 
 
-def leaves(chain: Chain, inputs: int, prefix: str = "") -> list[tuple[str, Layer, int]]:
+def innermost_layers(chain: Chain, inputs: int, prefix: str = "") -> list[tuple[str, Layer, int]]:
     """The innermost layers in the same order, each with its name and the number of its outputs."""
     found: list[tuple[str, Layer, int]] = []
     widths = chain.widths(inputs)
     for i, f in enumerate(chain.layers):
         name = f"{prefix}{i}"
-        found += leaves(f, widths[i], f"{name}.") if isinstance(f, Chain) else [(name, f, widths[i + 1])]
+        found += innermost_layers(f, widths[i], f"{name}.") if isinstance(f, Chain) else [(name, f, widths[i + 1])]
     return found

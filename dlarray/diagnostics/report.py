@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import textwrap
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any
 
 from dlarray.core.html import html_table
 from dlarray.diagnostics.problems import Problem
@@ -86,7 +86,7 @@ class Diagnosis:
         for data, layer in zip(found["layers"], self.layers, strict=True):
             for name, p in layer.parameters.items():
                 data["parameters"][name]["update"] = p.update
-        return _json_ready(found)
+        return json.loads(json.dumps(found), parse_constant=lambda _: None)
 
 
 def _row(f: LayerStatistics) -> tuple[str, ...]:
@@ -127,11 +127,3 @@ def _number(x: float | None) -> str:
 
 def _percent(x: float | None) -> str:
     return "" if x is None else f"{x:.0%}" if math.isfinite(x) else str(x)
-
-
-def _json_ready(x: Any) -> Any:
-    if isinstance(x, Mapping):
-        return {str(key): _json_ready(value) for key, value in cast("Mapping[Any, Any]", x).items()}
-    if isinstance(x, (tuple, list)):
-        return [_json_ready(value) for value in cast("list[Any]", x)]
-    return None if isinstance(x, float) and not math.isfinite(x) else x

@@ -11,7 +11,8 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state
 
 from dlarray.activations import Activation, Sigmoid
-from dlarray.core.array import Array, array_namespace
+from dlarray.core.array import Array
+from dlarray.core.trees import copy_tree
 from dlarray.device import Device, device_of, resolve, to_numpy
 from dlarray.estimators import parameters
 from dlarray.estimators.callback_adapter import CallbackAdapter
@@ -203,7 +204,7 @@ class BaseMLP(CallbackSupportMixin, Parameters, Predicting):
         else:
             start = on_device(self._model.layout, {n: to_numpy(a) for n, a in self._named().items()}, device)
             seed = self._random_state.randint(2**31) if self._model.chain.random else 0
-            buffers = tuple(array_namespace(b).asarray(b, copy=True) for b in self._buffers)
+            buffers = copy_tree(self._buffers)
             training = Training(descent, Rate(self), descent.start(start, buffers, seed, device), earlier)
             training.views = self._take(training.state["theta"])
         training.resume(self._named(), device)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.core.array import array_namespace
 from dlarray.core.layout import Theta
+from dlarray.core.trees import copy_tree
 from dlarray.device import Device
 from dlarray.estimators.descent import Descent
 from dlarray.estimators.losses import public
@@ -69,9 +69,7 @@ class CallbackAdapter:
     @property
     def trained(self) -> Trained:
         """The model as it is now, a copy."""
-        theta, buffers = (
-            tuple(array_namespace(v).asarray(v, copy=True) for v in self.state[name]) for name in ("theta", "buffers")
-        )
+        theta, buffers = copy_tree((self.state["theta"], self.state["buffers"]))
         return Trained(self.model, theta, buffers, public(self.loss), self.device, self.dtype, self.history)
 
     def memory(self, callback: Any) -> dict[str, Any]:
@@ -119,7 +117,7 @@ class CallbackAdapter:
             raise error
         if self._result is None:
             return state
-        theta, buffers = (tuple(array_namespace(v).asarray(v, copy=True) for v in part) for part in self._result)
+        theta, buffers = copy_tree(self._result)
         return {**state, "theta": theta, "buffers": buffers}
 
     def fails(self, error: BaseException) -> None:

@@ -12,12 +12,13 @@ from sklearn.exceptions import ConvergenceWarning
 
 from dlarray.core.array import Array, array_namespace
 from dlarray.core.layout import Theta
+from dlarray.core.trees import copy_tree
 from dlarray.device import Device, to_numpy
 from dlarray.estimators.callback_adapter import CallbackAdapter
 from dlarray.estimators.hooks import Hooks
 from dlarray.estimators.inputs import Rows
 from dlarray.estimators.kept import Kept
-from dlarray.estimators.training import Training, copied
+from dlarray.estimators.training import Training
 
 __all__ = ["NOT_FINITE", "EpochLoop"]
 
@@ -113,7 +114,7 @@ class EpochLoop:
         return self.along.epoch_done(state, self._losses, figures)
 
     def _best(self, state: Any) -> tuple[Theta, Theta] | None:
-        return (copied(state["theta"]), copied(state["buffers"])) if self.estimator.early_stopping else None
+        return copy_tree((state["theta"], state["buffers"])) if self.estimator.early_stopping else None
 
     def _epoch(self, state: Any) -> Any:
         """Every example once, and the loss of all of them together, each batch's counted by its examples.

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from dlarray.core.layout import Theta
-from dlarray.estimators.training import Training, copied
+from dlarray.core.trees import copy_tree
+from dlarray.estimators.training import Training
 from dlarray.training.loop import all_finite
 
 __all__ = ["Kept"]
@@ -36,7 +37,7 @@ class Kept:
         if training is None:  # then this call has arrays of its own
             self._again: Callable[[], None] = attributes
             return
-        state, rate = copied(training.state), training.rate.value
+        state, rate = copy_tree(training.state), training.rate.value
         its_own = training.shows(estimator._named())
 
         def again() -> None:
@@ -53,7 +54,7 @@ class Kept:
         if not all_finite(state["theta"] + state["buffers"]):
             return
         weights = {} if best is None else {"theta": best[0], "buffers": best[1]}
-        own, attributes, rate = copied({**state, **weights}), self._attributes(), training.rate.value
+        own, attributes, rate = copy_tree({**state, **weights}), self._attributes(), training.rate.value
 
         def again() -> None:
             attributes()

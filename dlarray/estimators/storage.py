@@ -9,11 +9,12 @@ from typing import Any, cast
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from dlarray.core.array import Array, array_namespace
+from dlarray.core.array import Array
 from dlarray.core.layout import Theta
+from dlarray.core.trees import copy_tree, map_arrays
 from dlarray.device import Device, DeviceError, device_of, resolve, to_device, to_numpy
 from dlarray.estimators.network import dense_names
-from dlarray.estimators.training import Training, copied, each_array
+from dlarray.estimators.training import Training
 from dlarray.model import MLP
 
 __all__ = ["Stored"]
@@ -42,12 +43,12 @@ class Stored(BaseEstimator):
 
     def _move(self, target: Device) -> None:
         for name in ARRAYS:
-            setattr(self, name, each_array(lambda x: to_device(x, target), getattr(self, name)))
+            setattr(self, name, map_arrays(getattr(self, name), lambda x: to_device(x, target)))
 
     def __copy__(self) -> Any:
         """A copy with arrays and curves of its own: a step that trains the one consumes what it is given."""
         own: dict[str, Any] = dict(vars(self))
-        own |= {name: copied(own[name]) for name in ARRAYS if name in own}
+        own |= {name: copy_tree(own[name]) for name in ARRAYS if name in own}
         own |= {name: copy(cast("Any", x)) for name, x in own.items() if isinstance(x, (list, Training))}
         other = type(self).__new__(type(self))
         vars(other).update(own)
@@ -56,7 +57,7 @@ class Stored(BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
         if state.get("coefs_") and (home := device_of(state["coefs_"][0])).backend.name != "numpy":
-            state = {**state, **{name: each_array(to_numpy, state[name]) for name in ARRAYS}, "_stored_on": home.name}
+            state = {**state, **{name: map_arrays(state[name], to_numpy) for name in ARRAYS}, "_stored_on": home.name}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -93,14 +94,4 @@ class Stored(BaseEstimator):
 
     def _snapshot(self) -> dict[str, Any]:
         """The fitted attributes in memory of their own, for a copy of the estimator that training leaves alone."""
-
-        def copies(arrays: list[Array]) -> list[Array]:
-            return [array_namespace(a).asarray(a, copy=True) for a in arrays]
-
-        others = dict(zip(self._others, copies(list(self._others.values())), strict=True))
-        return {
-            "coefs_": copies(self.coefs_),
-            "intercepts_": copies(self.intercepts_),
-            "_others": others,
-            "_buffers": tuple(copies(list(self._buffers))),
-        }
+        return copy_tree({name: getattr(self, name) for name in ("coefs_", "intercepts_", "_others", "_buffers")})

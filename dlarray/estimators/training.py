@@ -4,36 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import copy
-from typing import Any, cast
+from typing import Any
 
-from dlarray.core.array import Array, array_namespace, is_array
+from dlarray.core.array import Array, copy_array
 from dlarray.core.layout import Layout
+from dlarray.core.trees import copy_tree, map_arrays
 from dlarray.device import Device, to_device, to_numpy
 from dlarray.estimators.descent import Compile, Descent, SparseDescent
 from dlarray.estimators.solvers import Rate
 from dlarray.optimizers.base import State
 
-__all__ = ["Training", "compiler", "copied", "each_array"]
+__all__ = ["Training", "compiler"]
 
 
 def compiler(device: Device) -> Compile:
     """What compiles steps on this device: its backend where that compiles of its own accord, else nothing."""
     return device.backend.compile if device.backend.compiles else lambda step: step
-
-
-def each_array(change: Callable[[Array], Array], tree: Any) -> Any:
-    """A nest of dicts, lists and tuples with each array in it changed."""
-    if isinstance(tree, dict):
-        return {name: each_array(change, item) for name, item in cast("dict[str, Any]", tree).items()}
-    if isinstance(tree, (tuple, list)):
-        items = [each_array(change, item) for item in cast("list[Any]", tree)]
-        return tuple(items) if isinstance(tree, tuple) else items
-    return change(tree) if is_array(tree) else tree
-
-
-def copied(tree: Any) -> Any:
-    """The same tree with its arrays in memory of their own."""
-    return each_array(lambda x: array_namespace(x).asarray(x, copy=True), tree)
 
 
 def _relaid(states: tuple[State, ...], new: Layout, old: Layout) -> tuple[State, ...]:
@@ -46,7 +32,7 @@ def _relaid(states: tuple[State, ...], new: Layout, old: Layout) -> tuple[State,
         else:  # one number for all; only the first state counts the steps
             parts = (first,) * (1 if name == "t" else count)
         for own, part in zip(relaid, parts, strict=False):
-            own[name] = array_namespace(part).asarray(part, copy=True)
+            own[name] = copy_array(part)
     return tuple(relaid)
 
 
@@ -84,8 +70,8 @@ class Training:
         model = self.descent.gradient.model
         apart = not device.backend.writes_in_place
         layout = model.layout.split_up() if apart else model.layout
-        theta = tuple(array_namespace(v).asarray(v, copy=True) for v in layout.join(arrays))
-        state = {**each_array(lambda x: to_device(x, device), self.state), "theta": theta}
+        theta = copy_tree(layout.join(arrays))
+        state = {**map_arrays(self.state, lambda x: to_device(x, device)), "theta": theta}
         if len(theta) != len(state["optimizer"]):  # from a library with one vector to one with many, or back
             state["optimizer"] = _relaid(state["optimizer"], layout, model.layout if apart else model.layout.split_up())
             own = model.buffer_layout
@@ -94,11 +80,11 @@ class Training:
         self.state = state
 
     def __copy__(self) -> Training:
-        return Training(self.descent, copy(self.rate), copied(self.state))
+        return Training(self.descent, copy(self.rate), copy_tree(self.state))
 
     def __getstate__(self) -> dict[str, Any]:
         rest = {name: item for name, item in self.state.items() if name != "theta"}
-        return {"descent": self.descent, "rate": self.rate, "state": each_array(to_numpy, rest)}
+        return {"descent": self.descent, "rate": self.rate, "state": map_arrays(rest, to_numpy)}
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
         self.__init__(kept["descent"], kept["rate"], kept["state"])

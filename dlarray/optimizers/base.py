@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from dlarray.core.array import Array, array_namespace, device, is_array
+from dlarray.core.array import Array, array_namespace, copy_array, device, is_array
 from dlarray.core.check import non_negative, plain_numbers, positive
 from dlarray.schedules import Schedule
 
@@ -142,8 +142,7 @@ def _with_t_of(first: State, state: State) -> State:
     """A state with the first one's t, a copy, for a step may write into it."""
     if "t" not in first or "t" in state:
         return state
-    t = first["t"]
-    return state | {"t": array_namespace(t).asarray(t, copy=True)}
+    return state | {"t": copy_array(first["t"])}
 
 
 def _check_pair(theta: Array, g: Array) -> None:

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from dlarray.core.array import Array, array_namespace
 from dlarray.core.check import non_negative
 from dlarray.core.layout import Theta
+from dlarray.core.trees import copy_tree
 from dlarray.device import Device, to_numpy
 from dlarray.losses import Loss
 from dlarray.model import MLP
@@ -22,7 +22,7 @@ from dlarray.training.source import Source
 from dlarray.training.step import Batch, Step, TrainState
 from dlarray.training.trained import Trained
 
-__all__ = ["Callback", "Memory", "Run", "check_like", "duplicate"]
+__all__ = ["Callback", "Memory", "Run", "check_like"]
 
 Memory = dict[str, Any]
 """What a callback remembers of one run: numbers, words, θ or buffers, by name."""
@@ -234,9 +234,9 @@ class Run:
     def replace(self, theta: Theta, buffers: Theta | None = None) -> None:
         """Go on from another θ, which is copied. Raises ValueError where it is of another layout."""
         self.model.layout_of(self.state["theta"]).check(theta)
-        self.alter(theta=duplicate(theta))
+        self.alter(theta=copy_tree(theta))
         if buffers is not None:
-            self.alter(buffers=duplicate(buffers))
+            self.alter(buffers=copy_tree(buffers))
 
     def alter(self, **entries: Any) -> None:
         """Put other entries into the state, arrays on the device of the same shapes and types."""
@@ -252,7 +252,7 @@ class Run:
         self._result = self._model(theta, self.state["buffers"] if buffers is None else buffers)
 
     def _model(self, theta: Theta, buffers: Theta) -> Trained:
-        return self._good[0].at(duplicate(theta), duplicate(buffers))  # the next step writes into the state
+        return self._good[0].at(copy_tree(theta), copy_tree(buffers))  # the next step writes into the state
 
 
 def check_like(what: str, value: object, vectors: Theta) -> None:
@@ -261,12 +261,3 @@ def check_like(what: str, value: object, vectors: Theta) -> None:
     found = [tuple(v.shape) for v in cast("Theta", value)] if isinstance(value, tuple) else str(value)
     if found != wanted:
         raise ValueError(f"{what} must be vectors of the shapes {wanted}, got {str(found)[:80]}")
-
-
-def duplicate(vectors: Theta) -> Theta:
-    """A copy of each vector."""
-    return tuple(_copy(vector) for vector in vectors)
-
-
-def _copy(x: Array) -> Array:
-    return array_namespace(x).asarray(x, copy=True)

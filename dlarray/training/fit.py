@@ -12,11 +12,12 @@ import numpy as np
 from dlarray.core.array import Array, is_array
 from dlarray.core.check import at_least_one, fraction, one_of
 from dlarray.core.layout import Theta
+from dlarray.core.trees import copy_tree
 from dlarray.device import Device, resolve
 from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
-from dlarray.training.callback import Callback, Run, duplicate
+from dlarray.training.callback import Callback, Run
 from dlarray.training.class_weight import weighted
 from dlarray.training.comparison import described
 from dlarray.training.data import Examples, chosen_loss, home
@@ -247,7 +248,7 @@ def fit(
         )
         begin = model.init(seed, target, dtype) if theta is None else copied(model, theta, target, dtype)
         buffers = model.init_buffers(target, dtype)
-        state = step.init(duplicate(begin), duplicate(buffers), seed, target)
+        state = step.init(copy_tree(begin), copy_tree(buffers), seed, target)
         start = Trained(model, begin, buffers, loss, target, dtype, History())
         run = Run(start, state, optimizer, epochs, seed, loop.names)
         del begin, buffers, start, state  # the walk holds them for as long as they are needed

@@ -14,12 +14,12 @@ from dlarray.core.array import Array, is_array
 from dlarray.core.check import at_least_one, one_of, positive
 from dlarray.core.layout import Theta
 from dlarray.core.registry import make
+from dlarray.core.trees import copy_tree
 from dlarray.device import Device, to_numbers
 from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
 from dlarray.schedules import ExponentialDecay
-from dlarray.training.callback import duplicate
 from dlarray.training.data import Examples, chosen_loss, home
 from dlarray.training.options import Compiler, compiled, copied, fitting_batch_size
 from dlarray.training.source import Drawn
@@ -121,7 +121,7 @@ def find_learning_rate(
     size = fitting_batch_size(n if batch_size is None else batch_size, n, 1, model.chain.min_batch_size)
     source = Drawn(examples, size, seed, True, target)
     start = model.init(seed, target, dtype) if theta is None else copied(model, theta, target, dtype)
-    state = step.init(duplicate(start), model.init_buffers(target, dtype), seed, target)
+    state = step.init(copy_tree(start), model.init_buffers(target, dtype), seed, target)
     run = compiled(step, target, compile)
     losses: list[Any] = []
     with np.errstate(all="ignore"):  # it is meant to blow up in the end

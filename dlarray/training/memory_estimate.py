@@ -10,14 +10,15 @@ on its way, and then what the optimizer does. A compiler of the library's own ne
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from dlarray.core.array import Array
+from dlarray.core.array import Array, is_array
 from dlarray.core.check import at_least_one, one_of
 from dlarray.core.layer import Shape
 from dlarray.core.registry import make
+from dlarray.core.trees import leaves, map_arrays
 from dlarray.device import Device, resolve
 from dlarray.device import backend as backends
 from dlarray.device.backend import Backend
@@ -178,15 +179,11 @@ def _planned(step: Step, device: Device, state: Any, batch: Any) -> Description 
         return None
     xp = device.backend.namespace()
 
-    def there(tree: Any) -> Any:
-        if isinstance(tree, dict):
-            return {name: there(item) for name, item in cast("dict[str, Any]", tree).items()}
-        if isinstance(tree, tuple):
-            return tuple(map(there, cast("tuple[Any, ...]", tree)))
-        return None if tree is None else xp.broadcast_to(device.asarray(np.zeros((), tree.dtype)), tree.shape)
+    def there(x: Array) -> Array:
+        return xp.broadcast_to(device.asarray(np.zeros((), x.dtype)), x.shape)
 
     try:
-        return device.backend.describe(step, there(state), there(batch), Names())
+        return device.backend.describe(step, map_arrays(state, there), map_arrays(batch, there), Names())
     except ValueError:  # the step cannot be planned
         return None
 
@@ -211,8 +208,4 @@ def _blank(shape: Shape, dtype: str) -> Array:
 
 
 def _bytes(tree: Any) -> int:
-    if isinstance(tree, dict):
-        return sum(map(_bytes, cast("dict[str, Any]", tree).values()))
-    if isinstance(tree, tuple):
-        return sum(map(_bytes, cast("tuple[Any, ...]", tree)))
-    return 0 if tree is None else tree.size * tree.dtype.itemsize
+    return sum(x.size * x.dtype.itemsize for x in leaves(tree) if is_array(x))

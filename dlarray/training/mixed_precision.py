@@ -7,7 +7,6 @@ that comes back to 16 bits and multiplies those; all else, sums over the example
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from dlarray.core.array import Array, array_namespace
 from dlarray.core.check import one_of
 from dlarray.core.layer import Layer
 from dlarray.core.layout import Theta
+from dlarray.core.trees import copy_tree, leaves, map_leaves
 from dlarray.device import Device
 from dlarray.device import backend as backends
 from dlarray.layers import Chain, Dense
@@ -106,9 +106,10 @@ class _ScaledStep(Step):
         g = tuple(v / scale for v in g)
         finite = xp.all(xp.stack([xp.all(xp.isfinite(v)) for v in g]))
         g = tuple(xp.where(finite, v, 0.0) for v in g)
-        old = _copied((state["theta"], state["optimizer"], state["buffers"]))
+        old = leaves(copy_tree((state["theta"], state["optimizer"], state["buffers"])))
         theta, optimizer = self.optimizer.step_all(state["theta"], g, state["optimizer"])
-        theta, optimizer, buffers = _either(finite, (theta, optimizer, buffers), old)
+        new = (theta, optimizer, buffers)
+        theta, optimizer, buffers = map_leaves(new, lambda x: xp.where(finite, x, next(old)))
         enough = good >= PATIENCE - 1
         scaling = {
             "scale": xp.where(finite, xp.where(enough, scale * 2, scale), scale / 2),
@@ -118,20 +119,3 @@ class _ScaledStep(Step):
         steps += 1
         moved = TrainState(theta=theta, optimizer=optimizer, buffers=buffers, steps=steps, key=state["key"])
         return {**moved, "scaling": scaling}, value
-
-
-def _copied(tree: Any) -> Any:
-    if isinstance(tree, tuple):
-        return tuple(_copied(item) for item in tree)  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(tree, dict):
-        return {name: _copied(item) for name, item in tree.items()}  # pyright: ignore[reportUnknownVariableType]
-    return array_namespace(tree).asarray(tree, copy=True)
-
-
-def _either(first: Array, a: Any, b: Any) -> Any:
-    """Tree a where ``first`` is true, else tree b."""
-    if isinstance(a, tuple):
-        return tuple(_either(first, *pair) for pair in zip(a, b, strict=True))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    if isinstance(a, dict):
-        return {name: _either(first, item, b[name]) for name, item in a.items()}  # pyright: ignore[reportUnknownVariableType]
-    return array_namespace(a).where(first, a, b)

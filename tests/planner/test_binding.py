@@ -203,7 +203,7 @@ def test_fixed_values_that_may_change_unseen_run_plainly_and_say_so() -> None:
 
     scale = Scale()
     fast = accelerate(lambda c, x: x * c[0].value)
-    with pytest.warns(PlannerWarning, match="a Scale is no array, and may change"):
+    with pytest.warns(PlannerWarning, match="a Scale is not an array, and a change"):
         np.testing.assert_array_equal(fast((scale,), X), 2 * X)
     scale.value = 3.0
     np.testing.assert_array_equal(fast((scale,), X), 3 * X)
@@ -215,7 +215,7 @@ def test_states_that_may_change_unseen_run_eagerly_and_say_so() -> None:
             self.w = w
 
     fast, state = compile_step(lambda s, x: (State(s.w * 0.5), np.sum(s.w))), State(np.ones(3))
-    with pytest.warns(PlannerWarning, match="eagerly, uncompiled, because a State is no array"):
+    with pytest.warns(PlannerWarning, match="eagerly, uncompiled, because a State is not an array"):
         state, _ = fast(state, X)
     for i in range(3):
         state, loss = fast(state, X)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import dlarray as dl
+from dlarray.core.trees import map_arrays
 from dlarray.device.errors import OutOfMemoryError
 from dlarray.estimators import MLPClassifier, MLPRegressor
-from dlarray.estimators.training import each_array
 from dlarray.training import Callback, Run
 from tests.support.matrix import On
 
@@ -254,7 +254,7 @@ def says(model: Any) -> Any:
     if "_training" in vars(model):
         fitted |= {"state": model._training.state, "rate": model._training.rate.value}
     plain = {
-        name: each_array(lambda x: dl.to_numpy(x).tolist(), value)
+        name: map_arrays(value, lambda x: dl.to_numpy(x).tolist())
         for name, value in fitted.items()
         if not name.startswith("_label")
     }

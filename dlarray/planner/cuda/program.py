@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.core.trees import flatten, unflatten
+from dlarray.core.trees import map_leaves
 from dlarray.device.description import Description, Names
 from dlarray.planner.cuda.gpu import Gpu, Memory
 from dlarray.planner.cuda.jobs import Job, Jobs
@@ -126,11 +126,8 @@ class GpuProgram:
 
 
 def stand_in(tree: Any, arrays: tuple[type, ...]) -> Any:
-    """The tree with arrays of NumPy that have shape and type alone."""
-    leaves: list[Any] = []
-    structure = flatten(tree, leaves, arrays)
-    seen = [np.broadcast_to(np.empty((), a.dtype), a.shape) for a in leaves]
-    return unflatten(structure, iter(seen))
+    """The tree with arrays of NumPy that have only a shape and a dtype."""
+    return map_leaves(tree, lambda x: np.broadcast_to(np.empty((), x.dtype), x.shape) if isinstance(x, arrays) else x)
 
 
 def _nothing() -> None:

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from itertools import repeat
 from typing import Any, cast
 
 import numpy as np
 
+from dlarray.core.trees import flatten, leaves, unflatten
 from dlarray.planner.trace.node import Node, UntraceableError
 
 __all__ = [
     "PLACEHOLDER",
     "Call",
+    "Placeholder",
     "broadcast",
     "call_on_samples",
     "concatenate",
     "convert",
     "copy",
     "extract_arrays",
-    "insert_arrays",
     "sample",
     "to_native",
 ]
 
-PLACEHOLDER = object()
-"""Where an array is left out of a call's arguments."""
+
+class Placeholder:
+    """Takes the place of an array in the arguments of a call."""
+
+
+PLACEHOLDER = Placeholder()
 
 
 class Call:
@@ -39,12 +45,13 @@ class Call:
         self.is_scalar = False
         """Whether NumPy gives a number, and no array without axes."""
         args, options = pattern
-        self._is_flat = all(a is PLACEHOLDER for a in args) and not any(map(_has_placeholders, options.values()))
+        self._is_flat = all(a is PLACEHOLDER for a in args) and not any(leaf is PLACEHOLDER for leaf in leaves(options))
+        self._structure = flatten(pattern, [], (Placeholder,))
 
     def __call__(self, *arrays: np.ndarray) -> Any:
         if self._is_flat:
             return self.function(*arrays, **self.pattern[1])
-        args, options = insert_arrays(self.pattern, iter(arrays))
+        args, options = unflatten(self._structure, iter(arrays))
         return self.function(*args, **options)
 
     @property
@@ -145,33 +152,5 @@ def sample(node: Node, whole: int) -> np.ndarray:
 
 
 def extract_arrays(tree: Any, leaves: list[Any], kinds: tuple[type, ...]) -> Any:
-    """A call's arguments with a hole for each array, in lists and dicts too; the arrays are appended to leaves."""
-    if isinstance(tree, kinds):
-        leaves.append(tree)
-        return PLACEHOLDER
-    if isinstance(tree, dict):
-        return {name: extract_arrays(item, leaves, kinds) for name, item in cast("dict[Any, Any]", tree).items()}
-    if isinstance(tree, (tuple, list)):
-        items = [extract_arrays(item, leaves, kinds) for item in cast("Sequence[Any]", tree)]
-        return items if isinstance(tree, list) else tuple(items)
-    return tree
-
-
-def insert_arrays(tree: Any, arrays: Iterator[np.ndarray]) -> Any:
-    """The arguments with these arrays in their holes."""
-    if tree is PLACEHOLDER:
-        return next(arrays)
-    if isinstance(tree, dict):
-        return {name: insert_arrays(item, arrays) for name, item in cast("dict[Any, Any]", tree).items()}
-    if isinstance(tree, (tuple, list)):
-        items = [insert_arrays(item, arrays) for item in cast("Sequence[Any]", tree)]
-        return items if isinstance(tree, list) else tuple(items)
-    return tree
-
-
-def _has_placeholders(tree: Any) -> bool:
-    if isinstance(tree, dict):
-        return any(map(_has_placeholders, cast("dict[Any, Any]", tree).values()))
-    if isinstance(tree, (tuple, list)):
-        return any(map(_has_placeholders, cast("Sequence[Any]", tree)))
-    return tree is PLACEHOLDER
+    """A call's arguments with a placeholder for each array; the arrays are appended to leaves."""
+    return unflatten(flatten(tree, leaves, kinds), repeat(PLACEHOLDER))

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from dlarray.core.trees import leaves
 from dlarray.planner.trace.graph import Graph
 from dlarray.planner.trace.operators import operand
 from dlarray.planner.trace.symbols import Symbol, fresh
@@ -95,6 +96,4 @@ def sizes_of(shape: Any) -> tuple[int, ...]:
 
 
 def _has_symbols(tree: Any) -> bool:
-    if isinstance(tree, (list, tuple)):
-        return any(map(_has_symbols, cast("Sequence[Any]", tree)))
-    return isinstance(tree, Symbol)
+    return any(isinstance(leaf, Symbol) for leaf in leaves(tree))
