@@ -33,7 +33,7 @@ def is_view(graph: Graph, keys: tuple[Any, ...]) -> bool:
     return all(
         not isinstance(key, (bool, np.bool_, np.ndarray, list, tuple))
         and not key.shape
-        and (key.number is not False or not graph.has_scalars)
+        and (key.is_scalar is not False or not graph.has_scalars)
         for key in others
     )
 
