@@ -20,8 +20,8 @@ from dlarray.core.check import one_of
 from dlarray.core.trees import flatten, unflatten
 from dlarray.planner.kernel.loops import Executor
 from dlarray.planner.run.agreement import disagreement
-from dlarray.planner.run.compiled import EXECUTORS, SLOW_STEP
-from dlarray.planner.run.eager_check import differs_on_synthetic
+from dlarray.planner.run.compiled import EXECUTORS
+from dlarray.planner.run.eager_check import SLOW_STEP, differs_on_synthetic
 from dlarray.planner.run.refusals import MAX_PROGRAMS, PlannerWarning
 from dlarray.planner.run.replay import STAGED, Replay
 from dlarray.planner.run.sequence import MAX_UNROLLED, in_sequence

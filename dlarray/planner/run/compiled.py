@@ -9,9 +9,7 @@ bits wherever its programs are made.
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Callable, Sequence
-from time import perf_counter
 from typing import Any
 from weakref import ref
 
@@ -25,18 +23,16 @@ from dlarray.planner.numba.executor import numba_loops
 from dlarray.planner.numpy.ufuncs import ufuncs
 from dlarray.planner.run.agreement import copies, disagreement
 from dlarray.planner.run.aliasing import why_unbindable
-from dlarray.planner.run.eager_check import LATER_STEPS, run_eagerly, step_differs_on_synthetic
+from dlarray.planner.run.eager_check import LATER_STEPS, FirstStep, run_eagerly
 from dlarray.planner.run.program import NAMELESS, Binding, Program, write_back
-from dlarray.planner.run.refusals import MAX_PROGRAMS, PlannerWarning, is_contiguous, is_unhashable, why_unplannable
+from dlarray.planner.run.programs import Programs, Refusal
+from dlarray.planner.run.refusals import is_contiguous, is_unhashable, why_unplannable
 from dlarray.planner.run.signature import Key, signature
 
-__all__ = ["EXECUTORS", "SLOW_STEP", "Compiled", "compile", "plan"]
+__all__ = ["EXECUTORS", "Compiled", "compile", "plan"]
 
 EXECUTORS: dict[str, Executor] = {"ufuncs": ufuncs, "numba": numba_loops}
 """What can run kernels, by name. Numba is imported when the first kernel is bound."""
-
-SLOW_STEP = 0.1
-"""Seconds that a plain step may take for every program to be tried on made-up numbers; else the first alone is."""
 
 _Step = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -58,13 +54,11 @@ class Compiled:
 
     def __init__(self, step: _Step, executor: Executor, check: bool) -> None:
         self.step = step
-        self.programs: dict[Any, Program | None] = {}
-        """By structure, types, shapes and dtypes; None where the step runs eagerly."""
+        self.programs: Programs[Program] = Programs()
         self._executor = executor
         self._check = check
         self._thread = _Thread()
         self._lock = threading.RLock()
-        self._warned: set[str] = set()
         self._partly_written: list[ref[np.ndarray]] = []
 
     def __call__(self, state: Any, batch: Any) -> tuple[Any, Any]:
@@ -121,7 +115,7 @@ class Compiled:
         except TypeError as error:
             if not is_unhashable(structure):
                 raise
-            self._warn_once(str(error))
+            self.programs.warn_once(str(error))
             return self.step(state, batch)
         program = self.programs[key]
         if program is None:
@@ -129,7 +123,7 @@ class Compiled:
         bound = self._thread.bound.get(program)
         if bound is None or not bound.is_on(old) or not bound.reads(batch):
             if why := why_unbindable(old, new, program.plan.graph.captured.arrays):
-                self._warn_once(why)
+                self.programs.warn_once(why)
                 return self._run_eagerly(state, batch, old)
             arrays = [a if is_contiguous(a) else np.array(a, order="C") for a in old]
             bound = self._thread.bound[program] = Binding(program, arrays, [np.asarray(a) for a in new])
@@ -172,52 +166,24 @@ class Compiled:
         if not all(a.dtype.isnative for a in old):  # what comes of them is
             return self._run_eagerly(state, batch, old)
         if why := why_unbindable(old, new, ()):
-            self._warn_once(why)
+            self.programs.warn_once(why)
             return self._run_eagerly(state, batch, old)
-        program: Program | None = None
-        why = why_unplannable(self.programs, key, [*old, *new])
-        if len(self.programs) >= MAX_PROGRAMS:
-            self._warn_once(why)
-            return self._run_eagerly(state, batch, old)
-        if not why:
-            try:
-                program = Program(self.step, state, batch, self._executor)
-            except Exception as error:
-                why = f"it cannot be traced: {type(error).__name__}: {error}"
-        if program is None:
+        program = self.programs.plan(
+            key, lambda: Program(self.step, state, batch, self._executor), why_unplannable([*old, *new])
+        )
+        if isinstance(program, Refusal):
             result = self._run_eagerly(state, batch, old)
-            _warn(why)
-            self.programs[key] = None
+            self.programs.refuse(program)
             return result
         if not self._check:
             self.programs[key] = program
             return self._find_and_run(state, batch)
-        stays = all(map(is_contiguous, old))
-        before = copies(state), copies(batch)
-        closure = program.plan.graph.captured
-        read = closure.values()
-        start = perf_counter()
-        result = planned = self.step(state, batch)
-        seconds = perf_counter() - start
-        if closure.values() != read:
-            why = "it writes into an array that it closes over: let it be part of the state"
-        try:
-            if not why:
-                planned = program.run(*([a.copy() for a in leaves] for leaves in before))
-                why = disagreement(program.plan, result, planned, *before)
-            if not why and (seconds < SLOW_STEP or not self.programs):
-                why = step_differs_on_synthetic(self.step, program, *before)
-        except Exception as error:
-            why = f"its plan fails: {type(error).__name__}: {error}"
-        if why:
-            _warn(why)
-            self.programs[key] = None
-            return (
-                write_back(result, old, program.input_structures[0], stays) if any(self.programs.values()) else result
-            )
-        self.programs[key] = program
+        first = FirstStep(self.step, program, state, batch, is_first=not self.programs)
+        result = self.programs.checked(key, program, first, self.step(state, batch))
         program.checks_pending = True
-        return write_back(planned, old, program.input_structures[0], stays)
+        if not any(self.programs.values()):
+            return result
+        return write_back(result, old, program.input_structures[0], all(map(is_contiguous, old)))
 
     # When something goes wrong
 
@@ -249,22 +215,9 @@ class Compiled:
 
     def _drop(self, program: Program, why: str) -> None:
         """From now on the step runs eagerly where this program would have been used."""
-        for key, known in self.programs.items():
-            if known is program:
-                self.programs[key] = None
         self._thread.latest = None
         self._thread.bound.pop(program, None)
-        _warn(why)
-
-    def _warn_once(self, why: str) -> None:
-        if why not in self._warned:
-            self._warned.add(why)
-            _warn(why)
-
-
-def _warn(why: str) -> None:
-    """Say why the step runs eagerly."""
-    warnings.warn(f"the step runs eagerly, uncompiled, because {why}", PlannerWarning, stacklevel=5)
+        self.programs.drop(program, why)
 
 
 def compile(step: _Step, executor: str | Executor = "ufuncs", check: bool = True) -> Compiled:  # noqa: A001 - the field's word

@@ -10,7 +10,7 @@ import numpy as np
 from dlarray.planner.run.signature import Key
 from dlarray.planner.trace.captured import is_ndarray
 
-__all__ = ["MAX_PROGRAMS", "PlannerWarning", "is_contiguous", "is_unhashable", "why_unplannable"]
+__all__ = ["MAX_PROGRAMS", "PlannerWarning", "is_contiguous", "is_unhashable", "why_no_more", "why_unplannable"]
 
 MAX_PROGRAMS = 64
 """The most programs of a step."""
@@ -20,12 +20,17 @@ class PlannerWarning(UserWarning):
     """A step runs eagerly, slower than it could."""
 
 
-def why_unplannable(programs: Collection[Any], key: Key, leaves: Sequence[Any]) -> str:
-    """Why a step on these arrays is not planned, whatever it does."""
+def why_unplannable(leaves: Sequence[Any]) -> str:
+    """Why a step on these arrays is not planned, whatever it computes; "" if it can be."""
     if other := [a for a in leaves if not isinstance(a, np.generic) and not is_ndarray(type(a))]:
         return f"an array is a {type(other[0]).__name__}, for which operations may mean something else"
     if not all(a.dtype.isnative for a in leaves):
         return "an array of the batch has a foreign byte order"
+    return ""
+
+
+def why_no_more(programs: Collection[Any], key: Key) -> str:
+    """Why a step with these programs gets no other one; "" if it does."""
     if len(programs) < MAX_PROGRAMS:
         return ""
     if any(known.of[1:] == key.of[1:] for known in programs):
