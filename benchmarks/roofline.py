@@ -48,7 +48,7 @@ def peaks(setting: Setting, patience: float, torch: bool) -> dict[str, Any]:
     The best of dlarray's (NumPy's or CuPy's) and, with ``torch``, PyTorch's.
     """
     found: dict[str, Any] = {"of": {}, "absent": {}, "large": setting.large}
-    for name, factory in {"dlarray": "limits.rates", **({"PyTorch": "limits.torch_rates"} if torch else {})}.items():
+    for name, factory in {"dlarray": "limits.rates", **({"PyTorch": "torch.rates"} if torch else {})}.items():
         log(f"{setting.precision}: rates by {name}")
         try:
             remote = Remote(factory, Case("none", (1, 1), 1), setting, patience)

@@ -29,9 +29,9 @@ class Entry:
 
 
 CONTENDERS = (
-    Entry("products", "limits.OwnProducts", "limit", label="the products alone"),
+    Entry("products", "limits.OneByOne", "limit", label="the products alone"),
     Entry("products captured", "limits.captured", "limit", "gpu", "the products as one graph"),
-    Entry("PyTorch products", "limits.TorchProducts", "torch", "gpu", "the products alone, PyTorch"),
+    Entry("PyTorch products", "torch.Products", "torch", "gpu", "the products alone, PyTorch"),
     Entry("numpy", "ours.numpy", "ours", "cpu", "dlarray, NumPy alone"),
     Entry("fast", "ours.fast", "ours", "cpu", "dlarray with the extra fast"),
     Entry("eager", "ours.eager", "ours", label="dlarray, eager"),

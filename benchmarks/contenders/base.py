@@ -114,15 +114,12 @@ class Measured(Contender):
     def timed(self, steps: int) -> dict[str, float | None]:
         """Seconds of a step by the wall and by the device, over so many steps or a few more, and how many they were."""
         self.restart()
-        clock, calls, loss = self.clock(), -(-steps // self.together), None
+        clock, calls = self.clock(), -(-steps // self.together)
         warm = -(-calls // 5)
-        for i in range(warm):
-            loss = self.step(i)
-        self.wait(loss)
+        self.wait(self.steps(0, warm))
         start = time.perf_counter()
         clock.start()
-        for i in range(warm, warm + calls):
-            loss = self.step(i)
+        loss = self.steps(warm, warm + calls)
         clock.stop()
         self.wait(loss)
         wall = time.perf_counter() - start

@@ -17,7 +17,7 @@ ALGORITHMS = 8
 """How many of cublasLt's proposals are tried for each product."""
 
 
-class OwnProducts(Products, Measured):
+class OneByOne(Products, Measured):
     """The products of a step alone, one by one: NumPy's BLAS, and cuBLAS on a GPU."""
 
     def __init__(self, problem: Problem, setting: Setting) -> None:
@@ -33,40 +33,6 @@ def own_device(setting: Setting) -> Device:
     if setting.precision == "bfloat16":
         raise NotImplementedError("neither NumPy nor CuPy has products of bfloat16; PyTorch's are the limit")
     return resolve(setting.device)
-
-
-class TorchProducts(Measured):
-    """The products of a step alone through PyTorch's library, in the precision of the setting."""
-
-    library = "torch"
-
-    def __init__(self, problem: Problem, setting: Setting) -> None:
-        import torch
-
-        self.setting, self.device, self.multiply = setting, torch_device(setting), torch.matmul
-        self.triples = [(a, b, a @ b) for a, b in operands(problem.case, self.device)]
-
-    def step(self, i: int) -> None:
-        for a, b, out in self.triples:
-            self.multiply(a, b, out=out)
-
-    def wait(self, loss: Any) -> None:
-        self.device.backend.synchronize(self.device.handle)
-
-
-class Half(Device):
-    """A device of torch whose new arrays are of bfloat16."""
-
-    def asarray(self, values: Any, dtype: str | None = None) -> Any:
-        return super().asarray(values, dtype).bfloat16()
-
-
-def torch_device(setting: Setting) -> Device:
-    """The device of torch with its products in the setting's precision."""
-    from contenders.torch import prepare
-
-    device = resolve(f"torch:{prepare(setting)}")
-    return Half(**vars(device)) if setting.precision == "bfloat16" else device
 
 
 class Captured(Measured):
@@ -126,9 +92,8 @@ def captured(problem: Problem, setting: Setting) -> Measured:
 class Rates:
     """What a device reaches: the rate of a large product and the bandwidth of a large array, for the roofline."""
 
-    def __init__(self, device: Device, setting: Setting) -> None:
-        self.device, self.side = device, setting.large
-        self.dtype = "float16" if isinstance(device, Half) else "float32"  # both of these have 16 bits
+    def __init__(self, device: Device, setting: Setting, dtype: str = "float32") -> None:
+        self.device, self.side, self.dtype = device, setting.large, dtype
 
     def measured(self) -> dict[str, float]:
         """Operations a second, and bytes a second that are read and written."""
@@ -139,8 +104,3 @@ class Rates:
 def rates(problem: Problem, setting: Setting) -> Rates:
     """The rates of NumPy or CuPy."""
     return Rates(own_device(setting), setting)
-
-
-def torch_rates(problem: Problem, setting: Setting) -> Rates:
-    """The rates of PyTorch."""
-    return Rates(torch_device(setting), setting)

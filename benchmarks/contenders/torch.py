@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from contenders.base import Measured, on_gpu
-from dlarray.bench import Problem
+from contenders.limits import Rates
+from dlarray.bench import Problem, operands
+from dlarray.device import Device, resolve
 from setting import TORCH, Setting
 
 ACTIVATIONS = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "sigmoid": torch.nn.Sigmoid, "gelu": torch.nn.GELU}
@@ -103,6 +105,42 @@ class Torch(Measured):
 
     def about(self) -> dict[str, Any]:
         return {"CUDA of PyTorch": torch.version.cuda} if self.device.type == "cuda" else {}
+
+
+class Products(Measured):
+    """The products of a step alone, in the precision of the setting."""
+
+    library = "torch"
+
+    def __init__(self, problem: Problem, setting: Setting) -> None:
+        self.setting, self.device = setting, prepared(setting)
+        self.triples: list[Any] = [(a, b, a @ b) for a, b in operands(problem.case, self.device)]
+
+    def step(self, i: int) -> None:
+        for a, b, out in self.triples:
+            torch.matmul(a, b, out=out)
+
+    def wait(self, loss: Any) -> None:
+        self.device.backend.synchronize(self.device.handle)
+
+
+class Half(Device):
+    """A device of torch whose new arrays are of bfloat16."""
+
+    def asarray(self, values: Any, dtype: str | None = None) -> Any:
+        x: Any = super().asarray(values, dtype)
+        return x.bfloat16()
+
+
+def prepared(setting: Setting) -> Device:
+    """dlarray's device of torch, with new arrays and their products in the setting's precision."""
+    device = resolve(f"torch:{prepare(setting)}")
+    return Half(**vars(device)) if setting.precision == "bfloat16" else device
+
+
+def rates(problem: Problem, setting: Setting) -> Rates:
+    """What PyTorch reaches on its device."""
+    return Rates(prepared(setting), setting, "float16" if setting.precision == "bfloat16" else "float32")  # 16 bits
 
 
 class Captured(Torch):

@@ -51,15 +51,17 @@ class Contender:
         """The seconds of so many steps from the start, after some that warm caches and wake threads."""
         self.restart()
         warm = -(-steps // 5)
-        loss = None
-        for i in range(warm):
-            loss = self.step(i)
-        self.wait(loss)
+        self.wait(self.steps(0, warm))
         start = time.perf_counter()
-        for i in range(warm, warm + steps):
-            loss = self.step(i)
-        self.wait(loss)
+        self.wait(self.steps(warm, warm + steps))
         return time.perf_counter() - start
+
+    def steps(self, first: int, end: int) -> Any:
+        """Do the steps from the first to the one before the end, waiting for none; the loss of the last."""
+        loss = None
+        for i in range(first, end):
+            loss = self.step(i)
+        return loss
 
 
 def operands(case: Case, device: Device, backward: bool = True) -> list[tuple[Array, Array]]:

@@ -139,25 +139,25 @@ def test_what_a_device_has_not_says_so(setting: Any):
     with pytest.raises(NotImplementedError, match="bfloat16"):
         make("ours.eager", problem, half)
     with pytest.raises(NotImplementedError, match="bfloat16"):
-        make("limits.OwnProducts", problem, half)
+        make("limits.OneByOne", problem, half)
 
 
 @pytest.mark.parametrize(("library", "precision"), [("", "float32"), ("torch", "float32"), ("torch", "bfloat16")])
 def test_the_limits_on_a_cpu(library: str, precision: str, setting: Any):
     if library:
         pytest.importorskip("torch")
-    products, rates = ("TorchProducts", "torch_rates") if library else ("OwnProducts", "rates")
+    products, rates = ("torch.Products", "torch.rates") if library else ("limits.OneByOne", "limits.rates")
     make, setting = script("contenders").make, replace(setting, precision=precision)
-    limit = make(f"limits.{products}", Problem.of(TINY), setting)
+    limit = make(products, Problem.of(TINY), setting)
     assert limit.timed(3)["wall"] > 0
     operands = [a for a, *_ in getattr(limit, "triples", None) or limit._pairs]
     assert all(precision in str(a.dtype) for a in operands)
     assert [tuple(a.shape) for a in operands] == [(8, 6), (6, 8), (8, 16), (16, 8), (8, 3)]
-    rates = make(f"limits.{rates}", Problem.of(TINY), setting)
-    found = rates.measured()
+    device = make(rates, Problem.of(TINY), setting)
+    found = device.measured()
     assert found.keys() == {"rate", "bandwidth"}
     assert all(rate > 0 for rate in found.values())
-    assert rates.device.asarray([1.0], rates.dtype).dtype.itemsize == (2 if precision == "bfloat16" else 4)
+    assert device.device.asarray([1.0], device.dtype).dtype.itemsize == (2 if precision == "bfloat16" else 4)
 
 
 # On a fake GPU
