@@ -38,31 +38,31 @@ def own_device(setting: Setting) -> Device:
 class Captured(Measured):
     """The products of a step alone through cublasLt as one graph, each by the fastest of its algorithms.
 
-    ``card`` is what the planner computes on; the arrays are those of the device.
+    ``gpu`` is what the planner computes on; the arrays are those of the device.
     """
 
-    def __init__(self, case: Case, device: Device, card: Any) -> None:
+    def __init__(self, case: Case, device: Device, gpu: Any) -> None:
         from dlarray.planner.cuda.gpu import Product
 
-        self.card, self.device = card, device
+        self.gpu, self.device = gpu, device
         self.triples: list[tuple[Any, Any, Any]] = []
         chosen: list[Callable[[], None]] = []
         for a, b in operands(case, device):
             (m, k), n = a.shape, b.shape[1]
-            out = card.empty((m, n), np.dtype(np.float32))
-            asked = Product(m, n, k, "float32", matrix(card, a), matrix(card, b), out=card.address_of(out))
-            found = card.algorithms(asked, ALGORITHMS)
+            out = gpu.empty((m, n), np.dtype(np.float32))
+            asked = Product(m, n, k, "float32", matrix(gpu, a), matrix(gpu, b), out=gpu.address_of(out))
+            found = gpu.algorithms(asked, ALGORITHMS)
             if not found:
                 raise NotImplementedError("cublasLt is missing (pip install nvmath-python), or has no such product")
             self.triples.append((a, b, out))
-            chosen.append(min(found, key=card.seconds))
+            chosen.append(min(found, key=gpu.seconds))
 
         def work() -> None:
             for product in chosen:
                 product()
 
         work()
-        self.graph = card.record(work)
+        self.graph = gpu.record(work)
 
     def step(self, i: int) -> None:
         self.graph()
@@ -71,12 +71,12 @@ class Captured(Measured):
         self.device.backend.synchronize(self.device.handle)
 
 
-def matrix(card: Any, x: Any) -> Any:
+def matrix(gpu: Any, x: Any) -> Any:
     """An array as the planner describes the operand of a product: its rows, or those of its transpose."""
     from dlarray.planner.cuda.gpu import Matrix
 
     transposed = not x.flags.c_contiguous
-    return Matrix(card.address_of(x), x.shape[0] if transposed else x.shape[1], transposed)
+    return Matrix(gpu.address_of(x), x.shape[0] if transposed else x.shape[1], transposed)
 
 
 def captured(problem: Problem, setting: Setting) -> Measured:
