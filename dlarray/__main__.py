@@ -7,7 +7,7 @@ from io import TextIOWrapper
 
 
 def main() -> None:
-    """Run the command line, or say what is missing for it."""
+    """Run the command line. If a library is missing, exit with the command that installs it."""
     try:
         from dlarray.cli import app
     except ModuleNotFoundError as error:
@@ -18,7 +18,7 @@ def main() -> None:
     output: object
     for output in (sys.stdout, sys.stderr):
         if isinstance(output, TextIOWrapper):
-            output.reconfigure(errors="replace")  # a table's lines and signs are not worth an error
+            output.reconfigure(errors="replace")  # characters that the terminal does not have become ?
     app()
 
 

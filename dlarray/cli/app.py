@@ -1,4 +1,4 @@
-"""The command ``dlarray`` itself, before its commands."""
+"""The command ``dlarray`` itself, without its subcommands."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ import dlarray
 
 __all__ = ["app"]
 
+HELP = "Train and use neural networks on tables. Choose the device with --device or the variable DLARRAY_DEVICE."
+
 app = typer.Typer(
-    help="Neural networks of the textbook on any array library. DLARRAY_DEVICE or --device choose where.",
-    epilog="Begin with:  dlarray train table.csv --target COLUMN   then:  dlarray predict model.safetensors new.csv",
+    help=HELP,
+    epilog="First:  dlarray train table.csv --target COLUMN   Then:  dlarray predict model.safetensors new.csv",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         typer.echo(f"dlarray {dlarray.__version__}")
         raise typer.Exit
 
 
-@app.callback()
-def _about(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="The version.")] = False,
+@app.callback(help=HELP)
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
 ) -> None:
-    """Neural networks of the textbook on any array library. DLARRAY_DEVICE or --device choose where."""
+    pass

@@ -1,4 +1,4 @@
-"""``dlarray bench``: a step of training against its limit."""
+"""``dlarray bench``: the time of a training step, compared with its limit."""
 
 from __future__ import annotations
 
@@ -22,27 +22,29 @@ EXAMPLES = """Examples:
 
   dlarray bench --cases L --profile
 
-  dlarray bench --json --output figures.json
+  dlarray bench --json --output results.json
 """
 
 
 @app.command("bench", epilog=EXAMPLES)
 def measure(
-    cases: Annotated[str, typer.Option(help="Of S, M, L, XL, or widths and batch size: 784-256-10x128.")] = "M",
+    cases: Annotated[
+        str, typer.Option(help="S, M, L, XL, or widths and batch size such as 784-256-10x128; separated by commas.")
+    ] = "M",
     device: DeviceName = None,
-    bursts: Annotated[int, typer.Option(help="How often each is measured.", min=1)] = 30,
-    seconds: Annotated[float, typer.Option(help="How long each time.")] = 0.1,
-    output: Annotated[Path | None, typer.Option(help="A file for the figures, JSON.")] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Show the plans of the steps instead.")] = False,
+    bursts: Annotated[int, typer.Option(help="Number of measurements.", min=1)] = 30,
+    seconds: Annotated[float, typer.Option(help="Duration of each measurement.")] = 0.1,
+    output: Annotated[Path | None, typer.Option(help="JSON file for the results.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Show the plan of the step instead of timing it.")] = False,
     profile: Annotated[
-        bool, typer.Option("--profile", help="Show where the time of a planned step goes, product by product.")
+        bool, typer.Option("--profile", help="Show the time of each product and kernel in a planned step.")
     ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Measure a step of training against its limit, the time of its matrix products alone, on this machine.
+    """Time a training step on this machine and compare it with its limit, the time of its matrix products.
 
-    Other libraries are measured by benchmarks/cpu.py, which lies beside dlarray's source.
+    To time other libraries too, run benchmarks/cpu.py from dlarray's source repository.
     """
     from dlarray.bench import Case, bench, machine, plans, profiles, table, write
 
@@ -53,7 +55,7 @@ def measure(
             for name in names:
                 Case.named(name)
             if explain and profile:
-                raise ValueError("--explain shows a plan and --profile its times too: give one of them")
+                raise ValueError("--explain and --profile exclude each other: give one of them")
         if explain:
             shown = {name: str(plan) for name, plan in plans(names, device).items()}
             out.text("\n\n".join(f"{name}: {plan}" for name, plan in shown.items()))

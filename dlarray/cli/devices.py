@@ -1,4 +1,4 @@
-"""``dlarray devices``: what there is to compute on."""
+"""``dlarray devices``: the devices that dlarray can compute on."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ EXAMPLES = """Examples:
 
 @app.command("devices", epilog=EXAMPLES)
 def show(json: Json = False, debug: Debug = False) -> None:
-    """Show every device, and beside each that cannot be used the reason."""
+    """List every device. For a device that cannot be used, show the reason and the remedy."""
     with reporting(json, debug) as out:
         found = devices()
-        table = Table(box=None, header_style="bold")
+        table = Table(box=None, header_style="bold", pad_edge=False)
         for column in ("device", "usable", "library", "reason", "remedy"):
             table.add_column(column, no_wrap=column == "device", overflow="fold")
         for d in found:

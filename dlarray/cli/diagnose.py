@@ -1,4 +1,4 @@
-"""``dlarray diagnose``: what ails a saved network, seen in one step of training."""
+"""``dlarray diagnose``: training problems of a saved network, from one training step."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ EXAMPLES = """Examples:
 @app.command(epilog=EXAMPLES)
 def diagnose(
     model: Model,
-    table: Annotated[Path, typer.Argument(metavar="TABLE", help="A file with the target.")],
-    rows: Annotated[int, typer.Option(help="How many rows are looked at, the first.", min=2)] = 1000,
-    output: Annotated[Path | None, typer.Option(help="A file for a picture.")] = None,
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help="A CSV or Parquet file with the target.")],
+    rows: Annotated[int, typer.Option(help="Number of rows to use, from the first.", min=2)] = 1000,
+    output: Annotated[Path | None, typer.Option(help="File for a picture of the diagnosis.")] = None,
     device: DeviceName = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Look at a network in one step of training: dead units, vanishing gradients, steps of the wrong size."""
+    """Look for training problems in one step: dead units, vanishing gradients, updates of the wrong size."""
     with reporting(json, debug) as out:
-        learnt = tables.load(model, device)
-        x, t = learnt.examples(tables.read_verbatim(table).head(rows))
-        diagnosis = diagnostics.diagnose(learnt.trained, x, t)
+        loaded = tables.load(model, device)
+        x, t = loaded.examples(tables.read_verbatim(table).head(rows))
+        diagnosis = diagnostics.diagnose(loaded.trained, x, t)
         out.text(str(diagnosis))
         if output is not None:
             from dlarray import plot

@@ -1,4 +1,4 @@
-"""``dlarray evaluate``: how good a saved model is on rows whose target is known."""
+"""``dlarray evaluate``: the metrics of a saved model on a table that has the target."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from dlarray import tables
 from dlarray.cli.app import app
 from dlarray.cli.options import Debug, DeviceName, Json, Model
 from dlarray.cli.output import reporting
-from dlarray.cli.table import columns_table, metrics_line
+from dlarray.cli.table import columns_table, metrics_line, training_metrics
+from dlarray.tables.values import count
 
 __all__ = ["evaluate"]
 
@@ -28,24 +29,26 @@ EXAMPLES = """Examples:
 @app.command(epilog=EXAMPLES)
 def evaluate(
     model: Model,
-    table: Annotated[Path | None, typer.Argument(metavar="TABLE", help="A file with the target.")] = None,
+    table: Annotated[
+        Path | None, typer.Argument(metavar="TABLE", help="A CSV or Parquet file with the target.")
+    ] = None,
     device: DeviceName = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Measure a model on a table that has the target; without one, show what the model has learnt from and how well."""
+    """Measure a model on a table with the target. Without a table, show its preprocessing and validation metrics."""
     with reporting(json, debug) as out:
-        learnt = tables.load(model, device)
+        loaded = tables.load(model, device)
         if table is None:
-            out.text(learnt.target.story())
+            out.text(f"task:       {loaded.target.description}")
             out.text("")
-            out.text(columns_table(learnt.preprocessing))
+            out.text(columns_table(loaded.preprocessing))
             out.text("")
-            out.text(f"{learnt.facts['measured_on']}: {metrics_line(learnt.facts['metrics'])}")
-            out.text(f"baseline: {metrics_line(learnt.facts['baseline'])}")
-            out.result({"model": str(model), "target": learnt.target.as_data(), **learnt.facts})
+            for line in training_metrics(loaded.facts):
+                out.text(line)
+            out.result({"model": str(model), "target": loaded.target.as_data(), **loaded.facts})
             return
-        x, t = learnt.examples(table)
-        measured = learnt.target.metrics(t, learnt.trained.predict(x))
-        out.text(f"{len(t):,} rows: {metrics_line(measured)}")
-        out.result({"model": str(model), "target": learnt.target.name, "rows": len(t), "metrics": measured})
+        x, t = loaded.examples(table)
+        metrics = loaded.target.metrics(t, loaded.trained.predict(x))
+        out.text(f"{count(len(t), 'row')}: {metrics_line(metrics)}")
+        out.result({"model": str(model), "target": loaded.target.name, "rows": len(t), "metrics": metrics})

@@ -1,7 +1,7 @@
-"""How commands tell: words or JSON, warnings as notes, failures in a line and by the exit code.
+"""What commands print: text or JSON, warnings as notes, errors as one line and an exit code.
 
-0 is fine. 1: the command was understood and failed, such as a file that cannot be read. 2: it was not understood, such
-as an unknown option, name or column.
+Exit codes: 0 for success; 1 for a command that failed, for example because a file cannot be read; 2 for wrong usage,
+such as an unknown option, name or column.
 """
 
 from __future__ import annotations
@@ -31,48 +31,48 @@ WIDE = 500
 
 
 class UsageError(ValueError):
-    """What was typed cannot be understood."""
+    """The command has a wrong argument."""
 
 
 @dataclass
 class Output:
-    """Where a command's words go, and what it has found."""
+    """The output of a command: text, notes and its result."""
 
     json: bool
     notes: list[str] = field(default_factory=list[str])
 
     def text(self, what: Any) -> None:
-        """Print text or a table for people: to stdout, or to stderr where stdout is for JSON."""
+        """Print text or a table for people: to stdout, or to stderr if stdout is for JSON."""
         stream = sys.stderr if self.json else sys.stdout
         console = Console(file=stream, soft_wrap=isinstance(what, str), emoji=False)
         if isinstance(what, str) or console.is_terminal:
             console.print(what, markup=False, highlight=False)
-        else:  # a pipe or a file is as wide as it must be
+        else:  # lines in a pipe or a file are never wrapped
             wide = Console(width=WIDE, color_system=None)
             with wide.capture() as captured:
                 wide.print(what, highlight=False)
             stream.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
     def note(self, text: str) -> None:
-        """Something that was not as expected, once, to stderr."""
+        """Print a note about something unexpected to stderr, once."""
         if text not in self.notes:
             self.notes.append(text)
-            _line(f"note: {text}", "yellow")
+            _print_line(f"note: {text}", "yellow")
 
     def result(self, what: dict[str, Any]) -> None:
-        """What the command has found, as one object of JSON on stdout where that is asked for."""
+        """Print the result as one JSON object to stdout, if --json was given."""
         if self.json:
             sys.stdout.write(json_text({**what, "notes": self.notes}, indent=1) + "\n")
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
-    """A value as JSON: dates as ISO 8601, lengths of time in seconds, bytes in hexadecimal."""
-    return _json.dumps(_finite(value), indent=indent, default=_plain)
+    """A value as JSON: dates as ISO 8601, durations in seconds, bytes in hexadecimal."""
+    return _json.dumps(_finite(value), indent=indent, default=_jsonable)
 
 
 @contextmanager
 def reporting(json: bool, debug: bool) -> Generator[Output]:
-    """The surroundings of a command: warnings become notes, and failures a line with exit code 1 or 2."""
+    """The context of a command: warnings become notes, errors become one line and exit code 1 or 2."""
     out = Output(json)
     with warnings.catch_warnings():
         warnings.showwarning = _as_notes(out)
@@ -80,15 +80,15 @@ def reporting(json: bool, debug: bool) -> Generator[Output]:
         try:
             yield out
         except FAILURES as error:
-            if debug or isinstance(error, BrokenPipeError):  # of `| head`: left to click, which ends quietly
+            if debug or isinstance(error, BrokenPipeError):  # from `| head`: click ends without a message
                 raise
-            _line(f"error: {_words(error)}", "bold red")
+            _print_line(f"error: {_message(error)}", "bold red")
             raise typer.Exit(2 if isinstance(error, (UsageError, UnknownColumnError)) else 1) from None
 
 
 @contextmanager
 def usage() -> Generator[None]:
-    """What fails in here is what was typed: exit code 2."""
+    """Errors in this context are wrong usage: exit code 2."""
     try:
         yield
     except (ValueError, TypeError, DeviceError) as error:
@@ -102,11 +102,11 @@ def _as_notes(out: Output) -> Any:
     return show
 
 
-def _line(text: str, style: str) -> None:
+def _print_line(text: str, style: str) -> None:
     Console(stderr=True, soft_wrap=True, emoji=False).print(text, style=style, markup=False, highlight=False)
 
 
-def _words(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.strerror}: {error.filename!r}"
     if isinstance(error, MemoryError):
@@ -114,7 +114,7 @@ def _words(error: BaseException) -> str:
     return str(error)
 
 
-def _plain(value: Any) -> Any:
+def _jsonable(value: Any) -> Any:
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, bytes):

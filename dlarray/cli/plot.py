@@ -1,4 +1,4 @@
-"""``dlarray plot``: pictures of a saved model."""
+"""``dlarray plot``: plots of a saved model."""
 
 from __future__ import annotations
 
@@ -26,30 +26,33 @@ EXAMPLES = """Examples:
 
   dlarray plot digits.safetensors --what weights
 """
-PICTURES = ("curves", "metrics", "confusion", "weights")
+PLOTS = ("curves", "metrics", "confusion", "weights")
 
 
 @app.command(epilog=EXAMPLES)
 def plot(
     model: Model,
-    table: Annotated[Path | None, typer.Argument(metavar="TABLE", help="Rows for the confusion matrix.")] = None,
-    what: Annotated[str, typer.Option(help=f"One of {', '.join(PICTURES)}.")] = "curves",
+    table: Annotated[
+        Path | None,
+        typer.Argument(metavar="TABLE", help="A CSV or Parquet file with the target, for the confusion matrix."),
+    ] = None,
+    what: Annotated[str, typer.Option(help=f"One of {', '.join(PLOTS)}.")] = "curves",
     output: Annotated[
-        Path | None, typer.Option(help="The picture's file, .png, .svg, .pdf; by default WHAT.png.")
+        Path | None, typer.Option(help="File for the plot (.png, .svg, .pdf); by default named by --what.")
     ] = None,
     device: DeviceName = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Draw a model's learning curves, its metrics by epoch, its confusion matrix or the weights of its first layer."""
+    """Plot a model's learning curves, metrics by epoch, confusion matrix or first-layer weights."""
     from dlarray import plot as pictures
 
     with reporting(json, debug) as out:
         with usage():
-            one_of("picture", what, PICTURES)
+            one_of("plot", what, PLOTS)
         if (what == "confusion") != (table is not None):
             raise UsageError(
-                "the confusion matrix needs a TABLE with the target" if table is None else f"{what} needs no TABLE"
+                "--what confusion needs a TABLE with the target" if table is None else f"--what {what} takes no TABLE"
             )
         pictures.pyplot()
         if table is not None:
@@ -71,16 +74,16 @@ def _of_training(trained: Trained, what: str) -> Any:
 
 
 def _shape(inputs: int) -> tuple[int, int]:
-    """A square image where the inputs fill one, else a row."""
+    """A square image if the number of inputs is a square, else one row."""
     side = math.isqrt(inputs)
     return (side, side) if side * side == inputs else (1, inputs)
 
 
-def _confusion(learnt: tables.TableModel, table: Path) -> Any:
+def _confusion(model: tables.TableModel, table: Path) -> Any:
     from dlarray import plot as pictures
 
-    if not isinstance(learnt.target, tables.Classes):
-        raise UsageError(f"a confusion matrix is of classes, and this model tells a number, {learnt.target.name}")
-    x, t = learnt.examples(table)
-    matrix = metrics.confusion_matrix(t, np.asarray(learnt.trained.predict(x)))
-    return pictures.confusion(matrix, names=learnt.target.words)
+    if not isinstance(model.target, tables.ClassificationTarget):
+        raise UsageError(f"--what confusion needs a classifier; this model predicts the number {model.target.name}")
+    x, t = model.examples(table)
+    matrix = metrics.confusion_matrix(t, np.asarray(model.trained.predict(x)))
+    return pictures.confusion(matrix, names=model.target.names)

@@ -1,4 +1,4 @@
-"""``dlarray predict``: a saved model and a new table to a table of predictions."""
+"""``dlarray predict``: the predictions of a saved model for a new table."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import typer
 
 from dlarray import tables
 from dlarray.cli.app import app
-from dlarray.cli.options import Debug, DeviceName, Json, Model, listed
+from dlarray.cli.options import Debug, DeviceName, Json, Model, split_names
 from dlarray.cli.output import UsageError, json_text, reporting
 from dlarray.core.files import replacing
+from dlarray.tables.values import count
 
 __all__ = ["predict"]
 
@@ -30,64 +31,67 @@ EXAMPLES = """Examples:
 @app.command(epilog=EXAMPLES)
 def predict(
     model: Model,
-    table: Annotated[Path, typer.Argument(metavar="TABLE", help="A CSV or Parquet file with the columns of training.")],
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="A CSV or Parquet file with the columns of the training table.")
+    ],
     output: Annotated[
-        Path | None, typer.Option(help="A file for the predictions, .csv or .parquet; by default CSV on stdout.")
+        Path | None, typer.Option(help="File for the predictions (.csv or .parquet); by default CSV on stdout.")
     ] = None,
-    beside: Annotated[
-        list[str] | None, typer.Option("--with", metavar="COLUMN", help="Columns of the table to stand beside them.")
+    included: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="COLUMN", help="Column of the table to include in the output; can be repeated."),
     ] = None,
     device: DeviceName = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Predict the target for every row of a table, in its order. Columns that stand beside keep the file's text.
+    """Predict the target for every row of a table, in the same order.
 
-    Columns may stand in any order; one that is missing is an error that names it. Unknown categories and values that
-    cannot be read are counted in a note.
+    Columns can be in any order. A missing column is an error. Notes count unknown categories and unreadable values.
+    Columns included by --with keep the file's text.
     """
     with reporting(json, debug) as out:
         if output is not None and output.suffix not in {".csv", ".parquet"}:
             raise UsageError(f"predictions are written to .csv or .parquet files, got {str(output)!r}")
         if output is not None and not output.parent.is_dir():
-            raise FileNotFoundError(ENOENT, "there is no such folder", str(output.parent))
-        learnt = tables.load(model, device)
+            raise FileNotFoundError(ENOENT, "no such folder", str(output.parent))
+        loaded = tables.load(model, device)
         frame = tables.read_verbatim(table)
-        answers = _beside(learnt.predict(frame), frame, listed(beside))
+        predictions = _include(frame, split_names(included), loaded.predict(frame))
         if output is not None:
-            _write(answers, output)
-            out.text(f"saved: {output}, {answers.height:,} predictions of {learnt.target.name}")
+            _write(predictions, output)
+            out.text(f"saved: {output}, {count(predictions.height, 'prediction')} of {loaded.target.name}")
         elif not json:
-            sys.stdout.write(_csv(answers))
-        found: dict[str, Any] = {"model": str(model), "target": learnt.target.name, "rows": answers.height}
-        out.result(found | ({"output": str(output)} if output else {"predictions": answers.to_dicts()}))
+            sys.stdout.write(_csv(predictions))
+        found: dict[str, Any] = {"model": str(model), "target": loaded.target.name, "rows": predictions.height}
+        out.result(found | ({"output": str(output)} if output else {"predictions": predictions.to_dicts()}))
 
 
-def _beside(answers: Any, frame: Any, names: list[str]) -> Any:
-    """The predictions behind columns of the table, each once, as the file holds them."""
+def _include(frame: Any, names: list[str], predictions: Any) -> Any:
+    """These columns of the table, each once and as the file holds them, followed by the predictions."""
     names = list(dict.fromkeys(names))
     for name in names:
         if name not in frame.columns:
             raise tables.UnknownColumnError(name, frame.columns)
-        if name in answers.columns:
-            raise UsageError(f"--with {name}: the predictions have a column {name!r} of their own; rename the table's")
-    return frame.select(names).hstack(answers) if names else answers
+        if name in predictions.columns:
+            raise UsageError(f"--with {name}: the predictions have a column {name!r} too; rename that of the table")
+    return frame.select(names).hstack(predictions) if names else predictions
 
 
-def _csv(answers: Any) -> str:
-    """The table as CSV; what CSV cannot hold, such as lists, as JSON."""
+def _csv(predictions: Any) -> str:
+    """The table as CSV; values that CSV cannot hold, such as lists, as JSON."""
     import polars as pl
 
-    for values in answers:
+    for values in predictions:
         if values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Duration):
             text = [None if value is None else json_text(value) for value in values.to_list()]
-            answers = answers.with_columns(pl.Series(values.name, text))
-    return answers.write_csv()
+            predictions = predictions.with_columns(pl.Series(values.name, text))
+    return predictions.write_csv()
 
 
-def _write(answers: Any, output: Path) -> None:
+def _write(predictions: Any, output: Path) -> None:
     with replacing(output) as file:
         if output.suffix == ".csv":
-            file.write(_csv(answers).encode())
+            file.write(_csv(predictions).encode())
         else:
-            answers.write_parquet(file)
+            predictions.write_parquet(file)

@@ -1,4 +1,4 @@
-"""What every training is out, whatever it learns."""
+"""The options of ``dlarray train`` for tables and for digits."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dlarray.activations import Activation
 from dlarray.device import Device
 from dlarray.optimizers import Optimizer
 
-__all__ = ["Training"]
+__all__ = ["TrainingOptions"]
 
 
 @dataclass(frozen=True)
-class Training:
-    """The options of ``dlarray train``, read. A batch size of None is chosen by the data, 0 is all of them."""
+class TrainingOptions:
+    """Options for any data. A batch size of None depends on the data; 0 means all examples."""
 
-    where: Device
+    device: Device
     hidden: list[int]
     activation: Activation
     optimizer: Optimizer

@@ -1,4 +1,4 @@
-"""Tables: a CSV or Parquet file to a trained model, and a new file to predictions.
+"""Tables: train a model on a CSV or Parquet file, and predict from a new file.
 
     from dlarray import tables
 
@@ -6,8 +6,8 @@
     model.save("model.safetensors")
     tables.load("model.safetensors").predict("new.csv")
 
-What a column becomes (numbers scaled, categories one-hot, dates as numbers and cycles, missing values filled and
-marked) is learnt on the training part alone and stays with the model, in its file. Files are read by polars:
+The preprocessing is fitted to the training rows alone and saved with the model: numbers are scaled, categories become
+one-hot, dates become numbers and cycles, missing values are filled and get an indicator. polars reads the files:
 ``pip install "dlarray[table]"``.
 """
 
@@ -24,12 +24,12 @@ from dlarray.tables.values import *
 __all__ = [
     "Boolean",
     "Category",
-    "Classes",
+    "ClassificationTarget",
     "Column",
     "Date",
     "Number",
     "Preprocessing",
-    "Quantity",
+    "RegressionTarget",
     "Table",
     "TableModel",
     "TableWarning",

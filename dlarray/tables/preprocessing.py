@@ -1,4 +1,4 @@
-"""A whole table to one matrix, and back from data: what is done to each column, and which were left out and why."""
+"""The preprocessing of a whole table to one matrix: how each column is encoded, and which are dropped and why."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 
 from dlarray.core.check import at_least_one
 from dlarray.tables.columns import Boolean, Category, Column, Date, Number, column
-from dlarray.tables.conversion import MOMENTS, TEXT, TIMES, TRUTHS
+from dlarray.tables.conversion import BOOLEANS, DATES, TEXT, TIMES
 from dlarray.tables.reading import Cells, Table
-from dlarray.tables.values import UnknownColumnError, polars, words
+from dlarray.tables.values import UnknownColumnError, as_text, polars
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,19 +22,19 @@ __all__ = ["Preprocessing"]
 
 IDENTIFIER = re.compile(r"(^|[_\s.-])(id|ids|uid|uuid|guid|index|key)$|\(unnamed\)", re.IGNORECASE)
 CAMEL_IDENTIFIER = re.compile(r"[a-z](Id|ID)$")
-FEW = 20  # rows: with less of them nothing can be called an identifier
+FEW = 20  # with fewer values, no column is called an identifier
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What becomes of a table's columns: ``columns`` as they were learnt, ``left_out`` as pairs of name and reason."""
+    """The fitted ``columns`` of a table, and the ``dropped`` ones as pairs of name and reason."""
 
     columns: tuple[Column, ...]
-    left_out: tuple[tuple[str, str], ...] = ()
+    dropped: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.columns:
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in self.left_out)
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in self.dropped)
             raise ValueError(f"no column is left to learn from{f' ({reasons})' if reasons else ''}")
 
     @classmethod
@@ -47,25 +47,25 @@ class Preprocessing:
         drop: Sequence[str] = (),
         keep: Sequence[str] = (),
     ) -> Preprocessing:
-        """Learn from the rows that a model is trained on.
+        """Fit to the rows that a model is trained on.
 
-        A column is left out where it is empty, constant (one value, none missing) or looks like an identifier: text
-        that differs in more than half of 20 rows or more, or whole numbers that all differ and either count rows or are
-        named so (id, index, key). Raises ``UnknownColumnError`` for a name that is not there, ValueError where no
-        column is left.
+        A column is dropped if it is empty, constant (one value, none missing) or looks like an identifier: text with
+        different values in more than half of at least 20 rows, or at least 20 different integers that either number the
+        rows or have a name such as id, index or key. Raises ``UnknownColumnError`` for an unknown name, ValueError if
+        no column is left.
 
         Parameters
         ----------
         table
             The inputs alone, without the target.
         max_categories
-            The most features that one column's categories have; the rarest categories share the last of them.
+            Maximum number of features for the categories of one column; the rarest categories share the last feature.
         categorical
-            Columns of numbers that are names in truth, such as codes: one-hot.
+            Columns of numbers that are names, such as codes: one-hot.
         drop
-            Columns to be left out.
+            Columns to drop.
         keep
-            Columns to be kept though they look like identifiers.
+            Columns to keep although they look like identifiers.
         """
         at_least_one("max_categories", max_categories)
         table = Table.of(table)
@@ -73,15 +73,15 @@ class Preprocessing:
             if name not in table.columns:
                 raise UnknownColumnError(name, table.columns)
         columns: list[Column] = []
-        left_out: list[tuple[str, str]] = []
+        dropped: list[tuple[str, str]] = []
         for name in table.columns:
             cells = table[name]
-            reason = "as asked" if name in drop else _reason(cells.typed, name in keep)
+            reason = "as requested" if name in drop else _reason_to_drop(cells.typed, name in keep)
             if reason:
-                left_out.append((name, reason))
+                dropped.append((name, reason))
             else:
-                columns.append(_learn(cells, name in categorical, max_categories))
-        return cls(tuple(columns), tuple(left_out))
+                columns.append(_fit(cells, name in categorical, max_categories))
+        return cls(tuple(columns), tuple(dropped))
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -89,11 +89,10 @@ class Preprocessing:
         return tuple(name for c in self.columns for name in c.features)
 
     def transform(self, frame: pl.DataFrame) -> np.ndarray:
-        """The table as float32, (rows, features); the order of its columns does not matter, nor do a row's neighbours.
+        """The table as float32 (rows, features). The order of its columns does not matter; each row is encoded alone.
 
-        What was not met in training (other categories, values that cannot be read) is handled and said as a
-        ``TableWarning``, and so are columns that the model does not know. Raises ValueError that names every column
-        that is not there, or a column that holds another kind of values than in training.
+        A ``TableWarning`` reports values that training did not have, such as unknown categories. Raises ValueError that
+        names every missing column, or a column that holds another kind of values than in training.
         """
         self.check(frame)
         x = np.empty((frame.height, len(self.features)), dtype=np.float32)
@@ -104,60 +103,60 @@ class Preprocessing:
         return x
 
     def check(self, frame: pl.DataFrame) -> None:
-        """Raise ValueError that names every column of the training that the table lacks."""
-        absent = [c.name for c in self.columns if c.name not in frame.columns]
-        if absent:
-            spare = [name for name in frame.columns if name not in self.names]
-            hint = f"; it has {', '.join(map(repr, spare))} instead" if spare else ""
-            raise ValueError(f"the table lacks columns of the training: {', '.join(map(repr, absent))}{hint}")
+        """Raise ValueError that names every column that the table lacks."""
+        missing = [c.name for c in self.columns if c.name not in frame.columns]
+        if missing:
+            extra = [name for name in frame.columns if name not in self.names]
+            hint = f"; it has {', '.join(map(repr, extra))} instead" if extra else ""
+            raise ValueError(f"the table lacks columns of the training table: {', '.join(map(repr, missing))}{hint}")
 
     @property
     def names(self) -> set[str]:
-        """The names of all columns that the training table had, without the target."""
-        return {c.name for c in self.columns} | {name for name, _ in self.left_out}
+        """The names of all columns of the training table, without the target."""
+        return {c.name for c in self.columns} | {name for name, _ in self.dropped}
 
     def as_data(self) -> dict[str, Any]:
-        """All of it as JSON-ready data."""
-        return {"columns": [c.as_data() for c in self.columns], "left_out": [list(pair) for pair in self.left_out]}
+        """The preprocessing as JSON-ready data."""
+        return {"columns": [c.as_data() for c in self.columns], "dropped": [list(pair) for pair in self.dropped]}
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Preprocessing:
-        """What ``as_data`` wrote. Raises ValueError or TypeError for anything else."""
-        pairs = [(str(name), str(reason)) for name, reason in data["left_out"]]
+        """The preprocessing that ``as_data`` wrote. Raises ValueError or TypeError for anything else."""
+        pairs = [(str(name), str(reason)) for name, reason in data["dropped"]]
         return cls(tuple(column(entry) for entry in data["columns"]), tuple(pairs))
 
 
-def _reason(values: pl.Series, kept: bool) -> str:
-    """Why a column is left out; "" where it is not."""
+def _reason_to_drop(values: pl.Series, keep: bool) -> str:
+    """Why a column is dropped; "" if it is not."""
     pl = polars()
     if values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Object):
-        return f"of type {values.dtype}, which is not read"
+        return f"type {values.dtype} is not supported"
     if values.dtype.is_float():
         values = values.set(values.is_infinite(), None)
     n = len(values)
-    known = n - values.null_count()
-    if not known or values.dtype == pl.Null:
+    present = n - values.null_count()
+    if not present or values.dtype == pl.Null:
         return "empty: every value is missing"
-    different = values.drop_nulls().n_unique()
-    if different == 1 and known == n:
-        return f"constant: always {words(values.head(1))[0]}"
-    if kept or known < FEW:
+    distinct = values.drop_nulls().n_unique()
+    if distinct == 1 and present == n:
+        return f"constant: always {as_text(values.head(1))[0]}"
+    if keep or present < FEW:
         return ""
-    if values.dtype == pl.String and different > known / 2:
-        return f"looks like an identifier: {different:,} different values in {known:,} rows"
-    if values.dtype.is_integer() and different == known:
+    if values.dtype == pl.String and distinct > present / 2:
+        return f"looks like an identifier: {distinct:,} distinct values in {present:,} rows"
+    if values.dtype.is_integer() and distinct == present:
         first, last = int(values.min()), int(values.max())  # pyright: ignore[reportArgumentType]
         counts = 0 <= first <= 1 + n / 10 and last <= first + 1.5 * n and values.is_sorted()
         if counts or IDENTIFIER.search(values.name) or CAMEL_IDENTIFIER.search(values.name):
-            return "looks like an identifier: every row has a number of its own"
+            return "looks like an identifier: a different integer in every row"
     return ""
 
 
-def _learn(cells: Cells, categorical: bool, max_categories: int) -> Column:
+def _fit(cells: Cells, categorical: bool, max_categories: int) -> Column:
     if categorical or cells.kind == TEXT:
-        return Category.learn(cells, max_categories)
-    if cells.kind == TRUTHS:
-        return Boolean.learn(cells)
-    if cells.kind in (MOMENTS, TIMES):
-        return Date.learn(cells)
-    return Number.learn(cells)
+        return Category.fit(cells, max_categories)
+    if cells.kind == BOOLEANS:
+        return Boolean.fit(cells)
+    if cells.kind in (DATES, TIMES):
+        return Date.fit(cells)
+    return Number.fit(cells)

@@ -1,4 +1,4 @@
-"""Tables to learn from, and files to them: each column by its kind, and beside it what the file holds."""
+"""Tables to train on, from files and frames: each column by its type, and as the file holds it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, cast
 
-from dlarray.tables.conversion import kind
-from dlarray.tables.files import opened
-from dlarray.tables.text import settled
-from dlarray.tables.values import is_text, plain, polars, words
+from dlarray.tables.conversion import kind_of
+from dlarray.tables.files import read_file
+from dlarray.tables.type_inference import infer_types
+from dlarray.tables.values import as_text, clean, is_text, polars
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +21,7 @@ __all__ = ["Table", "read", "read_verbatim"]
 
 @dataclass(frozen=True)
 class Cells:
-    """One column: its values by their kind, the ``raw`` ones of the file, and the decimal mark of its numbers."""
+    """One column: its values by their type, the ``raw`` ones of the file, and the decimal mark of its numbers."""
 
     typed: pl.Series
     raw: pl.Series
@@ -29,8 +29,8 @@ class Cells:
 
     @classmethod
     def of(cls, values: pl.Series | Cells) -> Cells:
-        """A column that has its type, such as one of a frame."""
-        return values if isinstance(values, Cells) else cls(plain(values), values)
+        """The column; a series, such as a column of a frame, already has its type."""
+        return values if isinstance(values, Cells) else cls(clean(values), values)
 
     @property
     def name(self) -> str:
@@ -39,27 +39,28 @@ class Cells:
 
     @property
     def kind(self) -> str:
-        """What the column holds, in words."""
-        return kind(self.typed)
+        """The kind of its values."""
+        return kind_of(self.typed)
 
     @property
-    def words(self) -> pl.Series:
-        """Each value as the file's text; of several spellings of one value, 1.5 and 1.50, the most frequent."""
+    def text(self) -> pl.Series:
+        """Each value as the file's text; if a value has several spellings, 1.5 and 1.50, the most frequent one."""
         pl = polars()
-        value = words(self.typed)
+        value = as_text(self.typed)
         if is_text(self.typed) or not is_text(self.raw):
             return value
-        spelt = pl.DataFrame({"value": value, "text": plain(self.raw)}).drop_nulls().group_by("value", "text").len()
-        spelt = spelt.sort(["len", "text"], descending=[True, False]).unique("value", keep="first", maintain_order=True)
-        return value.replace_strict(spelt["value"], spelt["text"], default=None, return_dtype=pl.String)
+        spellings = pl.DataFrame({"value": value, "text": clean(self.raw)}).drop_nulls().group_by("value", "text").len()
+        spellings = spellings.sort(["len", "text"], descending=[True, False])
+        best = spellings.unique("value", keep="first", maintain_order=True)
+        return value.replace_strict(best["value"], best["text"], default=None, return_dtype=pl.String)
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table to learn from.
+    """A table to train on.
 
-    ``typed`` has each column by its kind. ``raw`` has what the file holds: text where it is CSV. ``decimals`` are the
-    decimal marks of those columns of numbers where the text shows them.
+    ``typed`` has each column by its type. ``raw`` has the columns as the file holds them: text for CSV. ``decimals``
+    has the decimal marks of those columns of numbers whose text shows them.
     """
 
     typed: pl.DataFrame
@@ -68,16 +69,16 @@ class Table:
 
     @classmethod
     def of(cls, table: Table | pl.DataFrame | str | PathLike[str]) -> Table:
-        """The table in a file or a polars frame. Raises as ``read`` does, and ValueError for a frame without rows."""
+        """The table in a file or a polars frame. Raises like ``read``, and ValueError for a frame without rows."""
         if isinstance(table, Table):
             return table
         if not isinstance(table, (str, PathLike)):
-            frame = as_raw(table)
-            return cls(frame.with_columns([plain(values) for values in frame]), frame)
-        frame, between = opened(table)
-        if not between:
+            frame = raw_frame(table)
+            return cls(frame.with_columns([clean(values) for values in frame]), frame)
+        frame, separator = read_file(table)
+        if not separator:
             return cls.of(frame)
-        typed, decimals = settled(frame, between)
+        typed, decimals = infer_types(frame, separator)
         return cls(typed, frame, decimals)
 
     def __len__(self) -> int:
@@ -92,7 +93,7 @@ class Table:
         return self.typed.columns
 
     def rows(self, mask: pl.Series | np.ndarray) -> Table:
-        """The rows where the mask is true."""
+        """The rows whose mask is true."""
         return replace(self, typed=self.typed.filter(mask), raw=self.raw.filter(mask))
 
     def drop(self, name: str) -> Table:
@@ -101,42 +102,42 @@ class Table:
 
 
 def read(path: str | PathLike[str]) -> pl.DataFrame:
-    """The table in a file: CSV (.csv, .tsv, .txt, also with .gz) or Parquet (.parquet, .pq), told apart by the ending.
+    """The table in a CSV file (.csv, .tsv, .txt, each also with .gz) or a Parquet file (.parquet, .pq).
 
-    A CSV file is UTF-8 with a line of names; commas, semicolons, tabs or bars lie between its columns, found by that
-    line. A blank line is skipped where there are two columns or more. Types come from all rows: numbers, true and
-    false, dates and times of ISO 8601 (those with an offset in UTC), text; codes that begin with 0 stay text. Nothing,
-    NA, N/A, NaN, NULL, None and ? are missing values.
+    A CSV file is UTF-8 text; its first line has the names of the columns and shows whether commas, semicolons, tabs or
+    vertical bars separate them. In a table of two or more columns, blank lines are skipped. Types are inferred from all
+    rows: numbers, booleans, dates and times of ISO 8601 (in UTC if they have an offset), text. Codes that begin with 0
+    stay text. Empty fields, NA, N/A, NaN, NULL, None and ? are missing values.
 
-    Numbers may have a decimal comma where it is not commas that part the columns, and marks between thousands:
-    1,037.50, 1.037,50, 1 037,50 or 1'037.50. Where 1.234 could be either, the other columns of the file say which; what
-    is assumed, and the marks, are said as a ``TableWarning``.
+    Numbers can have a decimal comma if the columns are not separated by commas, and thousands separators: 1,037.50,
+    1.037,50, 1 037,50 or 1'037.50. If 1.234 is ambiguous, the other columns of the file decide. A ``TableWarning``
+    reports assumptions and thousands separators.
 
-    A saved model does not read a new file by this function but by the kinds that it has learnt.
+    A saved model does not read new files with this function, but by the kinds of columns that it has stored.
 
-    Raises OSError with the path where the file cannot be read; ValueError where it is no such table, is empty, has no
-    rows, a name twice or a column without one; ImportError where polars is not installed.
+    Raises OSError with the path if the file cannot be read; ValueError if it is not such a table, is empty, has no
+    rows, or has a duplicate or empty name; ImportError if polars is not installed.
     """
     return Table.of(path).typed
 
 
 def read_verbatim(path: str | PathLike[str]) -> pl.DataFrame:
-    """The table as the file holds it: columns of text where it is CSV, of their types where it is Parquet.
+    """The table as the file holds it: columns of text for CSV, typed columns for Parquet.
 
-    It is what a model's ``predict`` and ``evaluate`` read by their own kinds. Raises as ``read`` does.
+    A model's ``predict`` and ``evaluate`` take it and convert it by their own kinds. Raises like ``read``.
     """
-    return opened(path)[0]
+    return read_file(path)[0]
 
 
-def as_raw(table: Any) -> pl.DataFrame:
-    """The frame itself, or what a file holds. Raises as ``read`` does, and ValueError for a frame without rows."""
+def raw_frame(table: Any) -> pl.DataFrame:
+    """The frame itself, or the table in a file. Raises like ``read``, and ValueError for a frame without rows."""
     if isinstance(table, (str, PathLike)):
         return read_verbatim(cast("str | PathLike[str]", table))
     if isinstance(table, Table):
         return table.raw
     pl = polars()
     if not isinstance(table, pl.DataFrame):
-        raise TypeError(f"a table is a path or a polars DataFrame, got {type(table).__name__}")
+        raise TypeError(f"a table must be a path or a polars DataFrame, got {type(table).__name__}")
     frame = cast("pl.DataFrame", table)
     if not frame.height:
         raise ValueError("the table has no rows")

@@ -1,4 +1,4 @@
-"""What is to be told from a table: classes by their names, or a number. Kept as data beside the model."""
+"""The target of a table model: a class or a number. Saved as data with the model."""
 
 from __future__ import annotations
 
@@ -13,69 +13,69 @@ from dlarray import metrics
 from dlarray.core.check import did_you_mean, finite, plain_numbers, positive
 from dlarray.core.registry import classes, spelling
 from dlarray.losses import Loss, MeanSquaredError, SparseCategoricalCrossEntropy
-from dlarray.tables.columns import standard
-from dlarray.tables.conversion import NUMBERS, TEXT, TRUTHS, codes, numbers, present
-from dlarray.tables.numerals import mark
+from dlarray.tables.columns import mean_and_deviation
+from dlarray.tables.conversion import BOOLEANS, NUMBERS, TEXT, is_present_as, label_indices, numbers
+from dlarray.tables.numerals import check_decimal
 from dlarray.tables.reading import Cells
-from dlarray.tables.values import is_text, polars, words
+from dlarray.tables.values import as_text, is_text, polars
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Classes", "Quantity", "Target"]
+__all__ = ["ClassificationTarget", "RegressionTarget", "Target"]
 
-MOST = 1000  # classes, at the most
-WHOLE = r"-?[1-9]\d*|0"
-RARE = 0.1  # a class is rare where it has less than this share of the most frequent one's rows
+MAX_CLASSES = 1000
+INTEGER = r"-?[1-9]\d*|0"
+RARE = 0.1  # a class is rare if it has less than this share of the rows of the most frequent class
 
 
 @dataclass(frozen=True)
 class Target(ABC):
-    """The column that is told, by ``name``."""
+    """The column to predict, by ``name``."""
 
     abstract: ClassVar[bool] = True
     task: ClassVar[str]
-    best: ClassVar[str]
 
     name: str
 
     @property
     @abstractmethod
     def outputs(self) -> int:
-        """How many outputs a model needs for it."""
+        """The number of outputs that a model needs for it."""
 
     @property
     @abstractmethod
     def loss(self) -> Loss:
         """The loss that a model is trained with."""
 
+    @property
     @abstractmethod
-    def there(self, values: pl.Series) -> pl.Series:
-        """Which rows have a target."""
+    def description(self) -> str:
+        """The task in words."""
 
     @abstractmethod
-    def on(self, training: Cells) -> Target:
-        """The target with the numbers that the training part alone may teach."""
+    def is_present(self, values: pl.Series) -> pl.Series:
+        """Whether each row has a target."""
+
+    @abstractmethod
+    def refit(self, training: Cells) -> Target:
+        """The target with its statistics from the training part alone."""
 
     @abstractmethod
     def encode(self, values: pl.Series) -> np.ndarray:
-        """The column as a loss wants it, each value alone. Raises ValueError for values that it cannot be."""
+        """The targets as a loss takes them, each value alone. Raises ValueError for values that do not fit."""
 
     @abstractmethod
-    def answers(self, y: np.ndarray) -> pl.DataFrame:
-        """A model's predictions as a table: ``prediction``, and what belongs to it."""
+    def predictions(self, y: np.ndarray) -> pl.DataFrame:
+        """A model's outputs as a table: ``prediction``, and what belongs to it."""
 
     @abstractmethod
     def metrics(self, t: np.ndarray, y: np.ndarray) -> dict[str, float]:
-        """How good predictions y are beside the encoded truth t, the figure that counts first."""
+        """The metrics of the outputs y for encoded targets t; the most important comes first."""
 
     @abstractmethod
-    def guess(self, t: np.ndarray, rows: int) -> np.ndarray:
-        """What one who knows the training's targets t alone would predict for so many rows."""
-
-    @abstractmethod
-    def story(self) -> str:
-        """What is told, in words."""
+    def baseline(self, t: np.ndarray, rows: int) -> np.ndarray:
+        """The same output for every row: the best constant, given the encoded targets t of the training part."""
 
     def as_data(self) -> dict[str, Any]:
         """The target as JSON-ready data."""
@@ -83,7 +83,7 @@ class Target(ABC):
 
     @staticmethod
     def from_data(data: dict[str, Any]) -> Target:
-        """What ``as_data`` wrote. Raises ValueError or TypeError for anything else."""
+        """The target that ``as_data`` wrote. Raises ValueError or TypeError for anything else."""
         fields = dict(data)
         known: dict[str, Any] = {**classes(Target)}
         kind = fields.pop("kind", None)
@@ -95,45 +95,44 @@ class Target(ABC):
 
 
 @dataclass(frozen=True)
-class Classes(Target):
-    """One of ``labels``, which come back as they were: text of a file as it is written there, whole numbers, booleans.
+class ClassificationTarget(Target):
+    """One of several ``labels``. Predictions have them as the training table had: text, integers or booleans.
 
-    Labels ``of`` another kind than text are also known by their value: 1.50 is 1.5.
+    Labels whose ``value_kind`` is not text also match by value: 1.50 is 1.5.
     """
 
     task: ClassVar[str] = "classification"
-    best: ClassVar[str] = "accuracy"
 
     labels: tuple[str, ...] | tuple[int, ...]
-    of: str = TEXT
+    value_kind: str = TEXT
     decimal: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(self.labels))
-        mark(self.decimal)
+        check_decimal(self.decimal)
         if not (len({type(label) for label in self.labels}) == 1 and isinstance(self.labels[0], (str, int))):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"labels are words or whole numbers, got {self.labels!r}")
+            raise TypeError(f"labels must be text or integers, got {self.labels!r}")
 
     @classmethod
-    def learn(cls, values: pl.Series | Cells) -> Classes:
-        """The classes in a column. Raises ValueError where there are fewer than two of them, or too many."""
+    def fit(cls, values: pl.Series | Cells) -> ClassificationTarget:
+        """The classes in a column. Raises ValueError for fewer than two or more than 1,000 of them."""
         pl = polars()
         cells = Cells.of(values)
-        found = pl.DataFrame({"value": cells.typed, "word": cells.words}).drop_nulls().unique("word").sort("value")
-        labels: list[Any] = found["word"].to_list()
-        if cells.kind == NUMBERS and all(re.fullmatch(WHOLE, label) for label in labels):
+        found = pl.DataFrame({"value": cells.typed, "text": cells.text}).drop_nulls().unique("text").sort("value")
+        labels: list[Any] = found["text"].to_list()
+        if cells.kind == NUMBERS and all(re.fullmatch(INTEGER, label) for label in labels):
             labels = [int(label) for label in labels]
-        elif cells.kind == TRUTHS and not is_text(cells.raw):
+        elif cells.kind == BOOLEANS and not is_text(cells.raw):
             labels = found["value"].to_list()
         if len(labels) < 2:
             raise ValueError(f"the target {values.name!r} is {labels[0]!r} in every row: there is nothing to learn")
-        if len(labels) > MOST:
-            remedy = "it may be an identifier, or a number: --task regression, task='regression'"
-            raise ValueError(f"the target {values.name!r} has {len(labels):,} different values: {remedy}")
+        if len(labels) > MAX_CLASSES:
+            remedy = "it may be an identifier, or a number: --task regression (task='regression')"
+            raise ValueError(f"the target {values.name!r} has {len(labels):,} distinct values: {remedy}")
         return cls(values.name, tuple(labels), cells.kind, cells.decimal)
 
     @property
-    def words(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         """The labels as text."""
         return tuple(str(label).lower() if isinstance(label, bool) else str(label) for label in self.labels)
 
@@ -145,62 +144,65 @@ class Classes(Target):
     def loss(self) -> Loss:
         return SparseCategoricalCrossEntropy()
 
-    def there(self, values: pl.Series) -> pl.Series:
-        return present(values, self.of, self.decimal)
+    @property
+    def description(self) -> str:
+        shown = ", ".join(self.names[:6]) + (", …" if self.outputs > 6 else "")
+        return f"classification of {self.name}, {self.outputs} classes ({shown})"
 
-    def on(self, training: Cells) -> Classes:
+    def is_present(self, values: pl.Series) -> pl.Series:
+        return is_present_as(values, self.value_kind, self.decimal)
+
+    def refit(self, training: Cells) -> ClassificationTarget:
         return self
 
     def encode(self, values: pl.Series) -> np.ndarray:
-        found = codes(values, self.words, self.of, self.decimal).fill_null(-1)
-        if len(strange := values.filter(found < 0)):
-            strange = words(strange)[0]
-            hint = did_you_mean(strange, self.words)
-            raise ValueError(f"the target {self.name!r} holds {strange!r}, which is no class of this model{hint}")
+        found = label_indices(values, self.names, self.value_kind, self.decimal).fill_null(-1)
+        if len(unknown := values.filter(found < 0)):
+            label = as_text(unknown)[0]
+            hint = did_you_mean(label, self.names)
+            raise ValueError(f"the target {self.name!r} holds {label!r}, which is no class of this model{hint}")
         return found.to_numpy()
 
-    def answers(self, y: np.ndarray) -> pl.DataFrame:
-        """``prediction`` is the most probable label; a column ``p(label)`` for each of them is its probability."""
+    def predictions(self, y: np.ndarray) -> pl.DataFrame:
+        """``prediction`` is the most probable label; a column ``p(label)`` for each label is its probability."""
         pl = polars()
-        told = pl.Series("prediction", list(self.labels)).gather(np.argmax(y, axis=1).astype(np.uint32))
-        return pl.DataFrame([told, *(pl.Series(f"p({w})", y[:, i]) for i, w in enumerate(self.words))])
+        chosen = pl.Series("prediction", list(self.labels)).gather(np.argmax(y, axis=1).astype(np.uint32))
+        return pl.DataFrame([chosen, *(pl.Series(f"p({name})", y[:, i]) for i, name in enumerate(self.names))])
 
     def metrics(self, t: np.ndarray, y: np.ndarray) -> dict[str, float]:
-        shares = np.asarray(metrics.recall(t, y, average=None))
-        met = np.bincount(t, minlength=self.outputs) > 0
+        recalls = np.asarray(metrics.recall(t, y, average=None))
+        present = np.bincount(t, minlength=self.outputs) > 0
         return {
             "accuracy": float(metrics.accuracy(t, y)),
-            "balanced_accuracy": float(np.mean(shares[met])),
+            "balanced_accuracy": float(np.mean(recalls[present])),
             "log_loss": float(metrics.log_loss(t, y)),
         }
 
-    def guess(self, t: np.ndarray, rows: int) -> np.ndarray:
-        """The share of each class in training, the most frequent one first among equals."""
-        shares = np.bincount(t, minlength=self.outputs) / len(t)
-        return np.tile(shares.astype(np.float32), (rows, 1))
-
-    def story(self) -> str:
-        shown = ", ".join(self.words[:6]) + (", …" if self.outputs > 6 else "")
-        return f"classification of {self.name}: {self.outputs} classes ({shown})"
+    def baseline(self, t: np.ndarray, rows: int) -> np.ndarray:
+        """The frequency of each class in the training part."""
+        frequencies = np.bincount(t, minlength=self.outputs) / len(t)
+        return np.tile(frequencies.astype(np.float32), (rows, 1))
 
     def imbalance(self, t: np.ndarray) -> str:
-        """Words about a class that is rare beside the most frequent one; "" where none is."""
+        """A message if a class is rare compared with the most frequent one, else ""."""
         counts = np.bincount(t, minlength=self.outputs)
         if counts.min() >= RARE * counts.max():
             return ""
-        rare, common = self.words[int(counts.argmin())], self.words[int(counts.argmax())]
+        rare, common = self.names[int(counts.argmin())], self.names[int(counts.argmax())]
         return (
-            f"classes are imbalanced: {common!r} has {counts.max():,} rows, {rare!r} {counts.min():,}; balanced "
-            "accuracy says more than accuracy here, and --balanced gives every class the same weight"
+            f"classes are imbalanced: {common!r} has {counts.max():,} rows, {rare!r} has {counts.min():,}; look at "
+            "balanced accuracy rather than accuracy, or weight the classes equally with --balanced"
         )
 
 
 @dataclass(frozen=True)
-class Quantity(Target):
-    """A number, trained as (t - μ) / σ and told as it is. ``decimal`` is the decimal mark of numbers that are text."""
+class RegressionTarget(Target):
+    """A number. Training sees (t - μ) / σ, predictions have the target's unit.
+
+    ``decimal`` is the decimal mark of numbers written as text.
+    """
 
     task: ClassVar[str] = "regression"
-    best: ClassVar[str] = "r2"
 
     mean: float
     scale: float
@@ -208,13 +210,13 @@ class Quantity(Target):
 
     def __post_init__(self) -> None:
         plain_numbers(self)
-        mark(self.decimal)
+        check_decimal(self.decimal)
         finite("mean", self.mean)
         positive("scale", self.scale)
 
     @classmethod
-    def learn(cls, values: pl.Series | Cells) -> Quantity:
-        """Mean and deviation of a column. Raises ValueError where it is no number, or always the same."""
+    def fit(cls, values: pl.Series | Cells) -> RegressionTarget:
+        """Mean and standard deviation of a column. Raises ValueError if it is not numeric or is constant."""
         pl = polars()
         cells = Cells.of(values)
         values = cells.typed
@@ -224,7 +226,7 @@ class Quantity(Target):
         t = t[~np.isnan(t)]
         if t.min() == t.max():
             raise ValueError(f"the target {values.name!r} is {t[0]:g} in every row: there is nothing to learn")
-        return cls(values.name, *standard(t), cells.decimal)
+        return cls(values.name, *mean_and_deviation(t), cells.decimal)
 
     @property
     def outputs(self) -> int:
@@ -234,36 +236,37 @@ class Quantity(Target):
     def loss(self) -> Loss:
         return MeanSquaredError()
 
-    def there(self, values: pl.Series) -> pl.Series:
-        return present(values, NUMBERS, self.decimal)
+    @property
+    def description(self) -> str:
+        return f"regression of {self.name}, mean {self.mean:.4g}, standard deviation {self.scale:.4g}"
 
-    def on(self, training: Cells) -> Quantity:
-        return Quantity.learn(training)
+    def is_present(self, values: pl.Series) -> pl.Series:
+        return is_present_as(values, NUMBERS, self.decimal)
+
+    def refit(self, training: Cells) -> RegressionTarget:
+        return RegressionTarget.fit(training)
 
     def encode(self, values: pl.Series) -> np.ndarray:
         t = numbers(values, self.decimal)
         if np.isnan(t).any():
-            raise ValueError(f"the target {self.name!r} holds values that are no numbers")
+            raise ValueError(f"the target {self.name!r} holds values that are not numbers")
         return ((t - self.mean) / self.scale).astype(np.float32)
 
-    def answers(self, y: np.ndarray) -> pl.DataFrame:
-        return polars().DataFrame({"prediction": self._told(y)})
+    def predictions(self, y: np.ndarray) -> pl.DataFrame:
+        return polars().DataFrame({"prediction": self._unscale(y)})
 
     def metrics(self, t: np.ndarray, y: np.ndarray) -> dict[str, float]:
-        """R², and the errors in the target's own unit."""
-        truth, told = self._told(t), self._told(y)
+        """R², and the root mean squared and mean absolute error in the target's unit."""
+        truth, predicted = self._unscale(t), self._unscale(y)
         return {
-            "r2": float(metrics.r2(truth, told)) if np.ptp(truth) > 0 else float("nan"),
-            "rmse": float(metrics.root_mean_squared_error(truth, told)),
-            "mae": float(metrics.mean_absolute_error(truth, told)),
+            "r2": float(metrics.r2(truth, predicted)) if np.ptp(truth) > 0 else float("nan"),
+            "rmse": float(metrics.root_mean_squared_error(truth, predicted)),
+            "mae": float(metrics.mean_absolute_error(truth, predicted)),
         }
 
-    def guess(self, t: np.ndarray, rows: int) -> np.ndarray:
-        """The mean of the training's targets."""
+    def baseline(self, t: np.ndarray, rows: int) -> np.ndarray:
+        """The mean of the training part's targets."""
         return np.full(rows, np.mean(t, dtype=np.float64))
 
-    def story(self) -> str:
-        return f"regression of {self.name}: mean {self.mean:.4g}, deviation {self.scale:.4g}"
-
-    def _told(self, y: np.ndarray) -> np.ndarray:
+    def _unscale(self, y: np.ndarray) -> np.ndarray:
         return self.mean + self.scale * np.asarray(y, dtype=np.float64).reshape(-1)

@@ -1,4 +1,4 @@
-"""From a table to a model of it, in one call."""
+"""Training a model on a table, in one call."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from dlarray.device import Device, resolve
 from dlarray.model import mlp
 from dlarray.optimizers import Optimizer
 from dlarray.tables.choice import choose_target
-from dlarray.tables.model import TableModel, say_without_target
+from dlarray.tables.model import TableModel, check_targets
 from dlarray.tables.preprocessing import Preprocessing
 from dlarray.tables.reading import Table
 from dlarray.tables.split import split
-from dlarray.tables.targets import Classes
-from dlarray.tables.values import UnknownColumnError, known
+from dlarray.tables.targets import ClassificationTarget
+from dlarray.tables.values import UnknownColumnError, is_present
 from dlarray.training import fit
 
 if TYPE_CHECKING:
@@ -48,97 +48,97 @@ def train(
     device: str | Device | None = None,
     progress: bool | None = None,
 ) -> TableModel:
-    """Learn to tell one column of a table from the others.
+    """Train a network to predict one column of a table from the others.
 
-    Rows without a target are left out; the others are parted at random by the seed, stratified by class. Columns are
-    learnt from the training part alone (``Preprocessing.fit``), and the network is trained on it (``dlarray.fit``).
+    Rows without a target are dropped. The others are split at random by the seed, stratified by class. The
+    preprocessing is fitted to the training part alone (``Preprocessing.fit``), then the network (``dlarray.fit``).
 
     Parameters
     ----------
     table, target
         A polars frame or the path of a CSV or Parquet file, and the name of the column.
     task
-        "classification" or "regression"; by default by the target (``choose_target``).
+        "classification" or "regression"; by default inferred from the target (``choose_target``).
     hidden, activation, optimizer, epochs
-        The network and its training: units of the hidden layers, and the rest as in ``mlp`` and ``fit``.
+        The network and its training: units of the hidden layers; the others as in ``mlp`` and ``fit``.
     batch_size
-        Rows a step; by default the power of two near 1/256 of the rows, from 32 to 512.
+        Rows per step; by default the power of two nearest to 1/256 of the rows, from 32 to 512.
     validation
-        The share of the rows that is not trained on; 0 for none.
+        The share of the rows that is held out for validation; 0 for none.
     balanced
-        Whether every class has the same weight, however many rows it has.
+        Whether every class has the same total weight, whatever its number of rows.
     max_categories, categorical, drop, keep
         As in ``Preprocessing.fit``.
     seed, device, progress
-        As in ``fit``; the seed parts the rows too.
+        As in ``fit``; the seed also splits the rows.
 
     Returns
     -------
     TableModel
-        ``model.facts`` hold the figures on the validation part and those of the baseline: the most frequent class, or
-        the mean.
+        ``model.facts`` has the metrics on the validation part, and those of the baseline, which always predicts the
+        class frequencies or the mean of the training part.
 
     Raises
     ------
     UnknownColumnError
-        For a name that the table does not have.
+        For a column that the table does not have.
     ValueError, TypeError, OSError, DeviceError, DivergedError
-        For what cannot be read or learnt; as ``read``, ``choose_target`` and ``fit`` raise them.
+        As raised by ``read``, ``choose_target``, ``Preprocessing.fit`` and ``fit``.
     """
-    where = resolve(device)
+    device = resolve(device)
     make(Optimizer, optimizer)
     make(Activation, activation)
     table = Table.of(table)
     if target not in table.columns:
         raise UnknownColumnError(target, table.columns)
     if len(table.columns) == 1:
-        raise ValueError(f"the table has the column {target!r} alone: there is nothing to tell it from")
-    there = known(table.typed[target])
-    say_without_target(there, target)
-    table = table.rows(there)
-    told, why = choose_target(table[target], task)
-    apart = split(told.encode(table.raw[target]), validation, seed)
-    training, rest = table.rows(~apart), table.rows(apart)
+        raise ValueError(f"the table has only the column {target!r}: there is no column to predict it from")
+    present = is_present(table.typed[target])
+    check_targets(present, target)
+    table = table.rows(present)
+    predicted, reason = choose_target(table[target], task)
+    held_out = split(predicted.encode(table.raw[target]), validation, seed)
+    training, test_rows = table.rows(~held_out), table.rows(held_out)
     preprocessing = Preprocessing.fit(
         training.drop(target), max_categories=max_categories, categorical=categorical, drop=drop, keep=keep
     )
-    told = told.on(training[target])
-    t = told.encode(table.raw[target])
-    x_train, t_train = preprocessing.transform(training.raw), t[~apart]
-    x_rest, t_rest = (preprocessing.transform(rest.raw), t[apart]) if len(rest) else (x_train, t_train)
+    predicted = predicted.refit(training[target])
+    t = predicted.encode(table.raw[target])
+    x_train, t_train = preprocessing.transform(training.raw), t[~held_out]
+    x_test, t_test = (preprocessing.transform(test_rows.raw), t[held_out]) if len(test_rows) else (x_train, t_train)
     rows = len(t_train)
     size = min(rows, batch_size or int(np.clip(2 ** round(np.log2(max(1, rows / 256))), 32, 512)))
     trained = fit(
-        mlp(len(preprocessing.features), *hidden, told.outputs, activation=activation),
+        mlp(len(preprocessing.features), *hidden, predicted.outputs, activation=activation),
         x_train,
         t_train,
-        loss=told.loss,
+        loss=predicted.loss,
         optimizer=optimizer,
         epochs=epochs,
         batch_size=size,
-        weight=_weights(t_train) if balanced and isinstance(told, Classes) else None,
-        validation=(x_rest, t_rest) if len(rest) else None,
+        weight=_weights(t_train) if balanced and isinstance(predicted, ClassificationTarget) else None,
+        validation=(x_test, t_test) if len(test_rows) else None,
         seed=seed,
-        device=where,
+        device=device,
         progress=progress,
     )
     facts: dict[str, Any] = {
-        "task": told.task,
-        "why": why,
-        "rows": {"training": rows, "validation": len(rest)},
-        "measured_on": "validation" if len(rest) else "training",
-        "metrics": told.metrics(t_rest, np.asarray(trained.predict(x_rest))),
-        "baseline": told.metrics(t_rest, told.guess(t_train, len(t_rest))),
-        "imbalance": told.imbalance(t) if isinstance(told, Classes) else "",
+        "task": predicted.task,
+        "task_reason": reason,
+        "rows": {"training": rows, "validation": len(test_rows)},
+        "measured_on": "validation" if len(test_rows) else "training",
+        "metrics": predicted.metrics(t_test, np.asarray(trained.predict(x_test))),
+        "baseline": predicted.metrics(t_test, predicted.baseline(t_train, len(t_test))),
+        "imbalance": predicted.imbalance(t) if isinstance(predicted, ClassificationTarget) else "",
         "epochs": epochs,
         "batch_size": size,
         "seed": seed,
-        "device": where.name,
+        "device": device.name,
     }
-    return TableModel(trained, preprocessing, told, facts)
+    return TableModel(trained, preprocessing, predicted, facts)
 
 
 def _weights(t: np.ndarray) -> np.ndarray:
-    """A weight a row that gives each class the same sum; the mean weight is 1."""
+    """One weight per row, with the same sum for each class and mean 1."""
     counts = np.bincount(t)
     return (len(t) / (np.count_nonzero(counts) * counts[t])).astype(np.float32)
