@@ -47,7 +47,7 @@ class MyNumPy(Backend):
     """One device, the abacus, and the conversion from and to NumPy."""
 
     name = "mynumpy"
-    arrays = (__name__,)  # where its array types are defined
+    array_modules = (__name__,)  # where its array types are defined
 
     def namespace(self) -> Any:
         import array_api_compat.numpy as xp

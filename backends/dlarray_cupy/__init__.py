@@ -26,12 +26,14 @@ class CupyBackend(Backend):
     """Arrays of CuPy on an NVIDIA GPU."""
 
     name = "cupy"
-    arrays = ("cupy",)
+    array_modules = ("cupy",)
     short_names = ("cuda",)
-    requires = "dlarray[cuda13]"
-    needs = "an NVIDIA GPU and its driver (nvidia-smi shows both), and the extra of its CUDA version: cuda12 or cuda13"
-    rank = 0
-    half = ("float16",)
+    requirement = "dlarray[cuda13]"
+    device_hint = (
+        "an NVIDIA GPU and its driver (nvidia-smi shows both), and the extra of its CUDA version: cuda12 or cuda13"
+    )
+    auto_rank = 0
+    half_types = ("float16",)
 
     def namespace(self) -> Any:
         import array_api_compat.cupy as xp
@@ -69,13 +71,13 @@ class CupyBackend(Backend):
     def device_of(self, x: Array) -> str:
         return f"cuda:{x.device.id}"
 
-    def csr(self, host: Any, handle: Any) -> Any:
+    def csr_matrix(self, host: Any, handle: Any) -> Any:
         from cupyx.scipy.sparse import csr_matrix
 
         with handle:
             return csr_matrix(host)
 
-    def move(self, x: Array, handle: Any) -> Array:
+    def to_device(self, x: Array, handle: Any) -> Array:
         import cupy
 
         with handle:

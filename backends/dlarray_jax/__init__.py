@@ -17,14 +17,14 @@ class JaxBackend(Backend):
     """Arrays of JAX. ``compile`` is jax.jit with the state donated: the step may reuse its memory."""
 
     name = "jax"
-    arrays = ("jax", "jaxlib")
-    requires = "dlarray[jax]"
-    rank = 10
+    array_modules = ("jax", "jaxlib")
+    requirement = "dlarray[jax]"
+    auto_rank = 10
     writes_in_place = False
     compiles = True
-    half = ("bfloat16", "float16")
+    half_types = ("bfloat16", "float16")
     compiles_half = True
-    compiler = "XLA compiles them, and jax.jit(step).lower(state, batch).compile().as_text() shows what it made"
+    compiler_note = "XLA compiles them, and jax.jit(step).lower(state, batch).compile().as_text() shows what it made"
 
     def namespace(self) -> Any:
         import jax.numpy as xp
@@ -60,7 +60,7 @@ class JaxBackend(Backend):
     def to_numpy(self, x: Array) -> np.ndarray:
         return np.asarray(x)
 
-    def gather(self, arrays: Sequence[Array]) -> np.ndarray:
+    def concat_to_numpy(self, arrays: Sequence[Array]) -> np.ndarray:
         # Joined they would be a program with as many operands, compiled anew for every number of them.
         if arrays[0].device.platform != "cpu":
             for x in arrays:
@@ -70,7 +70,7 @@ class JaxBackend(Backend):
     def device_of(self, x: Array) -> str:
         return f"{x.device.platform}:{x.device.id}" if x.device.platform != "cpu" else _cpu(x.device.id)
 
-    def move(self, x: Array, handle: Any) -> Array:
+    def to_device(self, x: Array, handle: Any) -> Array:
         import jax
 
         return x if x.device == handle else jax.device_put(x, handle)

@@ -18,9 +18,11 @@ class NumPyBackend(Backend):
     """Arrays of NumPy."""
 
     name = "numpy"
-    arrays = ("numpy",)
+    array_modules = ("numpy",)
     short_names = ("cpu",)
     compiles = True
+    uses_numpy_arrays = True
+    shares_host_memory = True
 
     def namespace(self) -> Any:
         import array_api_compat.numpy as xp
@@ -55,7 +57,7 @@ class NumPyBackend(Backend):
 
         return accelerate(function, executor=fastest())
 
-    def csr(self, host: Any, handle: Any) -> Any:
+    def csr_matrix(self, host: Any, handle: Any) -> Any:
         return host
 
     def describe(self, step: Callable[..., Any], state: Any, batch: Any, names: Names) -> Description:
@@ -70,7 +72,7 @@ class NumPyBackend(Backend):
 
         return profile(step, state, batch, names, fastest(), bursts, seconds)
 
-    def move(self, x: np.ndarray, handle: Any) -> np.ndarray:
+    def to_device(self, x: np.ndarray, handle: Any) -> np.ndarray:
         return x
 
 

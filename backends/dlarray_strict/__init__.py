@@ -20,8 +20,8 @@ class StrictBackend(Backend):
     """Arrays of array_api_strict."""
 
     name = "strict"
-    arrays = ("array_api_strict",)
-    requires = "array-api-strict"
+    array_modules = ("array_api_strict",)
+    requirement = "array-api-strict"
 
     def namespace(self) -> Any:
         import array_api_strict
@@ -57,7 +57,7 @@ class StrictBackend(Backend):
     def view(self, x: Array, dtype: str) -> Array:
         return self.asarray(self.to_numpy(x).view(dtype), x.device)
 
-    def move(self, x: Array, handle: Any) -> Array:
+    def to_device(self, x: Array, handle: Any) -> Array:
         return x if x.device == handle else x.to_device(handle)
 
 

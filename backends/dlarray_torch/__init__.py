@@ -36,11 +36,11 @@ class TorchBackend(Backend):
     """Tensors of torch. ``compile`` plans a step on the CPU; elsewhere it is torch.compile, and on request only."""
 
     name = "torch"
-    arrays = ("torch",)
-    requires = "dlarray[torch]"
-    rank = 20
-    half = ("bfloat16", "float16")
-    host_is_numpys = True
+    array_modules = ("torch",)
+    requirement = "dlarray[torch]"
+    auto_rank = 20
+    half_types = ("bfloat16", "float16")
+    shares_host_memory = True
     compiles = True
 
     def compiles_on(self, handle: Any) -> bool:
@@ -85,7 +85,7 @@ class TorchBackend(Backend):
     def device_of(self, x: Array) -> str:
         return str(x.device)
 
-    def move(self, x: Array, handle: Any) -> Array:
+    def to_device(self, x: Array, handle: Any) -> Array:
         return (x.detach() if x.requires_grad else x).to(handle)
 
     def erfc(self) -> Callable[[Array], Array]:
@@ -93,7 +93,7 @@ class TorchBackend(Backend):
 
         return torch.special.erfc
 
-    def own_types(self, handle: Any) -> AbstractContextManager[None]:
+    def without_autocast(self, handle: Any) -> AbstractContextManager[None]:
         import torch
 
         return torch.autocast(handle.type, enabled=False)

@@ -88,7 +88,7 @@ class Products(Contender):
         self._device = device
         self._pairs = tuple(operands(case, device, backward))
         self._products: Callable[..., Any] = _products
-        if device.backend.name == "numpy":
+        if device.backend.uses_numpy_arrays:
             self._triples = [(a, b, np.empty((a.shape[0], b.shape[1]), a.dtype)) for a, b in self._pairs]
             self.step = self._into_buffers
         elif not device.backend.writes_in_place:  # where single products come at the price of a compiled call each

@@ -37,7 +37,7 @@ class Backend:
     name: ClassVar[str]
     """What users write before the colon: ``torch:cuda:0``."""
 
-    arrays: ClassVar[tuple[str, ...]]
+    array_modules: ClassVar[tuple[str, ...]]
     """The root modules of its array types, so that an array's backend can be told: ``("jax", "jaxlib")``."""
 
     def namespace(self) -> Any:
@@ -72,46 +72,49 @@ class Backend:
     short_names: ClassVar[tuple[str, ...]] = ()
     """Device names that mean this backend without naming it: "cpu" is NumPy's, "cuda" CuPy's."""
 
-    requires: ClassVar[str] = ""
+    requirement: ClassVar[str] = ""
     """The argument of ``pip install`` that brings the library."""
 
-    needs: ClassVar[str] = ""
+    device_hint: ClassVar[str] = ""
     """What its devices need besides the library, in words for somebody whose device does not work."""
 
-    rank: ClassVar[int | None] = None
+    auto_rank: ClassVar[int | None] = None
     """The order in which ``auto`` asks for an accelerator, the lowest first; None is never chosen."""
 
     writes_in_place: ClassVar[bool] = True
     """Whether arrays can be written, so that θ is one vector with views instead of a vector per parameter."""
 
-    host_is_numpys: ClassVar[bool] = False
+    uses_numpy_arrays: ClassVar[bool] = False
+    """Whether its arrays are NumPy's own, so that host arrays are used without a conversion."""
+
+    shares_host_memory: ClassVar[bool] = False
     """Whether NumPy reads its arrays on the host without being asked, and refuses those on other devices."""
 
     compiles: ClassVar[bool] = False
     """Whether ``fit`` compiles its step without being asked to; ``compiles_on`` may say no for some devices."""
 
-    half: ClassVar[tuple[str, ...]] = ()
+    half_types: ClassVar[tuple[str, ...]] = ()
     """The types of 16 bits whose matrix products the library computes at speed: "bfloat16", "float16"."""
 
     compiles_half: ClassVar[bool] = False
     """Whether ``compile`` takes steps with such products in them."""
 
-    compiler: ClassVar[str] = "its library runs every operation as it is called, and there is nothing to show"
+    compiler_note: ClassVar[str] = "its library runs every operation as it is called, and there is nothing to show"
     """What runs a step where dlarray's planner does not, in words for somebody who asks for a plan."""
 
-    def csr(self, host: Any, handle: Any) -> Any:
+    def csr_matrix(self, host: Any, handle: Any) -> Any:
         """A sparse matrix by rows on the device, from SciPy's on the host. It has products and slices, as SciPy's has.
 
         Raises TypeError where the library has none.
         """
         raise TypeError(f"{self.name} has no sparse matrices here: use the device cpu or cuda, or x.toarray()")
 
-    def gather(self, arrays: Sequence[Array]) -> np.ndarray:
+    def concat_to_numpy(self, arrays: Sequence[Array]) -> np.ndarray:
         """Numbers and vectors, all of one type on one device, as one vector on the host: one transfer and one wait."""
         xp = self.namespace()
         return self.to_numpy(xp.concat([xp.reshape(x, (-1,)) for x in arrays]))
 
-    def move(self, x: Array, handle: Any) -> Array:
+    def to_device(self, x: Array, handle: Any) -> Array:
         """An array of this backend on another of its devices; the same array where it lies there already."""
         return self.asarray(self.to_numpy(x), handle)
 
@@ -127,7 +130,7 @@ class Backend:
         """The bits of an array read as another dtype of the same width: "int32" or "float32"."""
         return x.view(getattr(self.namespace(), dtype))
 
-    def own_types(self, handle: Any) -> AbstractContextManager[None]:
+    def without_autocast(self, handle: Any) -> AbstractContextManager[None]:
         """A ``with`` block in which operations compute in the types of their operands, as they do by default."""
         return nullcontext()
 
@@ -180,7 +183,7 @@ class Backend:
 
     def _planless(self) -> str:
         return (
-            f"dlarray plans no steps of the backend {self.name}: {self.compiler}. "
+            f"dlarray plans no steps of the backend {self.name}: {self.compiler_note}. "
             "Plans are made for arrays of NumPy: device='cpu'"
         )
 
@@ -268,7 +271,7 @@ def of(x: Array) -> Backend:
     """The backend that an array belongs to. Raises TypeError where no backend knows its library."""
     root = root_module(x)
     for backend in importable():
-        if root in backend.arrays:
+        if root in backend.array_modules:
             return backend
     given = f"{type(x).__module__}.{type(x).__qualname__}"
     raise TypeError(f"no backend knows arrays of type {given}; known are {', '.join(names())}")

@@ -44,7 +44,7 @@ class Device:
         In it the library's own error for want of memory becomes an OutOfMemoryError.
         """
         try:
-            with self.backend.own_types(self.handle):
+            with self.backend.without_autocast(self.handle):
                 yield
         except Exception as error:
             self.raise_if_out_of_memory(error, purpose, remedy)

@@ -132,7 +132,7 @@ def _equip(backend: Backend, x: Array) -> None:
         return
     _equipped.add(backend)
     use_namespace(x, backend.namespace())
-    for root in backend.arrays:
+    for root in backend.array_modules:
         use_view(root, backend.view)
         if erfc := backend.erfc():
             use_erfc(root, erfc)
@@ -147,8 +147,8 @@ def _device(backend: Backend, local: str) -> Device:
 
 def _first_accelerator() -> Device:
     if "auto" not in _working:
-        ranked = [b for b in backends.importable() if b.rank is not None]
-        for backend in sorted(ranked, key=lambda b: b.rank or 0):
+        ranked = [b for b in backends.importable() if b.auto_rank is not None]
+        for backend in sorted(ranked, key=lambda b: b.auto_rank or 0):
             try:
                 _working["auto"] = _probe(backend, next(d for d in backend.devices() if not d.startswith("cpu")))
                 break
@@ -171,8 +171,8 @@ def _cause(error: BaseException) -> str:
 def _remedy(backend: Backend, error: BaseException) -> str:
     """The package where it is missing; where it is there and its device is not, what the device needs."""
     if not isinstance(error, ImportError):
-        return backend.needs
-    return f'pip install "{backend.requires}"' if backend.requires else ""
+        return backend.device_hint
+    return f'pip install "{backend.requirement}"' if backend.requirement else ""
 
 
 def _explain(name: str, asker: str, backend: Backend, error: Exception) -> str:

@@ -26,7 +26,7 @@ def to_device(x: Array, device: str | Device | None = None) -> Array:
     if not is_array(x):
         raise TypeError(f"to_device moves arrays, got {type(x).__name__}; dlarray.asarray makes one from other values")
     home = backends.of(x)
-    return home.move(x, target.handle) if home is target.backend else target.asarray(home.to_numpy(x))
+    return home.to_device(x, target.handle) if home is target.backend else target.asarray(home.to_numpy(x))
 
 
 def to_numpy(x: Array) -> np.ndarray:
@@ -40,6 +40,6 @@ def to_numbers(values: Sequence[Any]) -> list[float]:
     read = list(values)
     if foreign:
         home = backends.of(values[foreign[0]])
-        for i, x in zip(foreign, home.gather([values[i] for i in foreign]).tolist(), strict=True):
+        for i, x in zip(foreign, home.concat_to_numpy([values[i] for i in foreign]).tolist(), strict=True):
             read[i] = x
     return list(map(float, read))

@@ -65,7 +65,7 @@ def on_host(x: Any) -> np.ndarray | None:
 def takes_sparse(device: str | Device | None) -> bool:
     """Whether sparse matrices can be brought to this device; where it cannot be used, it is not known to refuse."""
     try:
-        return type(resolve(device).backend).csr is not Backend.csr
+        return type(resolve(device).backend).csr_matrix is not Backend.csr_matrix
     except (DeviceError, ImportError, TypeError, ValueError):
         return True
 
@@ -163,10 +163,10 @@ def at_home(x: Any, device: Device, dtype: str) -> Any:
         if is_foreign(x) and home_of(x) != device:
             raise ValueError(f"X is a sparse matrix on {home_of(x)}, the model is on {device}: bring X from the host")
         rows = (x.tocsr() if is_foreign(x) else sparse.csr_array(x)).astype(dtype, copy=False)
-        return rows if is_foreign(x) else device.backend.csr(rows, device.handle)
+        return rows if is_foreign(x) else device.backend.csr_matrix(rows, device.handle)
     if isinstance(x, np.ndarray):
         with np.errstate(over="ignore"):
-            return np.asarray(x, dtype) if device.backend.name == "numpy" else device.asarray(x, dtype)
+            return np.asarray(x, dtype) if device.backend.uses_numpy_arrays else device.asarray(x, dtype)
     x = to_device(x, device)
     xp = array_namespace(x)
     return xp.astype(x, getattr(xp, dtype), copy=False)

@@ -58,10 +58,10 @@ class Predicting(Stored):
         self._check_filled()
         home, dispatched = device_of(self.coefs_[0]), get_config()["array_api_dispatch"]
         if is_foreign(X) and (there := home_of(X)) != home:
-            shared = home.backend.name == "numpy" and there.backend.host_is_numpys
+            shared = home.backend.uses_numpy_arrays and there.backend.shares_host_memory
             host = on_host(X) if shared and not dispatched else None
             return self._refuse(method, f"the model is on {home}, X on {there}") if host is None else host
-        if not is_foreign(X) and not self._from_host and home.backend.name != "numpy" and dispatched:
+        if not is_foreign(X) and not self._from_host and not home.backend.uses_numpy_arrays and dispatched:
             self._refuse(method, f"the model was fitted on arrays of {home}, X lies on the host")
         return X
 

@@ -56,7 +56,7 @@ class Stored(BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
-        if state.get("coefs_") and (home := device_of(state["coefs_"][0])).backend.name != "numpy":
+        if state.get("coefs_") and not (home := device_of(state["coefs_"][0])).backend.uses_numpy_arrays:
             state = {**state, **{name: map_arrays(state[name], to_numpy) for name in ARRAYS}, "_stored_on": home.name}
         return state
 

@@ -38,7 +38,7 @@ _HOST_TYPES = {name: np.dtype(name) for name in ("float32", "float64")}
 
 def home(x: Array, device: str | Device | None) -> Device:
     """Where work on x is done: the device given, else x's own; host arrays go where new arrays go."""
-    if device is None and of(x).name != "numpy":
+    if device is None and not of(x).uses_numpy_arrays:
         return device_of(x)
     return resolve(device)
 
@@ -187,7 +187,7 @@ def lies_ready(device: Device, model: MLP, x: Any) -> bool:
     """Whether x is a host array of real numbers for a model on the host, and of its shape."""
     if type(x) is not np.ndarray or x.ndim != 2 or x.dtype.kind not in "fiub" or x.shape[0] == 0:
         return False
-    return x.shape[1] == model.inputs and not model.layers[0].integers and device.backend.name == "numpy"
+    return x.shape[1] == model.inputs and not model.layers[0].integers and device.backend.uses_numpy_arrays
 
 
 def surely_finite(x: np.ndarray, dtype: str) -> np.ndarray | None:
@@ -240,7 +240,7 @@ def _cast(x: Array, device: Device, dtype: str) -> Array:
     """Cast where it is smaller to move: before, on the host; behind, on a device."""
     if isinstance(x, np.ndarray):
         with np.errstate(over="ignore"):  # what is too large becomes infinite, and is found as such
-            return device.asarray(x, dtype) if device.backend.name != "numpy" else np.asarray(x, dtype)
+            return np.asarray(x, dtype) if device.backend.uses_numpy_arrays else device.asarray(x, dtype)
     x = to_device(x, device)
     xp = array_namespace(x)
     return xp.astype(x, getattr(xp, dtype), copy=False)

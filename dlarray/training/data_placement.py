@@ -38,7 +38,7 @@ def data_placement(
         raise ValueError(
             f"data='host' is for host arrays, and x lies on {device_of(away[0])}: give dlarray.to_numpy(x)"
         )
-    if away or data == "device" or device.backend.name == "numpy":
+    if away or data == "device" or device.backend.uses_numpy_arrays:
         return device
     host = resolve("cpu")
     if data == "host":

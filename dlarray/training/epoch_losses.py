@@ -63,6 +63,6 @@ def _each(values: list[Any]) -> list[Any]:
     vectors = {id(value.vector): value.vector for value in values if isinstance(value, _Among)}
     if not vectors:
         return values
-    read: list[float] = of(next(iter(vectors.values()))).gather(list(vectors.values())).tolist()
+    read: list[float] = of(next(iter(vectors.values()))).concat_to_numpy(list(vectors.values())).tolist()
     starts = dict(zip(vectors, accumulate((v.shape[0] for v in vectors.values()), initial=0), strict=False))
     return [read[starts[id(x.vector)] + x.i] if isinstance(x, _Among) else x for x in values]

@@ -40,8 +40,10 @@ def mixed_precision(step: Step, precision: str | None, device: Device, dtype: st
         raise ValueError(f"precision {precision!r} needs weights of that type: give dtype={precision!r}")
     if dtype != "float32":
         raise ValueError(f"precision {precision!r} goes with weights of float32, got dtype {dtype!r}")
-    if precision not in device.backend.half:
-        able = [f"{(*b.short_names, b.name)[0]} ({', '.join(b.half)})" for b in backends.importable() if b.half]
+    if precision not in device.backend.half_types:
+        able = [
+            f"{(*b.short_names, b.name)[0]} ({', '.join(b.half_types)})" for b in backends.importable() if b.half_types
+        ]
         raise ValueError(
             f"{device} has no fast matrix products in {precision}; give precision=None, or a device that has: "
             f"{', '.join(able)}"

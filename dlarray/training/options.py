@@ -67,7 +67,7 @@ def compiled(
     if callable(wanted):
         return wanted(step)
     if wanted is None:
-        able = precision not in device.backend.half or device.backend.compiles_half
+        able = precision not in device.backend.half_types or device.backend.compiles_half
         wanted = able and device.backend.compiles_on(device.handle)
     return device.backend.compile(step) if wanted else step
 

@@ -181,7 +181,9 @@ def test_the_stages_on_a_fake_gpu(name: str, setting: Any, tmp_path: Path, monke
     monkeypatch.setattr(planned, "_gpu", lambda number: gpu)
     monkeypatch.setattr(planned, "_number", lambda state: 0)
     monkeypatch.setattr(planned, "_current", lambda number: nullcontext())
-    monkeypatch.setattr(type(cpu.backend), "arrays", (*cpu.backend.arrays, FakeArray.__module__.partition(".")[0]))
+    monkeypatch.setattr(
+        type(cpu.backend), "array_modules", (*cpu.backend.array_modules, FakeArray.__module__.partition(".")[0])
+    )
     monkeypatch.setattr(ours, "resolve", lambda name: FakeDevice(cpu.name, cpu.backend, cpu.handle))
     base = script("contenders.base")
     monkeypatch.setattr(base, "clock_of", lambda library, setting: base.HostClock())

@@ -38,9 +38,9 @@ def test_a_backend_says_who_it_is_without_its_library(name):
     backend = backends.get(name)
     assert isinstance(backend, backends.Backend)
     assert backend.name == name
-    assert backend.arrays
+    assert backend.array_modules
     assert repr(backend) == f"<backend {name}>"
-    assert backend.requires or name == "numpy"
+    assert backend.requirement or name == "numpy"
 
 
 def test_no_word_for_a_device_means_two_backends():
@@ -72,7 +72,7 @@ def test_an_array_goes_in_and_comes_out_and_is_known(backend):
         backend.synchronize(handle)
         assert backends.of(x) is backend
         assert backend.device_of(x) == local
-        assert backend.move(x, handle) is x
+        assert backend.to_device(x, handle) is x
         np.testing.assert_array_equal(backend.to_numpy(x), host)
         assert x.__class__ is backend.namespace().asarray(x).__class__
 
@@ -116,7 +116,7 @@ class Marked(np.ndarray):
 
 class MarkedBackend(Backend):
     name = "marked"
-    arrays = ("{module}",)
+    array_modules = ("{module}",)
     def namespace(self):
         import array_api_compat.numpy as xp
         return xp

@@ -262,7 +262,7 @@ class Made(Backend):
     """A backend made up for these tests, NumPy underneath."""
 
     def __init__(self, name, rank, *devices, broken=False):
-        self.name, self.rank, self.arrays = name, rank, (name,)
+        self.name, self.auto_rank, self.array_modules = name, rank, (name,)
         self.short_names = ("cpu",) if name == "numpy" else ()
         self._devices, self._broken = list(devices), broken
 

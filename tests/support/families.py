@@ -76,7 +76,7 @@ def steps() -> dict[str, Step]:
 
 def halves(device: Device) -> dict[str, Step]:
     """The step WHOLE with products of 16 bits, of the types that the device's library has."""
-    return {f"precision {each}": mixed_precision(WHOLE, each, device, "float32") for each in device.backend.half}
+    return {f"precision {each}": mixed_precision(WHOLE, each, device, "float32") for each in device.backend.half_types}
 
 
 def start(step: Step, device: Device, dtype: str) -> Any:

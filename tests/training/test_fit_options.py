@@ -206,7 +206,7 @@ def test_products_in_half_precision_are_torch_s_autocast(precision: str) -> None
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_training_in_half_precision_goes_where_float32_does(device: str, precision: str) -> None:
     try:
-        able = dl.resolve(device).backend.half
+        able = dl.resolve(device).backend.half_types
     except dl.DeviceError as error:
         pytest.skip(str(error).partition("\n")[0])
     if precision not in able:
