@@ -16,8 +16,8 @@ import numpy as np
 
 import dlarray
 from dlarray.core.registry import classes
+from dlarray.plot import BLUE, GREY, ORANGE
 
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"
 REACH, DEPTH = 4.0, 10
 
 # %%

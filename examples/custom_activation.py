@@ -18,6 +18,7 @@ import numpy as np
 
 import dlarray
 from dlarray import Array
+from dlarray.plot import GREY, ORANGE
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ for ax, name in zip(axes, ("relu", "tanh", "snake"), strict=True):
     )
     error = np.sqrt(np.mean((trained.predict(line) - wave(line)) ** 2))
     print(f"{name:6} is on average {error:.3f} away from the truth")
-    ax.plot(x, y, ".", color="#999999", label="examples")
+    ax.plot(x, y, ".", color=GREY, label="examples")
     ax.plot(line, wave(line), color="black", linewidth=1, label="truth")
-    ax.plot(line, trained.predict(line), color="#D55E00", linewidth=2.2, label="learnt")
+    ax.plot(line, trained.predict(line), color=ORANGE, linewidth=2.2, label="learnt")
     ax.set(xlabel="x", title=f"{name}: {error:.3f} away from the truth")
 axes[0].set_ylabel("y")
 axes[0].legend()

@@ -23,6 +23,7 @@ import numpy as np
 
 import dlarray
 from dlarray.device.backend import Backend
+from dlarray.plot import AMBER, BLUE, SKY
 
 
 class Array(np.ndarray):
@@ -106,16 +107,16 @@ def main(path: str) -> None:
     print("so L layers take L products forward and 2 L - 1 backward")
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
-    left.plot(range(1, len(numpys) + 1), numpys, color="#56B4E9", linewidth=5, label="cpu: NumPy")
+    left.plot(range(1, len(numpys) + 1), numpys, color=SKY, linewidth=5, label="cpu: NumPy")
     left.plot(range(1, len(ours) + 1), ours, color="black", linewidth=1, label="mynumpy:abacus")
     left.set(title="The same losses", xlabel="step", ylabel="binary cross-entropy")
     left.legend()
-    right.bar(layers, layers, color="#0072B2", label="forward: L")
+    right.bar(layers, layers, color=BLUE, label="forward: L")
     right.bar(
         layers,
         [c - n for n, c in zip(layers, counts, strict=True)],
         bottom=layers,
-        color="#E69F00",
+        color=AMBER,
         label="backward: 2 L - 1",
     )
     right.set(title="What the abacus counted", xlabel="layers L", ylabel="matrix products in a step")

@@ -17,8 +17,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import dlarray
+from dlarray.plot import AMBER
 
-ORANGE = "#E69F00"
 STEPS, EXAMPLES = 60, 200
 START = (-1.0, 4.0)
 LEVELS = np.geomspace(0.01, 50, 12)
@@ -74,7 +74,7 @@ for ax, (name, (optimizer, batch_size)) in zip(axes.flat, RUNS.items(), strict=T
     shade = ax.contourf(ws, bs, height, levels=LEVELS, cmap="viridis_r", norm="log", extend="max")
     ax.plot(*path.T, color="black", linewidth=3)
     ax.plot(
-        *path.T, color=ORANGE, linewidth=1.5, marker="o", markersize=3.5, markeredgecolor="black", markeredgewidth=0.4
+        *path.T, color=AMBER, linewidth=1.5, marker="o", markersize=3.5, markeredgecolor="black", markeredgewidth=0.4
     )
     ax.plot(*START, marker="s", color="white", markeredgecolor="black", markersize=8)
     ax.plot(*best, marker="*", color="white", markeredgecolor="black", markersize=15)

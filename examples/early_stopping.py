@@ -20,6 +20,7 @@ from sklearn.datasets import load_breast_cancer
 
 import dlarray
 from dlarray import datasets, plot
+from dlarray.plot import BLUE, GREY, ORANGE
 
 x, y = load_breast_cancer(return_X_y=True)
 chosen = datasets.stratified(y, 0.3, seed=0)
@@ -60,10 +61,10 @@ print(f"best epoch {best}, with its weights: loss {metrics['loss']:.4f}, accurac
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.6), layout="constrained")
 plot.lr_finder(found, left)
 epochs = np.arange(1, len(losses) + 1)
-right.plot(epochs, whole.history["loss"], color="#0072B2", label="training (classes balanced)")
-right.plot(epochs, losses, color="#D55E00", label="validation")
+right.plot(epochs, whole.history["loss"], color=BLUE, label="training (classes balanced)")
+right.plot(epochs, losses, color=ORANGE, label="validation")
 right.plot([best], [losses[best - 1]], "o", color="black", markersize=8, label=f"best epoch, {best}: weights returned")
-right.axvline(77 / len(whole.history.steps) * len(losses), color="#777777", linestyle=":", label="interrupted, resumed")
+right.axvline(77 / len(whole.history.steps) * len(losses), color=GREY, linestyle=":", label="interrupted, resumed")
 right.set(xlabel="epoch", ylabel="loss", title="Early stopping on the validation loss")
 right.legend(frameon=False)
 figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "early_stopping.png", dpi=110)

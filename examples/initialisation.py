@@ -17,14 +17,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import dlarray
+from dlarray.plot import AMBER, BLUE, GREEN, ORANGE
 
 LAYERS, NODES, EPOCHS = 10, 64, 10
 STARTS = {
-    "too small": (dlarray.Normal(0.01), "#0072B2", "o"),
-    "too large": (dlarray.Normal(0.5), "#D55E00", "s"),
-    "equal": (dlarray.Constant(0.02), "#000000", "x"),
-    "Glorot": (dlarray.GlorotUniform(), "#E69F00", "^"),
-    "He": (dlarray.HeUniform(), "#009E73", "D"),
+    "too small": (dlarray.Normal(0.01), BLUE, "o"),
+    "too large": (dlarray.Normal(0.5), ORANGE, "s"),
+    "equal": (dlarray.Constant(0.02), "black", "x"),
+    "Glorot": (dlarray.GlorotUniform(), AMBER, "^"),
+    "He": (dlarray.HeUniform(), GREEN, "D"),
 }
 
 data = dlarray.datasets.digits()

@@ -17,12 +17,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import dlarray
+from dlarray.plot import BLUE, GREEN, GREY, ORANGE, PINK
 
 LOSSES = {
-    "MSE": (dlarray.MeanSquaredError(), "#D55E00", "-"),
-    "MAE": (dlarray.MeanAbsoluteError(), "#0072B2", "--"),
-    "Huber, δ = 1": (dlarray.Huber(delta=1.0), "#009E73", "-."),
-    "log-cosh": (dlarray.LogCosh(), "#CC79A7", ":"),
+    "MSE": (dlarray.MeanSquaredError(), ORANGE, "-"),
+    "MAE": (dlarray.MeanAbsoluteError(), BLUE, "--"),
+    "Huber, δ = 1": (dlarray.Huber(delta=1.0), GREEN, "-."),
+    "log-cosh": (dlarray.LogCosh(), PINK, ":"),
 }
 WEIGHT, BIAS, OUTLIERS = 1.5, -0.5, 8
 
@@ -35,7 +36,7 @@ y[-OUTLIERS:] -= dice.uniform(8, 14, (OUTLIERS, 1))
 # Fit a line with each loss; ``reduction="none"`` returns the loss of each error.
 
 figure, (left, shapes, slopes) = plt.subplots(1, 3, figsize=(14, 4.6), layout="constrained")
-left.plot(x[:-OUTLIERS], y[:-OUTLIERS], "o", color="#777777", label="measured")
+left.plot(x[:-OUTLIERS], y[:-OUTLIERS], "o", color=GREY, label="measured")
 left.plot(x[-OUTLIERS:], y[-OUTLIERS:], "x", color="black", label="outliers")
 left.plot(x, WEIGHT * x + BIAS, color="black", linewidth=1, label="truth")
 difference = np.linspace(-4, 4, 401).reshape(-1, 1)

@@ -29,7 +29,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 
 from dlarray.estimators import MLPClassifier
-from dlarray.plot import confusion
+from dlarray.plot import AMBER, BLUE, GREY, ORANGE, confusion
 
 PACKAGES = {
     "Python": {"asyncio", "collections", "email", "http", "json", "logging", "multiprocessing", "unittest", "xml"},
@@ -96,10 +96,10 @@ confusion(confusion_matrix(y_test, MODELS["perceptron, adam"].predict(x_test), l
 left.set_xticks(range(len(names)), names, rotation=30)
 left.set_yticks(range(len(names)), names)
 for name, style in (("perceptron, sgd", "--"), ("perceptron, adam", "-")):
-    middle.plot(range(1, 13), MODELS[name].loss_curve_, style, color="#0072B2", linewidth=2.2, label=name)
+    middle.plot(range(1, 13), MODELS[name].loss_curve_, style, color=BLUE, linewidth=2.2, label=name)
 middle.set(title="Training on sparse data", xlabel="epoch", ylabel="loss", ylim=(0, None))
 middle.legend()
-bars.barh(list(right), list(right.values()), color=["#777777", "#777777", "#E69F00", "#D55E00"])
+bars.barh(list(right), list(right.values()), color=[GREY, GREY, AMBER, ORANGE])
 bars.set(title="Test accuracy (%)", xlim=(0, 100))
 bars.invert_yaxis()
 figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "text.png", dpi=110)

@@ -15,8 +15,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import dlarray
+from dlarray.plot import BLUE, ORANGE
 
-BLUE, ORANGE = "#0072B2", "#D55E00"
 INPUTS = np.asarray([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=np.float32)
 TARGETS = np.asarray([0, 1, 1, 0])
 

@@ -1,10 +1,10 @@
-"""Pictures. Needs matplotlib: ``pip install "dlarray[plot]"``. Functions draw on the Axes given and return it.
+"""Pictures with matplotlib: ``pip install "dlarray[plot]"``. Functions draw on the Axes ``ax`` and return it.
 
-Colours are those of Okabe and Ito, which people see apart whatever their colour vision: where signs are told by colour,
-blue is positive and orange negative. Nothing is shown or saved before it is asked for: ``plot.save(ax.figure, path)``.
+The colours are those of Okabe and Ito, which can be distinguished with any colour vision. Where colour shows a sign,
+blue is positive and orange negative. Nothing is shown or saved automatically: ``plot.save(ax.figure, path)``.
 """
 
-from dlarray.plot.canvas import BLUE, GREY, ORANGE, PALETTE, pyplot, save
+from dlarray.plot.canvas import AMBER, BLUE, GREEN, GREY, ORANGE, PALETTE, PINK, SKY, pyplot, save
 from dlarray.plot.curves import learning_curves, metric_curves
 from dlarray.plot.diagram import network
 from dlarray.plot.functions import activation, activations
@@ -19,10 +19,14 @@ from dlarray.plot.report import training_report
 from dlarray.plot.surface import loss_landscape
 
 __all__ = [
+    "AMBER",
     "BLUE",
+    "GREEN",
     "GREY",
     "ORANGE",
     "PALETTE",
+    "PINK",
+    "SKY",
     "LivePlot",
     "activation",
     "activation_distributions",

@@ -1,4 +1,4 @@
-"""How training went: the loss and the metrics, step by step and epoch by epoch."""
+"""The loss and the metrics during training, by step and by epoch."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ __all__ = ["learning_curves", "metric_curves"]
 
 
 def learning_curves(history: History, ax: Axes | None = None) -> Axes:
-    """The loss by step, thin, and by epoch; with the validation loss where there is one. On a log axis where it can be.
+    """The loss by step (thin line) and by epoch, and the validation loss if there is one.
 
-    Of more than 8,192 steps the means of neighbours are drawn, in their middle.
-
-    Raises ValueError for a history of no epochs, such as that of a file written before files had histories.
+    The axis is logarithmic if all losses are positive. If there are more than 8,192 steps, means of neighbouring steps
+    are drawn. Raises ValueError for a history without epochs, such as that of a file from before files had histories.
     """
     _check(history)
     axes: Any = ax or new_axes()
@@ -43,27 +42,27 @@ def learning_curves(history: History, ax: Axes | None = None) -> Axes:
 
 
 def metric_curves(history: History, names: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
-    """The metrics by epoch: those named, or all of the history's figures but the losses.
+    """The metrics by epoch: those in ``names``, by default all except losses.
 
-    Raises ValueError for a history of no epochs, for a name that is not in it, with the nearest, and where there is no
-    metric; TypeError for names that are one string.
+    Raises ValueError for a history without epochs or without metrics, and for an unknown name, with the closest match;
+    TypeError if names is one string.
     """
     _check(history)
     if isinstance(names, str):
-        raise TypeError(f"names must be a list of metrics, got {names!r}; put it between brackets")
+        raise TypeError(f"names must be a list of metrics, got {names!r}; write [{names!r}]")
     chosen = [name for name in history.names if not name.endswith("loss")] if names is None else list(names)
     for name in chosen:
         if name not in history.names:
             known = ", ".join(history.names)
-            raise ValueError(f"no figure is named {name!r}{did_you_mean(name, history.names)}; there are {known}")
+            raise ValueError(f"no metric is named {name!r}{did_you_mean(name, history.names)}; there are {known}")
     if not chosen:
-        raise ValueError("this history holds no metric: fit(…, metrics=[…]) measures some")
+        raise ValueError("this history has no metrics: train with fit(…, metrics=[…])")
     axes: Any = ax or new_axes()
     epochs = np.arange(1, len(history.epochs) + 1)
     for i, name in enumerate(chosen):
         style = {"color": PALETTE[i % len(PALETTE)], "marker": MARKERS[i % len(MARKERS)], "markersize": 4}
-        axes.plot(epochs, history[name], linewidth=2, markevery=max(1, len(epochs) // 10), label=_words(name), **style)
-    axes.set(xlabel="epoch", ylabel=_words(chosen[0]) if len(chosen) == 1 else "metric", title="Metrics by epoch")
+        axes.plot(epochs, history[name], linewidth=2, markevery=max(1, len(epochs) // 10), label=_label(name), **style)
+    axes.set(xlabel="epoch", ylabel=_label(chosen[0]) if len(chosen) == 1 else "metric", title="Metrics by epoch")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False)
     return axes
@@ -72,9 +71,9 @@ def metric_curves(history: History, names: Sequence[str] | None = None, ax: Axes
 def _check(history: History) -> None:
     if not history.epochs:
         raise ValueError(
-            "there is no epoch in this history: the model was not trained, or its file is older than histories in files"
+            "this history has no epochs: the model was not trained, or its file is from before files had histories"
         )
 
 
-def _words(name: str) -> str:
+def _label(name: str) -> str:
     return name.replace("_", " ")

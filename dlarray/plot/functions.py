@@ -1,4 +1,4 @@
-"""Activations beside their slopes."""
+"""Activations and their derivatives."""
 
 from __future__ import annotations
 
@@ -23,31 +23,34 @@ COLUMNS = 4
 
 
 def activation(f: str | Activation, ax: Axes | None = None, *, reach: float = 4.0) -> Axes:
-    """An activation a = f(z) and its slope da/dz, for z from -reach to reach. By name, or as an object.
+    """An activation a = f(z) and its derivative da/dz, for z from -reach to reach. ``f`` is a name or an object.
 
-    One of rows, such as softmax, is drawn as the first number of the row (z, 0); one with a parameter as it starts.
-    Raises ValueError for an unknown name, with the nearest.
+    For an activation of whole rows, such as softmax, the first output of the row (z, 0) is drawn. Trainable parameters
+    have their initial values. Raises ValueError for an unknown name, with the closest match.
     """
     f = make(Activation, f)
     z = np.linspace(-1.0, 1.0, 801) * positive("reach", reach)
     rows = np.stack([z, np.zeros_like(z)], axis=1)
-    model = MLP(2, [f])  # a network of the activation alone, which brings its parameter
+    model = MLP(2, [f])  # the model supplies the activation's parameters
     p = model.parameters(model.init(device="cpu", dtype="float64"))
     a, saved = model.chain.forward(rows, **p)
     first = np.stack([np.ones_like(z), np.zeros_like(z)], axis=1)
-    slope = model.chain.backward(saved, first, **p)
+    derivative = model.chain.backward(saved, first, **p)
     axes: Any = ax or new_axes(6.0, 3.6)
     axes.axhline(0, color=GREY, linewidth=0.8)
     axes.axvline(0, color=GREY, linewidth=0.8)
     axes.plot(z, a[:, 0], color=BLUE, linewidth=2, label="a = f(z)")
-    axes.plot(z, slope[:, 0], color=ORANGE, linewidth=2, linestyle="--", label="slope da/dz")
+    axes.plot(z, derivative[:, 0], color=ORANGE, linewidth=2, linestyle="--", label="derivative da/dz")
     axes.set(xlabel="z", ylabel="a, da/dz", title=type(f).__name__)
     axes.legend(frameon=False, loc="best")
     return axes
 
 
 def activations(names: Sequence[str | Activation] | None = None) -> Figure:
-    """Every activation that there is, a user's among them, or those named: a page of ``activation``."""
+    """A page of ``activation`` for these activations, by default for all, including custom ones.
+
+    Raises ValueError if names is empty or one string.
+    """
     chosen = list(classes(Activation)) if names is None else list(names)
     if not chosen or isinstance(names, str):
         raise ValueError(f"names must be a list of activations, got {names!r}")
@@ -56,13 +59,13 @@ def activations(names: Sequence[str | Activation] | None = None) -> Figure:
     grid = figure.subplots(lines, COLUMNS, sharex=True, sharey=True, squeeze=False)
     for ax in grid.flat[len(chosen) :]:
         ax.set_axis_off()
-    for place, (ax, f) in enumerate(zip(grid.flat, chosen, strict=False)):
+    for i, (ax, f) in enumerate(zip(grid.flat, chosen, strict=False)):
         activation(f, ax)
         ax.get_legend().remove()
         ax.set_ylabel("")
         ax.set(ylim=(-2.2, 2.6))
         ax.set_title(ax.get_title(), fontsize=10)
-        if place + COLUMNS < len(chosen):
+        if i + COLUMNS < len(chosen):
             ax.set_xlabel("")
         else:
             ax.tick_params(labelbottom=True)

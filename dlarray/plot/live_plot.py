@@ -1,4 +1,4 @@
-"""A picture of the figures that grows with the walk. Needs matplotlib: ``pip install "dlarray[plot]"``."""
+"""Curves of the metrics that are redrawn during training. Needs matplotlib: ``pip install "dlarray[plot]"``."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from dlarray.core.check import at_least_one, did_you_mean
-from dlarray.core.files import replacing
-from dlarray.plot.canvas import PALETTE, pyplot
+from dlarray.plot.canvas import PALETTE, pyplot, save
 from dlarray.training.callback import Callback, Run
 
 __all__ = ["LivePlot"]
@@ -19,11 +17,11 @@ __all__ = ["LivePlot"]
 
 @dataclass(frozen=True)
 class LivePlot(Callback):
-    """Draw the figures by epoch, in a notebook below its cell or else to the file ``path``, every so many epochs.
+    """Draw the metrics by epoch, every so many epochs: below the cell of a notebook, or to the file ``path``.
 
-    Losses are on the left, everything else on the right. ``metrics`` are their names, by default all. Raises
-    ImportError with the remedy where matplotlib is missing; ValueError where every is below 1, and before the first
-    step for a figure that is not measured and where there is neither a notebook nor a path.
+    Losses are on the left, all other metrics on the right. ``metrics`` are the names to draw, by default all. Raises
+    ValueError if ``every`` is below 1. Before the first step it raises ImportError, with the remedy, if matplotlib is
+    missing, and ValueError for an unknown metric, and if there is neither a notebook nor a path.
     """
 
     metrics: Sequence[str] = ()
@@ -33,15 +31,15 @@ class LivePlot(Callback):
     def __post_init__(self) -> None:
         at_least_one("every", self.every)
         if isinstance(self.metrics, str):
-            raise TypeError(f"metrics must be a list of names, got {self.metrics!r}; put it between brackets")
+            raise TypeError(f"metrics must be a list of names, got {self.metrics!r}; write [{self.metrics!r}]")
 
     def on_start(self, run: Run) -> None:
         for name in self.metrics:
             if name not in run.names:
                 hint = did_you_mean(name, run.names)
-                raise ValueError(f"LivePlot draws {name!r}{hint}; measured are {', '.join(run.names)}")
+                raise ValueError(f"LivePlot draws {name!r}{hint}; this run has {', '.join(run.names)}")
         if self.path is None and _notebook() is None:
-            raise ValueError("LivePlot draws in a notebook, and this is none: give path=, a file for the picture")
+            raise ValueError("LivePlot draws in a notebook, but this is not one: give path=, a file for the picture")
         pyplot()
 
     def on_epoch(self, run: Run) -> None:
@@ -64,23 +62,23 @@ class LivePlot(Callback):
             ax.set(xlabel="epoch")
             ax.legend(frameon=False)
         if self.path is not None:
-            with replacing(self.path) as file:
-                figure.savefig(file, dpi=110, format=Path(self.path).suffix[1:] or "png")
+            save(figure, self.path)
         if (display := _notebook()) is not None:
-            mine = run.memory(self)
-            if "_handle" in mine:
-                mine["_handle"].update(figure)
+            memory = run.memory(self)
+            if "_handle" in memory:
+                memory["_handle"].update(figure)
             else:
-                mine["_handle"] = display(figure, display_id=True)
+                memory["_handle"] = display(figure, display_id=True)
         plt.close(figure)
 
 
 def _losses(names: Sequence[str], wanted: bool) -> list[str]:
+    """The names that are losses, or those that are not."""
     return [name for name in names if name.endswith("loss") == wanted]
 
 
 def _notebook() -> Any:
-    """IPython's ``display`` where this runs in a notebook's kernel, else None. Whoever has one has IPython loaded."""
+    """IPython's ``display`` if this runs in a notebook's kernel, which has imported IPython, else None."""
     ipython: Any = sys.modules.get("IPython")
     if ipython is None or not hasattr(ipython.get_ipython(), "kernel"):
         return None

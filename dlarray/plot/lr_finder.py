@@ -1,4 +1,4 @@
-"""How the loss takes a growing learning rate."""
+"""The loss as the learning rate grows."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 __all__ = ["lr_finder"]
 
 
-def lr_finder(found: LRFinderResult, ax: Axes | None = None) -> Axes:
-    """The loss against the learning rate, on a log axis: each step thin, smoothed thick, with the suggestion marked."""
+def lr_finder(result: LRFinderResult, ax: Axes | None = None) -> Axes:
+    """The loss of each step (thin) and smoothed (thick) by learning rate, on a log axis; the suggestion is marked."""
     axes: Any = ax or new_axes()
-    end = found.end
-    rates, losses, smoothed = found.rates[:end], found.losses[:end], found.smoothed[:end]
+    end = result.end
+    rates, losses, smoothed = result.rates[:end], result.losses[:end], result.smoothed[:end]
     axes.plot(rates, losses, color=BLUE, alpha=0.25, linewidth=0.6, label="each step")
     axes.plot(rates, smoothed, color=BLUE, linewidth=2, label="smoothed")
     try:
-        best = found.suggestion
-    except ValueError:  # it falls nowhere, as the picture shows
+        best = result.suggestion
+    except ValueError:  # the loss falls nowhere
         best = None
     if best is not None:
         height = smoothed[int(np.argmin(np.abs(rates - best)))]

@@ -1,4 +1,4 @@
-"""The weights themselves: how they are spread, and what the first layer looks for."""
+"""The weights: their distribution in each layer, and the first layer's weights as images."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _Parameters = Trained | Mapping[str, Array]
 
 
 def weight_histograms(parameters: _Parameters, ax: Axes | None = None, *, bins: int = 50) -> Axes:
-    """How the weights of each layer are spread: one histogram above another, the first layer at the top.
+    """A histogram of each layer's weights, the first layer at the top, with its standard deviation σ.
 
-    Each is as high as its fullest bin, and has its standard deviation written beside it. Raises ValueError where there
-    is no matrix of weights, and where a weight is not finite.
+    Each histogram is scaled to its fullest bin. Raises ValueError if there is no weight matrix, or if a weight is not
+    finite.
     """
     matrices = _matrices(parameters)
     at_least_one("bins", bins)
@@ -54,10 +54,10 @@ def weights(
     shape: tuple[int, int] | None = None,
     units: int = 64,
 ) -> Axes:
-    """What each unit of the first layer looks for: its weights as an image, blue where it wants ink, orange where not.
+    """The weights of each unit in the first layer as an image: blue is positive, orange negative.
 
-    ``shape`` is that of an image, (height, width), by default a square; ``units`` how many are drawn, those with the
-    longest weights. Raises ValueError where the inputs do not fill the shape.
+    ``shape`` is (height, width) of an image, by default a square. At most ``units`` are drawn, those with the largest
+    weight norms. Raises ValueError if the number of inputs is not height × width.
     """
     name, W = next(iter(_matrices(parameters).items()))
     side = math.isqrt(len(W))
@@ -91,10 +91,12 @@ def _matrices(parameters: _Parameters) -> dict[str, np.ndarray]:
     named = parameters.parameters if isinstance(parameters, Trained) else parameters
     if not isinstance(named, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         given = type(cast("Any", named)).__name__
-        raise TypeError(f"weights come from a trained model, or by name from model.parameters(theta), got {given}")
+        raise TypeError(
+            f"parameters must be a trained model, or a mapping such as model.parameters(theta), got {given}"
+        )
     found = {name: np.asarray(to_numpy(p), dtype=np.float64) for name, p in named.items() if p.ndim == 2}
     if not found:
-        raise ValueError(f"there is no matrix of weights among the parameters {list(named)}")
+        raise ValueError(f"parameters must hold a weight matrix, got {list(named)}, none of which is a matrix")
     if strange := [name for name, W in found.items() if not np.all(np.isfinite(W))]:
-        raise ValueError(f"weights must be finite, {strange[0]} holds one that is infinite or NaN")
+        raise ValueError(f"weights must be finite, but {strange[0]} holds infinity or NaN")
     return found

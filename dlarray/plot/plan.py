@@ -1,6 +1,6 @@
-"""The picture of a plan: work from top to bottom, its traffic, and the life of every value in its memory.
+"""The picture of a plan: its work from top to bottom, the bytes moved, and the lifetime of each value in memory.
 
-Colours are those of Okabe and Ito, and each kind of work is named in words too, so that no meaning hangs on colour.
+Each kind of work has a hatch and a name as well as a colour, so colour is not needed to understand the picture.
 """
 
 from __future__ import annotations
@@ -22,25 +22,26 @@ _CHARACTERS, _SHORT = 62, 10
 
 
 def plan_picture(plan: Description) -> Figure:
-    """The work in order in boxes, bars of the bytes that each moves, and the values' lives as bars in their memories.
+    """The plan's work in order, the bytes that each work moves, and the lifetime of each value in its memory.
 
-    A life begins at a dot, with the work that writes the value or, for what the step is given, at the top; a triangle
-    marks each work that reads it. Single numbers are left out of the memories.
+    A lifetime begins with a dot, at the work that writes the value; arguments of the step begin at the top. A triangle
+    marks each work that reads the value. Single numbers are not drawn.
     """
     plt = pyplot()
     values = [value for value in plan.values if value.nbytes > 8]
-    lanes = sorted({value.memory for value in values})
+    columns = sorted({value.memory for value in values})
     n = len(plan.works)
-    sizes = (5.6, 2.6, 0.66 * max(len(lanes), 3))
+    sizes = (5.6, 2.6, 0.66 * max(len(columns), 3))
     figure: Any = plt.figure(figsize=(sum(sizes) + 0.4, _ROW * n + 2.0), layout="constrained")
     work, traffic, memory = figure.subplots(1, 3, sharey=True, width_ratios=sizes)
     _draw_work(work, plan)
     _draw_traffic(traffic, plan)
-    for lane, number in enumerate(lanes):
-        _draw_lane(memory, lane, plan.memories[number].name, [value for value in values if value.memory == number], n)
-    memory.set_xlim(-0.6, max(len(lanes), 3) - 0.4)
-    labels = [f"{plan.memories[i].name}\n{bytes_text(plan.memories[i].nbytes)}" for i in lanes]
-    memory.set_xticks(range(len(lanes)), labels, rotation=90, fontsize=8)
+    for column, number in enumerate(columns):
+        held = [value for value in values if value.memory == number]
+        _draw_memory(memory, column, plan.memories[number].name, held, n)
+    memory.set_xlim(-0.6, max(len(columns), 3) - 0.4)
+    labels = [f"{plan.memories[i].name}\n{bytes_text(plan.memories[i].nbytes)}" for i in columns]
+    memory.set_xticks(range(len(columns)), labels, rotation=90, fontsize=8)
     memory.set_title("Memory: ● written, ▸ read", fontsize=10)
     work.set_ylim(n - 0.4, -0.6)
     figure.suptitle("\n".join(plan.summary().splitlines()[:4]), fontsize=10)
@@ -48,7 +49,7 @@ def plan_picture(plan: Description) -> Figure:
 
 
 def _draw_work(axes: Any, plan: Description) -> None:
-    """A box for each work, with its number, its kind and its first formulas."""
+    """A box for each work, with its number, its title and one formula."""
     for i, work in enumerate(plan.works):
         colour = _COLOURS[work.kind]
         axes.add_patch(_box(0, i - 0.42, 1, 0.84, facecolor="white", edgecolor=colour, linewidth=1.2))
@@ -57,12 +58,12 @@ def _draw_work(axes: Any, plan: Description) -> None:
         written = [value for value in plan.values if value.written == i]
         axes.text(0.035, i + 0.2, _formula(work, written), fontsize=8, va="center", family="monospace")
     axes.set_xlim(0, 1)
-    axes.set_title("Work, in order", fontsize=10)
+    axes.set_title("The plan, in order", fontsize=10)
     axes.set_axis_off()
 
 
 def _formula(work: Work, written: list[Value]) -> str:
-    """What a box has room for of a work's formulas: that of its largest result, the last of equals."""
+    """The formula that is shown for a work: that of its largest result, the last one if several are equal."""
     result = max(reversed(written), key=lambda value: value.nbytes)
     formula = next(line for line in reversed(work.formulas) if line.startswith(f"{result.name} = "))
     more = f"  … {len(work.formulas)} formulas" if len(work.formulas) > 1 else ""
@@ -71,7 +72,7 @@ def _formula(work: Work, written: list[Value]) -> str:
 
 
 def _draw_traffic(axes: Any, plan: Description) -> None:
-    """The bytes that each work moves as a bar, and its operations in words."""
+    """A bar for the bytes that each work moves, and its operations as text."""
     most = max((work.nbytes for work in plan.works), default=1) or 1
     seen: set[str] = set()
     for i, work in enumerate(plan.works):
@@ -97,28 +98,30 @@ def _draw_traffic(axes: Any, plan: Description) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.03), ncols=2, fontsize=8, frameon=False)
 
 
-def _draw_lane(axes: Any, lane: int, name: str, values: list[Value], n: int) -> None:
-    """The lives of the values that lie in one memory, one after the other or in its parts."""
-    for k, value in enumerate(sorted(values, key=_beginning)):
-        start = _beginning(value)
+def _draw_memory(axes: Any, column: int, name: str, values: list[Value], n: int) -> None:
+    """The lifetimes of the values in one memory."""
+    for k, value in enumerate(sorted(values, key=_start)):
+        start = _start(value)
         stop = n - 0.5 if value.leaves else max(value.read, default=start)
         colour = SKY if k % 2 else BLUE
-        axes.plot([lane, lane], [start, stop], color=colour, linewidth=5, alpha=0.45, solid_capstyle="butt")
+        axes.plot([column, column], [start, stop], color=colour, linewidth=5, alpha=0.45, solid_capstyle="butt")
         if value.written is not None:
-            axes.plot(lane, value.written, "o", color=colour, markersize=5)
-        axes.plot([lane + 0.1] * len(value.read), list(value.read), ">", color="black", markersize=4, linestyle="none")
-    for start in {_beginning(value) for value in values}:
-        words = [value.name for value in values if _beginning(value) == start and value.name.rstrip("′") != name]
+            axes.plot(column, value.written, "o", color=colour, markersize=5)
+        axes.plot(
+            [column + 0.1] * len(value.read), list(value.read), ">", color="black", markersize=4, linestyle="none"
+        )
+    for start in {_start(value) for value in values}:
+        words = [value.name for value in values if _start(value) == start and value.name.rstrip("′") != name]
         if words:
             text = words[0] if len(words) == 1 else f"{words[0]} +{len(words) - 1}"
             text = text if len(text) <= _SHORT else text[: _SHORT - 1] + "…"
-            axes.text(lane - 0.12, start + 0.28, text, fontsize=8, ha="right", va="center")
-    axes.axvline(lane, color=GREY, linewidth=0.4, zorder=0)
+            axes.text(column - 0.12, start + 0.28, text, fontsize=8, ha="right", va="center")
+    axes.axvline(column, color=GREY, linewidth=0.4, zorder=0)
     axes.tick_params(left=False, labelleft=False)
     axes.spines[["left", "right", "top"]].set_visible(False)
 
 
-def _beginning(value: Value) -> float:
+def _start(value: Value) -> float:
     return -0.5 if value.written is None else value.written
 
 

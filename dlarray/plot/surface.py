@@ -1,4 +1,4 @@
-"""The loss around a point θ, with the path that training took."""
+"""The loss around θ, with the path of training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlarray.diagnostics import Landscape
-from dlarray.plot.canvas import new_axes
+from dlarray.plot.canvas import AMBER, LIGHT_GREY, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,14 +18,16 @@ LEVELS = 24
 
 
 def loss_landscape(landscape: Landscape, ax: Axes | None = None) -> Axes:
-    """The loss as a map: levels of equal ratio where it is above 0 throughout, θ as a cross, the path from ○ to it.
+    """The loss as a contour map, with θ as a cross and the path of training, which starts at a circle.
 
-    Axes are in units of |θ|. Raises ValueError where no loss on the map is finite.
+    Levels have equal ratios if the largest loss is at least ten times the smallest, else equal differences. Axes are in
+    units of |θ|. Raises ValueError if no loss of the landscape is finite.
     """
     loss = np.asarray(landscape.loss, dtype=np.float64)
     known = loss[np.isfinite(loss)]
     if not known.size or loss.shape[0] < 2:
-        raise ValueError("a map needs at least two by two points with a finite loss: give a smaller reach, more points")
+        remedy = "compute it with a smaller reach or more points"
+        raise ValueError(f"loss_landscape needs at least 2 × 2 points and a finite loss; {remedy}")
     axes: Any = ax or new_axes(6.0, 4.8)
     low, high = float(known.min()), float(known.max())
     if high <= low:
@@ -46,15 +48,15 @@ def loss_landscape(landscape: Landscape, ax: Axes | None = None) -> Axes:
         axes.plot(
             a[0], b[0], "o", color="white", markeredgecolor="black", markersize=8, label="start", linestyle="none"
         )
-    axes.plot(0, 0, "X", color="#E69F00", markeredgecolor="black", markersize=11, label="θ", linestyle="none")
-    first, second = ("along a random direction, in |θ|", "along another, in |θ|")
+    axes.plot(0, 0, "X", color=AMBER, markeredgecolor="black", markersize=11, label="θ", linestyle="none")
+    first, second = ("first random direction, in |θ|", "second random direction, in |θ|")
     if landscape.shares is not None:
         first, second = (
             f"{order} principal direction of the path ({share:.0%}), in |θ|"
             for order, share in zip(("first", "second"), landscape.shares, strict=True)
         )
     axes.set(xlabel=first, ylabel=second, title="Loss landscape")
-    axes.legend(loc="upper right", fontsize=8, framealpha=0.85, facecolor="#CCCCCC")
+    axes.legend(loc="upper right", fontsize=8, framealpha=0.85, facecolor=LIGHT_GREY)
     return axes
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from sphinx_gallery.scrapers import figure_rst
 
+from dlarray.plot import pyplot
+
 _PICTURE = Path(tempfile.mkdtemp()) / "picture.png"
 
 
@@ -28,10 +30,8 @@ def saved(block: Any, block_vars: dict[str, Any], conf: dict[str, Any]) -> str:
 
 
 def close_all(conf: dict[str, Any], script: str) -> None:
-    """Let go of every figure between examples."""
-    import matplotlib.pyplot as plt
-
-    plt.close("all")
+    """Close all figures between examples."""
+    pyplot().close("all")
 
 
 class Order:

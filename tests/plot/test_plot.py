@@ -85,9 +85,7 @@ def test_without_validation_there_is_no_curve_of_it() -> None:
     ],
     ids=str,
 )
-def test_losses_that_have_no_logarithm_are_drawn_on_a_plain_axis(
-    columns: dict[str, list[float]], tmp_path: Path
-) -> None:
+def test_losses_without_a_logarithm_are_drawn_on_a_linear_axis(columns: dict[str, list[float]], tmp_path: Path) -> None:
     ax = plot.learning_curves(history(**columns))
     assert ax.get_yscale() == "linear"
     plot.save(ax.figure, tmp_path / "curves.png")
@@ -98,7 +96,9 @@ def test_a_metric_of_0_does_not_change_the_axis() -> None:
 
 
 def test_a_history_without_epochs_is_refused_with_the_reason() -> None:
-    with pytest.raises(ValueError, match="no epoch in this history: the model was not trained, or its file is older"):
+    with pytest.raises(
+        ValueError, match="this history has no epochs: the model was not trained, or its file is from before"
+    ):
         plot.learning_curves(dl.History())
 
 
@@ -123,7 +123,7 @@ def test_the_confusion_matrix_is_written_out_cell_by_cell() -> None:
         (2, 2): 12,
     }
     assert all((t.get_color() == plot.BLUE) == (row == column) for (row, column), t in cells.items())
-    assert ax.get_title() == "Confusion matrix: 33 of 36 right"
+    assert ax.get_title() == "Confusion matrix: 33 of 36 correct"
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted class", "true class")
     assert (
         [t.get_text() for t in ax.get_xticklabels()] == [t.get_text() for t in ax.get_yticklabels()] == ["0", "1", "2"]
@@ -131,10 +131,10 @@ def test_the_confusion_matrix_is_written_out_cell_by_cell() -> None:
 
 
 def test_a_matrix_without_mistakes_can_be_drawn() -> None:
-    assert plot.confusion(np.diag([3, 4])).get_title().endswith("7 of 7 right")
+    assert plot.confusion(np.diag([3, 4])).get_title().endswith("7 of 7 correct")
 
 
-def test_functions_draw_where_they_are_told_to() -> None:
+def test_functions_draw_on_the_axes_given() -> None:
     _, (left, right) = plot.pyplot().subplots(1, 2)
     assert plot.learning_curves(history(loss=[1.0]), left) is left
     assert plot.confusion(np.eye(2, dtype=int), right) is right
@@ -143,7 +143,7 @@ def test_functions_draw_where_they_are_told_to() -> None:
 def test_misread_images_have_titles_and_no_axes() -> None:
     _, axes = plot.pyplot().subplots(1, 3)
     plot.misclassified(IMAGES[:2], np.array([1, 2]), np.array([7, 0]), axes)
-    assert [ax.get_title() for ax in axes] == ["1 read as 7", "2 read as 0", ""]
+    assert [ax.get_title() for ax in axes] == ["true 1\npredicted 7", "true 2\npredicted 0", ""]
     assert [len(ax.images) for ax in axes] == [1, 1, 0]
     assert not any(ax.axison for ax in axes)
 
@@ -157,18 +157,18 @@ def everything(figure: Any) -> list[str]:
     return [text.get_text() for text in found if text.get_visible() and text.get_text()]
 
 
-def test_the_report_tells_the_whole_story_in_words_that_can_be_read(tmp_path: Path) -> None:
+def test_the_report_has_all_parts_in_legible_text(tmp_path: Path) -> None:
     model = trained(validation=(X, LABELS))
     figure = plot.training_report(model, X, LABELS, IMAGES, title="A title")
     wrong = int(np.sum(model.classify(X) != LABELS))
     assert wrong > 10
     words = everything(figure)
-    for word in ("A title", "Learning curves", f"Confusion matrix: {60 - wrong} of 60 right", "step", "loss"):
+    for word in ("A title", "Learning curves", f"Confusion matrix: {60 - wrong} of 60 correct", "step", "loss"):
         assert word in words
     assert f"Misclassified: {wrong} of 60, the first 10" in words
     first = np.flatnonzero(model.classify(X) != LABELS)[:10]
-    titles = [word for word in words if " read as " in word]
-    assert titles == [f"{LABELS[i]} read as {model.classify(X)[i]}" for i in first]
+    titles = [word for word in words if "\npredicted " in word]
+    assert titles == [f"true {LABELS[i]}\npredicted {model.classify(X)[i]}" for i in first]
     sizes = [t.get_fontsize() for t in figure.findobj(matplotlib.text.Text) if t.get_text()]
     assert min(sizes) >= 8
 
@@ -176,7 +176,7 @@ def test_the_report_tells_the_whole_story_in_words_that_can_be_read(tmp_path: Pa
     pixels = plot.pyplot().imread(tmp_path / "report.png")
     assert pixels.shape[:2] == (792, 1200)
     assert pixels.std() > 0.1  # something is drawn
-    assert not plot.pyplot().get_fignums(), "the figure was not let go of"
+    assert not plot.pyplot().get_fignums(), "the figure was not closed"
 
 
 def test_no_word_of_the_report_lies_on_another() -> None:
@@ -188,10 +188,10 @@ def test_a_report_without_images_and_without_mistakes(tmp_path: Path) -> None:
     model = trained()
     own = model.classify(X)
     figure = plot.training_report(model, X, own)
-    assert not [word for word in everything(figure) if "read" in word.split()]
+    assert not [word for word in everything(figure) if "\npredicted " in word]
     words = everything(plot.training_report(model, X, own, IMAGES))
     assert "Misclassified: 0 of 60" in words
-    assert not [word for word in words if " read as " in word]
+    assert not [word for word in words if "\npredicted " in word]
     plot.save(figure, tmp_path / "report.svg")
     assert "<svg" in (tmp_path / "report.svg").read_text()
 
@@ -204,15 +204,15 @@ def test_two_classes_in_any_of_their_spellings(loss: str, shape: tuple[int, ...]
         model = trained(spelled, 1, loss=loss)
         right = int(np.sum(model.classify(X) == y.reshape(-1)))
         words = everything(plot.training_report(model, X, spelled, IMAGES))
-        assert f"Confusion matrix: {right} of 60 right" in words
-        assert all(word in {"0 read as 1", "1 read as 0"} for word in words if " read as " in word)
+        assert f"Confusion matrix: {right} of 60 correct" in words
+        assert all(word in {"true 0\npredicted 1", "true 1\npredicted 0"} for word in words if "\npredicted " in word)
 
 
 def test_a_report_is_of_one_class_for_each_example() -> None:
     with pytest.raises(ValueError, match="trains numbers, not classes"):
         plot.training_report(trained(X[:, :2], 2), X, X[:, :2])
     many = trained(np.eye(3)[LABELS], 3, loss="binary_cross_entropy")
-    with pytest.raises(ValueError, match=r"one class for each example, got answers of shape \(60, 3\)"):
+    with pytest.raises(ValueError, match=r"one class for each example, got predictions of shape \(60, 3\)"):
         plot.training_report(many, X, np.eye(3)[LABELS])
 
 
@@ -222,7 +222,7 @@ def test_the_report_of_a_model_on_another_device_is_the_same() -> None:
     assert words[0] == words[1]
 
 
-def test_a_file_that_cannot_be_written_is_the_system_s_own_error(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_an_error_of_the_system(tmp_path: Path) -> None:
     figure = plot.confusion(np.eye(2, dtype=int)).figure
     with pytest.raises(FileNotFoundError, match="nowhere"):
         plot.save(figure, tmp_path / "nowhere" / "picture.png")
@@ -237,12 +237,12 @@ except ImportError as error: print(error)
 """
 
 
-def test_without_matplotlib_the_remedy_is_said() -> None:
+def test_without_matplotlib_the_remedy_is_printed() -> None:
     code = WITHOUT.format(library="matplotlib", call="dlarray.plot.pyplot()")
     assert python(code) == 'pictures are drawn by matplotlib: pip install "dlarray[plot]"'
 
 
-def test_without_scikit_learn_the_remedy_is_said() -> None:
+def test_without_scikit_learn_the_remedy_is_printed() -> None:
     code = WITHOUT.format(library="sklearn", call="dlarray.datasets.digits()")
     assert python(code) == 'the digits come with scikit-learn: pip install "dlarray[data]"'
 

@@ -93,7 +93,7 @@ REFUSED: dict[str, Case] = {
     "no folder for a log": (called(dl.CSVLog("nowhere/p")), FileNotFoundError, "nowhere"),
     "no path": (lambda: dl.CSVLog(3), TypeError, "int"),
     "no folder name": (lambda: dl.TensorBoard(None), TypeError, "NoneType"),
-    "no notebook": (called("live_plot"), ValueError, "LivePlot draws in a notebook, and this is none: give path="),
+    "no notebook": (called("live_plot"), ValueError, "LivePlot draws in a notebook, but this is not one: give path="),
     "figure of a picture": (
         called(dl.LivePlot(["los"], path="p.png")),
         ValueError,
