@@ -51,7 +51,7 @@ def test_the_text_run_by_python(dtype: str, name: str, layout: numba_text.Layout
     kernel = kernels.by_hand(dtype)[name]
 
     def by_python(call: Call) -> None:
-        for function, args in numba_text.executor(layout)(call).steps:
+        for function, args in numba_text.executor(layout)(call).calls:
             function(*args)
 
     for rows, cols in [(1, 7), (7, 1), (5, 20), (66, 3)] if kernel.sweeps else [(1, 1)]:
@@ -220,7 +220,7 @@ compile_text = numba_executor.compiled
 numba_executor.compiled = lambda text: made.append(compile_text(text)) or made[-1]
 call = kernels.call(kernels.by_hand("float64")["relu of a sum"], 4, 64, lambda d, s: np.ones(s, d), {})
 bound = numba_executor.numba_loops(call)
-[function(*args) for function, args in bound.steps]
+[function(*args) for function, args in bound.calls]
 assert (call.outputs[0] == 2).all()
 (kernel,) = made
 print(sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values()))

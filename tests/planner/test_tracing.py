@@ -121,7 +121,7 @@ def test_a_counter_in_the_state_may_be_an_array_or_a_number():
         state, loss = fast(state, np.ones(1))
         assert loss == i + 1
     fast, state, plain = compile_step(remembered), {"t": np.zeros(())}, {"t": np.zeros(())}
-    with pytest.warns(PlannerWarning, match="NumPy does for an array and not for a number"):
+    with pytest.warns(PlannerWarning, match="NumPy does for an array and not for a scalar"):
         state, loss = fast(state, np.ones(1))
     plain, expected = remembered(plain, np.ones(1))
     assert loss == expected
@@ -347,7 +347,7 @@ def test_an_array_of_the_closure_that_the_step_writes_runs_eagerly():
         return state + 0.0, out
 
     fast = compile_step(step)
-    with pytest.warns(PlannerWarning, match="writes into an array of NumPy's after it has read it"):
+    with pytest.warns(PlannerWarning, match="writes into a NumPy array after it has read it"):
         fast(np.ones(2), np.zeros(3))
     before = calls[0]
     assert fast(np.ones(2), np.ones(3))[1] == before
@@ -466,7 +466,7 @@ def test_shapes_and_types_that_depend_on_numbers_run_eagerly_from_the_start(name
     if name in ("mask", "emath", "eigvals", "real_if_close", "trim_zeros"):
         first = (np.ones(3), np.zeros(3, int))
     fast, batch = compile_step(step), (np.array([1.0, -2.0, 0.0]), np.array([1, 2, 1]))
-    with pytest.warns(PlannerWarning, match="it cannot be traced: UntraceableError: .*(depend|decide|traced)"):
+    with pytest.warns(PlannerWarning, match="it cannot be traced: UntraceableError: .*(depend|branch|value|traced)"):
         fast(np.ones(2), first)
     assert fast(np.ones(2), batch)[1] == step(np.ones(2), batch)[1]
 
@@ -495,7 +495,7 @@ def test_calls_that_write_into_an_argument_run_eagerly():
     ]
     for write in writing:
         fast = compile_step(lambda s, x, write=write: (s + 0.0, write(x)))
-        with pytest.warns(PlannerWarning, match="writes into|cannot|decides"):
+        with pytest.warns(PlannerWarning, match="writes into|cannot|branches|value"):
             fast(np.ones(2), np.ones(3))
 
 
@@ -598,7 +598,7 @@ def test_what_a_step_keeps_of_its_symbols_is_not_read_later():
         kept.append(loss)
         return state + 0.0, loss
 
-    with pytest.raises(TypeError, match="is read outside of it: let it be part of the state"):
+    with pytest.raises(TypeError, match="is read outside of it: make it part of the state"):
         compile_step(step)(np.ones(2), np.ones(3))
 
 
@@ -641,7 +641,7 @@ def test_what_numpy_says_of_a_refusal_does_not_hide_it():
         y[0] = x[0]
         return state + 0.0, np.sum(y)
 
-    with pytest.warns(PlannerWarning, match="UntraceableError: the step (asks for an array's numbers|decides)"):
+    with pytest.warns(PlannerWarning, match="UntraceableError: the step (reads an array's numbers|branches)"):
         compile_step(step)(np.ones(2), np.ones(3))
 
 

@@ -18,7 +18,7 @@ SHAPE_OF = {"E": (True, True), "R": (False, True), "C": (True, False), "S": (Fal
 
 
 def run(call: Call) -> None:
-    """Do what the call says: compute all values, and only then write the outputs."""
+    """Compute all values of a call, and only then write the outputs."""
     kernel = call.kernel
     values: list[np.ndarray] = [array.copy() for array in call.inputs]
     values += [np.full((1, 1), c, dtype) for c, dtype in zip(call.constants, kernel.constants, strict=True)]
@@ -49,9 +49,9 @@ def _evaluated(op: Operation, args: list[np.ndarray], call: Call) -> np.ndarray:
 
 
 def run_by_rows(call: Call) -> None:
-    """The same as a printed loop does it: row after row, sweep after sweep, writing where a value is made.
+    """The same in the order of a printed loop: row after row, sweep after sweep; each value is written when it is made.
 
-    Within a sweep the columns of a row are done at once, which no rule of ``loops`` can tell from one after the other.
+    Within a sweep all columns of a row are computed at once: by the rules of ``loops`` the result is the same.
     """
     _Rows(call).run()
 
@@ -60,7 +60,7 @@ class _Rows:
     def __init__(self, call: Call) -> None:
         self.call, self.kernel = call, call.kernel
         self.numbered = list(enumerate(self.kernel.operations, self.kernel.first))
-        self.whole: dict[int, Any] = {}  # scalars, constants, and what reductions have gathered so far
+        self.whole: dict[int, Any] = {}  # scalars, constants, and the partial results of reductions
         for i, (given, array) in enumerate(zip(self.kernel.inputs, call.inputs, strict=True)):
             if given.kind == "S":
                 self.whole[i] = array.reshape(()).copy()
@@ -86,14 +86,14 @@ class _Rows:
     def _row(self, i: int) -> None:
         kernel = self.kernel
         known = self.whole | {n: a[i, 0] for n, a in enumerate(self.call.inputs) if kernel.inputs[n].kind == "C"}
-        kept: dict[int, Any] = {}
+        buffered: dict[int, Any] = {}
         for sweep in range(kernel.sweeps):
             for v, op in self.numbered:
                 if op.kind == "C" and not op.over and op.sweep == sweep:
                     known[v] = self._made(op, known, i)
             cells = (
                 known
-                | kept
+                | buffered
                 | {n: self._input(n, i) for n in range(len(kernel.inputs)) if kernel.inputs[n].kind in "ER"}
             )
             for v in kernel.evaluated(sweep):
@@ -105,7 +105,7 @@ class _Rows:
                 else:
                     cells[v] = np.broadcast_to(self._made(op, cells, i), (self.call.cols,)).copy()
                     if v in kernel.buffered and op.sweep == sweep:
-                        kept[v] = cells[v]
+                        buffered[v] = cells[v]
             for v, op in self.numbered:
                 if op.over == "all" and op.sweep == sweep and kernel.kind(op.args[0]) == "C":
                     self._gather(v, op, known[op.args[0]])
@@ -120,7 +120,7 @@ class _Rows:
         return self.call.inputs[n][i if self.kernel.inputs[n].kind == "E" else 0].copy()
 
     def _gather(self, v: int, op: Operation, x: Any) -> None:
-        """One row's share of a reduction over rows."""
+        """Add one row to a reduction over rows."""
         share = x if op.over == "column" else getattr(np, op.name)(x)
         both = {"sum": np.add, "max": np.maximum, "min": np.minimum}[op.name]
         self.whole[v] = both(self.whole[v], share) if v in self.whole else share
@@ -138,7 +138,7 @@ class _Rows:
 
 
 def validate(kernel: Kernel) -> None:
-    """Assert what loops.py promises to printers."""
+    """Assert the rules of ``loops`` that printers rely on."""
     for number, op in enumerate(kernel.operations, kernel.first):
         assert op.dtype in DTYPES, op
         assert len(op.args) == OPERATIONS[op.name], op
@@ -169,5 +169,5 @@ def validate(kernel: Kernel) -> None:
             assert BEFORE < op.sweep < AFTER, op
     for value in kernel.outputs:
         op = kernel.operation(value)
-        assert op is not None, f"output {value} is no operation"
+        assert op is not None, f"output {value} is not an operation"
         assert op.kind in "ECS" or op.over == "column", f"output {op}"

@@ -1,4 +1,4 @@
-"""How operations are written between their arguments in Python, for text that people or Numba read."""
+"""Python's infix operators for the operations that have one, for text that people or Numba read."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""Tracing: a step runs once on symbols, which leaves a graph."""
+"""Tracing: a step runs once on symbols, which records a graph."""
 
 __all__: list[str] = []

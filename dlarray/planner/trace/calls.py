@@ -1,4 +1,4 @@
-"""Eager calls inside a plan: functions of NumPy with their arguments, a hole for every array in them."""
+"""Eager calls inside a plan: functions of NumPy with their arguments, a placeholder for each array in them."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ __all__ = [
 
 
 class Placeholder:
-    """Takes the place of an array in the arguments of a call."""
+    """Stands for an array in a call's arguments."""
 
 
 PLACEHOLDER = Placeholder()
 
 
 class Call:
-    """A function and the pattern of its arguments and options, as a function of the arrays in them."""
+    """A function with the pattern of its arguments and options, callable with the arrays that they contain."""
 
     def __init__(self, function: Callable[..., Any], pattern: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
         self.function = function
         self.pattern = pattern
         self.view_of: int | None = None
-        """The array in whose memory the result lies, if it does."""
+        """The number of the array that the result is a view of, if it is one."""
         self.is_scalar = False
-        """Whether NumPy gives a number, and no array without axes."""
+        """Whether NumPy returns a scalar, not a 0-d array."""
         args, options = pattern
         self._is_flat = all(a is PLACEHOLDER for a in args) and not any(leaf is PLACEHOLDER for leaf in leaves(options))
         self._structure = flatten(pattern, [], (Placeholder,))
@@ -61,15 +61,15 @@ class Call:
 
     @property
     def key(self) -> Hashable:
-        """What makes two calls the same: a text where it tells all of the pattern, else the call itself."""
+        """Equal for equal calls: the pattern as text if that is complete, else the call's identity."""
         return (self.function, repr(self.pattern) if _is_printed_in_full(self.pattern) else id(self))
 
 
 def call_on_samples(call: Call, samples: Sequence[list[np.ndarray]]) -> tuple[list[np.ndarray], Any]:
-    """The first of some arguments that a call takes, and what it gives.
+    """The first of these arguments that a call accepts, and its result.
 
-    Raises UntraceableError where that is no array of numbers, or where others give another shape or type; what the call
-    raises where it takes none of them, as an index that is out of bounds.
+    Raises UntraceableError if the result is not one array of numbers, or if its shape or type differs between samples.
+    If the call accepts none of them, raises the call's own error, such as an index out of bounds.
     """
     made: list[tuple[list[np.ndarray], Any]] = []
     failure: Exception | None = None
@@ -84,23 +84,23 @@ def call_on_samples(call: Call, samples: Sequence[list[np.ndarray]]) -> tuple[li
         assert failure is not None
         raise failure
     if len({(result.shape, result.dtype) for _, result in made}) > 1:
-        raise UntraceableError(f"the shape or type of what {call.name} gives depends on an array's numbers")
+        raise UntraceableError(f"the shape or type of the result of {call.name} depends on an array's numbers")
     return made[0]
 
 
 def _called(call: Call, arrays: Sequence[np.ndarray]) -> Any:
     with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of numbers that mean nothing
+        warnings.simplefilter("ignore")  # about the meaningless sample values
         result: Any = call(*arrays)
     kind: Any = result.__class__
     if issubclass(kind, (np.ndarray, np.generic)) and not result.dtype.hasobject:
         return result
     what = "several results" if issubclass(kind, (tuple, list)) else f"a {kind.__name__}"
-    raise UntraceableError(f"{call.name} gives {what} and no single array")
+    raise UntraceableError(f"{call.name} returns {what}, not a single array")
 
 
 def _is_printed_in_full(tree: Any) -> bool:
-    """Whether the text of a pattern says all of it: that of a table or of another library's array may be cut short."""
+    """Whether ``repr`` shows a pattern in full: that of a table or of another library's array can be shortened."""
     if isinstance(tree, dict):
         return all(map(_is_printed_in_full, cast("dict[Any, Any]", tree).values()))
     if isinstance(tree, (tuple, list)):
@@ -115,7 +115,7 @@ _PRINTED_IN_FULL = (bool, int, float, complex, str, bytes, type, np.dtype, np.ge
 
 
 def broadcast(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The array repeated along new and single axes."""
+    """The array repeated along new axes and axes of length 1."""
     return np.broadcast_to(x, shape).copy()
 
 
@@ -125,24 +125,24 @@ def convert(x: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
 
 
 def copy(x: np.ndarray) -> np.ndarray:
-    """The array in rows of its own."""
+    """A C-contiguous copy."""
     return x.copy()
 
 
 def concatenate(*parts: np.ndarray, axis: int) -> np.ndarray:
-    """One after the other along an axis."""
+    """The arrays joined along an axis."""
     return np.concatenate(parts, axis)
 
 
 def to_native(x: np.ndarray) -> np.ndarray:
-    """The numbers in rows, in the machine's byte order."""
+    """The numbers C-contiguous, in the machine's byte order."""
     return np.array(x, x.dtype.newbyteorder("="), order="C")
 
 
 def sample(node: Node, whole: int) -> np.ndarray:
-    """An array like a node's, with numbers that mean nothing.
+    """An array of a node's shape and dtype with meaningless numbers.
 
-    Whole numbers and truths are ``whole``, 0 or 1; square matrices of others can be inverted.
+    Integers and bools are ``whole``, 0 or 1; square matrices of floats are invertible.
     """
     if node.dtype.kind not in "fc":
         return np.full(node.shape, whole, node.dtype) if node.dtype.kind in "iub" else np.zeros(node.shape, node.dtype)
@@ -152,5 +152,5 @@ def sample(node: Node, whole: int) -> np.ndarray:
 
 
 def extract_arrays(tree: Any, leaves: list[Any], kinds: tuple[type, ...]) -> Any:
-    """A call's arguments with a placeholder for each array; the arrays are appended to leaves."""
+    """A call's arguments with a placeholder for each array; ``leaves`` receives the arrays."""
     return unflatten(flatten(tree, leaves, kinds), repeat(PLACEHOLDER))

@@ -1,9 +1,9 @@
 """NumPy's arrays that a step reads while it is traced: those of its closure, and those that it makes itself.
 
-A plan reads them where they lie, so what is written into a closure's array between two steps counts, as it does
-without a plan. What is written while the step runs is another matter: NumPy writes when the step is traced, and never
-again. An array that nobody else holds afterwards was the step's own and has the same numbers in every step: they are
-kept as they were when they were read. Any other is refused.
+A plan reads these arrays in place, so a write into a closure's array between two steps has an effect, as without a
+plan. A write during the step is different: NumPy writes when the step is traced, and never again. If no reference to
+the array remains after tracing, the step made it itself and it has the same numbers in every step: the plan keeps the
+numbers that were read. Any other written array is refused.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from dlarray.planner.trace.node import UntraceableError
 __all__ = ["Captured", "is_ndarray"]
 
 LARGE = 2**24
-"""The bytes from which on a checksum stands for the numbers that were read, and no copy."""
+"""Of an array of at least so many bytes a checksum is kept, not a copy."""
 
 
 def is_ndarray(kind: Any) -> bool:
-    """Whether a type is NumPy's array, and no subclass that computes otherwise, as a masked array or a matrix does."""
+    """Whether a type is NumPy's array, not a subclass that computes differently, such as a masked array or a matrix."""
     return kind in (np.ndarray, np.memmap)
 
 
 class Captured:
-    """The arrays by number, one for each time that the step has found other numbers in an array."""
+    """The arrays in a list: an array has several entries if its numbers changed between reads."""
 
     def __init__(self, state: Iterable[Any]) -> None:
         self.arrays: list[np.ndarray] = []
@@ -37,10 +37,10 @@ class Captured:
         self._state: list[Any] = [a for a in state if isinstance(a, np.ndarray)]
 
     def index(self, array: np.ndarray) -> int:
-        """The number of an array with the numbers that it has now. Raises UntraceableError where it cannot be read."""
+        """The index of an array with its present values. Raises UntraceableError if a plan cannot read it."""
         if not is_ndarray(type(array)) or array.dtype.hasobject:
             raise UntraceableError(
-                f"the step reads a {type(array).__name__} of type {array.dtype}: a plan reads plain arrays of numbers"
+                f"the step reads a {type(array).__name__} of type {array.dtype}: a plan reads NumPy arrays of numbers"
             )
         if any(np.may_share_memory(array, a) for a in self._state):
             raise UntraceableError("the step closes over an array in the memory of its state, which a plan writes")
@@ -53,11 +53,14 @@ class Captured:
         return len(self.arrays) - 1
 
     def values(self) -> list[bytes | int]:
-        """What tells whether the numbers in the arrays are others."""
+        """The arrays' present values, to compare with later ones."""
         return [_values(a) for a in self.arrays]
 
     def freeze(self) -> None:
-        """Called when the step has run. Raises UntraceableError where it has written into an array that others hold."""
+        """Keep the values that were read, after the step has run.
+
+        Raises UntraceableError if the step has written into an array that is referenced elsewhere.
+        """
         written = self._written()
         owners = [ref(_owner(a)) for a in self.arrays if id(_owner(a)) in written]
         kept = [
@@ -70,33 +73,33 @@ class Captured:
         del kept
         if lost or any(owner() is not None for owner in owners):
             raise UntraceableError(
-                "the step writes into an array of NumPy's after it has read it, which a plan does not repeat: "
-                "make a new array, or let it be part of the state"
+                "the step writes into a NumPy array after it has read it, which a plan does not repeat: "
+                "make a new array, or make it part of the state"
             )
 
     def _written(self) -> set[int]:
-        """What owns the memory that the step has written after it had read it."""
+        """The owners, by id, of memory that the step has written after reading it."""
         latest = {id(array): i for i, array in enumerate(self.arrays)}
         read = enumerate(zip(self.arrays, self._values_read, strict=True))
         return {id(_owner(a)) for i, (a, numbers) in read if latest[id(a)] != i or _values(a) != numbers}
 
 
 def _values(array: np.ndarray) -> bytes | int:
-    """What tells whether an array's numbers are others; a file's are not read for it."""
+    """An array's bytes, or a checksum of a large one; a file's are not read."""
     if isinstance(array, np.memmap):
         return 0
     return array.tobytes() if array.nbytes < LARGE else crc32(np.ascontiguousarray(array).data.cast("B"))
 
 
 def _as_read(array: np.ndarray, numbers: bytes | int) -> np.ndarray | None:
-    """An array with the numbers that were read in it; None where they are gone."""
+    """An array with the values that were read; None if only their checksum is known."""
     if isinstance(numbers, int):
         return None
     return np.frombuffer(numbers, array.dtype).reshape(array.shape).copy()
 
 
 def _owner(array: np.ndarray) -> np.ndarray:
-    """The array whose memory it is, as far as NumPy knows."""
+    """The array that owns the memory, as far as NumPy knows."""
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array

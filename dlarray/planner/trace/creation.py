@@ -1,4 +1,4 @@
-"""The functions of the namespace of symbols that make new arrays."""
+"""The functions of the symbols' namespace that make new arrays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Creation", "sizes_of"]
 
 
 class Creation:
-    """New arrays: the part of the namespace that takes none, or takes one only for its shape."""
+    """Functions that take no array, or take one only for its shape."""
 
     stack: Callable[..., Symbol]
 
@@ -63,9 +63,9 @@ class Creation:
     def arange(
         self, start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None
     ) -> Symbol:
-        """Counting; in whole numbers from 0 a kernel counts for itself."""
+        """Evenly spaced numbers; a kernel computes whole numbers from 0 itself."""
         if any(isinstance(bound, Symbol) for bound in (start, stop, step)):
-            self.graph.refuse("the length of what arange gives depends on an array's numbers")
+            self.graph.refuse("the length of the result of arange depends on an array's numbers")
         if stop is None and step == 1 and isinstance(start, int) and start > 0 and np.dtype(dtype or int).kind in "iu":
             return fresh(self.graph, self.graph.index((start,), dtype or np.int64))
         bounds = (start,) if stop is None else (start, stop, step)
@@ -89,7 +89,7 @@ class Creation:
 
 
 def sizes_of(shape: Any) -> tuple[int, ...]:
-    """The lengths of a shape. Symbols refuse to be one."""
+    """A shape as a tuple of ints. A symbol in it is refused."""
     if isinstance(shape, Sequence):
         return tuple([index(n) for n in cast("Sequence[Any]", shape)])
     return (index(shape),)

@@ -1,7 +1,7 @@
-"""What a step would take of memory, were it run plainly: learnt while it is traced.
+"""The memory that the eager step takes, measured while it is traced.
 
-A symbol comes and goes as the array does for which it stands. So the bytes of all that is there at once are those of
-the plain step, on any library that lets go of an array when nobody holds it any more.
+A symbol lives as long as the array that it stands for. So the bytes of all living symbols are those of the eager step,
+on any library that frees an array when its last reference is gone.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ __all__ = ["EagerMemory"]
 
 
 class EagerMemory:
-    """The bytes that are taken, and the most that ever were; what the step is given is not among them."""
+    """The bytes allocated now and at most; the step's arguments are not counted."""
 
     def __init__(self) -> None:
         self.allocated = 0
         self.peak = 0
 
     def allocate(self, nbytes: int) -> None:
-        """An array is made."""
+        """Count an array that is made."""
         self.allocated += nbytes
         self.peak = max(self.peak, self.allocated)
 
     def free(self, nbytes: int) -> None:
-        """Nobody holds it any more."""
+        """Count an array whose last reference is gone."""
         self.allocated -= nbytes

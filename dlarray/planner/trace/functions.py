@@ -1,6 +1,6 @@
-"""NumPy's functions that may be called eagerly inside a plan: no number decides what shape and type comes out.
+"""NumPy's functions that can be called eagerly inside a plan: the result's shape and type depend on no array's values.
 
-They are known as objects, not by their names: a library may give its own function any name.
+They are recognised as objects, not by name: another library can give its function the same name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dlarray.core.array import array_namespace
 __all__ = ["METHODS", "NUMPY", "OUT_OF_ORDER", "is_safe", "named", "writes"]
 
 NUMPY: Any = array_namespace(np.empty(0))
-"""The namespace of NumPy's arrays, whose functions are NumPy's own or those that the standard wants instead."""
+"""The namespace of NumPy's arrays: NumPy's functions, or the standard's where NumPy differs."""
 
 # fmt: off
 _SAFE = (
@@ -53,11 +53,11 @@ METHODS = frozenset([
     "std", "sum", "swapaxes", "take", "trace", "var",
 ])
 # fmt: on
-"""Methods of an array that are the function of this name with the array before its other arguments."""
+"""Methods of an array that equal NumPy's function of this name, with the array as the first argument."""
 
 
 def named(*names: str) -> dict[Callable[..., Any], str]:
-    """The functions of these names, of NumPy and of its arrays' namespace, each with its name."""
+    """The functions with these names in NumPy and in its arrays' namespace, each with its name."""
     found: dict[Callable[..., Any], str] = {}
     for name in names:
         for module in (np, np.linalg, NUMPY, NUMPY.linalg):
@@ -79,13 +79,13 @@ def _safe() -> set[Callable[..., Any]]:
 
 _KNOWN = _safe()
 OUT_OF_ORDER = frozenset(named("ravel", "reshape", "atleast_1d", "atleast_2d", "atleast_3d"))
-"""Functions that give a view or a copy as an array's memory order has it, which a plan does not keep."""
+"""Functions that return a view or a copy depending on memory order, which a plan does not preserve."""
 
 
 def is_safe(function: Callable[..., Any]) -> bool:
-    """Whether what a function gives has a shape and type that its arguments' shapes and types decide alone.
+    """Whether the arguments' shapes and types alone decide the shape and type of a function's result.
 
-    So have ufuncs, NumPy's own and others', their reductions among them.
+    True for all ufuncs, NumPy's and others, and for their reductions.
     """
     if isinstance(function, np.ufunc) or isinstance(getattr(function, "__self__", None), np.ufunc):
         return getattr(function, "__name__", "") != "at"
@@ -93,15 +93,15 @@ def is_safe(function: Callable[..., Any]) -> bool:
 
 
 def writes(function: Callable[..., Any], args: Sequence[Any], options: dict[str, Any]) -> bool:
-    """Whether a call would write into an argument."""
+    """Whether a call writes into an argument."""
     if isinstance(function, np.ufunc):
         return len(args) > function.nin or options.get("out") is not None
     try:
         given = inspect.signature(function).bind(*args, **options).arguments
-    except (ValueError, TypeError):  # NumPy says nothing of its arguments, or they are none of its
+    except (ValueError, TypeError):  # the function has no signature, or these arguments do not fit it
         given = options
     if any(given.get(name) is not None for name in ("out", "output")) or given.get("overwrite_input"):
         return True
-    if function is _WINDOWS:  # whose elements lie in the same memory more than once
+    if function is _WINDOWS:  # its elements overlap in memory
         return bool(given.get("writeable"))
     return function is np.nan_to_num and given.get("copy") is False

@@ -1,9 +1,9 @@
 """The graph of a traced step: every value once, immutable, in trace order.
 
-Two nodes with the same operation and arguments are one node (hash-consing), so what formulas write twice is computed
-once. A node knows its shape and dtype; all conversions between dtypes are nodes of their own, found by asking NumPy
-which loop it would choose. What the planner has no loop for becomes a ``call``: NumPy itself, run eagerly inside the
-plan.
+Two nodes with the same operation and arguments are one node (hash-consing), so a value that formulas write twice is
+computed once. A node knows its shape and dtype. Each conversion between dtypes is a node; NumPy's type resolution
+decides which are needed. An operation that no kernel supports becomes a ``call``: NumPy's function, run eagerly inside
+the plan.
 """
 
 from __future__ import annotations
@@ -40,20 +40,21 @@ class Graph:
     def __init__(self, state: Sequence[Any] = ()) -> None:
         self.nodes: list[Node] = []
         self.captured = Captured(state)
-        """Arrays that the step closes over, by number. They are read where they lie, as the eager step would."""
+        """Arrays that the step closes over, by index. They are read in place, as the eager step does."""
         self.has_scalars = True
-        """Whether what is computed and has no axes is a number, as NumPy has it.
+        """Whether computed values without axes are scalars, as in NumPy.
 
-        Where it is an array, the step is another library's, which may give a view where NumPy copies: +x, x.flatten().
+        If they are 0-d arrays, the step is another library's, which can return a view where NumPy copies: +x,
+        x.flatten().
         """
         self.eager_memory = EagerMemory()
-        """The memory that the traced step would take plainly."""
+        """The memory that the eager step takes."""
         self.refused: UntraceableError | None = None
-        """What the step was refused first, which it may have caught: it then did otherwise than on arrays."""
+        """The first refusal. If the step caught it, it took another path than it takes on arrays."""
         self.is_closed = False
-        """Whether the step has run: what it has kept of its symbols is not to be read."""
+        """Whether the step has run: symbols that it has stored cannot be read any more."""
         self.namespace: Any = None
-        """What symbols of this graph answer when they are asked for their namespace."""
+        """The array-API namespace of this graph's symbols."""
         self._known: dict[Hashable, Node] = {}
 
     def refuse(self, why: str) -> NoReturn:
@@ -63,7 +64,7 @@ class Graph:
         raise error
 
     def node(self, op: str, args: Sequence[Node], attribute: Any, shape: tuple[int, ...], dtype: Any) -> Node:
-        """The node with these properties, the old one where it is known."""
+        """The node with these properties, an existing one if there is one."""
         dtype = np.dtype(dtype)
         key = (op, tuple(a.number for a in args), attribute_key(attribute), shape, dtype)
         if key not in self._known:
@@ -78,7 +79,7 @@ class Graph:
         return self.node("input", (), number, shape, dtype)
 
     def full(self, shape: tuple[int, ...], value: Any, dtype: Any) -> Node:
-        """One number everywhere. Raises OverflowError where the dtype cannot hold it."""
+        """One number everywhere. Raises OverflowError if the dtype cannot hold it."""
         return self.node("full", (), np.dtype(dtype).type(value).item(), shape, dtype)
 
     def index(self, shape: tuple[int, ...], dtype: Any) -> Node:
@@ -86,7 +87,7 @@ class Graph:
         return self.node("index", (), None, shape, dtype)
 
     def array(self, array: np.ndarray) -> Node:
-        """An array that is no argument of the step."""
+        """An array that is not an argument of the step."""
         if array.ndim == 0 and array.dtype.name in DTYPES and not array.flags.writeable:
             return self.full((), array.item(), array.dtype)
         leaf = self.node("array", (), self.captured.index(array), array.shape, array.dtype)
@@ -95,18 +96,18 @@ class Graph:
         return self.call(to_native, [leaf])  # a copy, made at every step
 
     def lift(self, value: Any) -> Node:
-        """A node for a node, an array or a scalar on its own."""
+        """A node for a node, an array or a scalar."""
         if isinstance(value, Node):
             return value
         if isinstance(value, np.ndarray):
             return self.array(cast("np.ndarray", value))
-        array = np.asarray(value)  # that of another library may look at memory that its owner writes
+        array = np.asarray(value)  # another library's array can share memory that its owner writes
         if isinstance(value, (bool, int, float, complex, np.generic)):
             array.flags.writeable = False
         return self.array(array)
 
     def constant(self, node: Node) -> np.ndarray:
-        """The numbers of a leaf that is no input."""
+        """The values of a leaf that is not an input."""
         if node.op == "array":
             return self.captured.arrays[int(node.attribute)]
         if node.op == "index":
@@ -116,7 +117,7 @@ class Graph:
     # Pointwise operations and reductions
 
     def pointwise(self, name: str, *args: Any) -> Node:
-        """A NumPy ufunc, or where, of nodes, arrays and Python scalars, which are weak as NumPy has it."""
+        """A NumPy ufunc, or ``where``, of nodes, arrays and Python scalars, which are weak as in NumPy."""
         operands: list[Any] = [a if is_weak(a) else self.lift(a) for a in args]
         nodes = [a for a in operands if isinstance(a, Node)]
         shape = np.broadcast_shapes(*(a.shape for a in nodes))
@@ -138,14 +139,14 @@ class Graph:
         return self.node(name, [self._broadcast_to(v, shape) for v in values], None, shape, dtype)
 
     def _broadcast_to(self, operand: Node, shape: tuple[int, ...]) -> Node:
-        """The operand, spread out by an eager call where a broadcast is not one of rows or columns as a whole."""
+        """The operand, broadcast by an eager call unless kernels can repeat it along whole rows or columns."""
         (r, c), (rows, cols) = operand.form, form(shape)
         if r in (1, rows) and c in (1, cols):
             return self._as_matrix(operand)
         return self.call(broadcast, [operand], shape=shape)
 
     def _as_matrix(self, x: Node) -> Node:
-        """The operand, copied where its rows do not lie at one distance from each other."""
+        """The operand, copied if its rows have no constant stride."""
         if x.op in VIEWS and len(x.shape) > 2:
             try:
                 np.reshape(layout(x), x.form, copy=False)
@@ -168,21 +169,21 @@ class Graph:
         if x.dtype == dtype:
             return x
         if x.dtype.itemsize != dtype.itemsize or not {x.dtype.name, dtype.name} <= DTYPES - {"bool"}:
-            raise UntraceableError(f"numbers of type {x.dtype} are looked at as {dtype}")
+            raise UntraceableError(f"numbers of type {x.dtype} are viewed as {dtype}")
         if x.size == 0:
             return self.call(np.ndarray.view, [x], dtype=dtype)
         return self.node("bits", (self._as_matrix(x),), None, x.shape, dtype)
 
     def reduce(self, name: str, x: Node, axis: int | tuple[int, ...] | None, keepdims: bool) -> Node:
-        """sum, max or min: a kernel's where it goes over rows, columns or all of floats, else an eager call."""
+        """sum, max or min: in a kernel over rows, columns or all elements of floats, else an eager call."""
         every = tuple(range(len(x.shape)))
         wanted = every if axis is None else axis if isinstance(axis, tuple) else (axis,)
-        if not every and wanted in ((0,), (-1,)):  # NumPy lets a number be reduced along one axis
+        if not every and wanted in ((0,), (-1,)):  # NumPy reduces 0-d arrays along one axis
             wanted = ()
         axes = tuple(sorted(np.lib.array_utils.normalize_axis_tuple(wanted, len(x.shape))))
-        kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
-        shape = kept if keepdims else tuple(n for i, n in enumerate(x.shape) if i not in axes)
-        if x.op == "full" and x.size:  # no array stands behind it, whose elements a kernel could count
+        with_ones = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+        shape = with_ones if keepdims else tuple(n for i, n in enumerate(x.shape) if i not in axes)
+        if x.op == "full" and x.size:  # it is in no array that a kernel could read
             whole = np.full(x.shape, x.attribute, x.dtype)
             value = getattr(np, name)(whole, axis=axes).flat[0]
             return self.full(shape, value, value.dtype)
@@ -197,9 +198,9 @@ class Graph:
         )
         if over is None or x.size == 0 or x.dtype.name not in ("float32", "float64"):
             return self.call(getattr(np, name), [x], axis=axes, keepdims=keepdims)
-        if math.prod(kept) == x.size:  # of single numbers each
+        if math.prod(with_ones) == x.size:  # each of one number
             return self.reshape(x, shape)
-        return self.reshape(self.node(name, (self._as_matrix(x),), over, kept, x.dtype), shape)
+        return self.reshape(self.node(name, (self._as_matrix(x),), over, with_ones, x.dtype), shape)
 
     # Views
 
@@ -211,7 +212,7 @@ class Graph:
             return self.full(shape, x.attribute, x.dtype)
         if x.op == "index":
             return self.index(shape, x.dtype)
-        if self._generated(x) and form(shape) != x.form:  # no array stands behind it: generate it in the new shape
+        if self._generated(x) and form(shape) != x.form:  # it is in no array: generate it in the new shape
             args = [a if a.size == 1 else self.reshape(a, shape) for a in x.args]
             return self.node(x.op, args, x.attribute, shape, x.dtype)
         if x.op == "reshape":
@@ -219,12 +220,12 @@ class Graph:
         view = self.node("reshape", (x,), shape, shape, x.dtype)
         try:
             layout(view)
-        except ValueError:  # memory order forbids: as in NumPy, a copy
+        except ValueError:  # as in NumPy, memory order requires a copy
             return self.reshape(self.call(copy, [x]), shape)
         return view
 
     def _generated(self, x: Node) -> bool:
-        """Whether a value of several elements is made of counters and single numbers alone, as a dropout mask is."""
+        """Whether a value is computed from indices and single numbers only, as a dropout mask is."""
         if x.op in ("index", "full"):
             return True
         return x.op in POINTWISE and all(a.size == 1 or (a.size == x.size and self._generated(a)) for a in x.args)
@@ -250,7 +251,7 @@ class Graph:
     # Everything else
 
     def matmul(self, a: Node, b: Node) -> Node:
-        """The product of two matrices, the library's own."""
+        """The product of two matrices, by the library."""
         floats = a.dtype == b.dtype and a.dtype.name in ("float32", "float64")
         if (
             not floats
@@ -263,20 +264,20 @@ class Graph:
         return self.node("matmul", (a, b), None, (a.shape[0], b.shape[1]), a.dtype)
 
     def concat(self, parts: Sequence[Node], axis: int) -> Node:
-        """One after the other."""
+        """The parts joined."""
         if axis != 0 or any(len(p.shape) != 1 or p.dtype != parts[0].dtype or p.size == 0 for p in parts):
             return self.call(concatenate, list(parts), axis=axis)
         return self.node("concat", parts, None, (sum(p.size for p in parts),), parts[0].dtype)
 
     def call(self, function: Callable[..., Any], args: Sequence[Any], **options: Any) -> Node:
-        """An eager call inside the plan, of nodes and whatever else the function takes."""
+        """An eager call inside the plan, of nodes and any other arguments."""
         nodes: list[Node] = []
         return self.sampled_call(Call(function, extract_arrays((tuple(args), options), nodes, (Node,))), nodes)
 
     def sampled_call(self, call: Call, nodes: Sequence[Node]) -> Node:
-        """An eager call of nodes. Samples, calls on numbers that mean nothing, say what comes out.
+        """An eager call of nodes. Calls on sample arrays of meaningless numbers find the result's shape and type.
 
-        Raises UntraceableError where that is not one array, or is another for other whole numbers.
+        Raises UntraceableError if the result is not one array, or if its shape or type differs between samples.
         """
         whole = any(n.dtype.kind in "iub" and not _is_constant(n) for n in nodes)
         given, result = call_on_samples(call, [[self._sample(n, i) for n in nodes] for i in range(1 + whole)])
@@ -285,11 +286,11 @@ class Graph:
         return self.known_call(call, nodes, result.shape, result.dtype)
 
     def known_call(self, call: Call, nodes: Sequence[Node], shape: tuple[int, ...], dtype: Any) -> Node:
-        """An eager call of which it is known what comes out."""
+        """An eager call whose result's shape and type are known."""
         return self.node("call", nodes, call, shape, dtype)
 
     def _sample(self, node: Node, whole: int) -> np.ndarray:
-        """An array like a node's, with numbers that mean nothing; the array itself where it is there."""
+        """A constant's values; else an array of the node's shape and dtype with meaningless numbers."""
         return self.constant(node) if _is_constant(node) else sample(node, whole)
 
 

@@ -1,7 +1,7 @@
-"""Indices of symbols: what is read, what is assigned, and whether a view comes out.
+"""Indexing of symbols: reading, assignment, and whether the result is a view.
 
-An index of integers, slices, None and an ellipsis is a view of the graph's own. Another, by arrays, lists or symbols,
-is an eager call, whose shape NumPy says for indices that mean nothing: so none of them may be a mask that is computed.
+An index of integers, slices, None and an ellipsis is a view in the graph. An index by arrays, lists or symbols is an
+eager call; NumPy finds its shape with meaningless sample indices, so a computed mask is refused.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def is_basic(key: Any) -> bool:
 
 
 def is_view(graph: Graph, keys: tuple[Any, ...]) -> bool:
-    """Whether an index that is not basic may give a view all the same.
+    """Whether an index that is not basic can still give a view.
 
-    NumPy takes a view where computed indices are numbers, and a copy where they are arrays, even without axes.
+    NumPy takes a view if computed indices are scalars, and a copy if they are arrays, even 0-d ones.
     """
     others = [key for key in keys if not is_basic(key)]
     return all(
@@ -39,15 +39,15 @@ def is_view(graph: Graph, keys: tuple[Any, ...]) -> bool:
 
 
 def item(graph: Graph, x: Node, keys: tuple[Any, ...]) -> Node:
-    """x[keys] by arrays, lists, truths or symbols."""
+    """x[keys] by arrays, lists, bools or symbols."""
     nodes = _lifted(graph, keys)
     if any(n.dtype == bool and n.op not in ("array", "full") for n in nodes if isinstance(n, Node)):
-        graph.refuse("an array is indexed by a mask, and what comes out depends on its numbers: use where")
+        graph.refuse("an array is indexed by a mask, so the result's shape depends on its numbers: use where")
     return graph.call(_item, [x, *nodes])
 
 
 def assigned(graph: Graph, x: Node, key: Any, value: Any) -> Node:
-    """x with a value in the places of an index, in x's type and shape."""
+    """x after ``x[key] = value``, in x's type and shape."""
     keys = cast("tuple[Any, ...]", key) if isinstance(key, tuple) else (key,)
     if not _is_everything(keys):
         return _of_the_same_kind(graph, x, _assigned, x, graph.lift(value), *_lifted(graph, keys))
@@ -63,13 +63,13 @@ def assigned(graph: Graph, x: Node, key: Any, value: Any) -> Node:
 
 
 def updated_at(graph: Graph, ufunc: np.ufunc, x: Node, key: Any, values: list[Any]) -> Node:
-    """x after ``ufunc.at(x, key, …)``: the ufunc once for each place, also where one comes twice."""
+    """x after ``ufunc.at(x, key, …)``: the ufunc once for each index, also for repeated ones."""
     keys = cast("tuple[Any, ...]", key) if isinstance(key, tuple) else (key,)
     return _of_the_same_kind(graph, x, _updated_at, ufunc, x, tuple(_lifted(graph, keys)), *map(graph.lift, values))
 
 
 def _of_the_same_kind(graph: Graph, x: Node, function: Callable[..., Any], *args: Any) -> Node:
-    """An eager call that gives an array like x, whatever is in an index."""
+    """An eager call whose result has x's shape and type, for any index."""
     nodes: list[Node] = []
     call = Call(function, extract_arrays((args, {}), nodes, (Node,)))
     return graph.known_call(call, nodes, x.shape, x.dtype)
@@ -82,7 +82,7 @@ def _is_everything(keys: tuple[Any, ...]) -> bool:
 
 
 def _lifted(graph: Graph, keys: tuple[Any, ...]) -> list[Any]:
-    """The parts of an index, arrays and symbols as nodes. A list of symbols is stacked."""
+    """The parts of an index, with nodes for arrays and symbols. A list of symbols is stacked."""
     return [_lifted_one(graph, key) for key in keys]
 
 

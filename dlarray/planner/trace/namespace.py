@@ -1,8 +1,8 @@
 """The array-API namespace of symbols: what ``xp`` is while a step is traced.
 
-It mirrors NumPy's namespace, with NumPy's dtypes and NumPy's rules, and answers NumPy's own functions too, which are
-known as objects. What is not defined here is NumPy's function as an eager call inside the plan, where no number decides
-what shape and type comes out; what is left cannot be traced.
+It has NumPy's functions, dtypes and rules. NumPy's own functions work on symbols too; they are recognised as objects.
+A function that is not defined here is an eager call of NumPy's inside the plan, if no array's values decide the
+result's shape and type. All others cannot be traced.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _OWN = named(
     "result_type", "positive", "invert", "copy", "clip",
 ) | {np.amax: "max", np.amin: "min", np.transpose: "permute_dims", np.around: "round", np.clip: "promoting_clip"}
 # fmt: on
-"""NumPy's functions that are defined here, each with its name here."""
+"""NumPy's functions that this namespace defines, each with its name here."""
 _POINTWISE: dict[Any, str] = {getattr(np, name): name for name in POINTWISE - _SPECIAL}
 
 
@@ -62,7 +62,7 @@ class Namespace(Reductions):
         graph.namespace = self
 
     def __getattr__(self, name: str) -> Any:
-        """Pointwise functions by their name; else what NumPy has under it."""
+        """Pointwise functions by name; else NumPy's function or constant of that name."""
         ufunc = _UFUNC.get(name, name)
         if ufunc in POINTWISE and ufunc not in _SPECIAL:
             return partial(self.call_numpy, getattr(np, ufunc))
@@ -74,11 +74,11 @@ class Namespace(Reductions):
         return partial(self.call_numpy, found)
 
     def call_numpy(self, function: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
-        """``numpy`` with its arguments written out."""
+        """``numpy`` with the arguments passed one by one."""
         return self.numpy(function, args, options)
 
     def numpy(self, function: Callable[..., Any], args: Sequence[Any], options: dict[str, Any]) -> Any:
-        """A function of NumPy called with symbols: the one defined here where there is one, else an eager call."""
+        """A function of NumPy called with symbols: this namespace's if it defines it, else an eager call."""
         if writes(function, args, options):
             self.graph.refuse(f"{_name(function)} writes into an argument")
         if (ufunc := _POINTWISE.get(function)) is not None and not options:
@@ -89,9 +89,9 @@ class Namespace(Reductions):
         return self.eager(function, args, options)
 
     def eager(self, function: Callable[..., Any], args: Sequence[Any], options: dict[str, Any]) -> Any:
-        """An eager call. Symbols may stand alone or in lists and tuples, as an argument or as an option.
+        """An eager call. Arguments and options are symbols, or lists and tuples of them.
 
-        Of nothing that is traced it is called now.
+        Without a symbol or an array the function is called now.
         """
         leaves: list[Any] = []
         call = Call(function, extract_arrays((tuple(args), options), leaves, (Symbol, np.ndarray)))
@@ -101,8 +101,7 @@ class Namespace(Reductions):
             return self._new(self.graph.array(made)) if type(made) is np.ndarray and not leaves else made
         if not safe:
             self.graph.refuse(
-                f"{call.name} is called, which is not among the functions whose results have a shape and type that no "
-                "number decides"
+                f"{call.name} is called: it is not known that its result's shape and type depend on no array's numbers"
             )
         node = self.graph.sampled_call(call, [self._node(x) for x in leaves])
         maybe = function in OUT_OF_ORDER or (function is np.conjugate and not self.graph.has_scalars)
@@ -122,7 +121,7 @@ class Namespace(Reductions):
         return partial(self.call_numpy, getattr(np, name), x)
 
     def result_type(self, *args: Any) -> Any:
-        """The type that a result would have."""
+        """The type of a result of these operands."""
         return np.result_type(*(a.dtype if isinstance(a, Symbol) else a for a in args))
 
 
@@ -194,7 +193,7 @@ def _name(function: Callable[..., Any]) -> str:
 
 
 def _takes(own: str, args: Sequence[Any], options: dict[str, Any]) -> bool:
-    """Whether the function defined here has these arguments; NumPy's own has more."""
+    """Whether this namespace's function accepts these arguments; NumPy's has more."""
     try:
         _signature(own).bind(None, *args, **options)
     except TypeError:

@@ -37,15 +37,15 @@ Form = tuple[int, int]
 
 
 class UntraceableError(TypeError):
-    """The step cannot be planned; it can still be run eagerly."""
+    """The step cannot be planned; it runs eagerly."""
 
 
 @dataclass(eq=False, slots=True)
 class Node:
     """One value. ``op`` is a name of ``loops.OPERATIONS``, of ``VIEWS`` or of ``LEAVES``, or matmul, concat or call.
 
-    ``attribute`` is what the operation needs besides its arguments: a slice's key, an input's number, a full array's
-    value, what a reduction reduces over, a call's function.
+    ``attribute`` is what else the operation needs: a slice's key, an input's number, a full array's value, a
+    reduction's axes, a call's function.
     """
 
     op: str
@@ -82,26 +82,26 @@ class Node:
 
 
 def form(shape: tuple[int, ...]) -> Form:
-    """A shape as rows and columns; a vector is one row, a number one element."""
+    """A shape as rows and columns; a vector is one row, a scalar one element."""
     return (math.prod(shape[:-1]), shape[-1]) if shape else (1, 1)
 
 
 def without_reshapes(node: Node) -> Node:
-    """The node behind reshapes that change neither rows nor columns: the same value at the same place of the domain."""
+    """The node without reshapes that keep rows and columns: the same value at the same (row, column)."""
     while node.op == "reshape" and node.form == node.args[0].form:
         node = node.args[0]
     return node
 
 
 def root(node: Node) -> Node:
-    """The node whose memory this one is a view of, or is."""
+    """The node whose memory this node is or views."""
     while node.op in VIEWS:
         node = node.args[0]
     return node
 
 
 def attribute_key(attribute: Any) -> Hashable:
-    """An attribute as a dictionary's key, told apart by type and bits: -0.0 is not 0.0, True is not 1."""
+    """An attribute as a dictionary's key, different for other types and bits: -0.0 is not 0.0, True is not 1."""
     if isinstance(attribute, tuple):
         return tuple(attribute_key(a) for a in cast("tuple[Any, ...]", attribute))
     if isinstance(attribute, (float, complex)):
@@ -121,9 +121,9 @@ def view_of(array: np.ndarray, node: Node) -> np.ndarray:
 
 
 def layout(node: Node) -> np.ndarray:
-    """An array of this node's shape and memory order, for its strides alone: all of it lies in one byte.
+    """An array of this node's shape and strides, without memory: all elements share one byte.
 
-    Raises ValueError where there is no such view.
+    Raises ValueError if there is no such view.
     """
     if node.op in VIEWS:
         return view_of(layout(node.args[0]), node)
@@ -132,7 +132,7 @@ def layout(node: Node) -> np.ndarray:
 
 
 def span(node: Node) -> tuple[int, int]:
-    """The part of the root's elements, from one to before another, within which a view lies."""
+    """The range (start, stop) of the root's elements that a view lies in."""
     views: list[Node] = []
     while node.op in VIEWS:
         views.append(node)
@@ -145,5 +145,5 @@ def span(node: Node) -> tuple[int, int]:
 
 
 def is_dense(node: Node) -> bool:
-    """Whether the elements lie one after the other."""
+    """Whether the elements are C-contiguous."""
     return node.op not in VIEWS or bool(layout(node).flags.c_contiguous)

@@ -1,4 +1,4 @@
-"""Python's operators on symbols, and what stands beside a symbol in them."""
+"""Python's operators on symbols, and their operands."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ __all__ = ["Operators", "invert", "operand"]
 
 
 class Operators:
-    """The operators of an array. ``computed`` makes their result, ``updated`` what augmented assignment binds."""
+    """The operators of an array. ``computed`` makes their result, ``updated`` that of augmented assignment."""
 
     graph: Graph
     node: Node
 
     def computed(self, node: Node) -> Any:
-        """A new array, or a number."""
+        """A new array, or a scalar."""
         raise NotImplementedError
 
     def updated(self, node: Node) -> Any:
-        """The array itself with other numbers, or another number."""
+        """The array itself with other values, or another scalar."""
         raise NotImplementedError
 
     def __matmul__(self, other: Any) -> Any:
@@ -62,17 +62,17 @@ class Operators:
 
 
 def operand(value: Any) -> Any:
-    """The node of a symbol; any other value as it is."""
+    """The node of a symbol; any other value unchanged."""
     return value.node if isinstance(value, Operators) else value
 
 
 def invert(graph: Graph, x: Node) -> Node:
-    """~x: "not" for bools, as NumPy's invert has it."""
+    """~x; of bools "not", as in NumPy."""
     return graph.pointwise("logical_not" if x.dtype == bool else "invert", x)
 
 
 def _power(graph: Graph, x: Node, exponent: Any) -> Node:
-    """x ** exponent with the short ways that NumPy's operator takes for plain numbers."""
+    """x ** exponent, with the faster functions that NumPy's operator uses for some Python numbers."""
     short = {2.0: "square", 1.0: "positive", 0.5: "sqrt", -1.0: "reciprocal"}
     if type(exponent) in (int, float) and x.dtype.kind == "f" and x.shape and exponent in short:
         return graph.pointwise(short[exponent], x)

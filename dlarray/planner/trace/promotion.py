@@ -1,4 +1,4 @@
-"""In which types NumPy computes: its own choice, asked of its ufuncs."""
+"""The types that NumPy computes in, as its ufuncs resolve them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["is_weak", "resolve_types"]
 
 
 def is_weak(value: Any) -> bool:
-    """Whether a value is a Python number, whose type gives way to an array's (a bool does so anyway)."""
+    """Whether a value is a Python number, whose type gives way to an array's (a bool's type always does)."""
     return isinstance(value, (int, float, complex)) and not isinstance(value, (bool, np.generic))
 
 
 def resolve_types(name: str, operands: Sequence[Any]) -> tuple[tuple[Any, ...], Any]:
     """The types that NumPy's ufunc, or where, computes in for nodes and Python numbers, and the result's.
 
-    Raises UntraceableError where it has no such loop.
+    Raises UntraceableError if it has no such loop.
     """
     types: list[Any] = [a.dtype if isinstance(a, Node) else type(a) for a in operands]
     if name == "where":

@@ -1,4 +1,4 @@
-"""The functions of the namespace of symbols that compute: selection, conversion, sums and products."""
+"""The functions of the symbols' namespace that compute: selection, conversion, sums and products."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _FLOATS = ("float32", "float64")
 
 
 class Reductions(Shapes):
-    """What NumPy computes otherwise than by one ufunc."""
+    """Functions that are not a single ufunc in NumPy."""
 
     eager: Callable[..., Any]
 
     def where(self, condition: Any, x: Any, y: Any, /) -> Symbol:
-        """x where the condition holds, else y; an array even without axes."""
+        """x where the condition holds, else y; a 0-d result is an array."""
         truth = self.graph.cast(self._node(condition), bool)
         return fresh(self.graph, self.graph.pointwise("where", truth, operand(x), operand(y)))
 
     def clip(self, x: Any, /, min: Any = None, max: Any = None) -> Symbol:  # noqa: A002 - the standard's names
-        """x held between two bounds, in x's type: the standard's function."""
+        """x clipped to two bounds, in x's type: the standard's function."""
         node = self._node(x)
         if node.dtype.kind in "iu" and not all(b is None or _is_within(b, node.dtype) for b in (min, max)):
             return self.eager(NUMPY.clip, (x, min, max), {})
@@ -45,7 +45,7 @@ class Reductions(Shapes):
         min: Any = None,  # noqa: A002 - NumPy's names
         max: Any = None,  # noqa: A002
     ) -> Symbol:
-        """a held between two bounds, in the type of all three: NumPy's own function."""
+        """a clipped to two bounds, in the common type of all three: NumPy's function."""
         return self._clipped(a, a_min if min is None else min, a_max if max is None else max)
 
     def _bound(self, bound: Any, dtype: Any) -> Any:
@@ -62,7 +62,7 @@ class Reductions(Shapes):
         return self._new(node)
 
     def positive(self, x: Any, /) -> Symbol:
-        """A copy, of what has no axes a number; torch gives the array itself."""
+        """A copy, or a scalar of a 0-d array; torch returns the array itself."""
         node = self._node(x)
         return self._new(node) if self.graph.has_scalars else self._view(x, node)
 
@@ -71,7 +71,7 @@ class Reductions(Shapes):
         return fresh(self.graph, self._node(a))
 
     def bitwise_invert(self, x: Any, /) -> Symbol:
-        """Each bit turned round."""
+        """Each bit inverted."""
         return self._new(invert(self.graph, self._node(x)))
 
     invert = bitwise_not = bitwise_invert
@@ -123,7 +123,7 @@ class Reductions(Shapes):
         return self._new(self.graph.matmul(self._node(a), self._node(b)))
 
     def dot(self, a: Any, b: Any) -> Any:
-        """The product of two matrices; of others NumPy's."""
+        """The product of two matrices; of other arrays NumPy's eager function."""
         if all(len(self._node(x).shape) == 2 for x in (a, b)):
             return self.matmul(a, b)
         return self.eager(np.dot, (a, b), {})
@@ -135,7 +135,7 @@ def _is_within(bound: Any, dtype: np.dtype[Any]) -> bool:
 
 
 def _type(bound: Any) -> Any:
-    """What decides a result's type: an array's type, or a Python number, which gives way."""
+    """A bound's part in type promotion: an array's type, or a Python number, which is weak."""
     if isinstance(bound, Node):
         return bound.dtype
     return bound if isinstance(bound, (bool, int, float, complex)) else np.asarray(bound).dtype

@@ -1,6 +1,6 @@
-"""The functions of the namespace of symbols that compute nothing: views, and arrays put side by side.
+"""The functions of the symbols' namespace that compute nothing: views, and joined arrays.
 
-What NumPy may give as a view counts as one, and a number's view is another number.
+A result that NumPy can return as a view counts as one. A view of a scalar is another scalar.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Shapes(Creation):
         return computed(self.graph, node)
 
     def _view(self, x: Any, node: Node) -> Symbol:
-        """What looks at x's memory, or may."""
+        """A view of x's memory, or what can be one."""
         if isinstance(x, Symbol):
             return x.alias(node) if not x.is_scalar or not node.shape else fresh(self.graph, node)
         if isinstance(x, np.ndarray):
@@ -60,7 +60,7 @@ class Shapes(Creation):
         return self._node(x).dtype.kind == "c"
 
     def isrealobj(self, x: Any) -> bool:
-        """Whether the type is none of complex numbers."""
+        """Whether the type is not one of complex numbers."""
         return not self.iscomplexobj(x)
 
     # Views
@@ -99,7 +99,7 @@ class Shapes(Creation):
         return self.reshape(x, [n for i, n in enumerate(shape) if i not in gone])
 
     def permute_dims(self, x: Any, axes: Sequence[int] | None = None) -> Symbol:
-        """The axes in another order; without one reversed."""
+        """The axes in another order, reversed by default."""
         node = self._node(x)
         order = tuple(reversed(range(len(node.shape)))) if axes is None else _axes(axes, len(node.shape))
         if len(order) != len(node.shape):
@@ -118,14 +118,14 @@ class Shapes(Creation):
         return self.permute_dims(a, order)
 
     def moveaxis(self, a: Any, source: Any, destination: Any) -> Symbol:
-        """Axes at other places, the others in their order."""
+        """Axes moved to other positions, the others in their order."""
         n = len(self._node(a).shape)
-        moved, places = _axes(source, n), _axes(destination, n)
-        if len(moved) != len(places):
-            raise ValueError(f"{len(moved)} axes cannot be moved to {len(places)} places")
+        moved, positions = _axes(source, n), _axes(destination, n)
+        if len(moved) != len(positions):
+            raise ValueError(f"{len(moved)} axes cannot be moved to {len(positions)} positions")
         order = [i for i in range(n) if i not in moved]
-        for place, axis in sorted(zip(places, moved, strict=True)):
-            order.insert(place, axis)
+        for position, axis in sorted(zip(positions, moved, strict=True)):
+            order.insert(position, axis)
         return self.permute_dims(a, order)
 
     def flip(self, m: Any, axis: Any = None) -> Symbol:
@@ -137,13 +137,13 @@ class Shapes(Creation):
         return self._view(m, self.graph.slice(node, key))
 
     def broadcast_to(self, array: Any, shape: Any) -> Symbol:
-        """The elements repeated along new and single axes."""
+        """The elements repeated along new axes and axes of length 1."""
         node, wanted = self._node(array), sizes_of(shape)
         np.broadcast_to(np.empty((), bool), node.shape)
         return self._view(array, node if node.shape == wanted else self.graph.call(broadcast, [node], shape=wanted))
 
     def broadcast_arrays(self, *args: Any) -> tuple[Symbol, ...]:
-        """All arrays in the shape that they have together."""
+        """All arrays broadcast to their common shape."""
         shape = np.broadcast_shapes(*(self._node(a).shape for a in args))
         return tuple([self.broadcast_to(a, shape) for a in args])
 
@@ -155,23 +155,23 @@ class Shapes(Creation):
     # Parts
 
     def split(self, ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Symbol]:
-        """Parts of equal length, or between places."""
+        """Parts of equal length, or between indices."""
         length = self._node(ary).shape[_axes(axis, len(self._node(ary).shape))[0]]
         if not isinstance(indices_or_sections, (Sequence, np.ndarray)) and length % index(indices_or_sections):
             raise ValueError("array split does not result in an equal division")
         return self.array_split(ary, indices_or_sections, axis)
 
     def array_split(self, ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Symbol]:
-        """Parts of nearly equal length, or between places."""
+        """Parts of nearly equal length, or between indices."""
         node = self._node(ary)
-        (place,) = _axes(axis, len(node.shape))
-        length = node.shape[place]
+        (i,) = _axes(axis, len(node.shape))
+        length = node.shape[i]
         if isinstance(indices_or_sections, (Sequence, np.ndarray)):
             ends = [0, *sizes_of(list(cast("Sequence[Any]", indices_or_sections))), length]
         else:
             short, longer = divmod(length, sections := index(indices_or_sections))
-            ends = [i * short + min(i, longer) for i in range(sections + 1)]
-        before = (slice(None),) * place
+            ends = [k * short + min(k, longer) for k in range(sections + 1)]
+        before = (slice(None),) * i
         parts = [(*before, slice(start, stop)) for start, stop in pairwise(ends)]
         return [self._view(ary, self.graph.slice(node, part)) for part in parts]
 
@@ -186,9 +186,9 @@ class Shapes(Creation):
     def unstack(self, x: Any, /, *, axis: int = 0) -> tuple[Symbol, ...]:
         """The arrays along an axis, without it."""
         node = self._node(x)
-        (place,) = _axes(axis, len(node.shape))
-        before = (slice(None),) * place
-        return tuple([self._view(x, self.graph.slice(node, (*before, i))) for i in range(node.shape[place])])
+        (i,) = _axes(axis, len(node.shape))
+        before = (slice(None),) * i
+        return tuple([self._view(x, self.graph.slice(node, (*before, k))) for k in range(node.shape[i])])
 
     def meshgrid(self, *xi: Any, indexing: str = "xy", sparse: bool = False, copy: bool = True) -> Any:
         """Each coordinate on the grid of all of them."""
@@ -200,20 +200,20 @@ class Shapes(Creation):
         grids: Sequence[Symbol] = lines if sparse else self.broadcast_arrays(*lines)
         return tuple([fresh(self.graph, g.node) for g in grids] if copy and self.graph.has_scalars else grids)
 
-    # Side by side
+    # Joining
 
     def concat(self, arrays: Sequence[Any], *, axis: int | None = 0) -> Symbol:
-        """Arrays one after the other."""
+        """The arrays joined along an axis."""
         nodes = [self._node(a) for a in self._items(arrays)]
         if axis is None:
             nodes, axis = [self.graph.reshape(n, (n.size,)) for n in nodes], 0
         return fresh(self.graph, self.graph.concat(nodes, axis))
 
     def stack(self, arrays: Sequence[Any], *, axis: int = 0) -> Symbol:
-        """Arrays side by side along a new axis."""
+        """The arrays joined along a new axis."""
         items = self._items(arrays)
-        (place,) = _axes(axis, len(self._node(items[0]).shape) + 1)
-        return self.concat([self.expand_dims(a, place) for a in items], axis=place)
+        (new,) = _axes(axis, len(self._node(items[0]).shape) + 1)
+        return self.concat([self.expand_dims(a, new) for a in items], axis=new)
 
     def _items(self, arrays: Any) -> list[Any]:
         if not isinstance(arrays, (Sequence, Symbol)):
@@ -222,6 +222,6 @@ class Shapes(Creation):
 
 
 def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
-    """Axes from 0 on. Raises ValueError where an array of so many axes has none of them, or one comes twice."""
+    """Axes as numbers from 0. Raises ValueError if the array has no such axis, or one is repeated."""
     wanted = tuple(map(index, cast("Sequence[Any]", axis))) if isinstance(axis, (Sequence, np.ndarray)) else index(axis)
     return tuple(np.lib.array_utils.normalize_axis_tuple(wanted, ndim))

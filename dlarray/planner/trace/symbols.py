@@ -1,11 +1,10 @@
-"""Symbols: arrays without numbers, on which a step is run once to learn what it computes.
+"""Symbols: arrays without values. A step runs on them once to record what it computes.
 
-A symbol is a box around an immutable node, so ``y += b`` puts another node into the box and means what it means in
-NumPy, as long as nobody else looks at the same memory. Who shares memory with whom is known by ``_Memory``: after one
-of several views has been written, the others are stale and refuse to be read. Where NumPy gives a view or a copy as
-memory order has it, a symbol counts as a view. What has no axes is a number or an array, as in NumPy: ``y += b``
-rebinds y to another number, and writes into an array. What cannot be traced raises ``UntraceableError``; then the step
-runs eagerly, which is always right.
+A symbol is a box around an immutable node: ``y += b`` puts another node into the box, which is right as long as no
+other array shares the memory. ``_Memory`` knows which arrays share memory: after a write into one of several views the
+others are stale and cannot be read. If memory order decides between a view and a copy, a symbol counts as a view. A
+value without axes is a scalar or a 0-d array, as in NumPy: ``y += b`` rebinds y to another scalar, and writes into an
+array. What cannot be traced raises ``UntraceableError``; then the step runs eagerly, which is always right.
 """
 
 from __future__ import annotations
@@ -26,14 +25,15 @@ __all__ = ["Symbol", "computed", "fresh"]
 _ALIASED = "an array is read after another view of its memory was written: write it without aliasing"
 _REBOUND = (
     "an array of the state without axes is read under another name after it was changed in place, which NumPy does for "
-    "an array and not for a number: write x = x + y for x += y"
+    "an array and not for a scalar: write x = x + y for x += y"
 )
 
 
 class _Memory:
-    """What an array and its views have in common; ``version`` counts the writes.
+    """The memory that an array and its views share; ``version`` counts the writes.
 
-    ``lent``: it is not the step's to write. What the step makes itself stands in a ledger for as long as it is there.
+    If it is ``read_only``, the step must not write it. Memory that the step allocates counts in ``eager_memory`` as
+    long as it lives.
     """
 
     def __init__(self, read_only: bool = False, eager_memory: EagerMemory | None = None, nbytes: int = 0) -> None:
@@ -50,7 +50,7 @@ class _Memory:
 
 
 class Symbol(Operators):
-    """An array of known shape and dtype and unknown numbers."""
+    """An array of known shape and dtype and unknown values."""
 
     __hash__ = None  # type: ignore[assignment]  # as NumPy's arrays
     device = "cpu"
@@ -73,10 +73,10 @@ class Symbol(Operators):
 
     @property
     def node(self) -> Node:  # type: ignore[override]  # read alone
-        """The value as it is now."""
+        """The present value."""
         if self.graph.is_closed:
             raise UntraceableError(
-                "a value that a step computed while it was traced is read outside of it: let it be part of the state"
+                "a value that a step computed while it was traced is read outside of it: make it part of the state"
             )
         if self._version != self._memory.version:
             self.graph.refuse(self._stale)
@@ -84,27 +84,27 @@ class Symbol(Operators):
 
     @property
     def is_scalar(self) -> bool | None:
-        """Whether NumPy has a number here, which cannot be written; None where it may be one or an array."""
+        """Whether this is a scalar in NumPy, which cannot be written; None if it can be a scalar or an array."""
         return self._is_scalar if self.graph.has_scalars else False
 
     def alias(self, node: Node) -> Symbol:
-        """What NumPy gives where it takes a view of an array, if it can, and of a number makes another."""
+        """A view of this array's memory; of a scalar another scalar."""
         if self.is_scalar:
             return computed(self.graph, node)
         return Symbol(self.graph, node, self._memory, is_scalar=False if node.shape else self.is_scalar)
 
     def fresh_like(self, node: Node) -> Symbol:
-        """New memory: a number's where this is one, else an array's."""
+        """A new array, or a new scalar if this is one."""
         return Symbol(
             self.graph, node, _new_memory(self.graph, node), is_scalar=False if node.shape else self.is_scalar
         )
 
     def overlaps(self, other: Symbol) -> bool:
-        """Whether what is written into one array is read in the other."""
+        """Whether a write into one array changes the other."""
         if self._memory is not other._memory or self.is_scalar or other.is_scalar or 0 in (self.size, other.size):
             return False
         if root(self.node) is not root(other.node):
-            return True  # memory order has made a copy, or a view that is not one here
+            return True  # a copy because of memory order, or a view that is a copy here
         (start, stop), (low, high) = span(self.node), span(other.node)
         return start < high and low < stop
 
@@ -117,13 +117,13 @@ class Symbol(Operators):
         return computed(self.graph, node)
 
     def updated(self, node: Node) -> Symbol:
-        """What augmented assignment binds the name to: a number is another one, an array is written."""
+        """The result of augmented assignment: a new scalar, or the array after the write."""
         if self.is_scalar:
             return computed(self.graph, node)
         if self.is_scalar is None and (node.shape or node.dtype != self.dtype):
             self.graph.refuse(
                 f"an array of the state without axes, of type {self.dtype}, is changed in place to {node.dtype}"
-                f"{list(node.shape)}, which NumPy does for a number and not for an array"
+                f"{list(node.shape)}, which NumPy does for a scalar and not for an array"
             )
         self.write(node)
         if self.is_scalar is False:
@@ -132,16 +132,16 @@ class Symbol(Operators):
         return self.alias(self._node)
 
     def write(self, node: Node) -> Self:
-        """The memory holds another value from now on."""
+        """Write another value into the memory."""
         if self.is_scalar:
-            raise TypeError("a number without axes cannot be written: NumPy gives no array here")
+            raise TypeError("a scalar cannot be written: NumPy returns no array here")
         if node.shape != self.shape:
             raise ValueError(f"a result of shape {node.shape} cannot be written into an array of shape {self.shape}")
         if not np.can_cast(node.dtype, self.dtype, "same_kind"):
             raise TypeError(f"a result of type {node.dtype} cannot be written into an array of type {self.dtype}")
         if self._memory.read_only:
-            self.graph.refuse("the step writes into an array that is no part of its state")
-        _ = self.node  # refuses where it is stale
+            self.graph.refuse("the step writes into an array that is not part of its state")
+        _ = self.node  # refuses a stale view
         self._node = self.graph.cast(node, self.dtype)
         self._memory.version += 1
         self._version = self._memory.version
@@ -219,11 +219,11 @@ class Symbol(Operators):
         self.write(assigned(self.graph, self.node, key, operand(value)))
 
     def _no_value(self, *_: Any) -> Any:
-        self.graph.refuse("the step decides by an array's value: use where")
+        self.graph.refuse("the step branches on an array's value: use where")
 
     def __index__(self) -> int:
         self.graph.refuse(
-            "an array's number decides a length, or an index of an array of NumPy's own: use take(table, i, axis=0)"
+            "an array's value is used as a length, or as an index of a NumPy array: use take(table, i, axis=0)"
         )
 
     __bool__ = __float__ = __int__ = __complex__ = item = tolist = tobytes = _no_value
@@ -231,7 +231,7 @@ class Symbol(Operators):
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         self.graph.refuse(
-            "the step asks for an array's numbers while it is traced, as NumPy's own arrays do where they take them: "
+            "the step reads an array's numbers while it is traced, as NumPy does to build an array from arrays: "
             "use stack or concat, or begin with zeros_like(x)"
         )
 
@@ -247,7 +247,7 @@ class Symbol(Operators):
         return self.fresh_like(self.node)
 
     def __reduce__(self) -> Any:
-        self.graph.refuse("the step takes an array apart to its bytes")
+        self.graph.refuse("the step pickles an array")
 
     def __array_namespace__(self, api_version: str | None = None) -> Any:
         """The namespace of symbols."""
@@ -261,7 +261,7 @@ class Symbol(Operators):
             return None
         if "out" in options or method == "at":
             self.graph.refuse(
-                f"{ufunc.__name__} writes into an array of NumPy's own (out=, at, or +=): "
+                f"{ufunc.__name__} writes into a NumPy array (out=, at, or +=): "
                 "begin with zeros_like(x), and write y = y + x"
             )
         return self.__array_namespace__().numpy(
@@ -269,23 +269,23 @@ class Symbol(Operators):
         )
 
     def __array_function__(self, function: Callable[..., Any], _: Any, args: Any, options: Any) -> Any:
-        """As ``__array_ufunc__``, for what is no ufunc: ``np.concatenate([x, y])``."""
+        """The same for NumPy's other functions: ``np.concatenate([x, y])``."""
         return self.__array_namespace__().numpy(function, args, options)
 
     def __getattr__(self, name: str) -> Any:
         """NumPy's methods, ``x.sum(axis=0)``: the namespace's function of that name, or an eager call."""
         if name.startswith("_") or not callable(getattr(np.ndarray, name, None)):
-            raise AttributeError(f"an array has no attribute {name!r} that could be traced")
+            raise AttributeError(f"an array has no attribute {name!r} that can be traced")
         return self.__array_namespace__().method(self, name)
 
 
 def fresh(graph: Graph, node: Node) -> Symbol:
-    """A new array, with memory of its own."""
+    """A new array, with new memory."""
     return Symbol(graph, node, _new_memory(graph, node))
 
 
 def computed(graph: Graph, node: Node) -> Symbol:
-    """What a ufunc, a reduction or a product gives: a new array, and a number where there are no axes."""
+    """The result of a ufunc, a reduction or a product: a new array, or a scalar if it has no axes."""
     return Symbol(graph, node, _new_memory(graph, node), is_scalar=not node.shape)
 
 

@@ -1,4 +1,4 @@
-"""Tracing: a step run once on symbols, which leaves its graph."""
+"""Tracing: a step runs once on symbols, which records its graph."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Step = Callable[[Any, Any], Any]
 def trace(step: Step, state: Any, batch: Any) -> tuple[Graph, list[Node], Any, list[Node], int]:
     """Run a step on symbols.
 
-    Returns the graph, its inputs, the structure of what comes out, its leaves, and how many inputs are the state's.
+    Returns the graph, its inputs, the structure of the result, its leaves, and how many inputs are the state's.
     """
     leaves: list[Any] = []
     structures = [flatten(state, leaves)]
@@ -31,7 +31,7 @@ def trace(step: Step, state: Any, batch: Any) -> tuple[Graph, list[Node], Any, l
     structures.append(flatten(batch, leaves))
     for kind in {cast("Any", type(leaf)) for leaf in leaves}:
         if not (is_ndarray(kind) or issubclass(kind, np.generic)):
-            raise UntraceableError(f"the step is given a {kind.__name__}: a plan is one of plain arrays")
+            raise UntraceableError(f"the step is given a {kind.__name__}: a plan takes NumPy arrays")
     graph = Graph(leaves[:state_count])
     Namespace(graph)
     inputs = [graph.input(i, a.shape, a.dtype) for i, a in enumerate(leaves)]
@@ -45,27 +45,27 @@ def trace(step: Step, state: Any, batch: Any) -> tuple[Graph, list[Node], Any, l
         outputs = [m.node if isinstance(m, Symbol) else graph.lift(m) for m in made]
         if state_count and isinstance(result, tuple):
             _refuse_shared(graph, result[0])
-    except Exception as error:  # NumPy's, where it was refused a number
+    except Exception as error:  # NumPy's, because a number was refused
         raise graph.refused or error from None
     finally:
         graph.is_closed = True
     if graph.refused is not None:
         raise graph.refused
-    del result, made  # whoever holds an array now is none of the step's
+    del result, made  # references that remain now are not the step's
     graph.captured.freeze()
     return graph, inputs, structure, outputs, state_count
 
 
 def _refuse_shared(graph: Graph, state: Any) -> None:
-    """The next step of a plan writes each of the state's arrays by itself."""
+    """Refuse a new state whose arrays share memory: the plan writes each of them separately."""
     arrays: list[Symbol] = []
     flatten(state, arrays, (Symbol,))
     if any(a.overlaps(b) for a, b in combinations(arrays, 2)):
-        graph.refuse("two arrays of the state that the step returns share memory: let one of them be a copy")
+        graph.refuse("two arrays of the state that the step returns share memory: copy one of them")
 
 
 def _symbol(graph: Graph, node: Node, leaf: Any, read_only: bool) -> Symbol:
-    """A symbol for an argument. The state's numbers and arrays without axes have one plan, so they are either."""
+    """A symbol for an argument. A scalar and a 0-d array of the state have the same plan, so it can be either."""
     return Symbol(
         graph,
         node,
@@ -75,13 +75,13 @@ def _symbol(graph: Graph, node: Node, leaf: Any, read_only: bool) -> Symbol:
 
 
 def without_scalars(step: Step) -> Step:
-    """The step of a library whose arrays stay arrays where they have no axes, as CuPy's and torch's do."""
+    """The step of a library that has no scalars: its results without axes are 0-d arrays, as in CuPy and torch."""
 
     def run(state: Any, batch: Any) -> Any:
         symbols: list[Any] = []
         flatten((state, batch), symbols, (Symbol,))
         for symbol in symbols:
-            symbol.graph.numbers = False
+            symbol.graph.has_scalars = False
         return step(state, batch)
 
     return run
