@@ -20,8 +20,8 @@ _KINDS: dict[str, Kind] = {"group": "kernel", "matmul": "product", "concat": "co
 def describe(plan: Plan, given: tuple[Any, Any], returned: Any, names: Names) -> Description:
     """A plan as data.
 
-    ``given`` and ``returned`` are the structures, as ``trees.flatten`` leaves them, of state and batch and of what the
-    step returns; values are called by their places in them, unless ``names`` has another name for a place.
+    ``given`` has the structures of state and batch, ``returned`` that of the step's result, as ``trees.flatten``
+    returns them. Values are named by their paths in them, unless ``names`` has another name.
     """
     inputs = [*_state(given[0]), *paths(given[1], "batch")]
     state, loss = returned[2] if returned is not None and len(returned[2]) == 2 else (returned, ("static", None, None))
@@ -48,7 +48,7 @@ def flops(plan: Plan, unit: Unit) -> int:
 
 
 def traffic(plan: Plan, unit: Unit) -> int:
-    """The bytes that a unit reads and writes, each array once; of a concatenation those of the parts it copies."""
+    """The bytes that a unit reads and writes, each array once; for a concatenation those of the copied parts."""
     if unit.op == "concat":
         return 2 * sum(part.nbytes for part in _copied(plan, unit.outputs[0]))
     read = plan.bodies[unit].inputs if unit.is_group else unit.outputs[0].args
@@ -86,17 +86,17 @@ def _work(plan: Plan, unit: Unit, name: Naming) -> Work:
 
 
 def _state(structure: Any) -> list[str]:
-    """The places of the state's arrays. The names in a dictionary say enough by themselves."""
+    """The paths of the state's arrays, without "state" if it is a dictionary."""
     return paths(structure, "" if structure is not None and structure[0] is dict else "state")
 
 
 def _copied(plan: Plan, whole: Node) -> list[Node]:
-    """The parts of a concatenation that are not computed in their places."""
+    """The parts of a concatenation that are not computed in their slices."""
     found: list[Node] = []
     for part in whole.args:
-        place = plan.locations.get(root(part))
-        there = place is not None and (place.kind, place.number) == ("slice", whole.number)
-        if part.op not in ("full", "index") and not there:
+        location = plan.locations.get(root(part))
+        in_slice = location is not None and (location.kind, location.number) == ("slice", whole.number)
+        if part.op not in ("full", "index") and not in_slice:
             found.append(part)
     return found
 
@@ -106,7 +106,7 @@ def _wholes(plan: Plan) -> int:
 
 
 class _Lifetimes:
-    """Which value lies where, and from when to when."""
+    """Where each value is stored, and from which unit to which."""
 
     def __init__(self, plan: Plan, name: Naming) -> None:
         self._plan, self._name = plan, name
@@ -115,7 +115,7 @@ class _Lifetimes:
         self._leaving = {root(node) for node in plan.outputs}
 
     def found(self) -> tuple[list[Memory], list[Value]]:
-        """All memory that the plan touches, and all values that lie in it."""
+        """All memory that the plan uses, and all values stored in it."""
         plan = self._plan
         readers: dict[Node, list[int]] = {}
         for i, unit in enumerate(plan.units):
@@ -139,15 +139,15 @@ class _Lifetimes:
         )
 
     def _memory(self, node: Node) -> int:
-        """The number of the memory that a value lies in."""
-        place = self._plan.locations.get(node)
-        if place is not None and place.kind == "buffer":
-            return place.number
-        if place is not None and place.kind == "slice":
-            whole = next(u.outputs[0] for u in self._plan.units if u.outputs[0].number == place.number)
+        """The number of the memory that a value is stored in."""
+        location = self._plan.locations.get(node)
+        if location is not None and location.kind == "buffer":
+            return location.number
+        if location is not None and location.kind == "slice":
+            whole = next(u.outputs[0] for u in self._plan.units if u.outputs[0].number == location.number)
             return self._memory(whole)
-        held = node if place is None else self._plan.graph.nodes[place.number]  # inputs are the first nodes
-        if held.number not in self._inputs:
-            self._inputs[held.number] = len(self._memories)
-            self._memories.append(Memory(self._name(held), held.nbytes))
-        return self._inputs[held.number]
+        owner = node if location is None else self._plan.graph.nodes[location.number]  # inputs are the first nodes
+        if owner.number not in self._inputs:
+            self._inputs[owner.number] = len(self._memories)
+            self._memories.append(Memory(self._name(owner), owner.nbytes))
+        return self._inputs[owner.number]

@@ -1,4 +1,4 @@
-"""Kernels as formulas that people read: one line for each output, and for each value that is used more than once."""
+"""Kernels as readable formulas: one line for each output, and for each value that is used more than once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dlarray.planner.schedule.lowering import Body
 __all__ = ["formulas"]
 
 MAX_LENGTH = 90
-"""Characters of a part that is not given a line of its own."""
+"""A part of more characters gets its own line."""
 
 # How tightly operators bind, as in Python.
 _UNARY, _POWER, _ATOM = 7, 8, 9
@@ -44,7 +44,7 @@ def formulas(body: Body, name: Naming) -> list[str]:
 
 
 def _written(op: Operation, args: list[_Text]) -> _Text:
-    """An operation on arguments that are written already."""
+    """An operation on arguments that are text already."""
     if op.name == "index":
         return _INDEX[op.kind], _ATOM
     if op.over:
@@ -65,5 +65,5 @@ def _written(op: Operation, args: list[_Text]) -> _Text:
 
 
 def _parenthesized(text: _Text, least: int) -> str:
-    """An argument in parentheses where it would come apart without them."""
+    """An argument, in parentheses if its operator binds less tightly than ``least``."""
     return text[0] if text[1] >= least else f"({text[0]})"

@@ -1,4 +1,4 @@
-"""What the values of a plan are called in text: by their place in the step's arguments, by a layout, or by number."""
+"""The names of a plan's values in text: by path in the step's arguments, by a layout, or by number."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["Naming", "paths"]
 
 
 def paths(structure: Any, name: str = "") -> list[str]:
-    """The place of every leaf of a tree that ``trees.flatten`` has taken apart: theta, optimizer.m, batch[1].
+    """The path of each leaf of a structure that ``trees.flatten`` returns: theta, optimizer.m, batch[1].
 
-    A sequence of one is passed over: its number says nothing.
+    The number in a sequence of one item is left out.
     """
     if structure is None:
         return [name]
@@ -30,7 +30,7 @@ def paths(structure: Any, name: str = "") -> list[str]:
 
 
 class Naming:
-    """Names for the nodes of a plan; a node that nothing names gets the next number when it is first asked for."""
+    """Names for the nodes of a plan; a node without a name gets the next number when it is first used."""
 
     def __init__(self, plan: Plan, inputs: Sequence[str], outputs: Sequence[str], names: Names) -> None:
         self._names = names
@@ -45,7 +45,7 @@ class Naming:
         self._name_products(plan)
 
     def __call__(self, node: Node) -> str:
-        """The name of a value, with the view that is taken of it."""
+        """The name of a value, with its view: theta[0:10].T."""
         if node.op == "reshape":
             return self(node.args[0])
         if node.op == "slice":
@@ -66,7 +66,7 @@ class Naming:
         return self._known[node]
 
     def _name(self, node: Node, name: str) -> None:
-        """Give a value a name of its own."""
+        """Give a value a unique name."""
         taken = set(self._known.values())
         wanted, again = name, 1
         while name in taken:
@@ -75,7 +75,7 @@ class Naming:
         self._known.setdefault(node, name)
 
     def _part(self, node: Node) -> str | None:
-        """The name that a layout gives to this slice of an input; None where it gives none."""
+        """A layout's name for this slice of an input; None if it has none."""
         base, keys = node.args[0], node.attribute
         if base.op != "input" or len(keys) != 1 or not isinstance(keys[0], slice):
             return None
@@ -85,7 +85,7 @@ class Naming:
         return found.get((start, stop))
 
     def _name_slices(self, plan: Plan) -> None:
-        """What feeds a concatenation in the places of a layout is the array's next value there, or the gradient."""
+        """Name the parts of concatenations with a layout's slots: the parameters' next values, or their gradient."""
         next_values = {f"{path}′": layout for path, layout in self._names.parts.items()}
         parameters = self._names.parts.get(self._names.parameters)
         for unit in plan.units:
@@ -95,17 +95,17 @@ class Naming:
                 continue
             if layout is parameters and whole not in self._known:
                 self._name(whole, "gradient")
-            places = {(p.start, p.stop): name for name, p in layout.slots.items()}
+            slots = {(p.start, p.stop): name for name, p in layout.slots.items()}
             start = 0
             for part in whole.args:
-                name = places.get((start, start + part.size))
+                name = slots.get((start, start + part.size))
                 start += part.size
                 if name and root(part).size == part.size and root(part).op not in LEAVES:
                     leaves = self._known[whole] in next_values
                     self._name(root(part), f"{name}′" if leaves else _with_prefix(name, "d"))
 
     def _name_products(self, plan: Plan) -> None:
-        """x W and dy Wᵀ are called after the layer of W."""
+        """Name x W and dy Wᵀ after the layer of W."""
         for unit in plan.units:
             if unit.op != "matmul":
                 continue
@@ -126,13 +126,13 @@ def number(value: Any) -> str:
 
 
 def _with_prefix(name: str, letter: str) -> str:
-    """A name with a letter before its own part: 0.dW for 0.W."""
+    """A name with a letter before its last part: 0.dW for 0.W."""
     layer, dot, own = name.rpartition(".")
     return f"{layer}{dot}{letter}{own}"
 
 
 def _keys(keys: tuple[Any, ...]) -> str:
-    """An index as text; an ellipsis at its end says nothing."""
+    """An index as text, without an ellipsis at its end."""
     return ", ".join(map(_key, keys[:-1] if keys[-1] is Ellipsis else keys))
 
 

@@ -1,3 +1,3 @@
-"""Scheduling: which nodes share a kernel, where every value lies, and in what order things are done."""
+"""Scheduling: which nodes share a kernel, where each value is stored, and in which order the units run."""
 
 __all__: list[str] = []

@@ -1,10 +1,10 @@
 """Grouping: which nodes share a kernel.
 
-Nodes are taken in trace order. One that a kernel can make joins the group of an operand, or one that reads the same
-arrays, if the domain fits and no path leads out of the group and back; groups of one domain are merged when a node
-reads several of them and nothing lies between. A row reduction may be read in its group, for it only opens another
-sweep; a column or full reduction is "late", known after the last row, and only scalars may read it there. Scalars that
-stand on nothing late belong nowhere: they cost nothing, so every kernel computes for itself those that it needs.
+Nodes are taken in trace order. A node that a kernel can compute joins the group of an operand, or a group that reads
+the same arrays, if the domain fits and no path leads out of the group and back. Groups of one domain are merged if a
+node reads several of them and no unit must run between them. A row reduction can be read in its own group, in another
+sweep. A column or full reduction is "late", known after the last row: only scalars can read it in its group. A scalar
+that depends on nothing late is in no group: it costs nothing, so each kernel that needs it computes it again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Grouping", "Unit", "group", "kind_of", "live", "reaches", "stored_va
 
 @dataclass(eq=False)
 class Unit:
-    """Something that is done at once: a kernel's group, a product, a concatenation or a call."""
+    """One item of work: the group of a kernel, a product, a concatenation or a call."""
 
     op: str
     domain: Form
@@ -28,21 +28,21 @@ class Unit:
     outputs: list[Node] = field(default_factory=list[Node])
     """The nodes whose values are stored in memory."""
     needs: set[Unit] = field(default_factory=set["Unit"])
-    """What must be done before."""
+    """The units that must run before."""
     complete: set[Unit] = field(default_factory=set["Unit"])
-    """Those of them that are read through a view, so whole arrays must lie in memory."""
+    """Those of them that are read through a view, so that their whole arrays must be in memory."""
     late: set[Node] = field(default_factory=set[Node])
     roots: set[Node] = field(default_factory=set[Node])
-    """The arrays of several elements that it reads, to find groups that read the same."""
+    """The arrays of several elements that it reads, to find groups that read the same arrays."""
 
     @property
     def is_group(self) -> bool:
-        """Whether it is to be a kernel."""
+        """Whether it becomes a kernel."""
         return self.op == "group"
 
 
 def kind_of(form: Form, domain: Form) -> Kind:
-    """How a value of this form varies over a domain. Never ambiguous: the first that fits."""
+    """How a value of this form varies over a domain: the first kind that fits."""
     if form == (1, 1):
         return "S"
     if form == domain:
@@ -51,7 +51,7 @@ def kind_of(form: Form, domain: Form) -> Kind:
 
 
 def live(outputs: list[Node]) -> list[Node]:
-    """All nodes that the outputs stand on, in trace order."""
+    """All nodes that the outputs depend on, in trace order."""
     found: set[Node] = set()
     todo = list(outputs)
     while todo:
@@ -62,7 +62,7 @@ def live(outputs: list[Node]) -> list[Node]:
 
 
 def reaches(start: Unit, goal: Unit) -> bool:
-    """Whether ``start`` needs ``goal``, at once or through others, or is it."""
+    """Whether ``start`` needs ``goal``, directly or through other units, or is ``goal``."""
     seen: set[Unit] = set()
     todo = [start]
     while todo:
@@ -84,7 +84,7 @@ class Grouping:
         self._sources: dict[Node, dict[Unit, bool]] = {}
 
     def add(self, node: Node) -> None:
-        """Give the node, the next in trace order, a unit, if it is to have one."""
+        """Put the next node in trace order into a unit, unless it needs none."""
         if node.op in LEAVES or node.op in VIEWS or self._is_recomputed(node):
             return
         unit = self._group_for(node) if node.computes else None
@@ -106,13 +106,13 @@ class Grouping:
         self.of[node] = unit
 
     def _is_recomputed(self, node: Node) -> bool:
-        """Whether it is a scalar that every kernel computes for itself: it stands on no reduction of a kernel."""
+        """Whether each kernel computes this scalar again: it depends on no reduction of a kernel."""
         if node.size != 1 or not node.computes or node.op in REDUCTIONS:
             return False
         return not any((u := self.of.get(without_reshapes(a))) is not None and u.is_group for a in node.args)
 
     def _needed(self, node: Node) -> dict[Unit, bool]:
-        """The units that a node's operands come from; true where the whole array must lie in memory before."""
+        """The units that compute a node's operands; true if the whole array must be in memory before."""
         found: dict[Unit, bool] = {}
         for operand in node.args:
             for unit, finished in self._sources_of(operand).items():
@@ -125,12 +125,12 @@ class Grouping:
         base = root(base)
         if base in self.of:
             return {self.of[base]: viewed}
-        if operand not in self._sources:  # a floating scalar, or a leaf
+        if operand not in self._sources:  # a recomputed scalar, or a leaf
             self._sources[operand] = {u: f or viewed for u, f in self._needed(base).items()}
         return self._sources[operand]
 
     def _group_for(self, node: Node) -> Unit | None:
-        """The group that a node joins; None where it begins one of its own."""
+        """The group that a node joins; None if it starts a new one."""
         operands = [self.of[without_reshapes(a)] for a in node.args if without_reshapes(a) in self.of]
         groups = [u for u in dict.fromkeys(operands) if u.is_group]
         groups.sort(key=self.units.index, reverse=True)
@@ -144,7 +144,7 @@ class Grouping:
         return next((u for u in groups if self._fits(node, u)), None)
 
     def _fits(self, node: Node, unit: Unit) -> bool:
-        """Whether a node can be computed in a group: the domain is right, nothing late is read, no circle arises."""
+        """Whether a node can be computed in a group: the domain fits, it reads nothing late, and no cycle arises."""
         inside = [without_reshapes(a) for a in node.args if self.of.get(without_reshapes(a)) is unit]
         if node.op in REDUCTIONS:
             form = without_reshapes(node.args[0]).form
@@ -163,7 +163,7 @@ class Grouping:
         )
 
     def _merge(self, unit: Unit, other: Unit) -> bool:
-        """Make two groups of one domain into one, where nothing lies between them."""
+        """Join two groups of one domain, if no unit must run between them; whether it was done."""
         if other in unit.complete or unit in other.complete:
             return False
         if _reads_late(unit, other) or _reads_late(other, unit):
@@ -171,9 +171,9 @@ class Grouping:
         if any(reaches(u, other) for u in unit.needs - {other}) or any(reaches(u, unit) for u in other.needs - {unit}):
             return False
         unit.nodes = sorted(unit.nodes + other.nodes, key=lambda n: n.number)
-        for mine, its in ((unit.needs, other.needs), (unit.complete, other.complete)):
-            mine |= its
-            mine -= {unit, other}
+        for ours, theirs in ((unit.needs, other.needs), (unit.complete, other.complete)):
+            ours |= theirs
+            ours -= {unit, other}
         unit.late |= other.late
         unit.roots |= other.roots
         for node in other.nodes:
@@ -189,7 +189,7 @@ class Grouping:
 
 
 def group(nodes: list[Node]) -> Grouping:
-    """Units for nodes in trace order."""
+    """The units of nodes in trace order."""
     grouping = Grouping()
     for node in nodes:
         grouping.add(node)
@@ -211,10 +211,10 @@ def _wide_roots(node: Node) -> set[Node]:
 
 
 def stored_values(grouping: Grouping, nodes: list[Node], outputs: list[Node]) -> set[Node]:
-    """The nodes whose values lie in memory: what leaves kernels, and what is too dear to compute again.
+    """The nodes whose values are stored: those used outside kernels, and those too expensive to compute again.
 
-    A value that another kernel wants is computed again there if it is at most 16 cheap operations away from what is
-    stored anyway, and only one array of its own size has to be read for it.
+    Another kernel computes a value again if that takes at most 16 cheap operations from values stored anyway, and reads
+    only one array of the value's size.
     """
     of = grouping.of
     users: dict[Node, list[Node]] = {}
@@ -228,7 +228,7 @@ def stored_values(grouping: Grouping, nodes: list[Node], outputs: list[Node]) ->
     cost: dict[Node, tuple[int, frozenset[Node]]] = {}
 
     def again(operand: Node) -> tuple[int, frozenset[Node]]:
-        """How many operations it takes to compute a value again, and which arrays are read for it."""
+        """The number of operations to compute a value again, and the arrays that it reads."""
         value = without_reshapes(operand)
         base = root(value)
         if value in cost:
@@ -257,7 +257,7 @@ def stored_values(grouping: Grouping, nodes: list[Node], outputs: list[Node]) ->
 
 
 def _reads_values(user: Node) -> bool:
-    """Whether this user takes a value element by element, rather than as an array in memory."""
+    """Whether this user reads a value element by element, rather than as an array in memory."""
     return user.computes or (user.op == "reshape" and user.form == user.args[0].form)
 
 

@@ -1,4 +1,4 @@
-"""Lowering: a group of nodes as a kernel of ``loops``."""
+"""Lowering: a group of nodes becomes a kernel of ``loops``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Body", "lower"]
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """A kernel beside the nodes that stand behind its inputs, operations and outputs."""
+    """A kernel with the nodes of its inputs, constants, operations and outputs."""
 
     kernel: Kernel
     domain: Form
@@ -25,7 +25,7 @@ class Body:
     outputs: tuple[Node, ...]
 
     def may_overwrite(self, memory: Node, output: Node) -> bool:
-        """Whether an output may be written where an array that this kernel reads lies, by the rule of ``loops``."""
+        """Whether an output can be written over an array that this kernel reads, by the rule of ``loops``."""
         number = self.kernel.outputs[self.outputs.index(output)]
         kind, sweep = self.kernel.kind(number), self.kernel.sweep(number)
         for i, node in enumerate(self.inputs):
@@ -42,7 +42,7 @@ class Body:
 
 
 def lower(unit: Unit, is_read: Callable[[Node], bool]) -> Body:
-    """The cone of a unit's outputs, down to what is read from memory."""
+    """The kernel that computes a unit's outputs from values in memory."""
     operations, inputs, constants = _cone(unit.outputs, is_read)
     known: dict[Any, int] = {}
     for value in (*inputs, *constants, *operations):
@@ -71,7 +71,7 @@ def lower(unit: Unit, is_read: Callable[[Node], bool]) -> Body:
 
 
 def _cone(outputs: list[Node], is_read: Callable[[Node], bool]) -> tuple[list[Node], list[Node], list[Node]]:
-    """Operations in trace order, the values that are read for them, and constants, each once."""
+    """The operations in trace order, the values that they read from memory, and the constants, each once."""
     operations: set[Node] = set()
     inputs: dict[Node, None] = {}
     constants: dict[Any, Node] = {}
@@ -95,5 +95,5 @@ def _ordered(nodes: Iterable[Node]) -> list[Node]:
 
 
 def _identity(node: Node) -> Any:
-    """What makes two values one: for constants the number and its type, in whatever shape."""
+    """Equal for equal values: for constants the number and its type, in any shape."""
     return (attribute_key(node.attribute), node.dtype) if node.op == "full" else node

@@ -1,8 +1,8 @@
-"""Memory: where every stored value lies, and in what order things are done.
+"""Memory: where each stored value is, and in which order the units run.
 
-The state is donated: the value that leaves the step at some place of the state's tree is written into the array that
-came in there, after its last reader. What feeds a concatenation is computed in its slice. All else lives in buffers
-that are reused when their last reader is done.
+The state is donated: each new value of the state is written into the array that held the old one, after the old value's
+last reader. A part of a concatenation is computed in its slice of the whole. All other values are in buffers, which are
+reused after their value's last reader.
 """
 
 from __future__ import annotations
@@ -23,47 +23,49 @@ __all__ = ["Location", "Plan", "make_plan"]
 
 @dataclass(frozen=True)
 class Location:
-    """Where a stored value lies: in an input's own array, in the slice of a concatenation, or in a buffer."""
+    """Where a stored value is: in an input's array, in a slice of a concatenation, or in a buffer."""
 
     kind: Literal["input", "slice", "buffer"]
     number: int
-    """Of the input, of the concatenation's node, or of the buffer."""
+    """The number of the input, of the concatenation's node, or of the buffer."""
     start: int = 0
 
 
 @dataclass
 class Plan:
-    """Everything but addresses: what is done in which order, and where each value lies."""
+    """The units in order, and where each value is; no addresses."""
 
     graph: Graph
     outputs: list[Node]
     donated: dict[int, Node]
-    """The input whose array an output is to be left in."""
+    """For each donated output its input: the output ends in the input's array."""
     units: list[Unit] = field(default_factory=list[Unit])
     bodies: dict[Unit, Body] = field(default_factory=dict[Unit, Body])
     locations: dict[Node, Location] = field(default_factory=dict[Node, Location])
     buffers: list[int] = field(default_factory=list[int])
     """The bytes of each."""
     unshared: int = 0
-    """The bytes that would be needed if no buffer were used twice."""
+    """The bytes that would be needed if no buffer were reused."""
 
     def reads(self, unit: Unit) -> set[Node]:
         """The arrays, as roots, that a unit reads."""
         return {root(n) for n in (self.bodies[unit].inputs if unit.is_group else unit.outputs[0].args)}
 
     def constant(self, node: Node) -> np.ndarray:
-        """The numbers of a leaf that is no input."""
+        """The values of a leaf that is not an input."""
         return self.graph.constant(node)
 
     def is_in_place(self, output: int) -> bool:
-        """Whether a donated output is computed where it is to be left, or was there from the beginning."""
+        """Whether a donated output is computed in its input's array, or is that input."""
         node, target = self.outputs[output], self.donated[output]
-        place = self.locations.get(root(node))
-        return node is target or (place is not None and place.kind == "input" and place.number == target.attribute)
+        location = self.locations.get(root(node))
+        return node is target or (
+            location is not None and location.kind == "input" and location.number == target.attribute
+        )
 
 
 def make_plan(graph: Graph, outputs: list[Node], donated: dict[int, Node]) -> Plan:
-    """A plan for the outputs of a traced step; ``donated`` says which of them are left in which input's array."""
+    """A plan for the outputs of a traced step; ``donated`` names the inputs whose arrays some of them end in."""
     plan = Plan(graph, outputs, donated)
     _make_units(plan)
     _write_into_state(plan)
@@ -74,19 +76,19 @@ def make_plan(graph: Graph, outputs: list[Node], donated: dict[int, Node]) -> Pl
 
 
 def _make_units(plan: Plan) -> None:
-    """Units with their outputs, kernels, and who really needs whom."""
+    """Find the units, their outputs and kernels, and the units that each of them needs."""
     nodes = live(plan.outputs)
     grouping = group(nodes)
     stored = stored_values(grouping, nodes, plan.outputs)
     for unit in grouping.units:
         unit.outputs = [n for n in unit.nodes if n in stored]
     plan.units = [u for u in grouping.units if u.outputs]
-    floating = {n for n in nodes if n.computes and n not in grouping.of}
-    wanted = {root(a) for n in nodes if not n.computes for a in n.args if without_reshapes(n) is n} & floating
-    leaving = _ordered(({root(o) for o in plan.outputs} & floating) - wanted)  # nobody reads them in memory
+    recomputed = {n for n in nodes if n.computes and n not in grouping.of}
+    wanted = {root(a) for n in nodes if not n.computes for a in n.args if without_reshapes(n) is n} & recomputed
+    leaving = _ordered(({root(o) for o in plan.outputs} & recomputed) - wanted)  # no unit reads them in memory
     last = max((u for u in plan.units if u.is_group), key=_trace_position, default=None)
-    if last is not None and not any(n in grouping.of for n in live(leaving)):  # of what is there from the beginning
-        last.outputs = last.outputs + leaving  # counters: the last kernel does them besides
+    if last is not None and not any(n in grouping.of for n in live(leaving)):  # they depend on inputs only
+        last.outputs = last.outputs + leaving  # counters: the last kernel computes them too
         leaving = []
     for scalars in (*([n] for n in _ordered(wanted)), leaving):
         if scalars:
@@ -107,7 +109,7 @@ def _ordered(nodes: Iterable[Node]) -> list[Node]:
 
 
 def _write_into_state(plan: Plan) -> None:
-    """Give donated outputs the memory of their inputs, where all readers of the old value can go first."""
+    """Put donated outputs into the memory of their inputs, if all readers of the old value can run before."""
     producer = {n: u for u in plan.units for n in u.outputs}
     for output, target in plan.donated.items():
         node = root(plan.outputs[output])
@@ -127,7 +129,7 @@ def _write_into_state(plan: Plan) -> None:
 
 
 def _schedule(plan: Plan) -> None:
-    """An order in which everything is done after what it needs; else as in the trace."""
+    """Order the units: each after the units that it needs, otherwise as in the trace."""
     left = sorted(plan.units, key=_trace_position)
     done: set[Unit] = set()
     plan.units = []
@@ -139,7 +141,7 @@ def _schedule(plan: Plan) -> None:
 
 
 def _write_into_slices(plan: Plan) -> None:
-    """What feeds a concatenation lives in its slice of the whole."""
+    """Put the parts of a concatenation into their slices of the whole."""
     stored = {n for u in plan.units for n in u.outputs}
     for unit in plan.units:
         if unit.op == "concat":
@@ -153,9 +155,9 @@ def _write_into_slices(plan: Plan) -> None:
 
 
 def _allocate(plan: Plan) -> None:
-    """Buffers, reused when the last reader of what lies in them is done."""
+    """Give each other value a buffer, which is reused after the value's last reader."""
     concats = {u.outputs[0].number: u.outputs[0] for u in plan.units if u.op == "concat"}
-    for whole in concats.values():  # alone in its buffer: parts are written early, constant parts once and for all
+    for whole in concats.values():  # its buffer is not reused: parts are written early, constant parts only once
         plan.locations[whole] = _new_buffer(plan, whole)
     leaving = {root(o) for o in plan.outputs}
     last: dict[Node, int] = {}
@@ -168,10 +170,10 @@ def _allocate(plan: Plan) -> None:
         for node in unit.outputs:
             if node in plan.locations:
                 continue
-            heir = next((n for n in ending if _may_overwrite(plan, unit, n, node)), None)
-            if heir is not None:
-                ending.remove(heir)
-                plan.locations[node] = plan.locations[heir]
+            replaced = next((n for n in ending if _may_overwrite(plan, unit, n, node)), None)
+            if replaced is not None:
+                ending.remove(replaced)
+                plan.locations[node] = plan.locations[replaced]
             else:
                 fitting = [b for b in free if node.nbytes <= plan.buffers[b] <= 4 * node.nbytes]
                 best = min(fitting, key=lambda b: plan.buffers[b], default=None)
@@ -191,13 +193,13 @@ def _new_buffer(plan: Plan, node: Node) -> Location:
 
 
 def _is_shared(plan: Plan, node: Node) -> bool:
-    """Whether the value lies in a buffer that others may have after it."""
-    place = plan.locations.get(node)
-    return place is not None and place.kind == "buffer" and node.op != "concat"
+    """Whether the value is in a buffer that can be reused after it."""
+    location = plan.locations.get(node)
+    return location is not None and location.kind == "buffer" and node.op != "concat"
 
 
 def _may_overwrite(plan: Plan, unit: Unit, old: Node, new: Node) -> bool:
-    """Whether a kernel may write an output over an input that nobody reads again."""
+    """Whether a kernel can write an output over an input that is not read again."""
     if not unit.is_group or old.nbytes != new.nbytes or old.dtype != new.dtype or new.size == 1:
         return False
     return old in plan.bodies[unit].inputs and plan.bodies[unit].may_overwrite(old, new)

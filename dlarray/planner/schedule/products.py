@@ -1,4 +1,4 @@
-"""How many terms the products have that are calls of NumPy: batched ones, dot, einsum and their kin."""
+"""The number of terms of products that are calls of NumPy: batched products, dot, einsum and similar ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["terms"]
 
 
 def terms(node: Node) -> int:
-    """The terms, a multiply and an add each, of an eager call that is a product; 0 for any other."""
+    """The terms, one multiply and one add each, of an eager call that is a product; 0 for any other call."""
     call: Call = node.attribute
     if call.function is np.einsum:
         return _of_einsum(call, node.args)
@@ -29,17 +29,17 @@ def terms(node: Node) -> int:
 
 
 _STACKED: tuple[Callable[..., Any], ...] = (np.matmul, np.vecdot, np.linalg.matmul, np.linalg.vecdot)
-"""The last axis, or the one that is named, is summed over; axes before it are a batch's."""
+"""The last axis, or ``axis``, is summed over; axes before it are batch axes."""
 
 _CONTRACTED: tuple[Callable[..., Any], ...] = (
     *(np.dot, np.inner, np.outer, np.vdot, np.tensordot, np.ndarray.dot),
     *(np.linalg.outer, np.linalg.tensordot),
 )
-"""Every axis is either summed over, or the result's: of sizes (p k), (k q) and (p q), k is √(p k · k q / p q)."""
+"""Each axis is summed over or is one of the result: for sizes (p k), (k q) and (p q), k is √(p k · k q / p q)."""
 
 
 def _of_einsum(call: Call, arrays: Sequence[Node]) -> int:
-    """All numbers of the letters at once, which is what einsum does unless it is told to find a shorter way."""
+    """The product of all letters' lengths: einsum goes through all of them unless ``optimize`` is given."""
     text = call.pattern[0][0]
     if not isinstance(text, str) or len(arrays) < 2:
         return 0

@@ -1,4 +1,4 @@
-"""A step's plan: the plan of its graph, with the trees of what goes in and out."""
+"""A step's plan: the plan of its graph, with the structures of its arguments and its result."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class StepPlan:
     state_count: int
     """How many of the inputs are the state's; the rest are the batch's."""
     input_structures: tuple[Any, Any]
-    """The structures of what the step is given."""
+    """The structures of state and batch."""
     output_structure: Any
-    """That of what it gives."""
+    """The structure of the result."""
 
     @property
     def keeps_state(self) -> bool:
-        """Whether each of the state's arrays may stay where it is: the next one has its place, shape and dtype."""
+        """Whether each array of the state can stay in memory: the next state has its structure, shapes and dtypes."""
         return (
             _part(self.output_structure, 0) == self.input_structures[0] and len(self.plan.donated) == self.state_count
         )
@@ -40,9 +40,9 @@ class StepPlan:
 
 
 def plan_step(step: Step, state: Any, batch: Any) -> StepPlan:
-    """The plan of a step for such arrays of NumPy, which are looked at for shape and dtype alone.
+    """The plan of a step for NumPy arrays like these, of which only shapes and dtypes are read.
 
-    The state is donated where it leaves the step as it came. Raises what tracing raises.
+    An array of the state is donated if the next one has its shape and dtype. Raises what tracing raises.
     """
     given = (flatten(state, []), flatten(batch, []))
     graph, inputs, structure, outputs, moving = trace(step, state, batch)
@@ -55,7 +55,7 @@ def plan_step(step: Step, state: Any, batch: Any) -> StepPlan:
 
 
 def _part(structure: Any, i: int) -> Any:
-    """What a pair has in one of its places."""
+    """The structure of one item of a pair."""
     if structure is None or structure[0] is not tuple or len(structure[2]) != 2:
         return "none"
     return structure[2][i]
