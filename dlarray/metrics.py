@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
-from dlarray.core.array import Array, array_namespace, device, is_floating, is_integer, largest_column, size
+from dlarray.core.array import Array, array_namespace, device, is_floating, is_integer, largest_column, one_hot, size
 from dlarray.core.check import at_least_one, one_of
 from dlarray.losses import (
     BinaryCrossEntropy,
@@ -27,7 +27,6 @@ from dlarray.losses import (
     RootMeanSquaredError,
     SparseCategoricalCrossEntropy,
 )
-from dlarray.losses.categorical import one_hot
 from dlarray.losses.values import check_labels, check_probabilities, check_rows
 
 __all__ = [

@@ -1,10 +1,11 @@
-"""Activations: what makes a network more than one matrix.
+"""Activations: the functions between the matrices of a network, without which it would be one matrix.
 
 a or y is the output, z the input, σ the sigmoid; dz stands for dL/dz, so each ``backward`` is the chain rule: the slope
-times dy. All take any number of axes, features in the last one, and keep the dtype. Where nothing else is said, torch's
-equations and defaults; ±inf gives the limit, NaN gives NaN. At a kink the slope is the one on the left: ReLU'(0) = 0.
-Where a comparison picks the slope (ReLU, LeakyReLU, PReLU, HardSigmoid, HardTanh), it is picked at NaN too, as in torch
-and JAX: the value alone is NaN there, and so is the loss, which ends training.
+times dy. All take arrays with any number of axes, features in the last one, and keep the dtype. Equations and defaults
+are torch's unless a docstring says otherwise. ±inf gives the limit, NaN gives NaN. At a kink the slope is the one on
+the left: ReLU'(0) = 0. If a comparison selects the slope (ReLU, LeakyReLU, PReLU, HardSigmoid, HardTanh), it selects
+one at NaN too, as in torch and JAX: the slope is then a number, but the value is NaN, and so is the loss, which ends
+training.
 """
 
 from dlarray.activations import gated, rectifiers, squashing

@@ -1,4 +1,4 @@
-"""Activations z g(z) with a gate g: 0 far to the left, 1 far to the right, so that all are smooth ReLUs."""
+"""Activations z g(z) with a gate g, which is 0 far to the left and 1 far to the right: all are smooth ReLUs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["GELU", "HardSwish", "Mish", "Swish"]
 class _Gated(Activation):
     """y = z g(z),  dz = (g(z) + z g'(z)) dy.
 
-    A subclass states g(z) as ``gate(z, **p)``, beside what is to be kept of it, and g'(z) as ``slope(z, kept, **p)``.
+    A subclass defines ``gate(z, **p) -> g(z), kept`` and ``slope(z, kept, **p) -> g'(z)``.
     """
 
     abstract: ClassVar[bool] = True
@@ -46,7 +46,7 @@ class GELU(_Gated):
     """y = z Φ(z),  dz = (Φ(z) + z φ(z)) dy,  with the standard normal Φ and φ. Hendrycks and Gimpel 2016.
 
     ``approximate="tanh"``: Φ(z) ≈ (1 + tanh u) / 2 = σ(2u),  u = √(2/π) (z + 0.044715 z³), as in GPT-2. Raises
-    ValueError where approximate is neither "none" nor "tanh".
+    ValueError if approximate is neither "none" nor "tanh".
     """
 
     approximate: str = "none"
@@ -72,8 +72,8 @@ class GELU(_Gated):
 class Swish(_Gated):
     """y = z σ(βz),  dz = (σ(βz) + βz σ(βz) σ(-βz)) dy,  dβ = Σ dy z² σ(βz) σ(-βz). Ramachandran et al. 2017.
 
-    ``trainable=True`` makes β a parameter ``beta``, (features,), that starts at the field's value. With β = 1 also
-    called SiLU.
+    ``trainable=True`` makes β a parameter ``beta``, (features,), whose initial value is the field ``beta``. With β = 1
+    it is also called SiLU.
     """
 
     aliases: ClassVar[tuple[str, ...]] = ("silu",)
@@ -133,5 +133,5 @@ class HardSwish(_Gated):
 
 
 def _through(z: Array, gate: Array) -> Array:
-    """z · gate, where a gate that is shut holds back even an infinite z."""
+    """z · gate, and 0 if the gate is 0, even for an infinite z."""
     return array_namespace(z).where(gate == 0, 0.0, z) * gate

@@ -1,4 +1,4 @@
-"""Activations that let positive numbers pass and hold negative ones back, wholly or in part."""
+"""Rectifiers: activations that pass positive numbers and reduce negative ones, to 0 or in part."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["CELU", "ELU", "SELU", "LeakyReLU", "LogSigmoid", "PReLU", "ReLU", "S
 
 
 class _Rectifier(Activation):
-    """What He's initialization was made for: about half of the numbers pass."""
+    """An activation that passes about half of the numbers: He's initialization is made for these."""
 
     abstract: ClassVar[bool] = True
     initializer: ClassVar[str] = "he_uniform"
@@ -50,7 +50,7 @@ class ReLU(_Rectifier):
 class LeakyReLU(_Rectifier):
     """y = max(z, 0) + slope · min(z, 0),  dz = dy where z > 0, else slope · dy. Maas et al. 2013.
 
-    Raises ValueError where slope is below 0: then y would not tell z > 0 from z < 0.
+    Raises ValueError if slope is below 0: then the sign of z could not be read from y.
     """
 
     spelling: ClassVar[str] = "leaky_relu"
@@ -72,7 +72,7 @@ class LeakyReLU(_Rectifier):
 class PReLU(_Rectifier):
     """LeakyReLU with a trained slope for each feature,  dslope = Σ dy min(z, 0). Parametric ReLU, He et al. 2015.
 
-    The parameter is ``slope``, (features,); the field is its value at the start.
+    The parameter is ``slope``, (features,); the field ``slope`` is its initial value.
     """
 
     spelling: ClassVar[str] = "prelu"
@@ -102,7 +102,7 @@ class PReLU(_Rectifier):
 class ELU(_Rectifier):
     """y = max(z, 0) + α (exp(min(z, 0)) - 1),  dz = dy where z > 0, else α exp(z) dy. Clevert et al. 2016.
 
-    Raises ValueError where alpha is not above 0, here and in CELU.
+    Raises ValueError if alpha is not above 0, as CELU does.
     """
 
     alpha: float = 1.0
@@ -126,8 +126,8 @@ class ELU(_Rectifier):
 class SELU(Activation):
     """y = λ ELU(z) with α = 1.673 and λ = 1.051,  dz = λ ELU'(z) dy. Klambauer et al. 2017.
 
-    Self-normalising: layer by layer mean and variance tend to 0 and 1. That is proved for weights of variance
-    1 / fan_in, so the Dense layer in front starts by LeCun's normal distribution, not He's.
+    Self-normalising: from layer to layer mean and variance tend to 0 and 1. This is proved for weights of variance
+    1 / fan_in, so the Dense layer before it is initialized by LeCun's normal distribution, not He's.
     """
 
     initializer: ClassVar[str] = "lecun_normal"
@@ -146,7 +146,7 @@ class SELU(Activation):
 class CELU(_Rectifier):
     """y = max(z, 0) + α (exp(min(z, 0) / α) - 1),  dz = dy where z > 0, else exp(z / α) dy. Barron 2017.
 
-    ELU with a slope that is continuous for every α.
+    Like ELU, with a slope that is continuous for every α. Raises ValueError if alpha is not above 0.
     """
 
     alpha: float = 1.0
@@ -168,7 +168,7 @@ class CELU(_Rectifier):
 
 @dataclass(frozen=True)
 class Softplus(_Rectifier):
-    """y = log(1 + exp z) = max(z, 0) + log(1 + exp(-|z|)),  dz = σ(z) dy = (1 - exp(-y)) dy: ReLU made smooth."""
+    """y = log(1 + exp z) = max(z, 0) + log(1 + exp(-|z|)),  dz = σ(z) dy = (1 - exp(-y)) dy: a smooth ReLU."""
 
     def forward(self, z: Array) -> tuple[Array, Array]:
         xp = array_namespace(z)
@@ -185,7 +185,7 @@ class LogSigmoid(Activation):
     """y = log σ(z) = -softplus(-z),  dz = σ(-z) dy = (1 - exp y) dy."""
 
     def forward(self, z: Array) -> tuple[Array, Array]:
-        y = -Softplus().predict(-z)  # log-sigmoid and softplus are one function turned round
+        y = -Softplus().predict(-z)  # log-sigmoid is softplus with two signs changed
         return y, y
 
     def backward(self, y: Array, dy: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Activations that squash any number, or any row of them, into a bounded range; and the one that does nothing."""
+"""Activations that map numbers, or rows of numbers, into a bounded range; and the identity."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Identity(Activation):
 
 @dataclass(frozen=True)
 class Sigmoid(Activation):
-    """a = σ(z) = 1 / (1 + exp(-z)),  dz = a b dy,  b = 1 - a = σ(-z): a number in (0, 1), good for probabilities.
+    """a = σ(z) = 1 / (1 + exp(-z)),  dz = a b dy,  b = 1 - a = σ(-z): a number in (0, 1), such as a probability.
 
-    With exp z = p / q, a = p / (p + q), and b = q / (p + q) keeps the digits that 1 - a loses: 0 from z = 37 on.
+    With exp z = p / q, a = p / (p + q). b = q / (p + q) keeps the digits that 1 - a loses, which is 0 from z = 37 on.
     """
 
     aliases: ClassVar[tuple[str, ...]] = ("logistic",)
@@ -67,7 +67,7 @@ class Softsign(Activation):
 
     def forward(self, z: Array) -> tuple[Array, Array]:
         xp = array_namespace(z)
-        far = clip(z, -1e30, 1e30)  # as ±inf gives ±1, not inf / inf
+        far = clip(z, -1e30, 1e30)  # ±inf gives ±1, not inf / inf
         return far / (1 + xp.abs(far)), z
 
     def backward(self, z: Array, dy: Array) -> Array:
@@ -79,7 +79,7 @@ class Softsign(Activation):
 
 @dataclass(frozen=True)
 class HardSigmoid(Activation):
-    """y = min(max(z + 3, 0), 6) / 6,  dz = dy / 6 where |z| < 3, else 0: the sigmoid in straight lines."""
+    """y = min(max(z + 3, 0), 6) / 6,  dz = dy / 6 where |z| < 3, else 0: a piecewise linear sigmoid."""
 
     def forward(self, z: Array) -> tuple[Array, Array]:
         return clip(z + 3, 0.0, 6.0) / 6, z
@@ -104,10 +104,10 @@ class HardTanh(Activation):
 
 @dataclass(frozen=True)
 class Softmax(Activation):
-    """a = exp z / Σ exp z over the last axis,  dz = a (dy - Σ a dy): for several classes, of which one is right.
+    """a = exp z / Σ exp z over the last axis,  dz = a (dy - Σ a dy): probabilities of classes, of which one is right.
 
-    The maximum is subtracted first, so that exp cannot overflow. A -inf gives 0; a row with +inf, or of -inf alone, has
-    no softmax and gives NaN.
+    The maximum is subtracted first: exp cannot overflow. -inf gives 0; a row with +inf, or of -inf only, has no softmax
+    and gives NaN.
     """
 
     def forward(self, z: Array) -> tuple[Array, Array]:
@@ -126,8 +126,8 @@ class Softmax(Activation):
 class LogSoftmax(Activation):
     """y = log softmax(z) = z - log Σ exp z over the last axis,  dz = dy - exp(y) Σ dy. Infinities as in Softmax.
 
-    Of the row's largest, m, y = -log(1 + r) with r = Σ exp(z - m) over the others: where that is small it keeps its
-    digits, which 1 + r would lose.
+    At the row's largest number m, y = -log(1 + r) with r = Σ exp(z - m) over the others. log1p keeps the digits of a
+    small r, which 1 + r would lose.
     """
 
     def forward(self, z: Array) -> tuple[Array, Array]:
@@ -135,7 +135,7 @@ class LogSoftmax(Activation):
         y = z - _largest(z)
         first = y == 0
         rest = xp.sum(xp.where(first, 0.0, xp.exp(y)), axis=-1, keepdims=True)
-        rest += xp.maximum(xp.sum(xp.astype(first, z.dtype), axis=-1, keepdims=True) - 1, 0.0)  # equals of the largest
+        rest += xp.maximum(xp.sum(xp.astype(first, z.dtype), axis=-1, keepdims=True) - 1, 0.0)  # equal to the largest
         y -= xp.log1p(rest)
         return y, y
 
@@ -148,6 +148,6 @@ class LogSoftmax(Activation):
 
 
 def _largest(z: Array) -> Array:
-    """The largest number of each row, as a column; of none 0."""
+    """The largest number of each row, as a column; 0 for empty rows."""
     xp = array_namespace(z)
     return xp.max(z, axis=-1, keepdims=True) if z.shape[-1] else xp.sum(z, axis=-1, keepdims=True)

@@ -23,6 +23,7 @@ __all__ = [
     "is_integer",
     "is_symbolic",
     "largest_column",
+    "one_hot",
     "refuse_masked",
     "root_module",
     "size",
@@ -116,6 +117,13 @@ def largest_column(x: Array) -> Array:
     xp = array_namespace(x)
     columns = xp.arange(x.shape[1], dtype=xp.int32, device=device(x))
     return xp.min(xp.where(x == xp.max(x, axis=1, keepdims=True), columns, x.shape[1]), axis=1)
+
+
+def one_hot(labels: Array, classes: int, dtype: Any) -> Array:
+    """(n, classes): 1 at each label's class, 0 elsewhere; labels are integers, (n,)."""
+    xp = array_namespace(labels)
+    columns = xp.arange(classes, dtype=xp.int32, device=device(labels))
+    return xp.astype(xp.reshape(labels, (-1, 1)) == columns, dtype)
 
 
 def size(shape: tuple[int, ...]) -> int:

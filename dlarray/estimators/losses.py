@@ -148,7 +148,7 @@ def _found(given: Any, own: dict[str, type[Loss]]) -> Loss:
 
 
 def _reduced(loss: Loss) -> Loss:
-    one_of("reduction of the loss", getattr(loss, "reduction", "mean"), ("mean", "sum"))
+    one_of("reduction of the loss", loss.reduction, ("mean", "sum"))
     return loss
 
 

@@ -12,7 +12,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from dlarray.core.array import Array, array_namespace, largest_column
-from dlarray.losses import Loss, SparseCategoricalCrossEntropy
+from dlarray.losses import Loss
 from dlarray.losses.values import plain_weights
 from dlarray.training.class_weight import class_weights
 
@@ -47,7 +47,7 @@ class Labels:
         rows: np.ndarray = self.binarizer.transform(y)
         if self.kind == "binary" and loss.task == "multiclass":
             rows = np.hstack([1 - rows, rows])
-        return np.argmax(rows, axis=1).astype(np.int32) if isinstance(loss, SparseCategoricalCrossEntropy) else rows
+        return np.argmax(rows, axis=1).astype(np.int32) if loss.targets_are_labels else rows
 
     def chosen(self, z: Array, loss: Loss) -> Array:
         """What outputs say: the number of a class of each example, (n,) int32; of several labels a row of 0 and 1."""

@@ -1,4 +1,4 @@
-"""Layers: one formula forward and its chain rule backward, with the parameters that training moves.
+"""Layers: one formula forward and its chain rule backward, with trainable parameters.
 
 ``y, saved = layer.forward(x, **p)``, ``dx = layer.backward(saved, dy, **p)`` and ``dp = layer.gradient(saved, dy)``.
 """

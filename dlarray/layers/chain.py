@@ -1,4 +1,4 @@
-"""Layers made of layers: one after the other, and with a way around them."""
+"""Layers made of layers: one after the other, and with a connection that bypasses them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ __all__ = ["Chain", "Residual"]
 
 @dataclass(frozen=True)
 class Chain(Layer):
-    """y = f_k(… f₂(f₁(x)) …), and backwards by the chain rule: from the output along the path taken forward.
+    """y = f_k(… f₂(f₁(x)) …); backward is the chain rule, from the last layer to the first.
 
-    Parameters are named "0.W", "0.b", "1.slope", …: the layer's place, a dot, and the layer's own name.
-    Activations may be given by name. Raises ValueError where there are no layers, or where the widths do not meet.
+    Parameters are named "0.W", "0.b", "1.slope", …: the layer's number, a dot, and the layer's own name for it.
+    Activations may be given by name. Raises ValueError if there are no layers, or if a layer cannot take the outputs of
+    the layer before it.
     """
 
     layers: Sequence[Layer]
@@ -39,7 +40,7 @@ class Chain(Layer):
         object.__setattr__(self, "integers", layers[0].integers)
 
     def widths(self, inputs: int) -> list[int]:
-        """The number of inputs of each layer, and last the number of outputs."""
+        """The number of inputs of each layer, and at the end the number of outputs."""
         widths = [inputs]
         for i, f in enumerate(self.layers):
             try:
@@ -73,7 +74,7 @@ class Chain(Layer):
         }
 
     def _suited(self, i: int) -> Initializer:
-        """What the activation behind layer i asks of its weights; Glorot's where the next weights come first."""
+        """The initializer that the activation after layer i names; Glorot's if other weights come before one."""
         for f in self.layers[i + 1 :]:
             if isinstance(f, Activation):
                 return by_name(Initializer, f.initializer)()
@@ -113,7 +114,7 @@ class Chain(Layer):
         return dy, dp
 
     def _back(self, i: int, tape: Any, dy: Array, dp: dict[str, Array]) -> Array:
-        """dx of layer i; its parameters' gradients are added to dp."""
+        """dx of layer i; adds the gradients of its parameters to dp."""
         saved, q = tape[i]
         dx, own = self.layers[i].pullback(saved, dy, **q)
         dp |= _prefixed(i, own)
@@ -131,7 +132,7 @@ class Chain(Layer):
         return _joined(f.statistics(kept) for f, (kept, _) in zip(self.layers, saved, strict=True))
 
     def _each(self, named: dict[str, Array]) -> Iterator[tuple[Layer, dict[str, Array]]]:
-        """Each layer with its own arrays under its own names."""
+        """Each layer with its arrays, by the layer's own names."""
         own: list[dict[str, Array]] = [{} for _ in self.layers]
         for name, array in named.items():
             i, _, rest = name.partition(".")
@@ -141,10 +142,10 @@ class Chain(Layer):
 
 @dataclass(frozen=True)
 class Residual(Chain):
-    """y = x + f(x),  dx = dy + df(dy): a few layers f and a path around them.
+    """y = x + f(x),  dx = dy + df(dy): layers f and a connection that bypasses them.
 
-    The identity lets the gradient pass unhindered however deep the network is (He et al. 2016). Raises ValueError
-    where f has not as many outputs as inputs.
+    Through the identity the gradient passes unchanged, at any depth of the network (He et al. 2016). Raises ValueError
+    if f has not as many outputs as inputs.
     """
 
     def width(self, inputs: int) -> int:
@@ -169,5 +170,5 @@ def _prefixed(i: int, named: dict[str, Array]) -> dict[str, Array]:
 
 
 def _joined(each: Iterable[dict[str, Array]]) -> dict[str, Array]:
-    """Arrays by the number of their layer and their name."""
+    """Arrays by the number of their layer, a dot and their name."""
     return {name: array for i, named in enumerate(each) for name, array in _prefixed(i, named).items()}

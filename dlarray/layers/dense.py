@@ -1,4 +1,4 @@
-"""Dense: every input is connected with every unit."""
+"""Dense: every input is connected to every unit."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["Dense"]
 class Dense(Layer):
     """y = x W + b,  dx = dy Wᵀ,  dW = xᵀ dy,  db = Σ dy.
 
-    Every input is connected with every unit: x is (examples, inputs), W (inputs, units), b (units,) and y (examples,
-    units). W starts by ``weight``, or where that is None by what suits the activation behind (He's uniform distribution
-    for ReLU and its kin, Glorot's for the others); b starts by ``bias``. Initializers may be given by name.
-    Raises ValueError where units is below 1.
+    Every input is connected to every unit: x is (examples, inputs), W (inputs, units), b (units,) and y (examples,
+    units). ``weight`` initializes W; None means the initializer that the activation after the layer names: He's uniform
+    distribution for ReLU and similar ones, LeCun's normal one for SELU, Glorot's uniform one for the others. ``bias``
+    initializes b. Initializers may be given by name. Raises ValueError if units is below 1.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Dropout: units that are left out at random in training."""
+"""Dropout: in training, numbers are set to 0 at random."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["Dropout"]
 class Dropout(Layer):
     """y = x m / (1 - rate),  dx = dy m / (1 - rate),  m = 1 with probability 1 - rate, else 0.
 
-    Each number is dropped on its own in training and none at inference; the division keeps the mean (Srivastava et
-    al. 2014, in the inverted form of torch's Dropout). The mask depends on seed, layer and step alone, so it is the
-    same on every device. Raises ValueError where rate is outside [0, 1).
+    Each number is dropped independently in training, none at inference; the division keeps the mean (Srivastava et al.
+    2014, in the inverted form of torch's Dropout). The mask depends on seed, layer and step only: it is the same on
+    every device. Raises ValueError if rate is outside [0, 1).
     """
 
     rate: float = 0.5
@@ -32,7 +32,7 @@ class Dropout(Layer):
         return self.rate > 0
 
     def forward(self, x: Array, key: Array | None = None) -> tuple[Array, Array | None]:
-        if key is None:  # only where the rate is 0: the chain gives every random layer a key
+        if key is None:  # the rate is 0: the chain gives a key to every random layer
             return x, None
         m = array_namespace(x).astype(bernoulli_mask(key, tuple(x.shape), 1 - self.rate), x.dtype)
         m *= 1 / (1 - self.rate)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from dlarray.core.array import Array, array_namespace, device
+from dlarray.core.array import Array, array_namespace, one_hot
 from dlarray.core.check import at_least_one, plain_numbers
 from dlarray.core.layer import Layer, Shape
 from dlarray.core.registry import make
@@ -18,10 +18,10 @@ __all__ = ["Embedding"]
 class Embedding(Layer):
     """y = W[x],  dW = oneHot(x)ᵀ dy.
 
-    Each category has a row of W, its position in a space of ``units`` dimensions. x is (examples, fields) of integers
-    in [0, categories), W (categories, units), y (examples, fields · units). Integers have no gradient, so it can only
-    be the first layer. The gradient is a product with one-hot rows: no scatter, which the array API does not have.
-    Raises ValueError where categories or units is below 1; a category out of range is caught by ``fit``, on the host.
+    Each category has a row of W: a vector of ``units`` numbers. x is (examples, fields) of integers in [0, categories),
+    W (categories, units), y (examples, fields · units). Integers have no gradient, so an Embedding can only be the
+    first layer. The gradient is a product with one-hot rows, because the array API has no scatter. Raises ValueError if
+    categories or units is below 1; ``fit`` checks on the host that each category is in the range.
     """
 
     categories: int
@@ -54,6 +54,5 @@ class Embedding(Layer):
 
     def gradient(self, x: Array, dy: Array, /) -> dict[str, Array]:
         xp = array_namespace(dy)
-        categories = xp.arange(self.categories, dtype=x.dtype, device=device(x))
-        one_hot = xp.astype(xp.reshape(x, (-1, 1)) == categories, dy.dtype)
-        return {"W": one_hot.T @ xp.reshape(dy, (-1, self.units))}
+        rows = one_hot(x, self.categories, dy.dtype)
+        return {"W": rows.T @ xp.reshape(dy, (-1, self.units))}

@@ -1,6 +1,6 @@
-"""Normalisations: x̂ has mean 0 and variance 1, over the examples, over the features, or by its root mean square.
+"""Normalisations: x̂ has mean 0 and variance 1 over the examples or over the features, or mean square 1.
 
-Features are the last axis. γ (gamma) and β (beta) are trained, one per feature; they start at 1 and 0.
+Features are the last axis. γ (gamma) and β (beta) are trained, one per feature; their initial values are 1 and 0.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ __all__ = ["BatchNorm", "LayerNorm", "RMSNorm"]
 class BatchNorm(Layer):
     """y = γ x̂ + β,  x̂ = (x - μ) / σ,  σ² = var(x) + eps,  dx = γ/σ (dy - mean(dy) - x̂ mean(dy x̂)).
 
-    Means are taken over the examples of the batch (Ioffe & Szegedy 2015). At inference μ and σ² are the running ones,
-    which move by ``momentum`` of the way at each step; the running variance is the unbiased one, as torch's. dγ = Σ dy
-    x̂, dβ = Σ dy. Raises ValueError for a batch of one example, whose variance is nothing; for eps <= 0; for momentum
-    outside [0, 1).
+    Means are taken over the examples of the batch (Ioffe & Szegedy 2015). dγ = Σ dy x̂, dβ = Σ dy. At inference μ and σ²
+    are the running ones: at each step r ← r + momentum (new - r), with the unbiased variance, as in torch. Raises
+    ValueError for a batch of one example, which has no variance; for eps <= 0; for momentum outside [0, 1).
     """
 
     eps: float = 1e-5
@@ -92,8 +91,8 @@ class BatchNorm(Layer):
 class LayerNorm(Layer):
     """y = γ x̂ + β,  x̂ = (x - μ) / σ,  σ² = var(x) + eps,  dx = (ĝ - mean(ĝ) - x̂ mean(ĝ x̂)) / σ,  ĝ = γ dy.
 
-    Means are taken over the features of each example, so a batch of one is enough and inference is no different (Ba
-    et al. 2016). dγ = Σ dy x̂, dβ = Σ dy over the examples. Raises ValueError where eps <= 0.
+    Means are taken over the features of each example: a batch may have one example, and inference is the same as
+    training (Ba et al. 2016). dγ = Σ dy x̂, dβ = Σ dy over the examples. Raises ValueError if eps <= 0.
     """
 
     eps: float = 1e-5
@@ -135,8 +134,8 @@ class LayerNorm(Layer):
 class RMSNorm(Layer):
     """y = γ x̂,  x̂ = x / r,  r² = mean(x²) + eps,  dx = (ĝ - x̂ mean(ĝ x̂)) / r,  ĝ = γ dy.
 
-    LayerNorm without the mean (Zhang & Sennrich 2019). dγ = Σ dy x̂ over the examples. ``eps`` None is the machine
-    epsilon of x's type, as in torch. Raises ValueError where eps <= 0.
+    LayerNorm without the mean (Zhang & Sennrich 2019). dγ = Σ dy x̂ over the examples. ``eps`` None means the
+    machine epsilon of x's dtype, as in torch. Raises ValueError if eps <= 0.
     """
 
     eps: float | None = None
@@ -172,6 +171,6 @@ class RMSNorm(Layer):
 
 
 def _mean(x: Array) -> Array:
-    """The mean over the features, as a column; of none it is 0."""
+    """The mean over the features, as a column; 0 if there are no features."""
     xp = array_namespace(x)
     return xp.mean(x, axis=-1, keepdims=True) if x.shape[-1] else xp.sum(x, axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Losses: how far predictions lie from targets, and the slope of that. Their interface is ``Loss``."""
+"""Losses: the distance of predictions from targets, and its gradient. Their interface is ``Loss``."""
 
 from dlarray.losses import binary, categorical, regression
 from dlarray.losses.base import Loss

@@ -1,6 +1,6 @@
-"""Losses for yes or no: every output answers one question, so several outputs may be right at once.
+"""Losses for yes or no: each output predicts one of two classes, so several outputs of a row may be yes.
 
-Each term is one answer. Targets are 0 for no and 1 for yes; the hinges take -1 and 1 too.
+A term is one output. Targets are 0 for no and 1 for yes; the hinges take -1 and 1 too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dlarray.activations import Sigmoid, Softplus
 from dlarray.core.array import Array, array_namespace
 from dlarray.core.check import fraction, non_negative
 from dlarray.core.layer import Activation
-from dlarray.losses.base import FromLogits, SumOfTerms, held_log
+from dlarray.losses.terms import FromLogits, SumOfTerms, bounded_log
 from dlarray.losses.values import check_probabilities, plain_weights, refuse
 from dlarray.losses.weights import times
 
@@ -21,7 +21,7 @@ __all__ = ["BinaryCrossEntropy", "Focal", "Hinge", "SquaredHinge"]
 
 @dataclass(frozen=True)
 class _TwoClasses(SumOfTerms):
-    """``class_weight = (weight of no, weight of yes)`` weighs each term by its target."""
+    """``class_weight = (weight of no, weight of yes)`` weights each term by its target."""
 
     abstract: ClassVar[bool] = True
     task: ClassVar[Literal["regression", "binary", "multiclass"]] = "binary"
@@ -34,7 +34,7 @@ class _TwoClasses(SumOfTerms):
             if len(weights) != 2:
                 raise ValueError(f"{self._name}: class_weight is two weights, of no and of yes, got {weights!r}")
 
-    def _class_weights(self, t: Array) -> Array | None:
+    def term_weights(self, t: Array) -> Array | None:
         if self.class_weight is None:
             return None
         no, yes = self._ratios(self.class_weight)
@@ -46,9 +46,9 @@ class _TwoClasses(SumOfTerms):
 class BinaryCrossEntropy(_TwoClasses, FromLogits):
     """l = -t log y - (1 - t) log(1 - y),  dy = (1 - t) / (1 - y) - t / y,  with y = sigmoid z:  dz = y - t.
 
-    From logits in the form (1 - t) max(z, 0) + t max(-z, 0) + log(1 + exp(-|z|)), with dz = (1 - t) σ(z) - t σ(-z): all
-    digits in both tails, and the limits at ±inf. From probabilities logarithms are held at -100 or
-    above and denominators at 1e-12. t in [0, 1]; ``label_smoothing`` ε trains towards t (1 - ε) + ε / 2.
+    From logits it is (1 - t) max(z, 0) + t max(-z, 0) + log(1 + exp(-|z|)), with dz = (1 - t) σ(z) - t σ(-z): exact in
+    both tails, with the limits at ±inf. From probabilities, logarithms are at least -100 and denominators at least
+    1e-12. t in [0, 1]; ``label_smoothing`` ε replaces t by t (1 - ε) + ε / 2.
     Source: torch's BCEWithLogitsLoss and BCELoss; Szegedy et al. 2016 (smoothing).
     """
 
@@ -74,7 +74,7 @@ class BinaryCrossEntropy(_TwoClasses, FromLogits):
 
     def terms_of_predictions(self, y: Array, t: Array) -> tuple[Array, Any]:
         t = self._smooth(t)
-        return -(t * held_log(y) + (1 - t) * held_log(1 - y)), (y, t)
+        return -(t * bounded_log(y) + (1 - t) * bounded_log(1 - y)), (y, t)
 
     def slopes_of_predictions(self, saved: Any) -> Array:
         (y, t), xp = saved, array_namespace(*saved)
@@ -83,7 +83,7 @@ class BinaryCrossEntropy(_TwoClasses, FromLogits):
     def _smooth(self, t: Array) -> Array:
         return t * (1 - self.label_smoothing) + self.label_smoothing / 2 if self.label_smoothing else t
 
-    def _check_values(self, t: Array, outputs: int) -> None:
+    def check_values(self, t: Array, outputs: int) -> None:
         check_probabilities(
             self._name,
             t,
@@ -95,13 +95,13 @@ class BinaryCrossEntropy(_TwoClasses, FromLogits):
 
 @dataclass(frozen=True)
 class Focal(FromLogits):
-    """l = -a (1 - p)^γ log p,  dp = a (1 - p)^γ (γ log p / (1 - p) - 1 / p),  p the probability of the right answer.
+    """l = -a (1 - p)^γ log p,  dp = a (1 - p)^γ (γ log p / (1 - p) - 1 / p),  p the probability of the right class.
 
     p = y where t = 1 and 1 - y where t = 0, with y = sigmoid z; dz = ±a (1 - p)^γ (γ p log p - (1 - p)), + where
-    t = 1. A cross-entropy in which answers that are right already count little: for rare classes. ``gamma`` >= 0, at 0
-    the cross-entropy; ``alpha``, where given, is a for yes and 1 - alpha for no: a factor, by whose sum no mean is
-    divided. Several classes are several outputs, one question each, as in the paper; there is no softmax form.
-    Targets are 0 and 1. Source: Lin et al. 2017; torchvision's sigmoid_focal_loss.
+    t = 1. A cross-entropy in which examples that are already classified well have little weight: for rare classes.
+    ``gamma`` >= 0; 0 gives the cross-entropy. ``alpha``: a is alpha for yes and 1 - alpha for no, or 1 if it is None; a
+    mean is not divided by the sum of these factors. Several classes are several outputs, each yes or no, as in the
+    paper; there is no softmax form. Targets are 0 and 1. Source: Lin et al. 2017; torchvision's sigmoid_focal_loss.
     """
 
     activation: ClassVar[type[Activation]] = Sigmoid
@@ -116,7 +116,7 @@ class Focal(FromLogits):
             fraction("alpha", self.alpha)
 
     def terms_of_logits(self, z: Array, t: Array) -> tuple[Array, Any]:
-        wrong = array_namespace(z).where(t > 0, -z, z)  # the logit of the wrong answer
+        wrong = array_namespace(z).where(t > 0, -z, z)  # the logit of the wrong class
         _, (miss, p) = Sigmoid().forward(wrong)  # 1 - p and p
         entropy = Softplus().predict(wrong)  # -log p
         factor = self._alpha(t) * miss**self.gamma
@@ -129,19 +129,19 @@ class Focal(FromLogits):
 
     def terms_of_predictions(self, y: Array, t: Array) -> tuple[Array, Any]:
         p = array_namespace(y).where(t > 0, y, 1 - y)
-        return -self._alpha(t) * (1 - p) ** self.gamma * held_log(p), (p, t)
+        return -self._alpha(t) * (1 - p) ** self.gamma * bounded_log(p), (p, t)
 
     def slopes_of_predictions(self, saved: Any) -> Array:
         (p, t), xp = saved, array_namespace(*saved)
         miss = xp.maximum(1 - p, 1e-12)  # log p / (1 - p) tends to -1 as p tends to 1
-        ratio = xp.where(p < 1, held_log(p) / miss, -1.0)
+        ratio = xp.where(p < 1, bounded_log(p) / miss, -1.0)
         slope = self._alpha(t) * (1 - p) ** self.gamma * (self.gamma * ratio - 1 / xp.maximum(p, 1e-12))
         return xp.where(t > 0, slope, -slope)
 
     def _alpha(self, t: Array) -> Array | float:
         return 1.0 if self.alpha is None else (1 - self.alpha) + (2 * self.alpha - 1) * t
 
-    def _check_values(self, t: Array, outputs: int) -> None:
+    def check_values(self, t: Array, outputs: int) -> None:
         refuse(
             self._name,
             t,
@@ -155,8 +155,8 @@ class Focal(FromLogits):
 class Hinge(_TwoClasses):
     """l = max(0, 1 - t z),  dz = -t where t z < 1, else 0,  for t of -1 or 1.
 
-    Nothing is left to learn from an answer that is right by a margin of 1. z is a score: its sign is the answer.
-    Targets above 0 count as 1, all others as -1, so {0, 1} serves too.
+    An output on the right side with a margin of 1 or more has no loss. z is a score: its sign is the prediction.
+    Targets above 0 count as 1, all others as -1: 0 and 1 may be given too.
     Source: Cortes and Vapnik 1995; scikit-learn's hinge_loss.
     """
 
@@ -170,10 +170,10 @@ class Hinge(_TwoClasses):
         h, t = saved
         return -t * array_namespace(h).sign(h)
 
-    def _encode(self, z: Array, t: Array) -> Array:
+    def encode(self, z: Array, t: Array) -> Array:
         return 2 * array_namespace(t).astype(t > 0, z.dtype) - 1
 
-    def _check_values(self, t: Array, outputs: int) -> None:
+    def check_values(self, t: Array, outputs: int) -> None:
         xp = array_namespace(t)
         other = xp.where(xp.any(t == -1), t != -1, t != 0)
         refuse(
@@ -189,7 +189,7 @@ class Hinge(_TwoClasses):
 class SquaredHinge(Hinge):
     """l = max(0, 1 - t z)²,  dz = -2 t max(0, 1 - t z),  for t of -1 or 1.
 
-    The hinge without its kink; targets as there. Source: scikit-learn's LinearSVC(loss="squared_hinge").
+    The hinge without its kink; targets as in Hinge. Source: scikit-learn's LinearSVC(loss="squared_hinge").
     """
 
     def terms(self, z: Array, t: Array) -> tuple[Array, Any]:

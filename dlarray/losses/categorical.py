@@ -1,4 +1,4 @@
-"""Losses for one class of several: z and t are (n, K), a term is one row, means run over examples."""
+"""Losses for one class of several: z and t are (n, K), a term is one row, a mean is over examples."""
 
 from __future__ import annotations
 
@@ -9,48 +9,51 @@ from dlarray.activations import LogSoftmax, Softmax
 from dlarray.core.array import Array, array_namespace, device, is_integer
 from dlarray.core.check import fraction
 from dlarray.core.layer import Activation, Shape
-from dlarray.losses.base import FromLogits, held_log
-from dlarray.losses.values import check_labels, check_probabilities, check_rows, plain_weights
+from dlarray.losses.terms import FromLogits, bounded_log
+from dlarray.losses.values import check_probabilities, check_rows, plain_weights
 
-__all__ = ["CategoricalCrossEntropy", "KLDivergence", "SparseCategoricalCrossEntropy", "one_hot"]
+__all__ = ["CategoricalCrossEntropy", "KLDivergence", "SparseCategoricalCrossEntropy"]
 
 
 @dataclass(frozen=True)
 class _Distribution(FromLogits):
-    """A loss between each row of targets, a distribution over K classes, and softmax of the row of outputs."""
+    """A loss between a row of targets, a distribution over K classes, and the softmax of a row of outputs."""
 
     abstract: ClassVar[bool] = True
     activation: ClassVar[type[Activation]] = Softmax
     task: ClassVar[Literal["regression", "binary", "multiclass"]] = "multiclass"
 
     def slopes_of_logits(self, saved: Any) -> Array:
-        """The slope of cross-entropy and of divergence, q Σ t - t: as the rows of t sum to 1, q - t.
+        """dl/dz = q Σ t - t of cross-entropy and divergence, which is q - t, because the rows of t sum to 1.
 
-        As t (q - 1) + q (Σ t - t), with q - 1 from log q: near to q = 1 it keeps its digits.
+        Computed as t (q - 1) + q (Σ t - t), with q - 1 from log q, which keeps its digits near q = 1.
         """
         (log_q, t), xp = saved, array_namespace(*saved)
         return t * xp.expm1(log_q) + xp.exp(log_q) * (xp.sum(t, axis=-1, keepdims=True) - t)
 
-    def _check_outputs(self, shape: Shape) -> None:
+    def check_outputs(self, shape: Shape) -> None:
         if len(shape) != 2 or shape[1] < 2:
             raise ValueError(
                 f"{self._name}: outputs must be (n, classes) with two classes or more, got {shape}; "
                 f"for a single output use BinaryCrossEntropy"
             )
 
-    def _check_pair(self, shape: Shape, t: Array) -> None:
-        if is_integer(t) and tuple(t.shape) in (shape[:1], (shape[0], 1)):
+    def check_shapes(self, shape: Shape, t: Array) -> None:
+        if not self.targets_are_labels and is_integer(t) and tuple(t.shape) in (shape[:1], (shape[0], 1)):
             raise ValueError(
                 f"{self._name}: targets must be one-hot rows or probabilities of shape {shape}, got "
                 f"integer labels of shape {tuple(t.shape)}; for these use SparseCategoricalCrossEntropy"
             )
-        super()._check_pair(shape, t)
+        super().check_shapes(shape, t)
 
-    def _check_values(self, t: Array, outputs: int) -> None:
-        check_probabilities(self._name, t, "targets must be probabilities, in [0, 1]", "divide each row by its sum")
+    def check_values(self, t: Array, outputs: int) -> None:
+        super().check_values(t, outputs)
+        if not self.targets_are_labels:
+            check_probabilities(self._name, t, "targets must be probabilities, in [0, 1]", "divide each row by its sum")
 
-    def _check_rows(self, t: Array) -> None:
-        check_rows(self._name, t)
+    def check_rows(self, t: Array) -> None:
+        if not self.targets_are_labels:
+            check_rows(self._name, t)
 
     def _unreduced(self, terms: Array) -> Array:
         return array_namespace(terms).reshape(terms, (-1,))
@@ -60,11 +63,11 @@ class _Distribution(FromLogits):
 class CategoricalCrossEntropy(_Distribution):
     """l = -Σ t log q over the classes,  dq = -t / q,  with q = softmax z:  dz = q - t.
 
-    t are one-hot rows or probabilities. From logits through log-softmax. From probabilities q logarithms are held at
-    -100 or above and denominators at 1e-12. ``label_smoothing`` ε trains towards t (1 - ε) + ε / K. ``class_weight``
-    holds K numbers: an example weighs Σ t class_weight, which for a one-hot row is the weight of its class, and the
-    mean divides by the sum of these. Raises ValueError for integer labels. Source: torch's CrossEntropyLoss, which
-    however weighs smoothed and soft targets class by class, not by example.
+    t are one-hot rows or probabilities. From logits, log q is computed by log-softmax. From probabilities q, logarithms
+    are at least -100 and denominators at least 1e-12. ``label_smoothing`` ε replaces t by t (1 - ε) + ε / K.
+    ``class_weight`` holds K numbers: the weight of an example is Σ t class_weight, for a one-hot row the weight of its
+    class, and the mean divides by the sum of these. Raises ValueError for integer labels. Source: torch's
+    CrossEntropyLoss, which weights smoothed and soft targets by class and not by example.
     """
 
     aliases: ClassVar[tuple[str, ...]] = ("cross_entropy",)
@@ -83,7 +86,7 @@ class CategoricalCrossEntropy(_Distribution):
 
     def terms_of_predictions(self, y: Array, t: Array) -> tuple[Array, Any]:
         t = self._smooth(t)
-        return -_expectation(t, held_log(y)), (y, t)
+        return -_expectation(t, bounded_log(y)), (y, t)
 
     def slopes_of_predictions(self, saved: Any) -> Array:
         q, t = saved
@@ -92,18 +95,18 @@ class CategoricalCrossEntropy(_Distribution):
     def _smooth(self, t: Array) -> Array:
         return t * (1 - self.label_smoothing) + self.label_smoothing / t.shape[1] if self.label_smoothing else t
 
-    def _class_weights(self, t: Array) -> Array | None:
+    def term_weights(self, t: Array) -> Array | None:
         if self.class_weight is None:
             return None
         return array_namespace(t).sum(t * self._by_class(t, t.dtype), axis=-1, keepdims=True)
 
     def _by_class(self, like: Array, dtype: Any) -> Array:
-        """The weights of the classes, (K,), beside an array."""
+        """The weights of the classes, (K,), on the device of an array."""
         weights = self._ratios(self.class_weight or ())
         return array_namespace(like).asarray(weights, dtype=dtype, device=device(like))
 
-    def _check_outputs(self, shape: Shape) -> None:
-        super()._check_outputs(shape)
+    def check_outputs(self, shape: Shape) -> None:
+        super().check_outputs(shape)
         if self.class_weight is not None and len(self.class_weight) != shape[1]:
             raise ValueError(f"{self._name}: class_weight has {len(self.class_weight)} weights for {shape[1]} classes")
 
@@ -112,8 +115,8 @@ class CategoricalCrossEntropy(_Distribution):
 class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
     """l = -log q at the class t,  dz = q - one-hot(t): CategoricalCrossEntropy for integer labels t in [0, K), (n,).
 
-    Raises ValueError for one-hot rows, for labels that are not integers and for the first label outside [0, K). Within
-    a step that is traced there are no values to read, and such a label would count as no class.
+    Raises ValueError for one-hot rows, for labels that are not integers and for the first label outside [0, K). In a
+    traced step there are no values to read: there a label outside [0, K) belongs to no class.
 
     Examples
     --------
@@ -126,6 +129,7 @@ class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
     """
 
     aliases: ClassVar[tuple[str, ...]] = ("sparse_cross_entropy",)
+    targets_are_labels: ClassVar[bool] = True
 
     def slopes_of_logits(self, saved: Any) -> Array:
         (log_q, t), xp = saved, array_namespace(*saved)
@@ -139,35 +143,13 @@ class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
         w = xp.take(self._by_class(t, dtype), t, axis=0)
         return w if weight is None else w * weight
 
-    def _encode(self, z: Array, t: Array) -> Array:
-        return one_hot(t, z.shape[1], z.dtype)
-
-    def _check_pair(self, shape: Shape, t: Array) -> None:
-        given = tuple(t.shape)
-        if given == shape:
-            raise ValueError(
-                f"{self._name}: targets must be integer labels of shape {shape[:1]}, got rows of shape "
-                f"{given}; for one-hot rows or probabilities use CategoricalCrossEntropy, for numbers MeanSquaredError"
-            )
-        if given != shape[:1]:
-            remedy = f"; reshape the targets to {shape[:1]}" if given == (shape[0], 1) else ""
-            raise ValueError(f"{self._name}: labels of shape {given} do not match outputs of shape {shape}{remedy}")
-        if not is_integer(t):
-            raise ValueError(f"{self._name}: class labels must be integers, got {t.dtype}; convert them with astype")
-
-    def _check_values(self, t: Array, outputs: int) -> None:
-        check_labels(self._name, t, outputs, "number the classes from 0 and give the model one output for each")
-
-    def _check_rows(self, t: Array) -> None:
-        """Labels are no rows."""
-
 
 @dataclass(frozen=True)
 class KLDivergence(_Distribution):
     """l = Σ p (log p - log q) over the classes,  dq = -p / q,  with q = softmax z:  dz = q - p.
 
-    How far the outputs' distribution q lies from the targets' distribution p; 0 where they agree. A class with p = 0
-    adds nothing; from probabilities, one with q = 0 < p makes the divergence +inf, and its slope -inf.
+    The divergence of the outputs' distribution q from the targets' distribution p; 0 if they are equal. A class with
+    p = 0 adds nothing; from probabilities, one with q = 0 < p makes the divergence +inf and its slope -inf.
     Source: Kullback and Leibler 1951; torch's KLDivLoss("batchmean"), which takes log q.
     """
 
@@ -185,20 +167,13 @@ class KLDivergence(_Distribution):
         return xp.where((q == 0) & (p > 0), float("-inf"), -p / xp.where(q == 0, 1.0, q))
 
 
-def one_hot(labels: Array, classes: int, dtype: Any) -> Array:
-    """(n, classes): 1 at each label's class, 0 elsewhere; labels are integers, (n,)."""
-    xp = array_namespace(labels)
-    all_classes = xp.arange(classes, dtype=xp.int32, device=device(labels))
-    return xp.astype(xp.reshape(labels, (-1, 1)) == all_classes, dtype)
-
-
 def _expectation(p: Array, x: Array) -> Array:
-    """Σ p x over each row, as a column. Where p = 0 nothing is added, not even for an infinite x."""
+    """Σ p x over each row, as a column. A term with p = 0 is 0, even for an infinite x."""
     xp = array_namespace(p)
     return xp.sum(p * xp.where(p == 0, 0.0, x), axis=-1, keepdims=True)
 
 
 def _log(p: Array, at_zero: float) -> Array:
-    """The logarithm, with what it is to be at 0."""
+    """log p, with the given value at p = 0."""
     xp = array_namespace(p)
     return xp.where(p == 0, at_zero, xp.log(xp.where(p == 0, 1.0, p)))

@@ -1,4 +1,4 @@
-"""Losses for numbers: how far z lies from t. Means run over examples and outputs."""
+"""Losses for numbers: the distance of z from t. A mean is over examples and outputs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from dlarray.core.array import Array, array_namespace, size
 from dlarray.core.check import positive
 from dlarray.core.layer import Activation
-from dlarray.losses.base import FromLogits, Loss, SumOfTerms
+from dlarray.losses.base import Loss
+from dlarray.losses.terms import FromLogits, SumOfTerms
 from dlarray.losses.values import refuse
 from dlarray.losses.weights import shares, times
 
@@ -19,7 +20,7 @@ __all__ = ["Huber", "LogCosh", "MeanAbsoluteError", "MeanSquaredError", "Poisson
 class MeanSquaredError(SumOfTerms):
     """l = (z - t)²,  dz = 2 (z - t): L2, without a half.
 
-    An outlier's squared error swamps the others: not robust. z and t in the same unit; l in its square.
+    Not robust: the squared error of one outlier may exceed all others. z and t have the same unit; l has its square.
     Source: torch's MSELoss.
 
     Examples
@@ -46,7 +47,7 @@ class MeanSquaredError(SumOfTerms):
 class MeanAbsoluteError(SumOfTerms):
     """l = |z - t|,  dz = sign(z - t), 0 where z = t: L1, robust to outliers.
 
-    Small errors pull as hard as large ones. Source: torch's L1Loss.
+    The gradient has the same size for small and large errors. Source: torch's L1Loss.
     """
 
     aliases: ClassVar[tuple[str, ...]] = ("l1", "mae")
@@ -63,21 +64,21 @@ class MeanAbsoluteError(SumOfTerms):
 class RootMeanSquaredError(Loss):
     """L = sqrt(Σ w (z - t)² / Σ w),  dz = w (z - t) / (L Σ w), and 0 where L = 0.
 
-    The root of a mean, in the unit of z and t: no sum of terms, so it has no ``reduction``. Differences are divided by
-    the largest of them before squaring: neither 1e200 nor 1e-200 leaves the range of the dtype.
+    The root of a mean, in the unit of z and t: it is no sum of terms, so it has no ``reduction``. Differences are
+    divided by the largest of them before they are squared: neither 1e200 nor 1e-200 leaves the range of the dtype.
     """
 
     aliases: ClassVar[tuple[str, ...]] = ("rmse",)
 
     def forward(self, z: Array, t: Array, weight: Array | None = None) -> tuple[Array, Any]:
-        t = self._prepare(z, t)
-        self._refuse_empty(z)
+        t = self.prepare(z, t)
+        self.refuse_empty(z)
         xp, count = array_namespace(z), size(tuple(z.shape))
-        w = 1 / count if weight is None else shares(self._column(z, weight), count)
+        w = 1 / count if weight is None else shares(self.weight_column(z, weight), count)
         d = z - t
         largest = xp.max(xp.abs(d))
         largest = xp.where(largest == 0, 1.0, largest)
-        d = xp.where(xp.abs(d) == largest, xp.sign(d), d / largest)  # an infinite one leaves nothing of the others
+        d = xp.where(xp.abs(d) == largest, xp.sign(d), d / largest)  # ±1 for an infinite one, 0 for the others
         root = xp.sqrt(xp.sum(d * d * w))
         return largest * root, (d, w, root)
 
@@ -97,8 +98,8 @@ class RootMeanSquaredError(Loss):
 class Huber(SumOfTerms):
     """l = ½ d² where |d| <= δ, else δ |d| - ½ δ²,  dz = clip(d, -δ, δ),  with d = z - t.
 
-    Squares small errors, takes large ones as they are; ``delta``, in the unit of z, says which is which. Both branches
-    are c (d - ½ c) with c = clip(d, -δ, δ), in which nothing large is squared. Raises ValueError unless delta > 0.
+    Quadratic for small errors and linear for large ones; ``delta``, in the unit of z, is the limit between them. Both
+    branches are c (d - ½ c) with c = clip(d, -δ, δ), which squares nothing large. Raises ValueError unless delta > 0.
     Source: Huber 1964; torch's HuberLoss.
     """
 
@@ -121,7 +122,7 @@ class Huber(SumOfTerms):
 class LogCosh(SumOfTerms):
     """l = log cosh d,  dz = tanh d,  with d = z - t: like ½ d² when small, like |d| - log 2 when large.
 
-    Below ½ as log(1 + 2 sinh²(d/2)), which keeps the digits of small errors; above as
+    For |d| < ½ it is log(1 + 2 sinh²(d/2)), which keeps the digits of small errors; else
     |d| + log(1 + exp(-2 |d|)) - log 2, which does not overflow.
     """
 
@@ -152,9 +153,9 @@ class _Exponential(Activation):
 class Poisson(FromLogits):
     """From log rates z: l = exp z - t z,  dz = exp z - t. From rates y: l = y - t log(y + ε),  dy = 1 - t / (y + ε).
 
-    The negative log-likelihood of counts t >= 0 at the rate y = exp z, less log t!, which no model can change.
-    ``from_logits=True`` means log rates, and the ``output_activation`` is the exponential; y and t in events, ε = 1e-8.
-    Above z of about 709 (88 in float32) the loss itself is beyond the dtype and is inf.
+    The negative log-likelihood of counts t >= 0 at the rate y = exp z, without log t!, which does not depend on z.
+    ``from_logits=True`` means log rates, and the ``output_activation`` is the exponential. y and t are numbers of
+    events, ε = 1e-8. For z above about 709 (88 in float32) the loss exceeds the range of the dtype and is inf.
     Source: torch's PoissonNLLLoss(log_input, full=False).
     """
 
@@ -177,6 +178,6 @@ class Poisson(FromLogits):
         y, t = saved
         return 1 - t / (y + 1e-8)
 
-    def _check_values(self, t: Array, outputs: int) -> None:
+    def check_values(self, t: Array, outputs: int) -> None:
         remedy = "for numbers of either sign use MeanSquaredError"
         refuse(self._name, t, t < 0, "targets must be counts of at least 0", remedy)

@@ -1,4 +1,4 @@
-"""Checks of values, which losses, metrics and ``fit`` share: of targets, and of class weights."""
+"""Checks of targets and of class weights, for losses, metrics and ``fit``."""
 
 from __future__ import annotations
 
@@ -7,31 +7,46 @@ from collections.abc import Iterable
 from dlarray.core.array import Array, array_namespace, device, is_floating, is_integer, is_symbolic, size
 from dlarray.core.check import non_negative
 
-__all__ = ["check_labels", "check_probabilities", "check_rows", "plain_weights", "refuse"]
+__all__ = ["check_label_shape", "check_labels", "check_probabilities", "check_rows", "plain_weights", "refuse"]
 
 
 def refuse(who: str, x: Array, bad: Array, expected: str, remedy: str) -> None:
-    """Raise ValueError with the first of the numbers of x that are marked in ``bad``, if there is one.
+    """Raise ValueError that names the first number of x where ``bad`` is True, if there is one.
 
-    While a step is traced, by JAX or by the planner, arrays have no numbers yet, and nothing is found.
+    While a step is traced, by JAX or by the planner, arrays have no values, and nothing is raised.
     """
     if is_symbolic(x):
         return
     xp = array_namespace(x)
     try:
         found = bool(xp.any(bad))
-    except TypeError:  # what JAX's tracers raise that are asked for a number
+    except TypeError:  # raised by JAX's tracers, which have no values
         return
     if found:
         n = size(tuple(x.shape))
-        place = int(xp.min(xp.where(xp.reshape(bad, (n,)), xp.arange(n, device=device(x)), n)))
-        number, row = xp.reshape(x, (n,))[place], place // size(tuple(x.shape[1:]))
+        first = int(xp.min(xp.where(xp.reshape(bad, (n,)), xp.arange(n, device=device(x)), n)))
+        number, row = xp.reshape(x, (n,))[first], first // size(tuple(x.shape[1:]))
         value = int(number) if is_integer(x) else float(number)
         raise ValueError(f"{who}: {expected}, got {value} in row {row}; {remedy}")
 
 
+def check_label_shape(who: str, outputs: tuple[int, ...], t: Array) -> None:
+    """Raise ValueError if t holds no integer labels, (n,), for outputs (n, K) of this shape."""
+    given = tuple(t.shape)
+    if given == outputs:
+        raise ValueError(
+            f"{who}: targets must be integer labels of shape {outputs[:1]}, got rows of shape {given}; "
+            f"for one-hot rows or probabilities use CategoricalCrossEntropy, for numbers MeanSquaredError"
+        )
+    if given != outputs[:1]:
+        remedy = f"; reshape the targets to {outputs[:1]}" if given == (outputs[0], 1) else ""
+        raise ValueError(f"{who}: labels of shape {given} do not match outputs of shape {outputs}{remedy}")
+    if not is_integer(t):
+        raise ValueError(f"{who}: class labels must be integers, got {t.dtype}; convert them with astype")
+
+
 def check_labels(who: str, labels: Array, classes: int | None, remedy: str) -> None:
-    """Raise ValueError with the first of integer labels outside [0, classes); where these are None, below 0."""
+    """Raise ValueError that names the first label outside [0, classes), or below 0 if ``classes`` is None."""
     bad = labels < 0 if classes is None else (labels < 0) | (labels >= classes)
     refuse(
         who,
@@ -43,14 +58,14 @@ def check_labels(who: str, labels: Array, classes: int | None, remedy: str) -> N
 
 
 def check_probabilities(who: str, p: Array, expected: str, remedy: str) -> None:
-    """Raise ValueError with the first number outside [0, 1]."""
+    """Raise ValueError that names the first number outside [0, 1]."""
     refuse(who, p, (p < 0) | (p > 1), expected, remedy)
 
 
 def check_rows(who: str, p: Array) -> None:
-    """Raise ValueError with the first row of probabilities, (n, classes), whose sum is not 1.
+    """Raise ValueError that names the first row of probabilities, (n, classes), whose sum is not 1.
 
-    It may differ by 1e-4, and in types of 16 bits by 8 times their rounding.
+    The sum may differ from 1 by 1e-4, and in 16-bit dtypes by 8 times their machine epsilon.
     """
     xp = array_namespace(p)
     if is_floating(p):
@@ -63,7 +78,10 @@ def check_rows(who: str, p: Array) -> None:
 
 
 def plain_weights(weights: Iterable[float]) -> tuple[float, ...]:
-    """``class_weight`` as a tuple of Python's own floats, where they are at least 0 and not all 0."""
+    """``class_weight`` as a tuple of Python's floats.
+
+    Raises ValueError for a weight below 0 and if all are 0; TypeError for what holds no numbers.
+    """
     if isinstance(weights, str) or not isinstance(weights, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"class_weight must hold one number for each class, got {weights!r}")
     plain = tuple(non_negative("class_weight", w) for w in weights)

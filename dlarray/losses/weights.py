@@ -1,4 +1,4 @@
-"""Weights of examples and classes: how they are added up, and what each counts of them all."""
+"""Weights of examples and classes: their sums, means and shares."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["largest", "mean_weight", "shares", "times"]
 
 
 def shares(w: Array, terms: int) -> Array:
-    """w / Σ w over so many terms, for each of which, or for each row of which, w holds a number; 0 where Σ w is.
+    """w / Σ w, the sum over so many terms; 0 if Σ w is 0. w holds a number for each term, or for each row of terms.
 
-    Divided by the largest first: the sum of a few large weights would overflow.
+    Weights are divided by the largest first, because the sum of a few large ones may overflow.
     """
     w = w / largest(w)
     mean = array_namespace(w).mean(w)
@@ -18,19 +18,19 @@ def shares(w: Array, terms: int) -> Array:
 
 
 def mean_weight(w: Array) -> Array:
-    """(1/n) Σ w over the last axis, which is in the range of the dtype wherever each w is; Σ w need not be."""
+    """(1/n) Σ w over the last axis, without overflow where Σ w itself would overflow."""
     xp = array_namespace(w)
     most = largest(w, axis=-1)
     return xp.reshape(most, w.shape[:-1]) * xp.mean(w / most, axis=-1)
 
 
 def largest(w: Array, axis: int | None = None) -> Array:
-    """The largest weight, and 1 where it is 0: what may be divided by."""
+    """The largest weight, or 1 if it is 0: a divisor."""
     xp = array_namespace(w)
     most = xp.max(w, axis=axis, keepdims=True)
     return xp.where(most == 0, 1.0, most)
 
 
 def times(share: Array, x: Array) -> Array:
-    """share · x, which is 0 where the share is: of nothing, even an infinite x adds nothing."""
+    """share · x, and 0 if the share is 0, even for an infinite x."""
     return array_namespace(share, x).where(share == 0, 0.0, x) * share

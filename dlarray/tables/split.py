@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlarray.core.check import fraction
-from dlarray.core.random import Bits
+from dlarray.datasets import stratified
 
 __all__ = ["split"]
 
@@ -16,12 +16,10 @@ def split(t: np.ndarray, share: float, seed: int) -> np.ndarray:
     Class labels (integers) are stratified: this share of each class is held out, at least one row if the class has two,
     and at least one row stays. Raises ValueError for a share outside [0, 1), and if one of the parts would be empty.
     """
-    fraction("validation", share)
-    held_out = np.zeros(len(t), dtype=bool)
-    groups = [np.flatnonzero(t == k) for k in np.unique(t)] if t.dtype.kind == "i" else [np.arange(len(t))]
-    for i, rows in enumerate(groups):
-        order = Bits(seed, f"validation {i}").permutation(len(rows))
-        held_out[rows[order[: min(max(1, round(share * len(rows))), len(rows) - 1)]]] = True
-    if share and not held_out.any():
+    if not fraction("validation", share):
+        return np.zeros(len(t), dtype=bool)
+    labels = t if t.dtype.kind == "i" else np.zeros(len(t), dtype=np.int32)
+    held_out = stratified(labels, share, seed, "validation")
+    if not held_out.any():
         raise ValueError(f"too few rows ({len(t)}) to hold some out: give more rows, or validation 0")
-    return held_out if share else np.zeros(len(t), dtype=bool)
+    return held_out

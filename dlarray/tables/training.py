@@ -116,7 +116,7 @@ def train(
         optimizer=optimizer,
         epochs=epochs,
         batch_size=size,
-        weight=_weights(t_train) if balanced and isinstance(predicted, ClassificationTarget) else None,
+        class_weight="balanced" if balanced and isinstance(predicted, ClassificationTarget) else None,
         validation=(x_test, t_test) if len(test_rows) else None,
         seed=seed,
         device=device,
@@ -136,9 +136,3 @@ def train(
         "device": device.name,
     }
     return TableModel(trained, preprocessing, predicted, facts)
-
-
-def _weights(t: np.ndarray) -> np.ndarray:
-    """One weight per row, with the same sum for each class and mean 1."""
-    counts = np.bincount(t)
-    return (len(t) / (np.count_nonzero(counts) * counts[t])).astype(np.float32)

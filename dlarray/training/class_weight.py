@@ -9,9 +9,10 @@ from typing import Any, cast
 
 import numpy as np
 
+from dlarray.core.array import one_hot
 from dlarray.core.check import non_negative
 from dlarray.device import device_of, to_numpy
-from dlarray.losses import Loss, SparseCategoricalCrossEntropy
+from dlarray.losses import Loss
 from dlarray.losses.values import plain_weights
 from dlarray.training.data import Examples
 
@@ -39,9 +40,9 @@ def _shares(examples: Examples, loss: Loss, outputs: int) -> np.ndarray:
     """(n, classes): 1 at each example's class, 0 elsewhere, or its probabilities."""
     t = to_numpy(examples.t)
     if loss.task == "multiclass":
-        return np.eye(outputs)[t] if isinstance(loss, SparseCategoricalCrossEntropy) else t.astype(np.float64)
+        return one_hot(t, outputs, np.float64) if loss.targets_are_labels else t.astype(np.float64)
     if loss.task == "binary" and outputs == 1:
-        return np.eye(2)[(t.reshape(-1) > loss.threshold).astype(int)]
+        return one_hot((t.reshape(-1) > loss.threshold).astype(np.int32), 2, np.float64)
     if loss.task == "binary":
         raise ValueError(
             f"class_weight needs one class for each example, and {type(loss).__name__} gives {outputs} answers: "

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.activations import Activation
+from dlarray.activations import Identity
 from dlarray.core.array import (
     Array,
     array_namespace,
@@ -26,6 +26,7 @@ from dlarray.device import Device, device_of, resolve, to_device
 from dlarray.device.backend import of
 from dlarray.layers import Chain
 from dlarray.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SparseCategoricalCrossEntropy
+from dlarray.losses.terms import FromLogits
 from dlarray.model import MLP
 
 __all__ = ["Examples", "check_home", "chosen_loss", "home", "inputs_on", "lies_ready", "surely_finite"]
@@ -60,19 +61,17 @@ def chosen_loss(model: MLP, loss: str | Loss | None, y: Any) -> Loss:
         else:
             loss = SparseCategoricalCrossEntropy() if model.outputs > 1 else BinaryCrossEntropy()
     loss = make(Loss, loss)
-    if getattr(loss, "reduction", "mean") == "none":
+    if loss.reduction == "none":
         raise ValueError("training goes down one number: the loss's reduction must be 'mean' or 'sum', got 'none'")
     last = model.layers[-1]
     while type(last) is Chain:
         last = last.layers[-1]
-    if (
-        isinstance(last, Activation)
-        and type(last) is type(loss.output_activation)
-        and getattr(loss, "from_logits", False)
-    ):
+    if type(last) is type(loss.output_activation) is not Identity:
+        name = type(loss).__name__
+        other = f" (better) or use {name}(from_logits=False)" if isinstance(loss, FromLogits) else ""
         raise ValueError(
-            f"{type(loss).__name__} applies {type(last).__name__} itself, and the model's last layer applies it too: "
-            f"drop the layer (better) or use {type(loss).__name__}(from_logits=False)"
+            f"{name} applies {type(last).__name__} itself, and the model's last layer applies it too: "
+            f"drop the layer{other}"
         )
     return loss
 
@@ -102,7 +101,7 @@ class Examples:
         _check_array("y", t, x)
         if tuple(t.shape[:1]) != (x.shape[0],):
             raise ValueError(f"x and y must have as many rows, got shapes {tuple(x.shape)} and {tuple(t.shape)}")
-        labels = isinstance(loss, SparseCategoricalCrossEntropy)
+        labels = loss.targets_are_labels
         if t.ndim == 1 and model.outputs == 1 and not labels:
             t = array_namespace(t).reshape(t, (-1, 1))
         loss.check_targets(t, model.outputs)

@@ -23,7 +23,7 @@ from dlarray.device import Device, resolve
 from dlarray.device import backend as backends
 from dlarray.device.backend import Backend
 from dlarray.device.description import Description, Names, bytes_text
-from dlarray.losses import Loss, MeanSquaredError, SparseCategoricalCrossEntropy
+from dlarray.losses import Loss, MeanSquaredError
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
 from dlarray.optimizers.base import State
@@ -168,9 +168,9 @@ def _arguments(step: Step, n: int, dtype: str, apart: bool) -> tuple[TrainState,
         steps=_blank((), "int32"),
         key=_blank((2,), "int32"),
     )
-    sparse = isinstance(step.loss, SparseCategoricalCrossEntropy)
     x = _blank((n, model.inputs), "int32" if model.layers[0].integers else dtype)
-    return state, (x, _blank((n,), "int32") if sparse else _blank((n, model.outputs), dtype), None)
+    t = _blank((n,), "int32") if step.loss.targets_are_labels else _blank((n, model.outputs), dtype)
+    return state, (x, t, None)
 
 
 def _planned(step: Step, device: Device, state: Any, batch: Any) -> Description | None:

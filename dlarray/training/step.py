@@ -20,7 +20,6 @@ from dlarray.core.random import fold_in, key_words
 from dlarray.device import Device
 from dlarray.device.description import Names
 from dlarray.losses import Loss
-from dlarray.losses.base import check_parts
 from dlarray.losses.weights import mean_weight
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
@@ -61,7 +60,12 @@ class Step:
     accumulate: int = 1
 
     def __post_init__(self) -> None:
-        check_parts(self.loss, self.accumulate)
+        if self.accumulate > 1 and not self.loss.additive:
+            raise ValueError(
+                f"accumulate={self.accumulate} adds up the gradients of a batch's parts, and "
+                f"{type(self.loss).__name__} is no sum over examples: give accumulate=1, or a loss whose ``additive`` "
+                f"is True, such as MeanSquaredError"
+            )
 
     @cached_property
     def _formula(self) -> Loss:
@@ -132,7 +136,7 @@ class Step:
 
     def _shares(self, n: int, weights: Array | None) -> Callable[[int, int], Array | float | None]:
         """The share of the examples from i up to j in the mean over all n."""
-        if getattr(self.loss, "reduction", "mean") == "sum":
+        if self.loss.reduction == "sum":
             return lambda i, j: None
         if weights is None:
             return lambda i, j: (j - i) / n

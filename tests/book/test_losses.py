@@ -25,12 +25,13 @@ from dlarray.losses import (
     SparseCategoricalCrossEntropy,
     SquaredHinge,
 )
-from dlarray.losses.base import FromLogits, SumOfTerms
+from dlarray.losses.terms import FromLogits, SumOfTerms
 from tests.support.loss_cases import LOSSES, K, N, case, value_and_slope
 from tests.support.matrix import On
+from tests.support.own import own
 
 EACH = pytest.mark.parametrize("loss", LOSSES, ids=repr)
-EACH_CLASS = pytest.mark.parametrize("loss", [cls() for cls in classes(Loss).values()], ids=repr)
+EACH_CLASS = pytest.mark.parametrize("loss", [cls() for cls in own(Loss).values()], ids=repr)
 
 
 @EACH

@@ -25,7 +25,7 @@ from dlarray.losses import (
     SparseCategoricalCrossEntropy,
     SquaredHinge,
 )
-from dlarray.losses.base import SumOfTerms
+from dlarray.losses.terms import SumOfTerms
 from tests.support.loss_cases import LOSSES, K, case, outputs, targets, value_and_slope
 
 torch = pytest.importorskip("torch")

@@ -11,7 +11,7 @@ import numpy as np
 
 import dlarray as dl
 from dlarray.activations import Activation
-from dlarray.losses.base import SumOfTerms
+from dlarray.losses.terms import SumOfTerms
 from dlarray.optimizers.base import FirstOrder
 from dlarray.training import Step
 from tests.fuzz.inputs import Inputs, Setup, draw_setup, shaken

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from dlarray.core.array import Array, array_namespace
 from dlarray.core.layer import Activation
-from dlarray.losses.base import SumOfTerms
+from dlarray.losses.terms import SumOfTerms
 from dlarray.core.registry import make
 from dlarray.optimizers import Optimizer
 from dlarray.optimizers.base import FirstOrder, State

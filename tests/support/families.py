@@ -16,7 +16,7 @@ from dlarray.activations import Activation
 from dlarray.core.layer import Layer
 from dlarray.device import Device
 from dlarray.losses import Loss
-from dlarray.losses.base import FromLogits
+from dlarray.losses.terms import FromLogits
 from dlarray.optimizers import Optimizer
 from dlarray.schedules import Schedule
 from dlarray.training import Step

@@ -1,4 +1,4 @@
-"""The library's own classes: other tests of the same process define more, and a walk over subclasses finds them too."""
+"""The library's own classes: other tests of the same process define more, which ``classes`` finds too."""
 
 from __future__ import annotations
 
