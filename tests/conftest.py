@@ -1,7 +1,7 @@
 """The test matrix: every test that asks for ``on`` runs once on each device.
 
-``pytest --device NAME`` or DLARRAY_TEST_DEVICES=NAME,NAME choose devices; one that was asked for and cannot be used is
-an error. By default all usable devices run. The table at the end shows what ran where, and why the others did not.
+``pytest --device NAME`` or DLARRAY_TEST_DEVICES=NAME,NAME choose devices; a name of which no row can be used is an
+error. By default all usable devices run. The table at the end shows what ran where, and why the others did not.
 """
 
 from __future__ import annotations
@@ -30,14 +30,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    asked = config.getoption("--device")
     try:
-        chosen = selected(config.getoption("--device"))
+        chosen = selected(asked)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
-    config.stash[MISSING] = {on.name: why for on in chosen if (why := on.missing())}
-    if config.getoption("--device"):
-        for name, why in config.stash[MISSING].items():
-            raise pytest.UsageError(f"device {name} was asked for and cannot be used: {why}")
+    missing = config.stash[MISSING] = {on.name: why for on in chosen if (why := on.missing())}
+    for word in filter(None, map(str.strip, asked.split(","))):
+        rows = [on.name for on in selected(word)]
+        if all(name in missing for name in rows):
+            raise pytest.UsageError(f"the device {word} cannot be used: {missing[rows[0]]}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

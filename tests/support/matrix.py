@@ -168,6 +168,14 @@ MATRIX = [
     On("dpnp-float64", "dpnp", context=_dpnp),
     On("dpnp-float32", "dpnp", "float32", context=_dpnp),
 ]
+NAMED = {on.device.partition(":")[0] for on in MATRIX}
+MATRIX += [
+    On(f"{backend.name}-{dtype}", backend.name, dtype)
+    for backend in backends.importable()
+    if not NAMED & {backend.name, *backend.short_names}
+    for dtype in ("float64", "float32")
+]
+"""A backend that no row above names has two rows: adding one needs no change here."""
 
 
 def selected(asked: str) -> list[On]:
@@ -180,7 +188,3 @@ def selected(asked: str) -> list[On]:
             raise ValueError(f"no device of the matrix is named {word!r}; there are {names}")
         chosen += [on for on in found if on not in chosen]
     return chosen or MATRIX
-
-
-def backend_names() -> list[str]:
-    return backends.names()
