@@ -24,7 +24,7 @@ from dlarray.core.layout import Theta
 from dlarray.device import Device, resolve, to_numpy
 from dlarray.losses import Loss
 from dlarray.model import MLP, on_device
-from dlarray.training.configuration import describe, describe_model, restore, restore_model
+from dlarray.training.configuration import deserialize, deserialize_model, serialize, serialize_model
 from dlarray.training.container import pack, unpack
 from dlarray.training.history import History
 from dlarray.training.plain import as_json, entries, unique
@@ -87,7 +87,7 @@ def write_file(
     names = _file_names(model)
     numbers = model.parameters(theta) | model.named_buffers(buffers)
     arrays = {names[name]: to_numpy(p) for name, p in numbers.items()} | dict(beside or {})
-    config = json.dumps({"model": describe_model(model), "loss": describe(loss), "dtype": dtype, **about})
+    config = json.dumps({"model": serialize_model(model), "loss": serialize(loss), "dtype": dtype, **about})
     _said(config)  # what could not be read again is not written, least of all over a file that can
     data = pack(config, arrays)
     with replacing(path) as file:
@@ -143,7 +143,7 @@ def read_file(path: str | PathLike[str]) -> tuple[MLP, Loss, str, dict[str, np.n
 def _said(text: str) -> tuple[MLP, Loss, str, dict[str, Any]]:
     """Model, loss, dtype and the rest of a configuration. Raises anything where it is none."""
     config = entries("its configuration", json.loads(text, object_pairs_hook=unique), "model", "loss", "dtype")
-    model, loss, dtype = restore_model(config["model"]), restore(config["loss"]), config["dtype"]
+    model, loss, dtype = deserialize_model(config["model"]), deserialize(config["loss"]), config["dtype"]
     if not isinstance(loss, Loss) or dtype not in ("float32", "float64"):
         raise ValueError("it names no loss or no dtype")
     config["history"] = History.from_data(config["history"]) if "history" in config else History()

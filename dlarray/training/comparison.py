@@ -8,24 +8,24 @@ from typing import Any, cast
 
 from dlarray.core.registry import LIBRARY, full_name
 
-__all__ = ["described", "difference", "known_as"]
+__all__ = ["comparable", "difference", "known_as"]
 
 LENGTH = 200
 MISSING = "nothing"
 
 
-def described(value: Any) -> Any:
+def comparable(value: Any) -> Any:
     """A configuration as data that can be compared: class and fields, a function by its name."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (tuple, list)):
-        return [described(item) for item in cast("Sequence[Any]", value)]
+        return [comparable(item) for item in cast("Sequence[Any]", value)]
     if isinstance(value, Mapping):
-        return {str(key): described(item) for key, item in cast("Mapping[Any, Any]", value).items()}
+        return {str(key): comparable(item) for key, item in cast("Mapping[Any, Any]", value).items()}
     if hasattr(value, "tolist"):  # NumPy's numbers and arrays
-        return described(value.tolist())
+        return comparable(value.tolist())
     if is_dataclass(value):
-        return {known_as(type(value)): {f.name: described(getattr(value, f.name)) for f in fields(value)}}
+        return {known_as(type(value)): {f.name: comparable(getattr(value, f.name)) for f in fields(value)}}
     return known_as(value if hasattr(value, "__qualname__") else type(value))
 
 

@@ -18,7 +18,7 @@ from dlarray.initializers import Initializer
 from dlarray.losses import Loss
 from dlarray.model import MLP
 
-__all__ = ["describe", "describe_model", "restore", "restore_model"]
+__all__ = ["deserialize", "deserialize_model", "serialize", "serialize_model"]
 
 KINDS: dict[str, type[Any]] = {"layer": Layer, "loss": Loss, "initializer": Initializer}
 PROGRAM = ("__main__", "__mp_main__")
@@ -26,22 +26,22 @@ PROGRAM = ("__main__", "__mp_main__")
 _known_by_being_imported = (_activations, _layers)
 
 
-def describe(value: Any) -> Any:
+def serialize(value: Any) -> Any:
     """A configuration as JSON-ready data. Raises TypeError for what cannot be written as data, such as a function."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (tuple, list)):
-        return [describe(item) for item in cast("Sequence[Any]", value)]
+        return [serialize(item) for item in cast("Sequence[Any]", value)]
     for kind, base in KINDS.items():
         if isinstance(value, base) and is_dataclass(value) and _found_by_name(base, type(value)):
-            own = {f.name: describe(getattr(value, f.name)) for f in fields(value) if f.init}
+            own = {f.name: serialize(getattr(value, f.name)) for f in fields(value) if f.init}
             cls = type(value)
             return {"kind": kind, "name": spelling(cls), "module": origin(cls), "fields": own}
     raise TypeError(f"a file holds data and names of public classes only: {value!r} cannot be written")
 
 
 def _found_by_name(kind: type[Any], cls: type[Any]) -> bool:
-    """Whether ``restore`` will find this class: it is public, and no other of its module is spelled the same.
+    """Whether ``deserialize`` will find this class: it is public, and no other of its module is spelled the same.
 
     A class that was defined again, as in a notebook's cell, counts as the same.
     """
@@ -49,17 +49,17 @@ def _found_by_name(kind: type[Any], cls: type[Any]) -> bool:
     return [full_name(c) for c in found] == [full_name(cls)]
 
 
-def restore(data: Any) -> Any:
-    """The configuration that ``describe`` wrote. Raises ValueError or TypeError for anything else."""
+def deserialize(data: Any) -> Any:
+    """The configuration that ``serialize`` wrote. Raises ValueError or TypeError for anything else."""
     if data is None or isinstance(data, (bool, int, float, str)):
         return data
     if isinstance(data, list):
-        return tuple(restore(item) for item in cast("list[Any]", data))
+        return tuple(deserialize(item) for item in cast("list[Any]", data))
     entry: dict[str, Any] = {"module": None} | _entries(data)  # files that know no module are older
     if entry.keys() != {"kind", "name", "module", "fields"} or entry["kind"] not in KINDS:
         raise ValueError(f"not a configuration: {str(data)[:200]}")
     cls = _class(entry["kind"], entry["name"], entry["module"])
-    return cls(**{key: restore(item) for key, item in _entries(entry["fields"]).items()})
+    return cls(**{key: deserialize(item) for key, item in _entries(entry["fields"]).items()})
 
 
 def _class(kind: str, name: Any, module: Any) -> type[Any]:
@@ -85,15 +85,15 @@ def _class(kind: str, name: Any, module: Any) -> type[Any]:
     )
 
 
-def describe_model(model: MLP) -> dict[str, Any]:
+def serialize_model(model: MLP) -> dict[str, Any]:
     """A model as JSON-ready data."""
-    return {"inputs": model.inputs, "layers": describe(model.layers)}
+    return {"inputs": model.inputs, "layers": serialize(model.layers)}
 
 
-def restore_model(data: Any) -> MLP:
-    """The model that ``describe_model`` wrote."""
+def deserialize_model(data: Any) -> MLP:
+    """The model that ``serialize_model`` wrote."""
     entry = _entries(data, {"inputs", "layers"})
-    return MLP(entry["inputs"], restore(entry["layers"]))
+    return MLP(entry["inputs"], deserialize(entry["layers"]))
 
 
 def _entries(data: Any, names: set[str] | None = None) -> dict[str, Any]:

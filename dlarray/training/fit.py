@@ -19,7 +19,7 @@ from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
 from dlarray.training.callback import Callback, Run
 from dlarray.training.class_weight import weighted
-from dlarray.training.comparison import described
+from dlarray.training.comparison import comparable
 from dlarray.training.data import Examples, chosen_loss, home
 from dlarray.training.data_placement import data_placement
 from dlarray.training.history import History
@@ -254,8 +254,8 @@ def fit(
         del begin, buffers, start, state  # the walk holds them for as long as they are needed
         run.step = step
         run.settings = settings | {
-            "class_weight": described(class_weight),
-            "optimizer": described(optimizer),
+            "class_weight": comparable(class_weight),
+            "optimizer": comparable(optimizer),
             "accumulate": accumulate,
             "seed": seed,
             "dtype": dtype,

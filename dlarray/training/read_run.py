@@ -20,7 +20,7 @@ from dlarray.model import MLP, on_device
 from dlarray.training.callback import Callback, Memory, Run
 from dlarray.training.checkpoint import MESSAGE, CheckpointError, read_file
 from dlarray.training.comparison import difference
-from dlarray.training.configuration import describe, describe_model
+from dlarray.training.configuration import serialize, serialize_model
 from dlarray.training.plain import entries, items, words
 from dlarray.training.source import Source
 
@@ -71,9 +71,9 @@ def _about(what: str) -> Generator[None]:
 
 def _others(run: Run, then: dict[str, Any], model: MLP, loss: Loss, dtype: str) -> list[str]:
     """What is another in this run than in the file, in words."""
-    now = run.settings | {"model": describe_model(run.model), "loss": describe(run.loss), "dtype": run.dtype}
+    now = run.settings | {"model": serialize_model(run.model), "loss": serialize(run.loss), "dtype": run.dtype}
     now = json.loads(json.dumps(now))
-    then = then | {"model": json.loads(json.dumps(describe_model(model))), "loss": describe(loss), "dtype": dtype}
+    then = then | {"model": json.loads(json.dumps(serialize_model(model))), "loss": serialize(loss), "dtype": dtype}
     names = [name for name in sorted(now.keys() | then.keys()) if now.get(name) != then.get(name)]
     return [f"{name} {difference(then.get(name), now.get(name))}" for name in names]
 

@@ -151,8 +151,8 @@ def test_a_name_of_two_users_classes_is_refused(define: Define) -> None:
 
 
 def test_every_part_of_a_model_is_named_with_its_origin() -> None:
-    loss = configuration.describe(dl.Huber())
-    dense = configuration.describe(dl.Dense(2, weight=dl.Normal(0.1)))
+    loss = configuration.serialize(dl.Huber())
+    dense = configuration.serialize(dl.Dense(2, weight=dl.Normal(0.1)))
     assert {loss["module"], dense["module"], dense["fields"]["weight"]["module"]} == {"dlarray"}
 
 
