@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.planner.cuda.gpu import Product, extent
+from dlarray.planner.cuda.gpu import Product
 from dlarray.planner.cuda.launch import Grid
+from dlarray.planner.cuda.layout import extent
 from dlarray_cupy.cublaslt import CublasLt
 
 __all__ = ["CupyGpu"]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.planner.cuda.gpu import extent
+from dlarray.planner.cuda.layout import extent
 from tests.support import cuda
 
 __all__ = ["USED", "CaptureError", "fake_cupy"]

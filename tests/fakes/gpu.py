@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from dlarray_cupy.cublaslt import CublasLt
 
-from dlarray.planner.cuda.gpu import ALIGNMENT, Product, extent
+from dlarray.planner.cuda.gpu import ALIGNMENT, Product
 from dlarray.planner.cuda.launch import Grid
+from dlarray.planner.cuda.layout import extent
 from tests.fakes.cublaslt import ComputeType, FakeLt
 from tests.support import cuda
 

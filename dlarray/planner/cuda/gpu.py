@@ -13,7 +13,7 @@ import numpy as np
 
 from dlarray.planner.cuda.launch import Grid
 
-__all__ = ["ALIGNMENT", "Epilogue", "Gpu", "Matrix", "Memory", "Product", "extent"]
+__all__ = ["ALIGNMENT", "Epilogue", "Gpu", "Matrix", "Memory", "Product"]
 
 ALIGNMENT = 256
 """Bytes on a multiple of which everything starts: what cudaMalloc promises, and the widest accesses want."""
@@ -150,12 +150,3 @@ class Gpu(Protocol):
     def to_host(self, array: Any) -> np.ndarray:
         """A copy of its numbers on the host."""
         ...
-
-
-def extent(shape: Sequence[int], strides: Sequence[int], itemsize: int) -> tuple[int, int]:
-    """The bytes that an array takes before its first number, where strides are negative, and all of its bytes."""
-    if 0 in shape:
-        return 0, 0
-    reaches = [(n - 1) * stride for n, stride in zip(shape, strides, strict=True)]
-    below = -sum(min(reach, 0) for reach in reaches)
-    return below, below + sum(max(reach, 0) for reach in reaches) + itemsize

@@ -12,7 +12,8 @@ from dlarray.device.timing import Timings
 from dlarray.planner.cuda.epilogues import Fused
 from dlarray.planner.cuda.gpu import Gpu
 from dlarray.planner.cuda.program import GpuProgram, Settings
-from dlarray.planner.cuda.step import GpuStep, shapes_of
+from dlarray.planner.cuda.step import GpuStep
+from dlarray.planner.run.signature import signature
 from dlarray.planner.schedule.memory import Plan
 
 __all__ = ["profile"]
@@ -34,7 +35,7 @@ def profile(step: _Step, state: Any, batch: Any, names: Names, gpu: Gpu, setting
     compiled(own, batch)  # makes the plan, and proves it
     given: list[Any] = []
     batch_structure = flatten(batch, given, gpu.arrays)
-    program = compiled.program_for(own, batch_structure, shapes_of(given))
+    program = compiled.program_for(own, batch_structure, signature(given))
     if program is None or not compiled.takes(program, own, given):
         raise ValueError("the step has no plan and runs eagerly; the PlannerWarning said why")
     program.stage(given)

@@ -62,7 +62,7 @@ class Repeated:
 
     def _program(self, state: Any, work: _Work) -> GpuProgram | None:
         """The program of such steps; None where they run plainly. Raises KeyError where none was done yet."""
-        shapes = tuple([((work.batch, *x.shape[1:]), x.dtype) for x in work.leaves])
+        shapes = tuple([(self.gpu.arrays[0], (work.batch, *x.shape[1:]), x.dtype) for x in work.leaves])
         return self.step.program_for(state, work.structure, shapes)
 
     def _together(self, program: GpuProgram, state: Any, work: _Work) -> None:

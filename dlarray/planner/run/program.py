@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import is_not
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from dlarray.planner.run.replay import Replay
 from dlarray.planner.run.tree_code import builder, matcher, reader
 from dlarray.planner.schedule.step_plan import plan_step
 
-__all__ = ["NAMELESS", "Binding", "Program", "write_back"]
+__all__ = ["NAMELESS", "Binding", "Library", "Program", "write_back"]
 
 NAMELESS = Names()
 
@@ -96,41 +96,72 @@ class Binding:
         return self.replay.pieces(leaves)
 
 
-def write_back(result: Any, given: Sequence[Any], structure: Any, stays: bool) -> Any:
-    """What a plain step returned, with its state in memory of its own: the given arrays' where it ``stays`` there.
+class Library(Protocol):
+    """What ``write_back`` asks about the arrays of a library."""
 
-    The next planned step writes that memory, and must not write into what the caller keeps.
+    @property
+    def arrays(self) -> tuple[type, ...]:
+        """The types of its arrays."""
+        ...
+
+    def address_of(self, array: Any) -> int:
+        """The address of an array's first number."""
+        ...
+
+    def shared_with(self, arrays: Sequence[Any]) -> Callable[[Any], bool]:
+        """A function that says whether an array may lie in the memory of these."""
+        ...
+
+
+class _NumPy:
+    arrays: tuple[type, ...] = (np.ndarray, np.generic)
+
+    def address_of(self, array: Any) -> int:
+        return array.ctypes.data
+
+    def shared_with(self, arrays: Sequence[Any]) -> Callable[[Any], bool]:
+        found: list[np.ndarray] = [a for a in arrays if isinstance(a, np.ndarray)]
+        return ArrayMemory(found).shares
+
+
+def write_back(
+    result: Any,
+    given: Sequence[Any],
+    structure: Any,
+    stays: bool,
+    library: Library = _NumPy(),  # noqa: B008 - it is empty
+) -> Any:
+    """What a step returned, with its state in memory that planned steps can write: the given arrays' if it ``stays``.
+
+    Where the state has another structure, shape or dtype, or does not stay, it is copied: the next planned step must
+    not write into arrays that the caller keeps.
     """
     leaves: list[Any] = []
     count = 0
     if isinstance(result, tuple) and len(result) == 2:  # pyright: ignore[reportUnknownArgumentType]
-        stays = flatten(result[0], leaves) == structure and stays
+        stays = flatten(result[0], leaves, library.arrays) == structure and stays
         count = len(leaves)
         leaves = []
-    whole = flatten(result, leaves)
-    old, new = ArrayMemory(_arrays(given)), ArrayMemory(_arrays(leaves[:count]))
-    copied: list[tuple[np.ndarray, np.ndarray]] = []
+    whole = flatten(result, leaves, library.arrays)
+    in_old, in_new = library.shared_with(given), library.shared_with(leaves[:count])
+    copied: list[tuple[Any, Any]] = []
     for i, x in enumerate(leaves):
         own: Any = given[i] if stays and i < count else None
-        if type(x) is not np.ndarray:
+        if type(x) not in library.arrays:
             continue
         if i >= count:
-            leaves[i] = x.copy() if old.shares(x) or new.shares(x) else x
-        elif type(own) is np.ndarray and (own.shape, own.dtype) == (x.shape, x.dtype):
+            leaves[i] = x.copy() if in_old(x) or in_new(x) else x
+        elif type(own) is type(x) and (own.shape, own.dtype) == (x.shape, x.dtype):
             leaves[i] = own
-            if _place(own) != _place(x):
-                copied.append((own, x.copy() if old.shares(x) else x))
+            if _location(own, library) != _location(x, library):
+                copied.append((own, x.copy() if in_old(x) else x))
         else:
-            leaves[i] = np.array(x, x.dtype.newbyteorder("="), order="C")
+            leaves[i] = x.astype(x.dtype.newbyteorder("="), order="C")
     for own, x in copied:
-        np.copyto(own, x)
+        own[...] = x
     return unflatten(whole, iter(leaves))
 
 
-def _arrays(leaves: Sequence[Any]) -> list[np.ndarray]:
-    return [a for a in leaves if isinstance(a, np.ndarray)]
-
-
-def _place(x: np.ndarray) -> Any:
-    """Where an array's numbers lie, and how: the same for two views of the same memory."""
-    return x.ctypes.data, x.shape, x.strides, x.dtype.str
+def _location(x: Any, library: Library) -> Any:
+    """An array's address and layout: the same for two views of the same memory."""
+    return library.address_of(x), x.shape, x.strides, x.dtype.str

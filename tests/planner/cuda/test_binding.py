@@ -52,7 +52,7 @@ def test_a_graph_that_is_refused_later(folder: Path):
     planned = check(step, state, batches, gpu)
     gpu.refuses_to_record = "no more"
     expected = run(step, copy.deepcopy(state), batches)
-    with pytest.warns(PlannerWarning, match="launch by launch, for it cannot be recorded: RuntimeError: no more"):
+    with pytest.warns(PlannerWarning, match="launch by launch, because it cannot be recorded: RuntimeError: no more"):
         close(run(planned, to_fake(state), [to_fake(b) for b in batches]), expected)
 
 

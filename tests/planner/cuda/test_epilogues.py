@@ -152,7 +152,7 @@ class Lying(FakeLt):
 def test_an_epilogue_that_lies_is_left_out_loudly(epilogue: str, folder: Path, monkeypatch: pytest.MonkeyPatch):
     step, state, batch = network()
     monkeypatch.setattr("tests.fakes.gpu.FakeLt", lambda: Lying(epilogue))
-    with pytest.warns(PlannerWarning, match="kernels are run beside the products instead of epilogues in them"):
+    with pytest.warns(PlannerWarning, match="the products run without epilogues"):
         planned = check(step, state, [batch] * 3, FakeGpu(folder, quick))
     assert taken(planned) == []
     assert program(planned).recorded

@@ -66,5 +66,5 @@ def test_a_step_without_a_plan(tmp_path: Path):
         return state * float(np.sum(batch)), np.sum(batch)
 
     arrays = to_fake(np.ones(3, np.float32)), to_fake(np.ones(3, np.float32))
-    with pytest.warns(PlannerWarning, match="cannot be planned"), pytest.raises(ValueError, match="no plan"):
+    with pytest.warns(PlannerWarning, match="cannot be traced"), pytest.raises(ValueError, match="no plan"):
         profile(unplanned, *arrays, Names(), FakeGpu(tmp_path), Settings(), "fake")
