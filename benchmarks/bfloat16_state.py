@@ -24,7 +24,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 import dlarray
-from dlarray.bench import Case, Problem, interleave, low, machine, write
+from dlarray.bench import Case, Workload, interleave, low, machine, write
 from dlarray.core.array import Array, array_namespace
 from dlarray.core.bfloat16 import decode, encode
 from dlarray.optimizers import Adam, BFloat16State, Optimizer
@@ -85,7 +85,7 @@ def kernel(optimizer: Optimizer, n: int, executor: str) -> Planned:
 
 def training(optimizer: Optimizer, case: Case, executor: str) -> Planned:
     """The whole step."""
-    x, t = Problem.of(case, 1, weights=False).batches[0]
+    x, t = Workload.of(case, 1, weights=False).batches[0]
     options: dict[str, Any] = {"optimizer": optimizer, "batch_size": None, "device": "cpu"}
     return Planned(executor, *dlarray.first_step(case.model, x, t, **options))
 

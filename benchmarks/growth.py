@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from contenders.ours import compiler
-from dlarray.bench import Case, FullStep, Problem, Products, interleave, low
+from dlarray.bench import Case, FullStep, Products, Workload, interleave, low
 from dlarray.device import resolve
 from dlarray.device.backend import host_memory
 from environment import log
@@ -104,9 +104,9 @@ def point(case: Case, seconds: float) -> dict[str, Any]:
     """Seconds of a step and of its products, and the most memory that training holds beyond the imported modules."""
     cpu, compile_ = resolve("cpu"), compiler(check=False)  # the check holds copies of the first step
     tiny = Case("tiny", (8, 8, 4), 4)
-    FullStep(Problem.of(tiny), cpu, compile_).losses(2)  # imports what the first step imports
+    FullStep(Workload.of(tiny), cpu, compile_).losses(2)  # imports what the first step imports
     before = memory("VmRSS")
-    full = FullStep(Problem.of(case, batches=1, weights=False), cpu, compile_, keep=False)
+    full = FullStep(Workload.of(case, batches=1, weights=False), cpu, compile_, keep=False)
     full.run(1)
     restarted_peak()
     full.run(1)
@@ -155,8 +155,8 @@ def start(times: int = 7) -> dict[str, float]:
     for name in list(imports)[1:]:
         found[f"{name} / import numpy"] = found[name] / found["import numpy"]
     first = (
-        "import dlarray; from contenders.ours import compiler; from dlarray.bench import CASES, Problem, FullStep; "
-        "FullStep(Problem.of(CASES['M']), dlarray.resolve('cpu'), compiler()).losses(1)"
+        "import dlarray; from contenders.ours import compiler; from dlarray.bench import CASES, Workload, FullStep; "
+        "FullStep(Workload.of(CASES['M']), dlarray.resolve('cpu'), compiler()).losses(1)"
     )
     kinds: dict[str, list[float]] = {"to the first step, cold": [], "to the first step, warm": []}
     for _ in range(3):

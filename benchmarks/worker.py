@@ -49,12 +49,12 @@ def serve(make: Callable[[], Any], answers: TextIO) -> None:
 if __name__ == "__main__":
     output = private_output()
     factory, fields, words = sys.argv[1:]
-    from dlarray.bench import Case, Problem
+    from dlarray.bench import Case, Workload
 
     case = Case(**json.loads(fields) | {"widths": tuple(json.loads(fields)["widths"])})
     os.environ["JAX_ENABLE_X64"] = str(int(case.dtype == "float64"))
     from contenders import make
     from setting import Setting
 
-    problem = Problem.of(case)
-    serve(lambda: make(factory, problem, Setting(**json.loads(words))), output)
+    workload = Workload.of(case)
+    serve(lambda: make(factory, workload, Setting(**json.loads(words))), output)

@@ -1,6 +1,6 @@
 """What is measured: dlarray, its limits, and the baselines, which are other libraries doing the same step.
 
-A contender is made by a class or function ``(problem, setting) -> Measured`` in a module of this package, in a process
+A contender is made by a class or function ``(workload, setting) -> Measured`` in a module of this package, in a process
 of its own, so that no library is imported where another one is measured. The table below lists them all.
 """
 
@@ -121,12 +121,12 @@ def _words(option: str, text: str, known: list[str]) -> list[str]:
     return words
 
 
-def make(factory: str, problem: Any, setting: Any) -> Any:
+def make(factory: str, workload: Any, setting: Any) -> Any:
     """The contender that a factory such as "torch.eager" makes; ``made`` says how many seconds that took."""
     setting.check()
     module, _, name = factory.partition(".")
     create = getattr(import_module(f"{__name__}.{module}"), name)
     start = time.perf_counter()
-    contender = create(problem, setting)
+    contender = create(workload, setting)
     contender.made = time.perf_counter() - start
     return contender

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dlarray.bench import BATCHES, Contender, Problem
+from dlarray.bench import BATCHES, Contender, Workload
 from setting import Setting
 
 
@@ -158,7 +158,7 @@ class ManySteps(Measured):
 
 @dataclass(frozen=True)
 class Shuffled:
-    """All examples in another order, and the order that gives the problem's batches again, over and over.
+    """All examples in another order, and the order that gives the workload's batches again, over and over.
 
     Call i does ``count`` steps from ``start(i)`` on: examples ``order[start + j · batch]`` and those that follow.
     """
@@ -170,14 +170,14 @@ class Shuffled:
     count: int
 
     @classmethod
-    def of(cls, problem: Problem, count: int) -> Shuffled:
-        """The examples of a problem, for calls of ``count`` steps."""
-        x, t = (np.concatenate(parts) for parts in zip(*problem.batches, strict=True))
+    def of(cls, workload: Workload, count: int) -> Shuffled:
+        """The examples of a workload, for calls of ``count`` steps."""
+        x, t = (np.concatenate(parts) for parts in zip(*workload.batches, strict=True))
         places = np.random.default_rng(1).permutation(len(x)).astype(np.int32)
         rows = np.empty_like(places)
         rows[places] = np.arange(len(x), dtype=np.int32)
         repeats = -(-(count + BATCHES) // BATCHES)
-        return cls(x[rows], t[rows], np.tile(places, repeats), problem.case.batch, count)
+        return cls(x[rows], t[rows], np.tile(places, repeats), workload.case.batch, count)
 
     def start(self, call: int) -> int:
         """Where in the order a call begins."""

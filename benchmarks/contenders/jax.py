@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from contenders.base import ManySteps, Measured, Shuffled
-from dlarray.bench import Case, Problem
+from dlarray.bench import Case, Workload
 from setting import JAX, Setting
 
 ACTIVATIONS = {
@@ -22,12 +22,12 @@ ACTIVATIONS = {
 }
 
 
-def start(problem: Problem) -> list[dict[str, Any]]:
+def start(workload: Workload) -> list[dict[str, Any]]:
     """Weights and, where the case has them, the norms' scales and shifts."""
     parameters: list[dict[str, Any]] = []
-    for i, (w, b) in enumerate(problem.weights):
+    for i, (w, b) in enumerate(workload.weights):
         parameters.append({"W": jnp.array(w), "b": jnp.array(b)})
-        if problem.case.norm and i < len(problem.weights) - 1:
+        if workload.case.norm and i < len(workload.weights) - 1:
             parameters[-1] |= {"scale": jnp.ones(b.shape, b.dtype), "shift": jnp.zeros(b.shape, b.dtype)}
     return parameters
 
@@ -63,10 +63,10 @@ class Optax(Measured):
 
     library = "jax"
 
-    def __init__(self, problem: Problem, setting: Setting) -> None:
+    def __init__(self, workload: Workload, setting: Setting) -> None:
         optax: Any = import_module("optax")
         jax.config.update("jax_default_matmul_precision", JAX[setting.precision])
-        case, self.problem, self.setting, self.adam = problem.case, problem, setting, optax.adam(1e-3)
+        case, self.workload, self.setting, self.adam = workload.case, workload, setting, optax.adam(1e-3)
         product = dense_in_bfloat16 if setting.precision == "bfloat16" else dense
 
         def mean_loss(parameters: Any, x: Any, t: Any, key: Any) -> Any:
@@ -81,11 +81,11 @@ class Optax(Measured):
 
         self.one_step: Any = step
         self.compiled = jax.jit(step, donate_argnums=(0, 1, 2))
-        self.batches = [(jnp.array(x), jnp.array(t)) for x, t in problem.batches]
+        self.batches = [(jnp.array(x), jnp.array(t)) for x, t in workload.batches]
         self.restart()
 
     def restart(self) -> None:
-        parameters = start(self.problem)
+        parameters = start(self.workload)
         self.state = parameters, self.adam.init(parameters), jax.random.key(0)
 
     def step(self, i: int) -> Any:
@@ -108,11 +108,11 @@ class Optax(Measured):
 class Scanned(ManySteps, Optax):
     """Many steps in one compiled call; each gathers its batch by an order."""
 
-    def __init__(self, problem: Problem, setting: Setting) -> None:
+    def __init__(self, workload: Workload, setting: Setting) -> None:
         self.together = setting.in_one_call
-        self.examples = Shuffled.of(problem, self.together)
+        self.examples = Shuffled.of(workload, self.together)
         self.data = (jnp.array(self.examples.x), jnp.array(self.examples.t), jnp.array(self.examples.order))
-        super().__init__(problem, setting)
+        super().__init__(workload, setting)
         batch = self.examples.batch
 
         def many(parameters: Any, state: Any, key: Any, x: Any, t: Any, order: Any, start: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from contenders.base import Measured, on_gpu
 from contenders.ours import cuda_versions
-from dlarray.bench import Case, Problem, Products, limits, operands
+from dlarray.bench import Case, Products, Workload, limits, operands
 from dlarray.device import Device, resolve
 from setting import Setting
 
@@ -20,9 +20,9 @@ ALGORITHMS = 8
 class OneByOne(Products, Measured):
     """The products of a step alone, one by one: NumPy's BLAS, and cuBLAS on a GPU."""
 
-    def __init__(self, problem: Problem, setting: Setting) -> None:
+    def __init__(self, workload: Workload, setting: Setting) -> None:
         self.setting = setting
-        super().__init__(problem.case, own_device(setting))
+        super().__init__(workload.case, own_device(setting))
 
     def about(self) -> dict[str, Any]:
         return {} if self.setting.device == "cpu" else cuda_versions()
@@ -79,12 +79,12 @@ def matrix(gpu: Any, x: Any) -> Any:
     return Matrix(gpu.address_of(x), x.shape[0] if transposed else x.shape[1], transposed)
 
 
-def captured(problem: Problem, setting: Setting) -> Measured:
+def captured(workload: Workload, setting: Setting) -> Measured:
     """The limit as one graph."""
     device = own_device(on_gpu(setting))
     from dlarray_cupy.gpu import CupyGpu
 
-    made = Captured(problem.case, device, CupyGpu(0))
+    made = Captured(workload.case, device, CupyGpu(0))
     made.setting = setting
     return made
 
@@ -101,6 +101,6 @@ class Rates:
         return {"rate": found.products, "bandwidth": found.memory}
 
 
-def rates(problem: Problem, setting: Setting) -> Rates:
+def rates(workload: Workload, setting: Setting) -> Rates:
     """The rates of NumPy or CuPy."""
     return Rates(own_device(setting), setting)

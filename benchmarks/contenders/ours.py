@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from contenders.base import ManySteps, Measured, Shuffled, on_gpu
-from dlarray.bench import FullStep, Problem
+from dlarray.bench import FullStep, Workload
 from dlarray.device import Device, resolve, to_numpy
 from setting import JAX, TORCH, Setting
 
@@ -24,11 +24,11 @@ Compile = Callable[..., Any]
 class Ours(FullStep, Measured):
     """dlarray's step, compiled or eager, on the setting's device or on that of another library."""
 
-    def __init__(self, problem: Problem, setting: Setting, compile: Compile | None = None, library: str = "") -> None:  # noqa: A002 - the field's word
-        self.setting, self.library, self.case = setting, library, problem.case
+    def __init__(self, workload: Workload, setting: Setting, compile: Compile | None = None, library: str = "") -> None:  # noqa: A002 - the field's word
+        self.setting, self.library, self.case = setting, library, workload.case
         half = setting.precision if setting.precision == "bfloat16" else None
         try:
-            super().__init__(problem, resolve(library or setting.device), compile, precision=half)
+            super().__init__(workload, resolve(library or setting.device), compile, precision=half)
         except ValueError as error:  # the backend has no such products
             raise NotImplementedError(str(error)) from None
 
@@ -51,15 +51,15 @@ class Repeated(ManySteps, Ours):
 
     def __init__(
         self,
-        problem: Problem,
+        workload: Workload,
         setting: Setting,
         compile: Compile | None,  # noqa: A002 - the field's word
         repeat: Compile,
         library: str = "",
     ) -> None:
-        super().__init__(problem, setting, compile, library)
+        super().__init__(workload, setting, compile, library)
         self.together = setting.in_one_call
-        self.examples = Shuffled.of(problem, self.together)
+        self.examples = Shuffled.of(workload, self.together)
         self.data = (self._device.asarray(self.examples.x), self._device.asarray(self.examples.t), None)
         self.order = self._device.asarray(self.examples.order)
         self.many = repeat(self._step, setting.together)
@@ -131,78 +131,78 @@ def prepared(library: str, setting: Setting) -> Device:
     return resolve(library)
 
 
-def numpy(problem: Problem, setting: Setting) -> Measured:
+def numpy(workload: Workload, setting: Setting) -> Measured:
     """NumPy and nothing else; Numba is hidden, as on a machine that has none."""
     sys.modules["numba"] = None  # type: ignore[assignment]
-    return Ours(problem, setting, compiler(numba=False))
+    return Ours(workload, setting, compiler(numba=False))
 
 
-def fast(problem: Problem, setting: Setting) -> Measured:
+def fast(workload: Workload, setting: Setting) -> Measured:
     """NumPy with the extra ``fast``: kernels compiled by Numba."""
-    return Ours(problem, setting, compiler(numba=True))
+    return Ours(workload, setting, compiler(numba=True))
 
 
-def eager(problem: Problem, setting: Setting) -> Measured:
+def eager(workload: Workload, setting: Setting) -> Measured:
     """The formulas, one operation at a time."""
-    return Ours(problem, setting)
+    return Ours(workload, setting)
 
 
-def fused(problem: Problem, setting: Setting) -> Measured:
+def fused(workload: Workload, setting: Setting) -> Measured:
     """Planned kernels, launched one by one; on a CPU NumPy's planner."""
-    return Ours(problem, setting, compiler() if setting.device == "cpu" else stage("fused"))
+    return Ours(workload, setting, compiler() if setting.device == "cpu" else stage("fused"))
 
 
-def captured(problem: Problem, setting: Setting) -> Measured:
+def captured(workload: Workload, setting: Setting) -> Measured:
     """The same kernels and cublasLt's products as one CUDA graph."""
-    return Ours(problem, on_gpu(setting), stage("captured"))
+    return Ours(workload, on_gpu(setting), stage("captured"))
 
 
-def epilogues(problem: Problem, setting: Setting) -> Measured:
+def epilogues(workload: Workload, setting: Setting) -> Measured:
     """The graph with bias, ReLU and their gradients inside products, where that is faster."""
-    return Ours(problem, on_gpu(setting), stage("epilogues"))
+    return Ours(workload, on_gpu(setting), stage("epilogues"))
 
 
-def repeated(problem: Problem, setting: Setting) -> Measured:
+def repeated(workload: Workload, setting: Setting) -> Measured:
     """Many steps as one graph."""
     compiled = stage("epilogues") if on_gpu(setting) else None
     from dlarray_cupy.planned import repeated as repeat
 
-    return Repeated(problem, setting, compiled, repeat)
+    return Repeated(workload, setting, compiled, repeat)
 
 
-def on_jax(problem: Problem, setting: Setting) -> Measured:
+def on_jax(workload: Workload, setting: Setting) -> Measured:
     """JAX's arrays, which lie on the GPU where JAX has it; the step compiled by XLA."""
-    return Ours(problem, setting, prepared("jax", setting).backend.compile, "jax")
+    return Ours(workload, setting, prepared("jax", setting).backend.compile, "jax")
 
 
-def repeated_on_jax(problem: Problem, setting: Setting) -> Measured:
+def repeated_on_jax(workload: Workload, setting: Setting) -> Measured:
     """Many of these steps in one call, by JAX's scan."""
-    return Repeated(problem, setting, None, prepared("jax", setting).backend.repeat, "jax")
+    return Repeated(workload, setting, None, prepared("jax", setting).backend.repeat, "jax")
 
 
-def on_torch(problem: Problem, setting: Setting) -> Measured:
+def on_torch(workload: Workload, setting: Setting) -> Measured:
     """torch's tensors, the step as ``fit`` runs it: planned."""
     refuse_fallback()
     torch = prepared("torch", setting)
-    return Ours(problem, setting, torch.backend.compile if torch.backend.compiles_on(torch.handle) else None, "torch")
+    return Ours(workload, setting, torch.backend.compile if torch.backend.compiles_on(torch.handle) else None, "torch")
 
 
-def on_torch_compiled(problem: Problem, setting: Setting) -> Measured:
+def on_torch_compiled(workload: Workload, setting: Setting) -> Measured:
     """torch's tensors, the step compiled by torch."""
     from dlarray_torch import compiled_by_torch
 
     prepared("torch", setting)
-    return Ours(problem, setting, compiled_by_torch, "torch")
+    return Ours(workload, setting, compiled_by_torch, "torch")
 
 
-def on_torch_eager(problem: Problem, setting: Setting) -> Measured:
+def on_torch_eager(workload: Workload, setting: Setting) -> Measured:
     """torch's tensors, the formulas one operation at a time."""
     prepared("torch", setting)
-    return Ours(problem, setting, None, "torch")
+    return Ours(workload, setting, None, "torch")
 
 
-def reference(problem: Problem, setting: Setting) -> Measured:
+def reference(workload: Workload, setting: Setting) -> Measured:
     """The formulas in float64 on the CPU, whatever the setting: all are compared with that."""
-    case = replace(problem.case, dtype="float64")
-    wide = [(x.astype("float64"), t) for x, t in problem.batches]
-    return Ours(Problem(case, problem.weights, wide), Setting())
+    case = replace(workload.case, dtype="float64")
+    wide = [(x.astype("float64"), t) for x, t in workload.batches]
+    return Ours(Workload(case, workload.weights, wide), Setting())

@@ -9,7 +9,7 @@ import torch
 
 from contenders.base import Measured, on_gpu
 from contenders.limits import Rates
-from dlarray.bench import Problem, operands
+from dlarray.bench import Workload, operands
 from dlarray.device import Device, resolve
 from setting import TORCH, Setting
 
@@ -26,17 +26,17 @@ def prepare(setting: Setting) -> torch.device:
     return torch.device("cuda:0")
 
 
-def network(problem: Problem) -> torch.nn.Sequential:
-    """The case's network with the problem's weights."""
-    case = problem.case
+def network(workload: Workload) -> torch.nn.Sequential:
+    """The case's network with the workload's weights."""
+    case = workload.case
     layers: list[torch.nn.Module] = []
-    for i, (w, b) in enumerate(problem.weights):
+    for i, (w, b) in enumerate(workload.weights):
         dense = torch.nn.Linear(*w.shape, dtype=getattr(torch, case.dtype))
         with torch.no_grad():
             dense.weight.copy_(torch.tensor(w.T))
             dense.bias.copy_(torch.tensor(b))
         layers.append(dense)
-        if i < len(problem.weights) - 1:
+        if i < len(workload.weights) - 1:
             layers += [torch.nn.LayerNorm(len(b), dtype=dense.weight.dtype)] if case.norm else []
             layers += [ACTIVATIONS[case.activation]()]
             layers += [torch.nn.Dropout(case.dropout)] if case.dropout else []
@@ -51,10 +51,10 @@ class Torch(Measured):
 
     library = "torch"
 
-    def __init__(self, problem: Problem, setting: Setting, fused: bool = False, mode: str | None = None) -> None:
+    def __init__(self, workload: Workload, setting: Setting, fused: bool = False, mode: str | None = None) -> None:
         self.device, self.setting, self.fused, self.mode = prepare(setting), setting, fused, mode
-        self.model = network(problem).to(self.device)
-        pairs = [(torch.tensor(x), torch.tensor(t, dtype=torch.int64)) for x, t in problem.batches]
+        self.model = network(workload).to(self.device)
+        pairs = [(torch.tensor(x), torch.tensor(t, dtype=torch.int64)) for x, t in workload.batches]
         self.batches = [(x.to(self.device), t.to(self.device)) for x, t in pairs]
         self.initial = {name: value.clone() for name, value in self.model.state_dict().items()}
         forward = self.in_bfloat16 if setting.precision == "bfloat16" else self.forward
@@ -112,9 +112,9 @@ class Products(Measured):
 
     library = "torch"
 
-    def __init__(self, problem: Problem, setting: Setting) -> None:
+    def __init__(self, workload: Workload, setting: Setting) -> None:
         self.setting, self.device = setting, prepared(setting)
-        self.triples: list[Any] = [(a, b, a @ b) for a, b in operands(problem.case, self.device)]
+        self.triples: list[Any] = [(a, b, a @ b) for a, b in operands(workload.case, self.device)]
 
     def step(self, i: int) -> None:
         for a, b, out in self.triples:
@@ -138,7 +138,7 @@ def prepared(setting: Setting) -> Device:
     return Half(**vars(device)) if setting.precision == "bfloat16" else device
 
 
-def rates(problem: Problem, setting: Setting) -> Rates:
+def rates(workload: Workload, setting: Setting) -> Rates:
     """What PyTorch reaches on its device."""
     return Rates(prepared(setting), setting, "float16" if setting.precision == "bfloat16" else "float32")  # 16 bits
 
@@ -146,9 +146,9 @@ def rates(problem: Problem, setting: Setting) -> Rates:
 class Captured(Torch):
     """The whole step as one CUDA graph, as PyTorch's notes on CUDA describe it: Adam capturable, a batch copied in."""
 
-    def __init__(self, problem: Problem, setting: Setting) -> None:
+    def __init__(self, workload: Workload, setting: Setting) -> None:
         self.graph: Any = None
-        super().__init__(problem, on_gpu(setting))
+        super().__init__(workload, on_gpu(setting))
         self.given = [tensor.clone() for tensor in self.batches[0]]
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-3, fused=True, capturable=True)
         self.capture()
@@ -183,21 +183,21 @@ class Captured(Torch):
         return self.recorded
 
 
-def eager(problem: Problem, setting: Setting) -> Measured:
+def eager(workload: Workload, setting: Setting) -> Measured:
     """As torch comes."""
-    return Torch(problem, setting)
+    return Torch(workload, setting)
 
 
-def fused(problem: Problem, setting: Setting) -> Measured:
+def fused(workload: Workload, setting: Setting) -> Measured:
     """With the optimizer's fused kernel."""
-    return Torch(problem, setting, fused=True)
+    return Torch(workload, setting, fused=True)
 
 
-def compiled(problem: Problem, setting: Setting) -> Measured:
+def compiled(workload: Workload, setting: Setting) -> Measured:
     """Forward and backward by torch.compile, the optimizer's fused kernel."""
-    return Torch(problem, setting, fused=True, mode="default")
+    return Torch(workload, setting, fused=True, mode="default")
 
 
-def reduce_overhead(problem: Problem, setting: Setting) -> Measured:
+def reduce_overhead(workload: Workload, setting: Setting) -> Measured:
     """Forward and backward by torch.compile as CUDA graphs, the optimizer's fused kernel."""
-    return Torch(problem, on_gpu(setting), fused=True, mode="reduce-overhead")
+    return Torch(workload, on_gpu(setting), fused=True, mode="reduce-overhead")

@@ -6,7 +6,7 @@ the bursts' means leaves out what other programs have disturbed. ``dlarray bench
 ``profile`` shows where in a step the time goes.
 """
 
-from dlarray.bench.cases import BATCHES, CASES, Case, Problem
+from dlarray.bench.cases import BATCHES, CASES, Case, Workload
 from dlarray.bench.contenders import Contender, FullStep, Products, operands
 from dlarray.bench.machine import machine
 from dlarray.bench.measure import Runs, bench, interleave, plans, table, write
@@ -21,10 +21,10 @@ __all__ = [
     "Contender",
     "FullStep",
     "Limits",
-    "Problem",
     "Products",
     "Profile",
     "Runs",
+    "Workload",
     "bench",
     "interleave",
     "limits",

@@ -16,7 +16,7 @@ from dlarray.core.registry import by_name
 from dlarray.layers import Dense, Dropout, LayerNorm
 from dlarray.model import MLP
 
-__all__ = ["BATCHES", "CASES", "Case", "Problem"]
+__all__ = ["BATCHES", "CASES", "Case", "Workload"]
 
 BATCHES = 4
 
@@ -93,7 +93,7 @@ CASES = {
 
 
 @dataclass(frozen=True)
-class Problem:
+class Workload:
     """The same start and the same batches for everyone: (W, b) of each Dense layer, and pairs of inputs and labels.
 
     Labels are drawn by lot, and the inputs of all batches are the same: nothing in them can be learned by heart.
@@ -104,8 +104,8 @@ class Problem:
     batches: list[tuple[np.ndarray, np.ndarray]]
 
     @classmethod
-    def of(cls, case: Case, batches: int = BATCHES, weights: bool = True) -> Problem:
-        """The problem of a case: dlarray's weights of seed 0, unless only the batches are wanted, and the batches."""
+    def of(cls, case: Case, batches: int = BATCHES, weights: bool = True) -> Workload:
+        """The workload of a case: dlarray's weights of seed 0, unless only the batches are wanted, and the batches."""
         found = case.model.parameters(case.model.init(0, "cpu", case.dtype)) if weights else {}
         pairs = [(p, found[f"{name[:-2]}.b"]) for name, p in found.items() if name.endswith(".W")]
         draw = np.random.default_rng(0)

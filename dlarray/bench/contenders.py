@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.bench.cases import Case, Problem
+from dlarray.bench.cases import Case, Workload
 from dlarray.core.array import Array
 from dlarray.device import Device, to_numpy
 from dlarray.explanation import Explanation, explain
@@ -118,13 +118,13 @@ class FullStep(Contender):
 
     def __init__(
         self,
-        problem: Problem,
+        workload: Workload,
         device: Device,
         compile: Callable[..., Any] | None = None,  # noqa: A002 - the field's word for it
         keep: bool = True,
         precision: str | None = None,
     ) -> None:
-        case = problem.case
+        case = workload.case
         step = mixed_precision(
             Step(case.model, SparseCategoricalCrossEntropy(), Adam(1e-3)), precision, device, case.dtype
         )
@@ -133,7 +133,7 @@ class FullStep(Contender):
         theta = case.model.init(0, device, case.dtype)
         self._theta = [np.array(to_numpy(vector)) for vector in theta] if keep else []
         self._state = step.init(theta, (), 0, device)
-        self._batches = [(device.asarray(x), device.asarray(t), None) for x, t in problem.batches]
+        self._batches = [(device.asarray(x), device.asarray(t), None) for x, t in workload.batches]
 
     def restart(self) -> None:
         if self._theta:

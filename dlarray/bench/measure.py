@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, Protocol
 
-from dlarray.bench.cases import Case, Problem
+from dlarray.bench.cases import Case, Workload
 from dlarray.bench.contenders import Contender, FullStep, Products
 from dlarray.bench.machine import machine
 from dlarray.core.check import at_least_one
@@ -62,10 +62,10 @@ def bench(
     where = resolve(device)
     report: dict[str, Any] = {"machine": machine(), "device": where.name, "cases": {}}
     for case in [Case.named(name) for name in cases]:
-        problem = Problem.of(case)
-        contenders: dict[str, Contender] = {"products": Products(case, where), "eager": FullStep(problem, where)}
+        workload = Workload.of(case)
+        contenders: dict[str, Contender] = {"products": Products(case, where), "eager": FullStep(workload, where)}
         if where.backend.compiles_on(where.handle):
-            contenders["compiled"] = FullStep(problem, where, where.backend.compile)
+            contenders["compiled"] = FullStep(workload, where, where.backend.compile)
         times = {name: low(means) for name, means in interleave(contenders, bursts, seconds).items()}
         limit = times.pop("products")
         report["cases"][case.name] = {
@@ -81,7 +81,7 @@ def bench(
 def plans(cases: Sequence[str] = ("M",), device: str | None = None) -> dict[str, Explanation]:
     """What a step of each case does, by the case's name. Raises as ``bench`` and ``explain`` do."""
     where = resolve(device)
-    return {name: FullStep(Problem.of(Case.named(name), 1), where, keep=False).explain() for name in cases}
+    return {name: FullStep(Workload.of(Case.named(name), 1), where, keep=False).explain() for name in cases}
 
 
 def table(report: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dlarray.bench.cases import Case, Problem
+from dlarray.bench.cases import Case, Workload
 from dlarray.bench.contenders import FullStep
 from dlarray.bench.roofline import Limits, limits
 from dlarray.device import backend as backends
@@ -143,7 +143,7 @@ def profiles(
     cannot be used.
     """
     where = resolve(device)
-    found = {case.name: FullStep(Problem.of(case, 1), where, keep=False) for case in map(Case.named, cases)}
+    found = {case.name: FullStep(Workload.of(case, 1), where, keep=False) for case in map(Case.named, cases)}
     return {name: profile(*contender.first(), bursts, seconds) for name, contender in found.items()}
 
 

@@ -19,8 +19,8 @@ from dlarray.bench import (
     Case,
     Contender,
     FullStep,
-    Problem,
     Products,
+    Workload,
     bench,
     interleave,
     low,
@@ -55,14 +55,14 @@ def test_a_case_has_its_variants():
     names = [type(layer).__name__ for layer in case.model.layers]
     assert names == ["Dense", "LayerNorm", "GELU", "Dropout", "Dense"]
     assert case.name == f"{TINY} all"
-    assert all(np.isfinite(FullStep(Problem.of(case), dlarray.resolve("cpu")).losses(3)))
+    assert all(np.isfinite(FullStep(Workload.of(case), dlarray.resolve("cpu")).losses(3)))
 
 
 def test_a_walk_takes_the_steps_of_fit():
     case = Case.named(TINY)
-    problem = Problem.of(case)
-    (x, t), cpu = problem.batches[0], dlarray.resolve("cpu")
-    full = FullStep(Problem(case, problem.weights, [(x, t)]), cpu)
+    workload = Workload.of(case)
+    (x, t), cpu = workload.batches[0], dlarray.resolve("cpu")
+    full = FullStep(Workload(case, workload.weights, [(x, t)]), cpu)
     found = full.losses(5)
     trained = dlarray.fit(
         case.model, x, t, epochs=5, batch_size=None, optimizer=dlarray.Adam(1e-3), compile=False, progress=False
@@ -73,7 +73,7 @@ def test_a_walk_takes_the_steps_of_fit():
 
 
 def test_a_problem_is_the_same_for_everyone():
-    a, b = Problem.of(CASES["S"]), Problem.of(CASES["S"])
+    a, b = Workload.of(CASES["S"]), Workload.of(CASES["S"])
     for (w, bias), (v, other) in zip(a.weights, b.weights, strict=True):
         assert np.array_equal(w, v)
         assert np.array_equal(bias, other)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import dlarray
-from dlarray.bench import BATCHES, Case, FullStep, Problem
+from dlarray.bench import BATCHES, Case, FullStep, Workload
 from tests.fakes.gpu import FakeArray, FakeGpu
 from tests.fakes.gpu import to_fake as fake
 from tests.support import cuda
@@ -39,25 +39,25 @@ def _jax() -> Generator[None]:
 
 
 def test_a_table_and_its_order_give_the_batches_again():
-    problem = Problem.of(TINY)
-    whole = script("contenders.base").Shuffled.of(problem, 7)
-    assert not np.array_equal(whole.x[: TINY.batch], problem.batches[0][0])
+    workload = Workload.of(TINY)
+    whole = script("contenders.base").Shuffled.of(workload, 7)
+    assert not np.array_equal(whole.x[: TINY.batch], workload.batches[0][0])
     for call in range(5):
         for j in range(7):
             first = whole.start(call) + j * TINY.batch
             rows = whole.order[first : first + TINY.batch]
-            x, t = problem.batches[(call * 7 + j) % BATCHES]
+            x, t = workload.batches[(call * 7 + j) % BATCHES]
             assert np.array_equal(whole.x[rows], x)
             assert np.array_equal(whole.t[rows], t)
 
 
-def losses_of_the_formulas(steps: int, problem: Problem) -> list[float]:
-    return FullStep(problem, dlarray.resolve("cpu")).losses(steps)
+def losses_of_the_formulas(steps: int, workload: Workload) -> list[float]:
+    return FullStep(workload, dlarray.resolve("cpu")).losses(steps)
 
 
-def exact_gradient(setting: Any, problem: Problem) -> list[np.ndarray]:
+def exact_gradient(setting: Any, workload: Workload) -> list[np.ndarray]:
     """From the formulas in float64, not from an average of Adam's."""
-    (x, t), flat = problem.batches[0], [p.astype(np.float64) for pair in problem.weights for p in pair]
+    (x, t), flat = workload.batches[0], [p.astype(np.float64) for pair in workload.weights for p in pair]
     model = TINY.model
     theta = model.layout.join(dict(zip(model.parameters(model.init(0)), flat, strict=True)))
     _, g = model.loss_and_gradient(theta, x.astype(np.float64), t, dlarray.SparseCategoricalCrossEntropy())
@@ -66,13 +66,13 @@ def exact_gradient(setting: Any, problem: Problem) -> list[np.ndarray]:
 
 def check(place: str, setting: Any, tmp_path: Path, error: float = 1e-6) -> None:
     """The contender has the losses of the formulas and their gradient, and is contender."""
-    problem = Problem.of(TINY)
-    contender = script("contenders").make(place, problem, setting)
+    workload = Workload.of(TINY)
+    contender = script("contenders").make(place, workload, setting)
     assert contender.made > 0
     assert contender.first_calls() > 0
-    expected = losses_of_the_formulas(10, problem)
+    expected = losses_of_the_formulas(10, workload)
     np.testing.assert_allclose(contender.losses(10, 60), expected, rtol=max(error, 2e-6))
-    np.savez(tmp_path / "g.npz", *exact_gradient(setting, problem))
+    np.savez(tmp_path / "g.npz", *exact_gradient(setting, workload))
     found = contender.gradient_error(str(tmp_path / "g.npz"))
     assert (found is None) == (contender.together > 1)
     assert found is None or found < error
@@ -128,18 +128,18 @@ def test_what_needs_a_gpu_says_so(place: str, setting: Any):
     if "torch" in place:
         pytest.importorskip("torch")
     with pytest.raises(NotImplementedError, match="needs a GPU"):
-        script("contenders").make(place, Problem.of(TINY), setting)
+        script("contenders").make(place, Workload.of(TINY), setting)
 
 
 def test_what_a_device_has_not_says_so(setting: Any):
-    make, problem = script("contenders").make, Problem.of(TINY)
+    make, workload = script("contenders").make, Workload.of(TINY)
     with pytest.raises(NotImplementedError, match="TF32"):
-        make("ours.eager", problem, replace(setting, precision="tf32"))
+        make("ours.eager", workload, replace(setting, precision="tf32"))
     half = replace(setting, precision="bfloat16")
     with pytest.raises(NotImplementedError, match="bfloat16"):
-        make("ours.eager", problem, half)
+        make("ours.eager", workload, half)
     with pytest.raises(NotImplementedError, match="bfloat16"):
-        make("limits.OneByOne", problem, half)
+        make("limits.OneByOne", workload, half)
 
 
 @pytest.mark.parametrize(("library", "precision"), [("", "float32"), ("torch", "float32"), ("torch", "bfloat16")])
@@ -148,12 +148,12 @@ def test_the_limits_on_a_cpu(library: str, precision: str, setting: Any):
         pytest.importorskip("torch")
     products, rates = ("torch.Products", "torch.rates") if library else ("limits.OneByOne", "limits.rates")
     make, setting = script("contenders").make, replace(setting, precision=precision)
-    limit = make(products, Problem.of(TINY), setting)
+    limit = make(products, Workload.of(TINY), setting)
     assert limit.timed(3)["wall"] > 0
     operands = [a for a, *_ in getattr(limit, "triples", None) or limit._pairs]
     assert all(precision in str(a.dtype) for a in operands)
     assert [tuple(a.shape) for a in operands] == [(8, 6), (6, 8), (8, 16), (16, 8), (8, 3)]
-    device = make(rates, Problem.of(TINY), setting)
+    device = make(rates, Workload.of(TINY), setting)
     found = device.measured()
     assert found.keys() == {"rate", "bandwidth"}
     assert all(rate > 0 for rate in found.values())
@@ -247,11 +247,11 @@ def test_the_step_of_torch_as_a_graph_that_only_remembers(
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: stream)
     monkeypatch.setattr(torch.cuda, "graph", lambda graph: Stream())
     monkeypatch.setattr(contenders.Captured, "one_step", detached(contenders.Captured.one_step))
-    problem = Problem.of(TINY)
-    contender = contenders.Captured(problem, replace(setting, device="cuda"))
+    workload = Workload.of(TINY)
+    contender = contenders.Captured(workload, replace(setting, device="cuda"))
     for _ in range(2):
-        np.testing.assert_allclose(contender.losses(10), losses_of_the_formulas(10, problem), rtol=2e-6)
-    exact = exact_gradient(setting, problem)
+        np.testing.assert_allclose(contender.losses(10), losses_of_the_formulas(10, workload), rtol=2e-6)
+    exact = exact_gradient(setting, workload)
     assert script("contenders.base").relative_error(contender.gradient(), exact) < 1e-6
 
 

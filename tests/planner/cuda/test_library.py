@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dlarray.bench import CASES, Problem
+from dlarray.bench import CASES, Workload
 from dlarray.core.trees import flatten
 from dlarray.device import resolve
 from dlarray.losses import SparseCategoricalCrossEntropy
@@ -249,7 +249,7 @@ def bodies(case: str, **varied: Any) -> list[Body]:
     device = resolve("cpu")
     step = Step(chosen.model, SparseCategoricalCrossEntropy(), Adam(1e-3))
     state = step.init(chosen.model.init(0, device, chosen.dtype), (), 0, device)
-    x, t = Problem.of(chosen, 1, weights=False).batches[0]
+    x, t = Workload.of(chosen, 1, weights=False).batches[0]
     graph, inputs, _, outputs, moving = trace(step, state, (x, t, None))
     leaves: list[Any] = []
     flatten(state, leaves)
