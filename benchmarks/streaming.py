@@ -28,13 +28,13 @@ import dlarray
 from dlarray.bench import interleave, low, machine, write
 from dlarray.device import Device, resolve
 from dlarray.training import Examples, Step
-from dlarray.training.source import Drawn, Source, Uploaded
+from dlarray.training.batch_source import ArraySource, BatchSource, UploadSource
 
 
 class Stream:
     """Steps on the batches of a source, epoch after epoch; without a step the batches are only waited for."""
 
-    def __init__(self, source: Source, device: Device, step: Callable[..., Any] | None, state: Any) -> None:
+    def __init__(self, source: BatchSource, device: Device, step: Callable[..., Any] | None, state: Any) -> None:
         self._batches = _forever(source)
         self._device, self._step, self._state = device, step, state
         self.losses: list[Any] = []
@@ -54,7 +54,7 @@ class Stream:
         return time.perf_counter() - began
 
 
-def _forever(source: Source) -> Iterator[Any]:
+def _forever(source: BatchSource) -> Iterator[Any]:
     for epoch in count():
         yield from source.batches(epoch)
 
@@ -70,8 +70,8 @@ def measure(
     step, host = Step(model, loss, dlarray.Adam()), resolve("cpu")
 
     def stream(where: Device, steps: bool = True) -> Stream:
-        drawn = Drawn(Examples.on(where, model, loss, x, y), batch, 0, True, where)
-        source = drawn if where == device else Uploaded(drawn, device)
+        drawn = ArraySource(Examples.on(where, model, loss, x, y), batch, 0, True, where)
+        source = drawn if where == device else UploadSource(drawn, device)
         state = step.init(model.init(0, device), (), 0, device) if steps else None
         return Stream(source, device, device.backend.compile(step) if steps else None, state)
 

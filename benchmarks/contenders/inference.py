@@ -14,7 +14,7 @@ from dlarray.bench import Products, Workload
 from dlarray.device import resolve
 from dlarray.losses import SparseCategoricalCrossEntropy
 from dlarray.training import Trained
-from dlarray.training.predictor import PLAIN
+from dlarray.training.predictor import EAGER_CALLS
 from setting import Setting
 
 
@@ -47,7 +47,7 @@ class Ours(Predictor):
         theta = model.init(0, cpu, workload.case.dtype)
         self.trained = Trained(model, theta, (), SparseCategoricalCrossEntropy(), cpu, workload.case.dtype)
 
-        for _ in range(PLAIN + 2):  # until it is compiled
+        for _ in range(EAGER_CALLS + 2):  # until it is compiled
             self.trained.predict(self.x[0])
 
     def step(self, i: int) -> Any:

@@ -11,8 +11,8 @@ from dlarray.core.layout import Theta
 from dlarray.core.random import fold_in
 from dlarray.core.trees import copy_tree
 from dlarray.optimizers.base import ema
-from dlarray.training.callback import Callback, Memory, Run, check_like
-from dlarray.training.plain import entries
+from dlarray.training.callback import Callback, Memory, Run, check_shapes
+from dlarray.training.json_data import entries
 
 __all__ = ["EMA", "SWA"]
 
@@ -35,7 +35,7 @@ class EMA(Callback):
 
     def check_memory(self, run: Run, memory: Memory) -> None:
         if "theta" in memory:
-            check_like("theta", memory["theta"], run.state["theta"])
+            check_shapes("theta", memory["theta"], run.state["theta"])
 
     def on_start(self, run: Run) -> None:
         _check_second_pass(self, run)
@@ -50,7 +50,7 @@ class EMA(Callback):
     def on_end(self, run: Run) -> None:
         theta: Theta | None = run.memory(self).get("theta")
         if run.error is None and theta is not None:
-            run.set_result(theta, _measured(run, theta))
+            run.set_result(theta, _buffers_at(run, theta))
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class SWA(Callback):
         if memory.keys() & {"n", "theta"}:
             entries("it", memory, "n", "theta")
             whole("n", memory["n"], 1, run.epoch)
-            check_like("theta", memory["theta"], run.state["theta"])
+            check_shapes("theta", memory["theta"], run.state["theta"])
 
     def on_start(self, run: Run) -> None:
         _check_second_pass(self, run)
@@ -96,7 +96,7 @@ class SWA(Callback):
     def on_end(self, run: Run) -> None:
         theta: Theta | None = run.memory(self).get("theta")
         if run.error is None and theta is not None:
-            run.set_result(theta, _measured(run, theta))
+            run.set_result(theta, _buffers_at(run, theta))
 
 
 def _check_second_pass(callback: Callback, run: Run) -> None:
@@ -107,7 +107,7 @@ def _check_second_pass(callback: Callback, run: Run) -> None:
         )
 
 
-def _measured(run: Run, theta: Theta) -> Theta:
+def _buffers_at(run: Run, theta: Theta) -> Theta:
     """The buffers of the model at θ: BatchNorm's are means over the batches of one pass, counted by their examples.
 
     Of what a layer keeps beside such statistics, what the pass makes of the run's own.

@@ -7,12 +7,12 @@ from os import PathLike
 from pathlib import Path
 from typing import ClassVar
 
-from dlarray.callbacks.monitor import better, check_monitor, direction
-from dlarray.callbacks.pattern import COUNTS, Pattern
+from dlarray.callbacks.monitor import check_monitor, direction, is_better
+from dlarray.callbacks.pattern import COUNTERS, Pattern
 from dlarray.core.check import at_least_one, did_you_mean, plain_numbers, real, whole
 from dlarray.core.files import sweep
 from dlarray.training.callback import Callback, Memory, Run
-from dlarray.training.plain import entries, items
+from dlarray.training.json_data import entries, items
 from dlarray.training.write_run import write_run
 
 __all__ = ["Checkpoint"]
@@ -54,14 +54,14 @@ class Checkpoint(Callback):
                 at_least_one(name, number)
         check_monitor(self.best, self.mode)
         names = self._names
-        if self.keep is not None and not set(names.fields) & set(COUNTS):
+        if self.keep is not None and not set(names.fields) & set(COUNTERS):
             raise ValueError(
                 f"keep={self.keep} needs files of different names: a path with {{epoch}} or {{step}} in it"
             )
         if self.best is not None and self.steps is not None:
             raise ValueError("best is a figure of the epochs: give epochs, or steps without best")
-        if self.steps is not None and names.figures:
-            raise ValueError(f"{{{names.figures[0]}}} is a figure of the epochs: give epochs, or a path without it")
+        if self.steps is not None and names.metrics:
+            raise ValueError(f"{{{names.metrics[0]}}} is a figure of the epochs: give epochs, or a path without it")
 
     def check_memory(self, run: Run, memory: Memory) -> None:
         whole("written", memory.get("written", 0))
@@ -86,22 +86,22 @@ class Checkpoint(Callback):
             self._write(run)
 
     def on_epoch(self, run: Run) -> None:
-        if self.steps is None and run.epoch % (self.epochs or 1) == 0 and self._due(run):
+        if self.steps is None and run.epoch % (self.epochs or 1) == 0 and self._is_due(run):
             self._write(run)
 
     def on_end(self, run: Run) -> None:
         if run.error is not None:
             return
-        if (self.best is None or run.broken_off) and self._due(run):
+        if (self.best is None or run.epoch_incomplete) and self._is_due(run):
             self._write(run)
 
-    def _due(self, run: Run) -> bool:
+    def _is_due(self, run: Run) -> bool:
         """Whether this point is not written yet; with ``best``, whether its figure is better than all before."""
         mine = run.memory(self)
         if self.best is None:
             return not self._is_own(mine) or mine.get("written") != run.steps
         value = run.metrics[self.best]
-        if found := better(value, mine.get("best"), direction(self.best, self.mode)):
+        if found := is_better(value, mine.get("best"), direction(self.best, self.mode)):
             mine["best"] = value
         return found
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dlarray.callbacks.monitor import Monitored, better
+from dlarray.callbacks.monitor import Monitored, is_better
 from dlarray.core.check import at_least_one, real, whole
-from dlarray.training.callback import Memory, Run, check_like
-from dlarray.training.plain import entries
+from dlarray.training.callback import Memory, Run, check_shapes
+from dlarray.training.json_data import entries
 
 __all__ = ["EarlyStopping"]
 
@@ -36,7 +36,7 @@ class EarlyStopping(Monitored):
             real("best", memory["best"])
             whole("epoch", memory["epoch"], 1, run.epoch)
             for name in ("theta", "buffers"):
-                check_like(name, memory[name], run.state[name])
+                check_shapes(name, memory[name], run.state[name])
 
     def on_start(self, run: Run) -> None:
         self.sign(run)  # what cannot be watched is refused before the first step
@@ -47,7 +47,7 @@ class EarlyStopping(Monitored):
     def on_epoch(self, run: Run) -> None:
         mine = run.memory(self)
         if self._better(run, mine):
-            now, value = run.trained, run.metrics[self.watched(run)]
+            now, value = run.trained, run.metrics[self.metric(run)]
             mine |= {"best": value, "epoch": run.epoch, "waited": 0, "theta": now.theta, "buffers": now.buffers}
             return
         mine["waited"] = mine.get("waited", 0) + 1
@@ -58,14 +58,14 @@ class EarlyStopping(Monitored):
         mine = run.memory(self)
         if not self.restore:
             return
-        if run.error is None and run.broken_off and self._better(run, mine):  # a checkpoint does not know of it
+        if run.error is None and run.epoch_incomplete and self._better(run, mine):  # a checkpoint does not know of it
             run.set_result(run.trained.theta, run.trained.buffers)
         elif "best" in mine:
             run.set_result(mine["theta"], mine["buffers"])
 
     def _better(self, run: Run, mine: Memory) -> bool:
-        return better(run.metrics[self.watched(run)], mine.get("best"), self.sign(run), self.min_delta)
+        return is_better(run.metrics[self.metric(run)], mine.get("best"), self.sign(run), self.min_delta)
 
     def _stop(self, run: Run, mine: Memory) -> None:
         best = f"{mine['best']:.6g} in epoch {mine['epoch']}" if "best" in mine else "never a number"
-        run.stop(f"{self.watched(run)} has not become better for {self.patience} epochs; the best was {best}")
+        run.stop(f"{self.metric(run)} has not become better for {self.patience} epochs; the best was {best}")

@@ -32,7 +32,7 @@ class _Log(Callback):
     def on_start(self, run: Run) -> None:
         """A new file; in a run that is resumed, the lines of the epochs that are done."""
         before = Path(self.path).read_bytes() if run.epoch and Path(self.path).is_file() else None
-        lines = [*self.head(run), *(self._kept(before, run) if before else ())]
+        lines = [*self.head(run), *(self._lines_to_keep(before, run) if before else ())]
         after = "".join(f"{line}\n" for line in lines).encode()
         if after != before:
             with replacing(self.path) as file:
@@ -54,7 +54,7 @@ class _Log(Callback):
         """The epoch of a line, 0 for what is none or is not whole."""
         raise NotImplementedError
 
-    def _kept(self, data: bytes, run: Run) -> list[str]:
+    def _lines_to_keep(self, data: bytes, run: Run) -> list[str]:
         """The whole lines of the epochs that are done. Raises ValueError where they are under another head."""
         text = data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n")  # as an editor may have saved it
         *whole, _ = text.split("\n")  # a line without an end was cut off as it was written

@@ -9,10 +9,10 @@ from typing import ClassVar
 from dlarray.core.check import did_you_mean, non_negative, one_of, plain_numbers
 from dlarray.training.callback import Callback, Run
 
-__all__ = ["Monitored", "better", "check_monitor", "direction"]
+__all__ = ["Monitored", "check_monitor", "direction", "is_better"]
 
-LESS = ("loss", "error", "divergence", "deviance", "perplexity")
-MORE = ("accuracy", "f1", "precision", "r2", "recall", "score", "auc")
+SMALLER_IS_BETTER = ("loss", "error", "divergence", "deviance", "perplexity")
+LARGER_IS_BETTER = ("accuracy", "f1", "precision", "r2", "recall", "score", "auc")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Monitored(Callback):
         check_monitor(self.monitor, self.mode)
         non_negative("min_delta", self.min_delta)
 
-    def watched(self, run: Run) -> str:
+    def metric(self, run: Run) -> str:
         """The name of the figure in this walk."""
         if self.monitor is None:
             return "validation_loss" if "validation_loss" in run.names else "loss"
@@ -49,7 +49,7 @@ class Monitored(Callback):
 
     def sign(self, run: Run) -> int:
         """1 where more is better, -1 where less is."""
-        return direction(self.watched(run), self.mode)
+        return direction(self.metric(run), self.mode)
 
 
 def check_monitor(monitor: object, mode: str | None) -> None:
@@ -64,13 +64,13 @@ def direction(name: str, mode: str | None) -> int:
     """1 where more is better of a figure, -1 where less is. Raises ValueError where its name does not tell."""
     if mode is not None:
         return 1 if mode == "max" else -1
-    if any(word in name for word in LESS):
+    if any(word in name for word in SMALLER_IS_BETTER):
         return -1
-    if any(word in name for word in MORE):
+    if any(word in name for word in LARGER_IS_BETTER):
         return 1
     raise ValueError(f"whether {name!r} is better small or large its name does not tell: give mode='min' or 'max'")
 
 
-def better(value: float, best: float | None, sign: int, min_delta: float = 0.0) -> bool:
+def is_better(value: float, best: float | None, sign: int, min_delta: float = 0.0) -> bool:
     """Whether a value is better than the best so far by more than min_delta; NaN is not."""
     return not math.isnan(value) and (best is None or sign * (value - best) > min_delta)

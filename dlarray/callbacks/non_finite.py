@@ -14,7 +14,7 @@ from dlarray.layers import Chain
 from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.training.callback import Callback, Run
-from dlarray.training.ending import DivergedError
+from dlarray.training.errors import DivergedError
 from dlarray.training.loop import all_finite
 from dlarray.training.step import Batch
 from dlarray.training.trained import Trained
@@ -76,7 +76,7 @@ def first_non_finite(model: MLP, loss: Loss, theta: Theta, batch: Batch, key: Ar
     Such as "layer 2, Dense(units=64, …), forward". ``key`` is there for layers that draw, as in ``model.forward``.
     """
     x, t, weight = batch
-    if not _fine(x):
+    if not _is_finite(x):
         return "the input"
     named = model.parameters(theta)
     if wrong := [name for name, p in named.items() if not all_finite((p,))]:
@@ -85,10 +85,10 @@ def first_non_finite(model: MLP, loss: Loss, theta: Theta, batch: Batch, key: Ar
     if found:
         return f"{found}, forward"
     value, saved = loss.forward(z, t, weight)
-    if not _fine(value):
+    if not _is_finite(value):
         return f"the loss, {loss}, forward"
     dz = loss.backward(saved)
-    if not _fine(dz):
+    if not _is_finite(dz):
         return f"the loss, {loss}, backward"
     found = _backward(model.chain, tape, dz, "", first=True)[0]
     return f"{found}, backward" if found else ""
@@ -102,7 +102,7 @@ def _forward(chain: Chain, x: Array, key: Array | None, named: dict[str, Array],
         word = fold_in(key, i) if key is not None and f.random else None
         y, saved = f.forward(x, **own, **({} if word is None else {"key": word}))
         inner = _forward(f, x, word, own, f"{path}{i}.")[0] if isinstance(f, Chain) else ""
-        if inner or not _fine(y):  # inside first: tanh, say, makes an infinity finite again
+        if inner or not _is_finite(y):  # inside first: tanh, say, makes an infinity finite again
             return inner or f"layer {path}{i}, {f}", y, ()
         tape.append((saved, own))
         x = y
@@ -116,12 +116,12 @@ def _backward(chain: Chain, tape: Any, dy: Array, path: str, first: bool) -> tup
         at_the_bottom = first and i == 0
         dx, dp = (dy, f.gradient(saved, dy)) if at_the_bottom else f.pullback(saved, dy, **own)
         inner = _backward(f, saved, dy, f"{path}{i}.", at_the_bottom)[0] if isinstance(f, Chain) else ""
-        if inner or not all(map(_fine, [dx, *dp.values()])):
+        if inner or not all(map(_is_finite, [dx, *dp.values()])):
             return inner or f"layer {path}{i}, {f}", dx
         dy = dx
     return "", dy
 
 
-def _fine(x: Array) -> bool:
+def _is_finite(x: Array) -> bool:
     xp = array_namespace(x)
     return not is_floating(x) or bool(xp.all(xp.isfinite(x)))

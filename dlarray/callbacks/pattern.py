@@ -12,9 +12,9 @@ from string import Formatter
 
 from dlarray.core.check import did_you_mean, real, whole
 
-__all__ = ["COUNTS", "Pattern"]
+__all__ = ["COUNTERS", "Pattern"]
 
-COUNTS = ("epoch", "step")
+COUNTERS = ("epoch", "step")
 
 
 class Pattern:
@@ -44,9 +44,9 @@ class Pattern:
                 )
 
     @property
-    def figures(self) -> tuple[str, ...]:
+    def metrics(self) -> tuple[str, ...]:
         """The fields that are neither the epoch nor the step."""
-        return tuple(field for field in self.fields if field not in COUNTS)
+        return tuple(field for field in self.fields if field not in COUNTERS)
 
     @property
     def digest(self) -> str:
@@ -55,12 +55,12 @@ class Pattern:
 
     def check(self, names: Iterable[str]) -> None:
         """Raise ValueError where a field is none of these figures, or where its format is not one of its number."""
-        known = [*COUNTS, *names]
+        known = [*COUNTERS, *names]
         for field in self.fields:
             if field not in known:
                 hint = f"{did_you_mean(field, known)}; known are {', '.join(known)}"
                 raise ValueError(f"the name {self._name!r} has the field {{{field}}}{hint}")
-        self.at(1, 1, dict.fromkeys(self.figures, 0.5))
+        self.at(1, 1, dict.fromkeys(self.metrics, 0.5))
 
     def numbers(self, epoch: int, step: int, figures: Mapping[str, float]) -> dict[str, float]:
         """The number of each field."""
@@ -72,7 +72,7 @@ class Pattern:
         if set(numbers) != set(self.fields):
             raise ValueError(f"files must have {', '.join(self.fields)}, got {', '.join(numbers)[:80]}")
         for field, number in numbers.items():
-            whole(field, number) if field in COUNTS else real(field, number)
+            whole(field, number) if field in COUNTERS else real(field, number)
 
     def at(self, epoch: int, step: int, figures: Mapping[str, float]) -> Path:
         """The path with these numbers in it. Raises ValueError where a format is not one of its number."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dlarray.callbacks.monitor import Monitored, better
+from dlarray.callbacks.monitor import Monitored, is_better
 from dlarray.core.check import at_least_one, non_negative, real, whole
 from dlarray.training.callback import Memory, Run
 
@@ -46,9 +46,9 @@ class ReduceLROnPlateau(Monitored):
 
     def on_epoch(self, run: Run) -> None:
         mine = run.memory(self)
-        value = run.metrics[self.watched(run)]
+        value = run.metrics[self.metric(run)]
         waited, cooling = mine.get("waited", 0) + 1, mine.get("cooling", 0)
-        if better(value, mine.get("best"), self.sign(run), self.min_delta):
+        if is_better(value, mine.get("best"), self.sign(run), self.min_delta):
             mine["best"] = value
             waited = 0
         if cooling:

@@ -24,7 +24,7 @@ from dlarray.diagnostics.statistics import Distribution, LayerStatistics, Parame
 from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
-from dlarray.training.data import Examples, check_home, chosen_loss, home
+from dlarray.training.data import Examples, check_device, choose_loss, training_device
 from dlarray.training.trained import Trained
 
 __all__ = ["diagnose", "diagnose_at"]
@@ -96,9 +96,9 @@ def diagnose_at(
         raise TypeError(f"model must be an MLP, such as dlarray.mlp(64, 128, 10), got {type(model).__name__}")
     model.parameters(theta)  # raises if θ has another layout
     optimizer = make(Optimizer, optimizer)
-    loss = chosen_loss(model, loss, y)
-    target = device_of(theta[0]) if theta else home(x, None)
-    check_home(x, target)
+    loss = choose_loss(model, loss, y)
+    target = device_of(theta[0]) if theta else training_device(x, None)
+    check_device(x, target)
     dtype = to_numpy(theta[0][:1]).dtype.name if theta else "float32"
     examples = Examples.on(target, model, loss, x, y, weight, dtype)
     if (least := model.chain.min_batch_size) > len(examples):

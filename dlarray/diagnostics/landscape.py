@@ -18,7 +18,7 @@ from dlarray.core.random import Bits
 from dlarray.device import device_of, to_numpy
 from dlarray.losses import Loss
 from dlarray.model import MLP, on_device
-from dlarray.training.data import Examples, check_home, chosen_loss
+from dlarray.training.data import Examples, check_device, choose_loss
 
 __all__ = ["Landscape", "loss_landscape"]
 
@@ -99,11 +99,11 @@ def loss_landscape(
         For bad input, for a path of fewer than three points, or for a path whose points are all θ.
     """
     at_least_one("points", points)
-    loss = chosen_loss(model, loss, y).unchecked()  # Examples.on reads the targets once
+    loss = choose_loss(model, loss, y).unchecked()  # Examples.on reads the targets once
     if not theta:
         raise ValueError("a model without parameters has no landscape")
     target = device_of(theta[0])
-    check_home(x, target)
+    check_device(x, target)
     dtype = to_numpy(theta[0][:1]).dtype.name
     examples = Examples.on(target, model, loss, x, y, dtype=dtype)
     middle = _host(model, theta)

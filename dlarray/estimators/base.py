@@ -21,19 +21,19 @@ from dlarray.estimators.epoch_loop import NOT_FINITE, EpochLoop
 from dlarray.estimators.hooks import Hooks
 from dlarray.estimators.inputs import (
     Rows,
-    at_home,
+    device_of_input,
     dtype_of,
     examples,
-    home_of,
     is_foreign,
     is_sparse,
+    to_model_device,
     weights,
 )
-from dlarray.estimators.kept import Kept
+from dlarray.estimators.last_good import LastGood
 from dlarray.estimators.lbfgs import LBFGS
-from dlarray.estimators.network import activations_of, dense_names, initial, network
+from dlarray.estimators.network import activations_of, dense_names, initial_parameters, network
 from dlarray.estimators.parameters import Parameters
-from dlarray.estimators.predicting import Predicting
+from dlarray.estimators.predicting import PredictMixin
 from dlarray.estimators.solvers import Rate, optimizer_of
 from dlarray.estimators.training import Training, compiler
 from dlarray.estimators.validation import Validation
@@ -53,7 +53,7 @@ CURVES = (
 """What says how a training went."""
 
 
-class BaseMLP(CallbackSupportMixin, Parameters, Predicting):
+class BaseMLP(CallbackSupportMixin, Parameters, PredictMixin):
     """A network trained on examples, by scikit-learn's rules. A subclass says what its targets and answers are."""
 
     _numbers = False
@@ -64,7 +64,7 @@ class BaseMLP(CallbackSupportMixin, Parameters, Predicting):
 
     # What a subclass says
 
-    def _know(self, y: Any, incremental: bool) -> int:
+    def _prepare_targets(self, y: Any, incremental: bool) -> int:
         """Note the classes and the loss, and say how many outputs these need."""
         raise NotImplementedError
 
@@ -79,22 +79,22 @@ class BaseMLP(CallbackSupportMixin, Parameters, Predicting):
     # Training
 
     def _fit(
-        self, X: Any, y: Any, sample_weight: Any, kept: Kept, seen: tuple[Any, Any, Any] = (None, None, None)
+        self, X: Any, y: Any, sample_weight: Any, kept: LastGood, seen: tuple[Any, Any, Any] = (None, None, None)
     ) -> Any:
-        with kept.otherwise(hasattr(self, "coefs_") and (self.warm_start or kept.incremental)):
+        with kept.restored_on_error(hasattr(self, "coefs_") and (self.warm_start or kept.incremental)):
             self._train(X, y, sample_weight, kept, seen)
         return self
 
-    def _train(self, X: Any, y: Any, sample_weight: Any, kept: Kept, seen: tuple[Any, Any, Any]) -> None:
+    def _train(self, X: Any, y: Any, sample_weight: Any, kept: LastGood, seen: tuple[Any, Any, Any]) -> None:
         incremental = kept.incremental
-        with parameters.invalid():
-            parameters.check(self)
-        self._check_seen(*seen)
+        with parameters.invalid_parameters():
+            parameters.check_parameters(self)
+        self._check_validation(*seen)
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         x, y = examples(self, X, y, first, numbers=self._numbers)
-        outputs = self._know(y, incremental)
+        outputs = self._prepare_targets(y, incremental)
         t = self._encode(y)
         weight = self._weights(sample_weight, y, incremental)
         self._from_host = not is_foreign(x)
@@ -103,21 +103,21 @@ class BaseMLP(CallbackSupportMixin, Parameters, Predicting):
             hooks.begin()
         self._random_state = check_random_state(self.random_state)
         if not first:
-            self._check_filled()
+            self._check_fitted()
         device = device_of(self.coefs_[0]) if not first else self._device_for(x)
         dtype = dtype_of(x, device) if first else str(self.coefs_[0].dtype).rpartition(".")[2]
         with device.working("to train", "A smaller batch_size takes less"):
             self._prepare(outputs, first, device, dtype)
             rows = self._rows(x, t, weight, device, dtype)
             if self.solver == "lbfgs":
-                self._walk_at_once(rows, device, dtype, hooks, kept)
+                self._train_lbfgs(rows, device, dtype, hooks, kept)
             else:
-                self._walk_by_steps(rows, t, device, dtype, hooks, kept, seen)
-        if not all(np.isfinite(to_numpy(array)).all() for array in self._named().values()):
+                self._train_by_steps(rows, t, device, dtype, hooks, kept, seen)
+        if not all(np.isfinite(to_numpy(array)).all() for array in self._parameters().values()):
             raise ValueError(NOT_FINITE)
         hooks.end()
 
-    def _check_seen(self, X: Any, y: Any, sample_weight: Any) -> None:
+    def _check_validation(self, X: Any, y: Any, sample_weight: Any) -> None:
         """Raise ValueError where examples to validate on are given in part, or to a solver that looks at none."""
         given = {"X_val": X, "y_val": y, "sample_weight_val": sample_weight}
         names = [name for name, value in given.items() if value is not None]
@@ -131,17 +131,19 @@ class BaseMLP(CallbackSupportMixin, Parameters, Predicting):
         return weights(sample_weight, y.shape[0])
 
     def _device_for(self, X: Any) -> Device:
-        return home_of(X) if self.device is None and is_foreign(X) else resolve(self.device)
+        return device_of_input(X) if self.device is None and is_foreign(X) else resolve(self.device)
 
     def _rows(self, X: Any, t: np.ndarray, weight: np.ndarray | None, device: Device, dtype: str) -> Rows:
         """Examples on the device."""
-        t_on = at_home(t, device, "int32" if t.ndim == 1 else dtype)
+        t_on = to_model_device(t, device, "int32" if t.ndim == 1 else dtype)
         self._loss.check_targets(t_on, self.n_outputs_)
-        return Rows(at_home(X, device, dtype), t_on, None if weight is None else at_home(weight, device, dtype))
+        return Rows(
+            to_model_device(X, device, dtype), t_on, None if weight is None else to_model_device(weight, device, dtype)
+        )
 
     def _prepare(self, outputs: int, first: bool, device: Device, dtype: str) -> None:
         """The network, and where training begins its weights and curves."""
-        with parameters.invalid():
+        with parameters.invalid_parameters():
             hidden = parameters.hidden_sizes(self.hidden_layer_sizes)
             activations = activations_of(self.activation, len(hidden))
             model = network(self.n_features_in_, hidden, outputs, activations, self.normalization, self.dropout)
@@ -149,11 +151,11 @@ class BaseMLP(CallbackSupportMixin, Parameters, Predicting):
             if model != self._model:
                 raise ValueError(f"training cannot go on with another network: it was {self._model}, now it is {model}")
             if self.solver != "lbfgs" and self.early_stopping != (getattr(self, "best_loss_", None) is None):
-                self._watch()
+                self._reset_progress()
             return
         self._model = model
         self.n_outputs_, self.n_layers_ = outputs, len(hidden) + 2
-        self._take(on_device(model.layout, initial(model, activations, self._drawn, dtype), device))
+        self._set_parameters(on_device(model.layout, initial_parameters(model, activations, self._draw, dtype), device))
         self._buffers = model.init_buffers(device, dtype)
         self.n_iter_ = self.t_ = 0
         for name in ("_training", *CURVES):  # of the training before
@@ -161,7 +163,7 @@ class BaseMLP(CallbackSupportMixin, Parameters, Predicting):
         if self.solver != "lbfgs":
             self.loss_curve_: list[float] = []
             self._no_improvement_count = 0
-            self._watch()
+            self._reset_progress()
 
     def _init_coef(self, fan_in: int, fan_out: int, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
         """W and b of a Dense layer at the start, as scikit-learn's method of this name, which may be overridden.
@@ -174,47 +176,47 @@ class BaseMLP(CallbackSupportMixin, Parameters, Predicting):
         b = self._random_state.uniform(-bound, bound, fan_out)
         return W.astype(dtype, copy=False), b.astype(dtype, copy=False)
 
-    def _drawn(self, fan_in: int, fan_out: int, activation: Activation, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    def _draw(self, fan_in: int, fan_out: int, activation: Activation, dtype: str) -> tuple[np.ndarray, np.ndarray]:
         self._logistic = isinstance(activation, Sigmoid)
         return self._init_coef(fan_in, fan_out, np.dtype(dtype))
 
-    def _watch(self) -> None:
+    def _reset_progress(self) -> None:
         """What is watched for progress, from the beginning: the score with early stopping, else the loss."""
         stopping = self.early_stopping
         self.validation_scores_: list[float] | None = [] if stopping else None
         self.best_validation_score_ = -np.inf if stopping else None
         self.best_loss_ = None if stopping else np.inf
 
-    def _walk_by_steps(
+    def _train_by_steps(
         self,
         rows: Rows,
         t: np.ndarray,
         device: Device,
         dtype: str,
         hooks: Hooks,
-        kept: Kept,
+        kept: LastGood,
         seen: tuple[Any, Any, Any],
     ) -> None:
-        with parameters.invalid():
+        with parameters.invalid_parameters():
             optimizer = optimizer_of(self)
         descent = Descent(Gradient(self._model, self._loss.unchecked()), optimizer, float(self.alpha))
         earlier: Training | None = getattr(self, "_training", None)
         if kept.incremental and earlier is not None:
             training = earlier
         else:
-            start = on_device(self._model.layout, {n: to_numpy(a) for n, a in self._named().items()}, device)
+            start = on_device(self._model.layout, {n: to_numpy(a) for n, a in self._parameters().items()}, device)
             seed = self._random_state.randint(2**31) if self._model.chain.random else 0
             buffers = copy_tree(self._buffers)
-            training = Training(descent, Rate(self), descent.start(start, buffers, seed, device), earlier)
-            training.views = self._take(training.state["theta"])
-        training.resume(self._named(), device)
+            training = Training(descent, Rate(self), descent.init(start, buffers, seed, device), earlier)
+            training.views = self._set_parameters(training.state["theta"])
+        training.resume(self._parameters(), device)
         self._training = training
         validate: Validation | None = None
         if seen[0] is not None:
             validate = self._validation(*seen, device, dtype)
             self.validation_scores_ = self.validation_scores_ or []
         elif self.early_stopping:
-            rows, validate = Validation.apart(self, rows, t, device)
+            rows, validate = Validation.split(self, rows, t, device)
         if validate is not None and not self.validation_scores_:
             self.validation_loss_curve_: list[float] = []
         least = self._model.chain.min_batch_size
@@ -224,15 +226,15 @@ class BaseMLP(CallbackSupportMixin, Parameters, Predicting):
         def after(context: Any, state: dict[str, Any]) -> bool:
             if not hooks.needed:
                 return False
-            self._take(state["theta"])
+            self._set_parameters(state["theta"])
             self._buffers = state["buffers"]
             return hooks.epoch_ends(context, self._snapshot)
 
         step = training.step(device, is_sparse(rows.x))
         with np.errstate(over="ignore", invalid="ignore"):  # what became of the weights is said at the end
             along = (
-                CallbackAdapter(hooks.walkers, training.descent, training.rate, device, dtype)
-                if hooks.walkers
+                CallbackAdapter(hooks.run_callbacks, training.descent, training.rate, device, dtype)
+                if hooks.run_callbacks
                 else None
             )
             size = self._batch_size(len(rows))
@@ -252,12 +254,14 @@ class BaseMLP(CallbackSupportMixin, Parameters, Predicting):
             warnings.warn(f"batch_size {self.batch_size} is more than the {n} examples: all are used", stacklevel=5)
         return min(int(self.batch_size), n)
 
-    def _walk_at_once(self, rows: Rows, device: Device, dtype: str, hooks: Hooks, kept: Kept) -> None:
+    def _train_lbfgs(self, rows: Rows, device: Device, dtype: str, hooks: Hooks, kept: LastGood) -> None:
         model = self._model
         if model.chain.random or model.buffer_layout.shapes:
             raise ValueError("lbfgs needs a loss that stays the same: no dropout and no batch_norm; layer_norm will do")
-        if hooks.walkers:
-            raise ValueError(f"lbfgs takes no steps that {hooks.walkers[0]!r} could look at: give a function instead")
+        if hooks.run_callbacks:
+            raise ValueError(
+                f"lbfgs takes no steps that {hooks.run_callbacks[0]!r} could look at: give a function instead"
+            )
         names = dense_names(model)
         order = (*(W for W, _ in names), *(b for _, b in names), *self._others)
         compile_ = compiler(device)
@@ -274,16 +278,18 @@ class BaseMLP(CallbackSupportMixin, Parameters, Predicting):
             if self.verbose:
                 print(f"Iteration {count}, loss = {value:.8f}")  # noqa: T201 - what ``verbose`` asks for
             if np.isfinite(vector).all():
-                kept.iteration(lambda: problem.unpack(vector), loss_=value, n_iter_=count)
+                kept.save_iteration(lambda: problem.unpack(vector), loss_=value, n_iter_=count)
             if not hooks.needed:
                 return False
-            self._take(problem.unpack(vector))
+            self._set_parameters(problem.unpack(vector))
             stop = hooks.epoch_ends(context, self._snapshot)
             context = hooks.epoch_begins() if count < self.max_iter and not stop else None
             return stop
 
         tol, fun = float(self.tol), int(self.max_fun)
-        with kept.otherwise():
-            reached, self.loss_, self.n_iter_ = problem.run(problem.pack(self._named()), self.max_iter, fun, tol, after)
-            self._take(problem.unpack(reached))
-        hooks.epoch_is_none(context)
+        with kept.restored_on_error():
+            reached, self.loss_, self.n_iter_ = problem.run(
+                problem.pack(self._parameters()), self.max_iter, fun, tol, after
+            )
+            self._set_parameters(problem.unpack(reached))
+        hooks.cancel_epoch(context)

@@ -11,9 +11,9 @@ from dlarray.core.layout import Theta
 from dlarray.core.trees import copy_tree
 from dlarray.device import Device
 from dlarray.estimators.descent import Descent
-from dlarray.estimators.losses import public
+from dlarray.estimators.losses import public_loss
 from dlarray.estimators.solvers import Rate
-from dlarray.training.ending import ended
+from dlarray.training.errors import call_on_end
 from dlarray.training.history import History
 from dlarray.training.trained import Trained
 
@@ -31,7 +31,7 @@ class CallbackAdapter:
     resumable = False
     """No training of an estimator is resumed from a file: a checkpoint holds the model alone."""
 
-    broken_off = False
+    epoch_incomplete = False
     """An estimator's epochs are all whole."""
 
     def __init__(self, callbacks: list[Any], descent: Descent, rate: Rate, device: Device, dtype: str) -> None:
@@ -70,7 +70,7 @@ class CallbackAdapter:
     def trained(self) -> Trained:
         """The model as it is now, a copy."""
         theta, buffers = copy_tree((self.state["theta"], self.state["buffers"]))
-        return Trained(self.model, theta, buffers, public(self.loss), self.device, self.dtype, self.history)
+        return Trained(self.model, theta, buffers, public_loss(self.loss), self.device, self.dtype, self.history)
 
     def memory(self, callback: Any) -> dict[str, Any]:
         """What belongs to this callback in this run: a dict of its own, empty at first."""
@@ -128,7 +128,7 @@ class CallbackAdapter:
 
     def _ended(self) -> BaseException | None:
         self._over = True
-        return ended([callback for callback in self._callbacks if hasattr(callback, "on_end")], self)
+        return call_on_end([callback for callback in self._callbacks if hasattr(callback, "on_end")], self)
 
     def _call(self, hook: str) -> None:
         for callback in self._callbacks:

@@ -18,10 +18,10 @@ from dlarray.core.array import Array, array_namespace
 from dlarray.core.layer import Activation, Layer
 from dlarray.device import Device, to_numpy
 from dlarray.estimators.base import BaseMLP
-from dlarray.estimators.inputs import home_of, hosted, is_foreign
-from dlarray.estimators.kept import Kept
-from dlarray.estimators.losses import classifiers_loss
-from dlarray.estimators.parameters import invalid, keep, takes_batches
+from dlarray.estimators.inputs import device_of_input, foreign_to_host, is_foreign
+from dlarray.estimators.last_good import LastGood
+from dlarray.estimators.losses import classifier_loss
+from dlarray.estimators.parameters import invalid_parameters, set_parameters, takes_batches
 from dlarray.estimators.targets import Labels, check_known, check_same, weights_by_class
 from dlarray.losses import Loss
 from dlarray.optimizers import Optimizer
@@ -30,9 +30,9 @@ from dlarray.schedules import Schedule
 __all__ = ["MLPClassifier"]
 
 
-def _says_how_likely(estimator: Any) -> bool:
+def _gives_probabilities(estimator: Any) -> bool:
     """Whether the outputs become probabilities: those of a hinge are scores."""
-    loss = getattr(estimator, "_loss", None) or classifiers_loss(estimator.loss, "binary")
+    loss = getattr(estimator, "_loss", None) or classifier_loss(estimator.loss, "binary")
     if not isinstance(loss.output_activation, (Softmax, Sigmoid)):
         raise AttributeError(f"loss={estimator.loss!r} trains scores, not probabilities: decision_function gives them")
     return True
@@ -40,7 +40,7 @@ def _says_how_likely(estimator: Any) -> bool:
 
 def _gives_scores(estimator: Any) -> bool:
     try:
-        return not _says_how_likely(estimator)
+        return not _gives_probabilities(estimator)
     except AttributeError:
         return True
 
@@ -118,7 +118,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         device: str | Device | None = None,
         callbacks: Any = None,
     ) -> None:
-        keep(self, locals())
+        set_parameters(self, locals())
 
     @with_callbacks
     def fit(
@@ -138,51 +138,51 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ``sample_weight_val``, and early stopping goes by them instead of setting examples apart.
         """
         seen = (X_val, y_val, sample_weight_val)
-        return self._fit(X, y, sample_weight, Kept(self, incremental=False), seen)
+        return self._fit(X, y, sample_weight, LastGood(self, incremental=False), seen)
 
     @available_if(takes_batches)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> MLPClassifier:
         """One epoch over these examples. ``classes``, all that will come, must be given in the first call."""
-        kept = Kept(self, incremental=True)
+        kept = LastGood(self, incremental=True)
         if getattr(self, "classes_", None) is None:
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
-            self._name(Labels.of_part(hosted("y", y), classes), unique_labels(classes))
+            self._set_labels(Labels.of_classes(foreign_to_host("y", y), classes), unique_labels(classes))
         elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
             raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit: {self.classes_}")
         return self._fit(X, y, sample_weight, kept)
 
     def predict(self, X: Any) -> Any:
         """The label of each example, (examples,), or of several labels a row of 0 and 1."""
-        x, z = self._answered(X, "predict")
-        chosen = self._labels.chosen(z, self._loss)
+        x, z = self._inputs_and_outputs(X, "predict")
+        chosen = self._labels.predict(z, self._loss)
         if not is_foreign(x) or self.classes_.dtype.kind not in "iub":
             return self._labels.decode(to_numpy(chosen))
         decoded = self._labels.decode(to_numpy(chosen))
         try:
-            return home_of(x).asarray(decoded)
+            return device_of_input(x).asarray(decoded)
         except Exception:  # a device without integers of 64 bits
-            return home_of(x).asarray(decoded.astype(np.int32))
+            return device_of_input(x).asarray(decoded.astype(np.int32))
 
-    @available_if(_says_how_likely)
+    @available_if(_gives_probabilities)
     def predict_proba(self, X: Any) -> Any:
         """The probability of each class, (examples, classes), in the order of ``classes_``."""
-        x, z = self._answered(X, "predict_proba")
-        return self._beside(x, self._two_columns(self._loss.output_activation.predict(z), lambda p: 1 - p))
+        x, z = self._inputs_and_outputs(X, "predict_proba")
+        return self._like_inputs(x, self._two_columns(self._loss.output_activation.predict(z), lambda p: 1 - p))
 
-    @available_if(_says_how_likely)
+    @available_if(_gives_probabilities)
     def predict_log_proba(self, X: Any) -> Any:
         """The logarithm of ``predict_proba``, from the outputs themselves: finite where a probability rounds to 0."""
-        x, z = self._answered(X, "predict_log_proba")
+        x, z = self._inputs_and_outputs(X, "predict_log_proba")
         if isinstance(self._loss.output_activation, Softmax):
-            return self._beside(x, LogSoftmax().predict(z))
-        return self._beside(x, self._two_columns(LogSigmoid().predict(z), lambda _: LogSigmoid().predict(-z)))
+            return self._like_inputs(x, LogSoftmax().predict(z))
+        return self._like_inputs(x, self._two_columns(LogSigmoid().predict(z), lambda _: LogSigmoid().predict(-z)))
 
     @available_if(_gives_scores)
     def decision_function(self, X: Any) -> Any:
         """The scores, (examples,) of two classes, above 0 for the second, else (examples, classes)."""
-        x, z = self._answered(X, "decision_function")
-        return self._beside(x, z[:, 0] if z.shape[1] == 1 else z)
+        x, z = self._inputs_and_outputs(X, "decision_function")
+        return self._like_inputs(x, z[:, 0] if z.shape[1] == 1 else z)
 
     def _two_columns(self, yes: Array, no: Callable[[Array], Array]) -> Array:
         """A column for each class where one output tells two classes apart; one output of several labels stays one."""
@@ -192,31 +192,31 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The share of examples whose label is right; of several labels, of rows that are right throughout."""
-        y, weight = hosted("y", y), hosted("sample_weight", sample_weight)
-        return float(accuracy_score(y, hosted("predictions", self.predict(X)), sample_weight=weight))
+        y, weight = foreign_to_host("y", y), foreign_to_host("sample_weight", sample_weight)
+        return float(accuracy_score(y, foreign_to_host("predictions", self.predict(X)), sample_weight=weight))
 
     # What training asks
 
-    def _name(self, labels: Labels, classes: np.ndarray) -> None:
+    def _set_labels(self, labels: Labels, classes: np.ndarray) -> None:
         self._labels, self.classes_ = labels, classes
         self._label_binarizer = labels.binarizer  # scikit-learn's name for it
 
-    def _know(self, y: Any, incremental: bool) -> int:
-        y = self._flat(y)
+    def _prepare_targets(self, y: Any, incremental: bool) -> int:
+        y = self._as_vector(y)
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
-            self._name(labels := Labels(y), labels.classes)
+            self._set_labels(labels := Labels(y), labels.classes)
         elif not incremental:
             check_same(self, y)
-        with invalid():
-            self._loss = classifiers_loss(self.loss, self._labels.kind)
+        with invalid_parameters():
+            self._loss = classifier_loss(self.loss, self._labels.kind)
         return self._labels.columns(self._loss)
 
     def _encode(self, y: Any) -> np.ndarray:
-        check_known(self, y := self._flat(y))
+        check_known(self, y := self._as_vector(y))
         return self._labels.encode(y, self._loss)
 
     @staticmethod
-    def _flat(y: Any) -> Any:
+    def _as_vector(y: Any) -> Any:
         return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _weights(self, sample_weight: Any, y: Any, incremental: bool) -> np.ndarray | None:
@@ -227,11 +227,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             raise ValueError(
                 "class_weight='balanced' needs all examples, and partial_fit sees a part: give a dictionary"
             )
-        by_class = weights_by_class(self.class_weight, self._labels, self._flat(y), own)
+        by_class = weights_by_class(self.class_weight, self._labels, self._as_vector(y), own)
         return by_class if own is None else own * by_class
 
     def _score_of(self, z: Array, t: np.ndarray, weight: np.ndarray | None) -> float:
-        chosen = to_numpy(self._labels.chosen(z, self._loss))
+        chosen = to_numpy(self._labels.predict(z, self._loss))
         if t.ndim == 2:
             several = self._labels.kind == "multilabel-indicator"
             t = t if several else np.argmax(t, axis=1) if t.shape[1] > 1 else t[:, 0]

@@ -27,14 +27,14 @@ from dlarray.optimizers.base import State
 from dlarray.schedules import Schedule
 from dlarray.training.step import Step
 
-__all__ = ["Compile", "Descent", "Gradient", "RateInside", "Shifted", "SparseDescent", "SparseGradient"]
+__all__ = ["AddBias", "Compile", "Descent", "Gradient", "RateInVelocity", "SparseDescent", "SparseGradient"]
 
 Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
 """What makes a step faster: a backend's ``compile``."""
 
 
 @dataclass(frozen=True)
-class RateInside(Optimizer):
+class RateInVelocity(Optimizer):
     """v = γ v + η g,  θ -= v: the learning rate within the velocity, as scikit-learn and Keras keep it.
 
     ``momentum`` is an optimizer of rate 1 that is given η g in the place of g. η lies in the state, where it may be
@@ -77,7 +77,7 @@ class Gradient:
 
 
 @dataclass(frozen=True)
-class Shifted(Layer):
+class AddBias(Layer):
     """y = x + b,  dx = dy,  db = Σ dy: what is left of a Dense layer when x W has been computed already."""
 
     abstract: ClassVar[bool] = True
@@ -96,7 +96,7 @@ class Shifted(Layer):
 
 
 @dataclass(frozen=True)
-class _Behind:
+class _AfterFirstProduct:
     """``Gradient`` from the first layer's x W on; with it comes the gradient with respect to x W."""
 
     model: MLP
@@ -104,7 +104,7 @@ class _Behind:
 
     def __call__(self, state: Any, batch: Any) -> tuple[Any, Any]:
         theta, buffers, key, (product, t, weight) = batch
-        chain = Chain([Shifted(), *self.model.layers[1:]])  # names and the masks' keys stay those of the whole
+        chain = Chain([AddBias(), *self.model.layers[1:]])  # names and the masks' keys stay those of the whole
         p = {name: array for name, array in self.model.parameters(theta).items() if name != "0.W"}
         z, saved = chain.forward(product, key, **p)
         value, terms = self.loss.forward(z, t, weight)
@@ -117,7 +117,7 @@ class SparseGradient:
 
     def __init__(self, model: MLP, loss: Loss, compile: Compile) -> None:  # noqa: A002 - the field's word for it
         self.model = model
-        self._behind = compile(_Behind(model, loss))
+        self._behind = compile(_AfterFirstProduct(model, loss))
 
     def __call__(self, state: Any, batch: Any) -> tuple[Any, Any]:
         theta, buffers, key, (x, t, weight) = batch
@@ -134,7 +134,7 @@ class Descent:
     optimizer: Optimizer
     alpha: float
 
-    def start(self, theta: Theta, buffers: Theta, seed: int, device: Device) -> dict[str, Any]:
+    def init(self, theta: Theta, buffers: Theta, seed: int, device: Device) -> dict[str, Any]:
         """The state before the first step, as that of ``Step``. θ and the buffers in it will be consumed."""
         return dict(Step(self.gradient.model, self.gradient.loss, self.optimizer).init(theta, buffers, seed, device))
 
@@ -145,9 +145,9 @@ class Descent:
     def __call__(self, state: Any, batch: Any) -> tuple[Any, Array]:
         own = (state["theta"], state["buffers"], self.key(state), batch)
         _, (value, dp, buffers) = self.gradient((), own)
-        return self.move(state, (value, dp, buffers, batch[1], batch[2]))
+        return self.update(state, (value, dp, buffers, batch[1], batch[2]))
 
-    def move(self, state: Any, found: Any) -> tuple[Any, Array]:
+    def update(self, state: Any, found: Any) -> tuple[Any, Array]:
         """The step from the loss and its gradient on."""
         value, dp, buffers, t, weight = found
         theta, steps, model = state["theta"], state["steps"], self.gradient.model
@@ -169,7 +169,7 @@ class SparseDescent:
     def __init__(self, descent: Descent, compile: Compile) -> None:  # noqa: A002 - the field's word for it
         self.descent = descent
         self._gradient = SparseGradient(descent.gradient.model, descent.gradient.loss, compile)
-        self._move = compile(descent.move)
+        self._move = compile(descent.update)
 
     def __call__(self, state: Any, batch: Any) -> tuple[Any, Array]:
         own = (state["theta"], state["buffers"], self.descent.key(state), batch)

@@ -17,7 +17,7 @@ from dlarray.device import Device, to_numpy
 from dlarray.estimators.callback_adapter import CallbackAdapter
 from dlarray.estimators.hooks import Hooks
 from dlarray.estimators.inputs import Rows
-from dlarray.estimators.kept import Kept
+from dlarray.estimators.last_good import LastGood
 from dlarray.estimators.training import Training
 
 __all__ = ["NOT_FINITE", "EpochLoop"]
@@ -39,14 +39,14 @@ class EpochLoop:
 
     estimator: Any
     training: Training
-    kept: Kept
+    last_good: LastGood
     step: Callable[..., Any]
     rows: Rows
     device: Device
     batch_size: int
-    least: int
+    min_batch_size: int
     hooks: Hooks
-    along: CallbackAdapter | None
+    adapter: CallbackAdapter | None
     validate: Callable[[Any], float] | None
     after: Callable[[Any, Any], bool]
 
@@ -55,34 +55,34 @@ class EpochLoop:
 
         An interrupt ends it after the last whole epoch; one in the first is raised, as every error is.
         """
-        with self.kept.otherwise():
+        with self.last_good.restored_on_error():
             try:
                 self._run(once)
             except BaseException as error:
-                if self.along:
-                    self.along.fails(error)
+                if self.adapter:
+                    self.adapter.fails(error)
                 raise
 
     def _run(self, once: bool) -> None:
         estimator, state = self.estimator, self.training.state
         best = self._best(state)
         estimator.n_iter_ = 0
-        if self.along:
+        if self.adapter:
             names = ("loss", "validation_loss", "validation_score") if self.validate else ("loss",)
-            self.along.begins(state, 1 if once else estimator.max_iter, names)
+            self.adapter.begins(state, 1 if once else estimator.max_iter, names)
         for _ in range(1 if once else estimator.max_iter):
             context = self.hooks.epoch_begins()
             state = self._epoch(state)
             if self.validate and estimator.early_stopping:
-                best = self._score(state, best)
+                best = self._check_score(state, best)
             else:
-                self._fall(state)
+                self._check_loss(state)
             self.training.rate.epoch_ends(estimator.t_, state)
             if best is None or np.isfinite(estimator.best_validation_score_):
-                self.kept.epoch(self.training, state, best)
-            stop = self._told(state)
+                self.last_good.save_epoch(self.training, state, best)
+            stop = self._call_on_epoch(state)
             stop = self.after(context, state) or stop
-            if self._enough(state) or stop or once:
+            if self._converged(state) or stop or once:
                 break
             if estimator.n_iter_ == estimator.max_iter:
                 warnings.warn(
@@ -98,20 +98,20 @@ class EpochLoop:
                 f"rate help"
             )
         state = {**state, "theta": best[0], "buffers": best[1]} if best else state
-        self.training.state = self.along.ends(state) if self.along else state
-        self.training.views = estimator._take(self.training.state["theta"])
+        self.training.state = self.adapter.ends(state) if self.adapter else state
+        self.training.views = estimator._set_parameters(self.training.state["theta"])
         estimator._buffers = self.training.state["buffers"]
 
-    def _told(self, state: Any) -> bool:
+    def _call_on_epoch(self, state: Any) -> bool:
         """Whether a callback with hooks wants to stop, having been told of the epoch."""
-        if self.along is None:
+        if self.adapter is None:
             return False
         estimator = self.estimator
         figures = {"loss": estimator.loss_}
         if self.validate:
             figures["validation_loss"] = estimator.validation_loss_curve_[-1]
             figures["validation_score"] = estimator.validation_scores_[-1]
-        return self.along.epoch_done(state, self._losses, figures)
+        return self.adapter.epoch_done(state, self._losses, figures)
 
     def _best(self, state: Any) -> tuple[Theta, Theta] | None:
         return copy_tree((state["theta"], state["buffers"])) if self.estimator.early_stopping else None
@@ -129,18 +129,18 @@ class EpochLoop:
             order = self.device.asarray(self._order.astype(np.int32))
         losses: list[Array] = []
         sizes: list[int] = []
-        for batch in self.rows.batches(self.batch_size, order, self.least):
+        for batch in self.rows.batches(self.batch_size, order, self.min_batch_size):
             state, value = self.step(state, batch.whole)
             losses.append(value)
-            if self.along:
-                self.along.step_done(state, value)
+            if self.adapter:
+                self.adapter.step_done(state, value)
             sizes.append(len(batch))
         self._losses = to_numpy(array_namespace(losses[0]).stack(losses)).astype(np.float64)
         estimator.loss_ = np.float64(estimator._loss.combine(self._losses, np.asarray(sizes, dtype=np.float64)))
         estimator.n_iter_ += 1
         estimator.t_ += n
         estimator.loss_curve_.append(estimator.loss_)
-        self._say(f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
+        self._print(f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
         if np.isnan(estimator.loss_):
             raise ValueError(NOT_FINITE)
         return state
@@ -149,32 +149,32 @@ class EpochLoop:
         self._order = np.arange(len(self.rows))
         self._losses = np.zeros(0)
 
-    def _score(self, state: Any, best: Any) -> Any:
+    def _check_score(self, state: Any, best: Any) -> Any:
         """Note the score, and keep the weights where it is the best so far."""
         estimator = self.estimator
-        self._see(score := self.validate(state) if self.validate else np.nan)
+        self._record_score(score := self.validate(state) if self.validate else np.nan)
         self._count(not score >= estimator.best_validation_score_ + estimator.tol or not np.isfinite(score))
         if score > estimator.best_validation_score_:
             estimator.best_validation_score_ = score
             return self._best(state)
         return best
 
-    def _see(self, score: float) -> None:
+    def _record_score(self, score: float) -> None:
         self.estimator.validation_scores_.append(score)
-        self._say(f"Validation score: {score:f}")
+        self._print(f"Validation score: {score:f}")
 
-    def _fall(self, state: Any) -> None:
+    def _check_loss(self, state: Any) -> None:
         """Note whether the loss has fallen."""
         estimator = self.estimator
         if self.validate:
-            self._see(self.validate(state))
+            self._record_score(self.validate(state))
         self._count(estimator.loss_ > estimator.best_loss_ - estimator.tol or not np.isfinite(estimator.loss_))
         estimator.best_loss_ = min(estimator.best_loss_, estimator.loss_)
 
     def _count(self, worse: bool) -> None:
         self.estimator._no_improvement_count = self.estimator._no_improvement_count + 1 if worse else 0
 
-    def _enough(self, state: Any) -> bool:
+    def _converged(self, state: Any) -> bool:
         """Whether nothing has become better for too long; a smaller rate may give it another chance."""
         estimator = self.estimator
         if estimator._no_improvement_count <= estimator.n_iter_no_change:
@@ -182,12 +182,12 @@ class EpochLoop:
         what = "Validation score" if estimator.early_stopping else "Training loss"
         next_ = self.training.rate.no_progress(state)
         epochs = int(estimator.n_iter_no_change)
-        self._say(f"{what} did not improve more than tol={estimator.tol:f} for {epochs} consecutive epochs. {next_}")
+        self._print(f"{what} did not improve more than tol={estimator.tol:f} for {epochs} consecutive epochs. {next_}")
         if next_.endswith("Stopping."):
             return True
         estimator._no_improvement_count = 0
         return False
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         if self.estimator.verbose:
             print(text)  # noqa: T201 - what ``verbose`` asks for

@@ -20,40 +20,40 @@ class Hooks:
 
     def __init__(self, estimator: Any, x: Any, y: Any, weight: Any, own: Any) -> None:
         self._estimator = estimator
-        self._told = {"X": x, "y": y, "metadata": None if weight is None else {"sample_weight": weight}}
-        self.walkers, self._own = _sorted(own)
+        self._task_data = {"X": x, "y": y, "metadata": None if weight is None else {"sample_weight": weight}}
+        self.run_callbacks, self._functions = _split(own)
         """Callbacks with the hooks of ``dlarray.fit``, which a walk by steps calls."""
-        self._listened = bool(getattr(estimator, "_skl_callbacks", None))
+        self._has_sklearn_callbacks = bool(getattr(estimator, "_skl_callbacks", None))
         self._fit: Any = None
 
     @property
     def needed(self) -> bool:
         """Whether anybody wants to see the model after each epoch."""
-        return self._listened or bool(self._own)
+        return self._has_sklearn_callbacks or bool(self._functions)
 
     def begin(self) -> None:
         """At the beginning of ``fit``."""
         self._fit = self._estimator._init_callback_context(max_subtasks=self._estimator.max_iter)
-        self._fit.call_on_fit_task_begin(estimator=self._estimator, **self._told)
+        self._fit.call_on_fit_task_begin(estimator=self._estimator, **self._task_data)
 
     def epoch_begins(self) -> Any:
         """At the beginning of an epoch; what comes back is for ``epoch_ends``."""
-        if not self._listened or self._fit is None:
+        if not self._has_sklearn_callbacks or self._fit is None:
             return None
         context = self._fit.subcontext(task_name="epoch")
-        context.call_on_fit_task_begin(estimator=self._estimator, **self._told)
+        context.call_on_fit_task_begin(estimator=self._estimator, **self._task_data)
         return context
 
     def epoch_ends(self, context: Any, now: Callable[[], dict[str, Any]]) -> bool:
         """At the end of an epoch: whether somebody wants training to stop."""
         stop = False
         if context is not None:
-            told = {**self._told, "reconstruction_attributes": now}
+            told = {**self._task_data, "reconstruction_attributes": now}
             stop = bool(context.call_on_fit_task_end(estimator=self._estimator, **told))
-        answers = [callback(self._estimator) for callback in self._own]
+        answers = [callback(self._estimator) for callback in self._functions]
         return any([stop, *(bool(cast("Any", answer)) for answer in answers if isinstance(answer, (bool, np.bool_)))])
 
-    def epoch_is_none(self, context: Any) -> None:
+    def cancel_epoch(self, context: Any) -> None:
         """An epoch that was begun and will not be: whoever was told of its beginning is told of its end."""
         if context is not None:
             context.call_on_fit_task_end(estimator=self._estimator)
@@ -61,11 +61,11 @@ class Hooks:
     def end(self) -> None:
         """At the end of ``fit``."""
         if self._fit is not None:
-            told = {**self._told, "reconstruction_attributes": dict[str, Any]}
+            told = {**self._task_data, "reconstruction_attributes": dict[str, Any]}
             self._fit.call_on_fit_task_end(estimator=self._estimator, **told)
 
 
-def _sorted(given: Any) -> tuple[list[Any], list[Callable[[Any], Any]]]:
+def _split(given: Any) -> tuple[list[Any], list[Callable[[Any], Any]]]:
     """Callbacks with hooks, and functions."""
     if given is None:
         return [], []

@@ -22,16 +22,16 @@ from dlarray.device.backend import Backend
 
 __all__ = [
     "Rows",
-    "at_home",
+    "device_of_input",
     "dtype_of",
     "examples",
-    "home_of",
-    "hosted",
+    "foreign_to_host",
+    "host_view",
     "inputs",
     "is_foreign",
     "is_sparse",
-    "on_host",
     "takes_sparse",
+    "to_model_device",
     "weights",
 ]
 
@@ -48,13 +48,13 @@ def is_foreign(x: Any) -> bool:
     return is_array(x) and not isinstance(x, (np.ndarray, np.generic))
 
 
-def hosted(name: str, x: Any) -> Any:
+def foreign_to_host(name: str, x: Any) -> Any:
     """A foreign array's numbers on the host; anything else as it is. Raises TypeError for a masked array."""
     refuse_masked(name, x)
     return to_numpy(x) if is_foreign(x) and not is_sparse(x) else x
 
 
-def on_host(x: Any) -> np.ndarray | None:
+def host_view(x: Any) -> np.ndarray | None:
     """A foreign array as NumPy reads it of its own accord; None where it does not, as on another device."""
     try:
         return None if is_sparse(x) else np.asarray(x)
@@ -70,7 +70,7 @@ def takes_sparse(device: str | Device | None) -> bool:
         return True
 
 
-def home_of(x: Any) -> Device:
+def device_of_input(x: Any) -> Device:
     """The device on which a foreign array lies."""
     return device_of(x.data if is_sparse(x) else x)
 
@@ -86,7 +86,7 @@ def inputs(estimator: Any, x: Any) -> Any:
 def examples(estimator: Any, x: Any, y: Any, reset: bool, numbers: bool) -> tuple[Any, np.ndarray]:
     """Inputs and targets to train on, checked; the targets on the host. ``reset`` notes the features anew."""
     refuse_masked("X", x)
-    y = hosted("y", y)
+    y = foreign_to_host("y", y)
     if not is_foreign(x):
         return validate_data(
             estimator,
@@ -137,7 +137,10 @@ def weights(given: Any, n: int) -> np.ndarray | None:
         found = np.full(n, float(given))
     else:
         found = check_array(
-            hosted("sample_weight", given), ensure_2d=False, dtype=(np.float64, np.float32), input_name="sample_weight"
+            foreign_to_host("sample_weight", given),
+            ensure_2d=False,
+            dtype=(np.float64, np.float32),
+            input_name="sample_weight",
         )
     if found.shape != (n,):
         raise ValueError(f"sample_weight.shape == {found.shape}, expected {(n,)}: one number for each example")
@@ -157,11 +160,13 @@ def dtype_of(x: Any, device: Device) -> str:
     return "float64" if wide else "float32"
 
 
-def at_home(x: Any, device: Device, dtype: str) -> Any:
+def to_model_device(x: Any, device: Device, dtype: str) -> Any:
     """A matrix on a device in this dtype; a sparse one by rows. The same one where it is that already."""
     if is_sparse(x):
-        if is_foreign(x) and home_of(x) != device:
-            raise ValueError(f"X is a sparse matrix on {home_of(x)}, the model is on {device}: bring X from the host")
+        if is_foreign(x) and device_of_input(x) != device:
+            raise ValueError(
+                f"X is a sparse matrix on {device_of_input(x)}, the model is on {device}: bring X from the host"
+            )
         rows = (x.tocsr() if is_foreign(x) else sparse.csr_array(x)).astype(dtype, copy=False)
         return rows if is_foreign(x) else device.backend.csr_matrix(rows, device.handle)
     if isinstance(x, np.ndarray):

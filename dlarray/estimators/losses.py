@@ -23,10 +23,10 @@ __all__ = [
     "PerExample",
     "PoissonDeviance",
     "SquaredError",
-    "classifiers_loss",
+    "classifier_loss",
     "output_activation",
-    "public",
-    "regressors_loss",
+    "public_loss",
+    "regressor_loss",
 ]
 
 SPELLINGS = {"sigmoid": "logistic", "_exponential": "exp", "exponential": "exp"}
@@ -106,7 +106,7 @@ def total_weight(z: Array, weight: Array | None) -> Array | int:
     return xp.where(total == 0, 1.0, total)
 
 
-def classifiers_loss(given: Any, kind: str) -> Loss:
+def classifier_loss(given: Any, kind: str) -> Loss:
     """The loss of a classifier of this kind of targets, by scikit-learn's name, dlarray's, or as an object.
 
     Raises ValueError where it is one of numbers, or chooses one of several classes where several may be right.
@@ -121,10 +121,10 @@ def classifiers_loss(given: Any, kind: str) -> Loss:
         raise ValueError(
             f"{given!r} chooses one class of each row, and several may be right here: 'binary_cross_entropy'"
         )
-    return _reduced(loss)
+    return _check_reduction(loss)
 
 
-def regressors_loss(given: Any) -> Loss:
+def regressor_loss(given: Any) -> Loss:
     """The loss of a regressor, by scikit-learn's name, dlarray's, or as an object.
 
     Raises ValueError for one of classes.
@@ -134,20 +134,20 @@ def regressors_loss(given: Any) -> Loss:
         "poisson": PoissonDeviance,
         "absolute_error": MeanAbsoluteError,
     }
-    loss = own[given]() if isinstance(given, str) and given in own else _found(given, own)
+    loss = own[given]() if isinstance(given, str) and given in own else _by_name(given, own)
     if loss.task != "regression":
         raise ValueError(f"{given!r} is a loss of classes, not of numbers: give it to an MLPClassifier")
-    return _reduced(loss)
+    return _check_reduction(loss)
 
 
-def _found(given: Any, own: dict[str, type[Loss]]) -> Loss:
+def _by_name(given: Any, own: dict[str, type[Loss]]) -> Loss:
     try:
         return make(Loss, given)
     except ValueError as error:
         raise ValueError(f"{error}, {', '.join(own)}") from None
 
 
-def _reduced(loss: Loss) -> Loss:
+def _check_reduction(loss: Loss) -> Loss:
     one_of("reduction of the loss", loss.reduction, ("mean", "sum"))
     return loss
 
@@ -158,7 +158,7 @@ def output_activation(loss: Loss) -> str:
     return SPELLINGS.get(word, word)
 
 
-def public(loss: Loss) -> Loss:
+def public_loss(loss: Loss) -> Loss:
     """dlarray's own loss of the same predictions, which files can name: it differs by a constant factor."""
     if not isinstance(loss, PerExample):
         return loss

@@ -14,7 +14,7 @@ from dlarray.core.registry import make
 from dlarray.layers import BatchNorm, Dense, Dropout, LayerNorm, RMSNorm
 from dlarray.model import MLP
 
-__all__ = ["activations_of", "dense_names", "initial", "network"]
+__all__ = ["activations_of", "dense_names", "initial_parameters", "network"]
 
 _Draw = Callable[[int, int, Activation, str], tuple[np.ndarray, np.ndarray]]
 """W and b of a Dense layer from its inputs, its units, the activation behind it and the type of the numbers."""
@@ -63,7 +63,7 @@ def dense_names(model: MLP) -> list[tuple[str, str]]:
     return [(f"{i}.W", f"{i}.b") for i, f in enumerate(model.layers) if isinstance(f, Dense)]
 
 
-def initial(model: MLP, activations: Sequence[Activation], draw: _Draw, dtype: str) -> dict[str, np.ndarray]:
+def initial_parameters(model: MLP, activations: Sequence[Activation], draw: _Draw, dtype: str) -> dict[str, np.ndarray]:
     """The parameters at the start by name: those of Dense layers as they are drawn, the others as dlarray's.
 
     Raises ValueError where a drawn array has another shape than its parameter.

@@ -14,7 +14,7 @@ from dlarray.core.check import at_least_one, finite, fraction, non_negative, one
 from dlarray.optimizers import Optimizer
 from dlarray.schedules import Schedule
 
-__all__ = ["Parameters", "check", "hidden_sizes", "invalid", "keep", "takes_batches"]
+__all__ = ["Parameters", "check_parameters", "hidden_sizes", "invalid_parameters", "set_parameters", "takes_batches"]
 
 RATES = ("constant", "invscaling", "adaptive")
 
@@ -53,7 +53,7 @@ class Parameters:
     callbacks: Any
 
 
-def keep(estimator: Parameters, parameters: dict[str, Any]) -> None:
+def set_parameters(estimator: Parameters, parameters: dict[str, Any]) -> None:
     """Set a constructor's parameters, its ``locals()``, as attributes."""
     vars(estimator).update({name: value for name, value in parameters.items() if name not in {"self", "__class__"}})
 
@@ -65,7 +65,7 @@ def hidden_sizes(given: int | Sequence[int]) -> list[int]:
 
 
 @contextmanager
-def invalid() -> Generator[None]:
+def invalid_parameters() -> Generator[None]:
     """A ``with`` block whose ValueError or TypeError is scikit-learn's InvalidParameterError, which is both."""
     try:
         yield
@@ -75,7 +75,7 @@ def invalid() -> Generator[None]:
         raise InvalidParameterError(str(error)) from error
 
 
-def check(given: Parameters) -> None:
+def check_parameters(given: Parameters) -> None:
     """Raise ValueError or TypeError for the first parameter that cannot be, with what was expected."""
     hidden_sizes(given.hidden_layer_sizes)
     non_negative("alpha", given.alpha)

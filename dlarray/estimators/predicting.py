@@ -11,18 +11,18 @@ from sklearn.utils.validation import check_is_fitted
 from dlarray.core.array import Array, array_namespace
 from dlarray.core.layout import Theta
 from dlarray.device import Device, device_of, to_device, to_numpy
-from dlarray.estimators.inputs import at_home, home_of, inputs, is_foreign, on_host, takes_sparse
+from dlarray.estimators.inputs import device_of_input, host_view, inputs, is_foreign, takes_sparse, to_model_device
 from dlarray.estimators.losses import output_activation
-from dlarray.estimators.storage import Stored
+from dlarray.estimators.storage import StorageMixin
 from dlarray.losses import Loss
 
-__all__ = ["Predicting"]
+__all__ = ["PredictMixin"]
 
-ROWS = 4096
+BATCH_SIZE = 4096
 """How many examples are predicted at once: enough for a device, and few enough for its memory."""
 
 
-class Predicting(Stored):
+class PredictMixin(StorageMixin):
     """An estimator's outputs for inputs, and what scikit-learn asks about them."""
 
     device: str | Device | None
@@ -40,32 +40,35 @@ class Predicting(Stored):
     def out_activation_(self, value: object) -> NoReturn:
         raise AttributeError(f"out_activation_ is the loss's: choose a loss with it (loss=…), got {value!r}")
 
-    def _outputs_on(self, x: Any, named: dict[str, Array], buffers: Theta) -> Array:
+    def _outputs(self, x: Any, named: dict[str, Array], buffers: Theta) -> Array:
         """The outputs for inputs on the model's device, (n, outputs)."""
         model = self._model
         kept = model.named_buffers(buffers) if buffers else {}
         n = x.shape[0]
-        parts = [model.chain.predict(x[i : i + ROWS] if n > ROWS else x, **named, **kept) for i in range(0, n, ROWS)]
+        parts = [
+            model.chain.predict(x[i : i + BATCH_SIZE] if n > BATCH_SIZE else x, **named, **kept)
+            for i in range(0, n, BATCH_SIZE)
+        ]
         return parts[0] if len(parts) == 1 else array_namespace(*parts).concat(parts)
 
-    def _given(self, X: Any, method: str) -> Any:
+    def _check_inputs(self, X: Any, method: str) -> Any:
         """Inputs as they are answered, and refused where they lie elsewhere than the model.
 
         Without ``array_api_dispatch`` NumPy reads arrays that share the host with it, for a model there, as for
         scikit-learn.
         """
         check_is_fitted(self)
-        self._check_filled()
+        self._check_fitted()
         home, dispatched = device_of(self.coefs_[0]), get_config()["array_api_dispatch"]
-        if is_foreign(X) and (there := home_of(X)) != home:
+        if is_foreign(X) and (there := device_of_input(X)) != home:
             shared = home.backend.uses_numpy_arrays and there.backend.shares_host_memory
-            host = on_host(X) if shared and not dispatched else None
+            host = host_view(X) if shared and not dispatched else None
             return self._refuse(method, f"the model is on {home}, X on {there}") if host is None else host
         if not is_foreign(X) and not self._from_host and not home.backend.uses_numpy_arrays and dispatched:
             self._refuse(method, f"the model was fitted on arrays of {home}, X lies on the host")
         return X
 
-    def _check_filled(self) -> None:
+    def _check_fitted(self) -> None:
         """Raise NotFittedError where somebody has set the weights of a model that was never trained."""
         if not hasattr(self, "_model"):
             raise NotFittedError(
@@ -73,12 +76,12 @@ class Predicting(Stored):
                 "are of is not known. Fit it first (max_iter=1 will do), then put others in"
             )
 
-    def _answered(self, X: Any, method: str) -> tuple[Any, Array]:
+    def _inputs_and_outputs(self, X: Any, method: str) -> tuple[Any, Array]:
         """The inputs as ``_given`` has them, and their outputs on the model's device."""
-        x, home = self._given(X, method), device_of(self.coefs_[0])
+        x, home = self._check_inputs(X, method), device_of(self.coefs_[0])
         dtype = str(self.coefs_[0].dtype).rpartition(".")[2]
         with home.working("to answer", "Fewer examples at a time take less"):
-            return x, self._outputs_on(at_home(inputs(self, x), home, dtype), self._named(), self._buffers)
+            return x, self._outputs(to_model_device(inputs(self, x), home, dtype), self._parameters(), self._buffers)
 
     def _refuse(self, method: str, why: str) -> NoReturn:
         raise ValueError(
@@ -87,9 +90,9 @@ class Predicting(Stored):
         )
 
     @staticmethod
-    def _beside(X: Any, y: Array) -> Any:
+    def _like_inputs(X: Any, y: Array) -> Any:
         """Answers where the inputs lie: host arrays for host inputs."""
-        return to_device(y, home_of(X)) if is_foreign(X) else to_numpy(y)
+        return to_device(y, device_of_input(X)) if is_foreign(X) else to_numpy(y)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -16,10 +16,10 @@ from dlarray.core.array import Array
 from dlarray.core.layer import Activation, Layer
 from dlarray.device import Device, to_numpy
 from dlarray.estimators.base import BaseMLP
-from dlarray.estimators.inputs import hosted
-from dlarray.estimators.kept import Kept
-from dlarray.estimators.losses import regressors_loss
-from dlarray.estimators.parameters import invalid, keep, takes_batches
+from dlarray.estimators.inputs import foreign_to_host
+from dlarray.estimators.last_good import LastGood
+from dlarray.estimators.losses import regressor_loss
+from dlarray.estimators.parameters import invalid_parameters, set_parameters, takes_batches
 from dlarray.losses import Loss
 from dlarray.optimizers import Optimizer
 from dlarray.schedules import Schedule
@@ -94,7 +94,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         device: str | Device | None = None,
         callbacks: Any = None,
     ) -> None:
-        keep(self, locals())
+        set_parameters(self, locals())
 
     @with_callbacks
     def fit(
@@ -114,29 +114,29 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ``sample_weight_val``, and early stopping goes by them instead of setting examples apart.
         """
         seen = (X_val, y_val, sample_weight_val)
-        return self._fit(X, y, sample_weight, Kept(self, incremental=False), seen)
+        return self._fit(X, y, sample_weight, LastGood(self, incremental=False), seen)
 
     @available_if(takes_batches)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
         """One epoch over these examples."""
-        return self._fit(X, y, sample_weight, Kept(self, incremental=True))
+        return self._fit(X, y, sample_weight, LastGood(self, incremental=True))
 
     def predict(self, X: Any) -> Any:
         """The numbers, (examples,) of one output, else (examples, outputs)."""
-        x, z = self._answered(X, "predict")
+        x, z = self._inputs_and_outputs(X, "predict")
         y = self._loss.output_activation.predict(z)
-        return self._beside(x, y[:, 0] if y.shape[1] == 1 else y)
+        return self._like_inputs(x, y[:, 0] if y.shape[1] == 1 else y)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R², 1 less the squared errors as a share of those of the mean; the mean of it over outputs."""
-        y, weight = hosted("y", y), hosted("sample_weight", sample_weight)
-        return float(r2_score(y, hosted("predictions", self.predict(X)), sample_weight=weight))
+        y, weight = foreign_to_host("y", y), foreign_to_host("sample_weight", sample_weight)
+        return float(r2_score(y, foreign_to_host("predictions", self.predict(X)), sample_weight=weight))
 
     # What training asks
 
-    def _know(self, y: Any, incremental: bool) -> int:
-        with invalid():
-            self._loss = regressors_loss(self.loss)
+    def _prepare_targets(self, y: Any, incremental: bool) -> int:
+        with invalid_parameters():
+            self._loss = regressor_loss(self.loss)
         return 1 if y.ndim == 1 else y.shape[1]
 
     def _encode(self, y: Any) -> np.ndarray:

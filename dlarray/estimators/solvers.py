@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dlarray.core.registry import by_name
-from dlarray.estimators.descent import RateInside
+from dlarray.estimators.descent import RateInVelocity
 from dlarray.estimators.parameters import Parameters
 from dlarray.optimizers import Adam, Momentum, Nesterov, Optimizer
 from dlarray.schedules import Schedule
@@ -26,7 +26,7 @@ def optimizer_of(given: Parameters) -> Optimizer:
     rate: Any = given.learning_rate if scheduled else float(given.learning_rate_init)
     if given.solver == "sgd":
         momentum = Nesterov if given.nesterovs_momentum else Momentum
-        return RateInside(momentum(1.0, float(given.momentum)), rate)
+        return RateInVelocity(momentum(1.0, float(given.momentum)), rate)
     if given.solver == "adam":
         betas = float(given.beta_1), float(given.beta_2)
         return Adam(rate, *betas, eps=float(given.epsilon), eps_mode="hat")

@@ -17,12 +17,12 @@ from dlarray.estimators.network import dense_names
 from dlarray.estimators.training import Training
 from dlarray.model import MLP
 
-__all__ = ["Stored"]
+__all__ = ["StorageMixin"]
 
 ARRAYS = ("coefs_", "intercepts_", "_others", "_buffers")
 
 
-class Stored(BaseEstimator):
+class StorageMixin(BaseEstimator):
     """An estimator whose arrays may lie on a device: files hold them as NumPy's, with the device's name."""
 
     coefs_: list[Array]
@@ -75,14 +75,14 @@ class Stored(BaseEstimator):
 
     # The parameters under dlarray's names and scikit-learn's
 
-    def _named(self) -> dict[str, Array]:
+    def _parameters(self) -> dict[str, Array]:
         """The parameters by dlarray's names."""
         named = dict(self._others)
         for (W, b), coef, intercept in zip(dense_names(self._model), self.coefs_, self.intercepts_, strict=True):
             named |= {W: coef, b: intercept}
         return named
 
-    def _take(self, theta: Theta) -> dict[str, Array]:
+    def _set_parameters(self, theta: Theta) -> dict[str, Array]:
         """The parameters in θ as fitted attributes."""
         named = self._model.parameters(theta)
         names = dense_names(self._model)
@@ -90,7 +90,7 @@ class Stored(BaseEstimator):
         self.intercepts_ = [named[b] for _, b in names]
         own = {name for pair in names for name in pair}
         self._others = {name: array for name, array in named.items() if name not in own}
-        return self._named()
+        return self._parameters()
 
     def _snapshot(self) -> dict[str, Any]:
         """The fitted attributes in memory of their own, for a copy of the estimator that training leaves alone."""

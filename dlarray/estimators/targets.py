@@ -32,7 +32,7 @@ class Labels:
         self.sparse: bool = self.binarizer.sparse_input_
 
     @classmethod
-    def of_part(cls, y: Any, classes: Any) -> Labels:
+    def of_classes(cls, y: Any, classes: Any) -> Labels:
         """The classes where y is only a part of what will come: those told, or the columns of several labels."""
         return cls(y if type_of_target(y).startswith("multilabel") else classes)
 
@@ -49,7 +49,7 @@ class Labels:
             rows = np.hstack([1 - rows, rows])
         return np.argmax(rows, axis=1).astype(np.int32) if loss.targets_are_labels else rows
 
-    def chosen(self, z: Array, loss: Loss) -> Array:
+    def predict(self, z: Array, loss: Loss) -> Array:
         """What outputs say: the number of a class of each example, (n,) int32; of several labels a row of 0 and 1."""
         xp = array_namespace(z)
         y = loss.output_activation.predict(z)

@@ -24,7 +24,7 @@ class Validation:
     weight: np.ndarray | None
 
     @classmethod
-    def apart(cls, estimator: Any, rows: Rows, t: np.ndarray, device: Device) -> tuple[Rows, Validation]:
+    def split(cls, estimator: Any, rows: Rows, t: np.ndarray, device: Device) -> tuple[Rows, Validation]:
         """The examples in two parts, those to train on first; drawn as scikit-learn draws them.
 
         A yes or no keeps its proportions. Raises ValueError where fewer than two examples would be set apart.
@@ -47,7 +47,7 @@ class Validation:
     def __call__(self, state: dict[str, Any]) -> float:
         estimator = self.estimator
         named = estimator._model.parameters(state["theta"])
-        z = estimator._outputs_on(self.rows.x, named, state["buffers"])
+        z = estimator._outputs(self.rows.x, named, state["buffers"])
         value, _ = estimator._loss.unchecked().forward(z, self.rows.t, self.rows.weight)
         estimator.validation_loss_curve_.append(float(to_numpy(value)))
         if not np.isfinite(to_numpy(z)).all():

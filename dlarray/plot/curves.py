@@ -25,7 +25,7 @@ def learning_curves(history: History, ax: Axes | None = None) -> Axes:
     """
     _check(history)
     axes: Any = ax or new_axes()
-    each, losses = history.thinned()
+    each, losses = history.downsampled()
     steps = np.minimum(each * np.arange(len(losses)) + (each + 1) / 2, len(history.steps))
     per_epoch = len(history.steps) / max(1, len(history.epochs))
     ends = per_epoch * np.arange(1, len(history.epochs) + 1)

@@ -3,8 +3,8 @@
 from dlarray.training.callback import Callback, Run
 from dlarray.training.checkpoint import CheckpointError
 from dlarray.training.data import Examples
-from dlarray.training.ending import DivergedError, Interrupted
-from dlarray.training.first import first_step
+from dlarray.training.errors import DivergedError, Interrupted
+from dlarray.training.first_step import first_step
 from dlarray.training.fit import fit
 from dlarray.training.history import History
 from dlarray.training.lr_finder import LRFinderResult, find_learning_rate

@@ -15,14 +15,14 @@ from dlarray.device import Device, to_numpy
 from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
-from dlarray.training.comparison import known_as
+from dlarray.training.batch_source import BatchSource
+from dlarray.training.comparison import public_name
 from dlarray.training.epoch_losses import EpochLosses
 from dlarray.training.history import History
-from dlarray.training.source import Source
 from dlarray.training.step import Batch, Step, TrainState
 from dlarray.training.trained import Trained
 
-__all__ = ["Callback", "Memory", "Run", "check_like"]
+__all__ = ["Callback", "Memory", "Run", "check_shapes"]
 
 Memory = dict[str, Any]
 """What a callback remembers of one run: numbers, words, θ or buffers, by name."""
@@ -92,7 +92,7 @@ class Run:
         self.state = state
         self.losses = EpochLosses()
         """The losses of the epoch under way."""
-        self.source: Source | None = None
+        self.source: BatchSource | None = None
         self.step: Step | None = None
         """The step, uncompiled."""
         self.batch: Batch | None = None
@@ -100,7 +100,7 @@ class Run:
         self.error: BaseException | None = None
         self.settings: dict[str, Any] = {}
         """What a resumed run must have in common with this one, as data."""
-        self.remembered: list[tuple[str, Memory]] = []
+        self.resumed_memories: list[tuple[str, Memory]] = []
         """What callbacks of the run that this one resumes had in memory, by name, until they ask for it."""
         self.seconds_before = 0.0
         """The seconds of the run that this one resumes."""
@@ -132,12 +132,12 @@ class Run:
     @property
     def last_good(self) -> Trained:
         """The model after the last whole epoch, or where the walk began, with its history until there."""
-        model, steps, epochs = self._good
+        model, steps, epochs = self._last_good
         return replace(model, history=History(self.history.steps[:steps], self.history.epochs[:epochs]))
 
     @last_good.setter
     def last_good(self, model: Trained) -> None:
-        self._good = model, len(self.history.steps), len(self.history.epochs)
+        self._last_good = model, len(self.history.steps), len(self.history.epochs)
 
     @property
     def trained(self) -> Trained:
@@ -184,10 +184,10 @@ class Run:
         for owner, memory in self._memories:
             if owner is callback:
                 return memory
-        name = known_as(type(callback))
-        found = next((item for item in self.remembered if item[0] == name), None)
+        name = public_name(type(callback))
+        found = next((item for item in self.resumed_memories if item[0] == name), None)
         if found is not None:
-            self.remembered.remove(found)
+            self.resumed_memories.remove(found)
         memory: Memory = found[1] if found is not None else {}
         self._memories.append((callback, memory))
         return memory
@@ -195,10 +195,10 @@ class Run:
     @property
     def memories(self) -> list[tuple[str, Memory]]:
         """Every callback's memory by its class's name, those that nobody has asked for again included."""
-        return [(known_as(type(owner)), memory) for owner, memory in self._memories] + self.remembered
+        return [(public_name(type(owner)), memory) for owner, memory in self._memories] + self.resumed_memories
 
     @property
-    def broken_off(self) -> bool:
+    def epoch_incomplete(self) -> bool:
         """Whether the latest figures are those of an epoch that ended before its last step: ``on_epoch`` saw none."""
         return len(self.history.epochs) > self.epoch
 
@@ -215,7 +215,7 @@ class Run:
         self.check_rate_can_change()
         number = np.asarray(scale, dtype=self.dtype)
         scaled = tuple(s | {"scale": self.device.asarray(number)} for s in self.state["optimizer"])
-        self.alter(optimizer=scaled)
+        self.update_state(optimizer=scaled)
 
     def check_rate_can_change(self) -> None:
         """Raise TypeError where the optimizer does not look at the scale of its rate."""
@@ -234,11 +234,11 @@ class Run:
     def replace(self, theta: Theta, buffers: Theta | None = None) -> None:
         """Go on from another θ, which is copied. Raises ValueError where it is of another layout."""
         self.model.layout_of(self.state["theta"]).check(theta)
-        self.alter(theta=copy_tree(theta))
+        self.update_state(theta=copy_tree(theta))
         if buffers is not None:
-            self.alter(buffers=copy_tree(buffers))
+            self.update_state(buffers=copy_tree(buffers))
 
-    def alter(self, **entries: Any) -> None:
+    def update_state(self, **entries: Any) -> None:
         """Put other entries into the state, arrays on the device of the same shapes and types."""
         self.state = cast("TrainState", {**self.state, **entries})
         self._trained = None
@@ -252,10 +252,10 @@ class Run:
         self._result = self._model(theta, self.state["buffers"] if buffers is None else buffers)
 
     def _model(self, theta: Theta, buffers: Theta) -> Trained:
-        return self._good[0].at(copy_tree(theta), copy_tree(buffers))  # the next step writes into the state
+        return self._last_good[0].at(copy_tree(theta), copy_tree(buffers))  # the next step writes into the state
 
 
-def check_like(what: str, value: object, vectors: Theta) -> None:
+def check_shapes(what: str, value: object, vectors: Theta) -> None:
     """Raise ValueError where something remembered is not of the shapes of these vectors."""
     wanted = [tuple(v.shape) for v in vectors]
     found = [tuple(v.shape) for v in cast("Theta", value)] if isinstance(value, tuple) else str(value)

@@ -25,9 +25,9 @@ from dlarray.device import Device, resolve, to_numpy
 from dlarray.losses import Loss
 from dlarray.model import MLP, on_device
 from dlarray.training.configuration import deserialize, deserialize_model, serialize, serialize_model
-from dlarray.training.container import pack, unpack
 from dlarray.training.history import History
-from dlarray.training.plain import as_json, entries, unique
+from dlarray.training.json_data import entries, to_json, unique_names
+from dlarray.training.safetensors_file import pack, unpack
 
 __all__ = ["CheckpointError", "read_model", "write_model"]
 
@@ -39,7 +39,7 @@ TORCH_NAMES = {
     "mean": "running_mean",
     "variance": "running_var",
 }
-MESSAGE = 1000  # of what a file says a message shows no more
+MAX_MESSAGE = 1000  # of what a file says a message shows no more
 
 
 class CheckpointError(ValueError):
@@ -64,10 +64,10 @@ def write_model(
     """
     about: dict[str, Any] = {}
     if history is not None and history.epochs:
-        about["history"] = history.as_data()
+        about["history"] = history.to_data()
     if notes:
         try:
-            about["notes"] = as_json("notes", notes)
+            about["notes"] = to_json("notes", notes)
         except RecursionError:
             raise ValueError("notes are nested too deeply to be written") from None
     write_file(path, model, theta, buffers, loss, dtype, about)
@@ -88,7 +88,7 @@ def write_file(
     numbers = model.parameters(theta) | model.named_buffers(buffers)
     arrays = {names[name]: to_numpy(p) for name, p in numbers.items()} | dict(beside or {})
     config = json.dumps({"model": serialize_model(model), "loss": serialize(loss), "dtype": dtype, **about})
-    _said(config)  # what could not be read again is not written, least of all over a file that can
+    _parse_config(config)  # what could not be read again is not written, least of all over a file that can
     data = pack(config, arrays)
     with replacing(path) as file:
         file.write(data)
@@ -119,7 +119,7 @@ def _history_of_run(path: str | PathLike[str], data: Any, arrays: Mapping[str, n
         steps = arrays["run.history"].tolist()
         return History.from_data({"count": len(steps), "each": 1, "steps": steps, "epochs": data["metrics"]})
     except (LookupError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a dlarray model: {str(error)[:MESSAGE]}") from error
+        raise CheckpointError(f"{path} is not a dlarray model: {str(error)[:MAX_MESSAGE]}") from error
 
 
 def read_file(path: str | PathLike[str]) -> tuple[MLP, Loss, str, dict[str, np.ndarray], dict[str, Any]]:
@@ -127,7 +127,7 @@ def read_file(path: str | PathLike[str]) -> tuple[MLP, Loss, str, dict[str, np.n
     with Path(path).open("rb") as file:
         try:
             text, arrays = unpack(file)
-            model, loss, dtype, config = _said(text)
+            model, loss, dtype, config = _parse_config(text)
             names = _file_names(model)
             beside = {name for name in arrays if name.startswith("run.") and "run" in config}
             of_model = {name: x for name, x in arrays.items() if name not in beside}
@@ -135,14 +135,14 @@ def read_file(path: str | PathLike[str]) -> tuple[MLP, Loss, str, dict[str, np.n
         except (MemoryError, OSError):
             raise
         except Exception as error:
-            raise CheckpointError(f"{path} is not a dlarray model: {str(error)[:MESSAGE]}") from error
+            raise CheckpointError(f"{path} is not a dlarray model: {str(error)[:MAX_MESSAGE]}") from error
     found = {own: arrays[name] for own, name in names.items()} | {name: arrays[name] for name in beside}
     return model, loss, dtype, found, config
 
 
-def _said(text: str) -> tuple[MLP, Loss, str, dict[str, Any]]:
+def _parse_config(text: str) -> tuple[MLP, Loss, str, dict[str, Any]]:
     """Model, loss, dtype and the rest of a configuration. Raises anything where it is none."""
-    config = entries("its configuration", json.loads(text, object_pairs_hook=unique), "model", "loss", "dtype")
+    config = entries("its configuration", json.loads(text, object_pairs_hook=unique_names), "model", "loss", "dtype")
     model, loss, dtype = deserialize_model(config["model"]), deserialize(config["loss"]), config["dtype"]
     if not isinstance(loss, Loss) or dtype not in ("float32", "float64"):
         raise ValueError("it names no loss or no dtype")

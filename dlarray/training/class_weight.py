@@ -16,10 +16,10 @@ from dlarray.losses import Loss
 from dlarray.losses.values import plain_weights
 from dlarray.training.data import Examples
 
-__all__ = ["class_weights", "weighted"]
+__all__ = ["apply_class_weight", "class_weights"]
 
 
-def weighted(examples: Examples, class_weight: Any, loss: Loss, outputs: int, dtype: str) -> Examples:
+def apply_class_weight(examples: Examples, class_weight: Any, loss: Loss, outputs: int, dtype: str) -> Examples:
     """The examples with w_i c_(class of i) for their weights, w_i the weight that they have, or 1.
 
     ``class_weight`` is a mapping (classes that it leaves out weigh 1), a sequence with a number for each class, or

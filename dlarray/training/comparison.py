@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from dlarray.core.registry import LIBRARY, full_name
 
-__all__ = ["comparable", "difference", "known_as"]
+__all__ = ["comparable", "difference", "public_name"]
 
 LENGTH = 200
 MISSING = "nothing"
@@ -25,11 +25,11 @@ def comparable(value: Any) -> Any:
     if hasattr(value, "tolist"):  # NumPy's numbers and arrays
         return comparable(value.tolist())
     if is_dataclass(value):
-        return {known_as(type(value)): {f.name: comparable(getattr(value, f.name)) for f in fields(value)}}
-    return known_as(value if hasattr(value, "__qualname__") else type(value))
+        return {public_name(type(value)): {f.name: comparable(getattr(value, f.name)) for f in fields(value)}}
+    return public_name(value if hasattr(value, "__qualname__") else type(value))
 
 
-def known_as(thing: Any) -> str:
+def public_name(thing: Any) -> str:
     """The name of a class or function of the library; module and name of any other, which may be called the same."""
     return thing.__qualname__ if thing.__module__.partition(".")[0] == LIBRARY else full_name(thing)
 

@@ -29,22 +29,22 @@ from dlarray.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SparseCat
 from dlarray.losses.terms import FromLogits
 from dlarray.model import MLP
 
-__all__ = ["Examples", "check_home", "chosen_loss", "home", "inputs_on", "lies_ready", "surely_finite"]
+__all__ = ["Examples", "as_finite", "check_device", "choose_loss", "inputs_on", "is_ready", "training_device"]
 
-TOGETHER = 2**18
+MAX_GATHERED = 2**18
 """So many numbers of the inputs are put in order at once: one call for many small batches, a megabyte beside."""
 _HOST_TYPES = {name: np.dtype(name) for name in ("float32", "float64")}
 """NumPy's types, of each of which there is one."""
 
 
-def home(x: Array, device: str | Device | None) -> Device:
+def training_device(x: Array, device: str | Device | None) -> Device:
     """Where work on x is done: the device given, else x's own; host arrays go where new arrays go."""
     if device is None and not of(x).uses_numpy_arrays:
         return device_of(x)
     return resolve(device)
 
 
-def check_home(x: Array, device: Device) -> None:
+def check_device(x: Array, device: Device) -> None:
     """Host arrays are moved to a model, others never: raise TypeError or ValueError where x lies elsewhere than it."""
     if is_array(x) and not isinstance(x, np.ndarray) and (there := device_of(x)) != device:
         kind = ValueError if there.backend is device.backend else TypeError
@@ -52,7 +52,7 @@ def check_home(x: Array, device: Device) -> None:
         raise kind(f"the model is on {device}, got x on {there}: {remedy}")
 
 
-def chosen_loss(model: MLP, loss: str | Loss | None, y: Any) -> Loss:
+def choose_loss(model: MLP, loss: str | Loss | None, y: Any) -> Loss:
     """The loss, by default what suits y, checked against the model's end. Raises ValueError, TypeError."""
     refuse_masked("y", y)
     if loss is None:
@@ -105,7 +105,7 @@ class Examples:
         if t.ndim == 1 and model.outputs == 1 and not labels:
             t = array_namespace(t).reshape(t, (-1, 1))
         loss.check_targets(t, model.outputs)
-        t_on = _moved("y", t, device, "int32" if labels else dtype)
+        t_on = _move_finite("y", t, device, "int32" if labels else dtype)
         if weight is None:
             return cls(x_on, t_on)
         _check_array("weight", weight, x)
@@ -113,7 +113,7 @@ class Examples:
             raise ValueError(
                 f"weight must hold one number per example, shape ({x.shape[0]},), got {tuple(weight.shape)}"
             )
-        weight_on = _moved("weight", weight, device, dtype)
+        weight_on = _move_finite("weight", weight, device, dtype)
         xp = array_namespace(weight_on)
         if bool(xp.any(weight_on < 0)) or not bool(xp.any(weight_on > 0)):
             raise ValueError("weight must be at least 0, and not 0 everywhere")
@@ -145,7 +145,7 @@ class Examples:
             return
         together = size
         if of(self.x).writes_in_place:  # then slices are views, and cost next to nothing
-            together *= max(1, TOGETHER * n // max(size * math.prod(self.x.shape), 1))
+            together *= max(1, MAX_GATHERED * n // max(size * math.prod(self.x.shape), 1))
         for i in range(start * size, n, together):
             yield from self.take(order[i : min(i + together, n)])._cut(size, 0)
 
@@ -162,7 +162,7 @@ class Examples:
 
 def inputs_on(device: Device, model: MLP, x: Any, dtype: str) -> Array:
     """Inputs on a device, checked and cast. Raises as ``Examples.on`` does."""
-    if lies_ready(device, model, x) and (ready := surely_finite(x, dtype)) is not None:
+    if is_ready(device, model, x) and (ready := as_finite(x, dtype)) is not None:
         return ready
     _check_array("x", x)
     xp = array_namespace(x)
@@ -178,18 +178,18 @@ def inputs_on(device: Device, model: MLP, x: Any, dtype: str) -> Array:
             raise ValueError(f"{first} takes the numbers of categories, integers, got x of type {x.dtype}")
         if bool(xp.any((x < 0) | (x >= first.categories))):
             raise ValueError(f"x holds categories outside [0, {first.categories})")
-        return _moved("x", x, device, "int32")
-    return _moved("x", x, device, dtype)
+        return _move_finite("x", x, device, "int32")
+    return _move_finite("x", x, device, dtype)
 
 
-def lies_ready(device: Device, model: MLP, x: Any) -> bool:
+def is_ready(device: Device, model: MLP, x: Any) -> bool:
     """Whether x is a host array of real numbers for a model on the host, and of its shape."""
     if type(x) is not np.ndarray or x.ndim != 2 or x.dtype.kind not in "fiub" or x.shape[0] == 0:
         return False
     return x.shape[1] == model.inputs and not model.layers[0].integers and device.backend.uses_numpy_arrays
 
 
-def surely_finite(x: np.ndarray, dtype: str) -> np.ndarray | None:
+def as_finite(x: np.ndarray, dtype: str) -> np.ndarray | None:
     """x in a dtype, itself where it has it, if the sum of all squares is finite; else a closer look must say.
 
     A sum takes half a microsecond, a third of what looking at every number takes. vdot's is the one of NumPy's sums
@@ -219,7 +219,7 @@ def _check_array(name: str, x: Any, beside: Array | None = None) -> None:
         raise ValueError(f"x and {name} must lie on one device, got {given}; dlarray.to_device moves arrays")
 
 
-def _moved(name: str, x: Array, device: Device, dtype: str) -> Array:
+def _move_finite(name: str, x: Array, device: Device, dtype: str) -> Array:
     """x on the device in this dtype. Raises ValueError with the first number that is not finite there."""
     moved = _cast(x, device, dtype)
     xp = array_namespace(moved)

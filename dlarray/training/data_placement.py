@@ -17,7 +17,7 @@ from dlarray.training.step import Step
 
 __all__ = ["data_placement"]
 
-_LITTLE = 16
+_SMALL_SHARE = 16
 """Examples that take no more than this part of what is free are not what a step has too little memory for."""
 
 
@@ -47,7 +47,7 @@ def data_placement(
         return device
     free, number = memory[0], np.dtype(dtype).itemsize
     wanted = copies * sum(size(x.shape) * number for x in arrays)
-    if _LITTLE * wanted <= free:
+    if _SMALL_SHARE * wanted <= free:
         return device
     n = arrays[0].shape[0]
     size_ = min(batch_size or n, n)

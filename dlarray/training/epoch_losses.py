@@ -36,33 +36,33 @@ class EpochLosses:
     def add_several(self, values: Array, count: int, weights: Array | None = None) -> None:
         """The losses of steps that were taken in one call, each of so many examples; mean weights for each, or 1."""
         steps = range(values.shape[0])
-        self._values += [_Among(values, i) for i in steps]
+        self._values += [_Element(values, i) for i in steps]
         self._counts += [count for _ in steps]
-        self._weights += [1.0 if weights is None else _Among(weights, i) for i in steps]
+        self._weights += [1.0 if weights is None else _Element(weights, i) for i in steps]
 
     def latest(self) -> float:
         """The loss of the latest step; reading it waits for the device."""
-        return to_numbers(_each(self._values[-1:]))[0]
+        return to_numbers(_with_vectors_read(self._values[-1:]))[0]
 
     def read(self) -> tuple[list[float], list[float]]:
         """The losses and the Σ w of their batches as numbers; waits for the device, once for all of them."""
-        numbers = to_numbers(_each(self._values + self._weights))
+        numbers = to_numbers(_with_vectors_read(self._values + self._weights))
         self._values, self._weights = numbers[: len(self)], numbers[len(self) :]
         return self._values, [n * weight for n, weight in zip(self._counts, self._weights, strict=True)]
 
 
-class _Among(NamedTuple):
+class _Element(NamedTuple):
     """A number in a vector of them."""
 
     vector: Array
     i: int
 
 
-def _each(values: list[Any]) -> list[Any]:
+def _with_vectors_read(values: list[Any]) -> list[Any]:
     """The values with numbers for those that came as vectors, all of which are read together."""
-    vectors = {id(value.vector): value.vector for value in values if isinstance(value, _Among)}
+    vectors = {id(value.vector): value.vector for value in values if isinstance(value, _Element)}
     if not vectors:
         return values
     read: list[float] = of(next(iter(vectors.values()))).concat_to_numpy(list(vectors.values())).tolist()
     starts = dict(zip(vectors, accumulate((v.shape[0] for v in vectors.values()), initial=0), strict=False))
-    return [read[starts[id(x.vector)] + x.i] if isinstance(x, _Among) else x for x in values]
+    return [read[starts[id(x.vector)] + x.i] if isinstance(x, _Element) else x for x in values]

@@ -17,27 +17,27 @@ from dlarray.device import Device, resolve
 from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
+from dlarray.training.batch_source import ArraySource, BatchSource, IterableSource, UploadSource, is_batch_iterable
 from dlarray.training.callback import Callback, Run
-from dlarray.training.class_weight import weighted
+from dlarray.training.class_weight import apply_class_weight
 from dlarray.training.comparison import comparable
-from dlarray.training.data import Examples, chosen_loss, home
+from dlarray.training.data import Examples, choose_loss, training_device
 from dlarray.training.data_placement import data_placement
 from dlarray.training.history import History
-from dlarray.training.loop import LESS_MEMORY, Loop
+from dlarray.training.loop import MEMORY_ADVICE, Loop
 from dlarray.training.mixed_precision import mixed_precision
 from dlarray.training.options import (
     Compiler,
-    Preparation,
-    check_stream,
-    chosen_callbacks,
-    chosen_optimizer,
-    compiled,
+    PrepareBatch,
+    check_iterable,
+    choose_batch_size,
+    choose_callbacks,
+    choose_optimizer,
+    compile_step,
     copied,
-    fitting_batch_size,
-    pair,
+    validation_pair,
 )
 from dlarray.training.read_run import read_run
-from dlarray.training.source import Drawn, Source, Streamed, Uploaded, is_stream
 from dlarray.training.step import Step
 from dlarray.training.trained import Metric, Trained, named_metrics
 
@@ -185,7 +185,7 @@ def fit(
     """
     if not isinstance(model, MLP):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"model must be an MLP, such as dlarray.mlp(64, 128, 10), got {type(model).__name__}")
-    stream = Streamed(x, steps_per_epoch) if y is None and is_stream(x) else None
+    stream = IterableSource(x, steps_per_epoch) if y is None and is_batch_iterable(x) else None
     if stream is None and not is_array(x):
         raise TypeError(f"x must be an array, got {type(x).__name__}; numpy.asarray makes one from nested lists")
     for name, number in {
@@ -201,50 +201,54 @@ def fit(
     if theta is not None and resume is not None:
         raise ValueError("give theta or resume, not both: a checkpoint holds the θ to go on from")
     x, y = (x, y) if stream is None else stream.first[:2]
-    loss = chosen_loss(model, loss, y)
-    optimizer = chosen_optimizer(optimizer, clip_norm, clip_value)
-    called = chosen_callbacks(callbacks, max_time)
-    target = home(x, device)
+    loss = choose_loss(model, loss, y)
+    optimizer = choose_optimizer(optimizer, clip_norm, clip_value)
+    called = choose_callbacks(callbacks, max_time)
+    target = training_device(x, device)
     step = mixed_precision(Step(model, loss, optimizer, accumulate), precision, target, dtype)
-    with target.working("to train", LESS_MEMORY):
+    with target.working("to train", MEMORY_ADVICE):
         if stream is None:
             if steps_per_epoch is not None:
                 raise ValueError("steps_per_epoch is for batches from an iterable; arrays are cut by batch_size")
             measured = named_metrics(metrics, loss, model.outputs)
             apart = isinstance(validation, Real)
-            others = () if validation is None or apart else pair(validation)
+            others = () if validation is None or apart else validation_pair(validation)
             lie = data_placement(data, target, step, (x, y, weight, *others), batch_size, dtype, 2 if apart else 1)
             examples = Examples.on(lie, model, loss, x, y, weight, dtype)
             seen = examples
             if isinstance(validation, Real):
                 examples, seen = examples.split(fraction("validation", validation), seed, lie)
             elif validation is not None:
-                seen = Examples.on(lie, model, loss, *pair(validation), dtype=dtype)
+                seen = Examples.on(lie, model, loss, *validation_pair(validation), dtype=dtype)
             if class_weight is not None:
-                examples = weighted(examples, class_weight, loss, model.outputs, dtype)
+                examples = apply_class_weight(examples, class_weight, loss, model.outputs, dtype)
             n, least = len(examples), model.chain.min_batch_size
-            size = fitting_batch_size(n if batch_size is None else batch_size, n, accumulate, least)
-            drawn = Drawn(examples, size, seed, shuffle, lie)
-            source: Source = drawn if lie is target else Uploaded(drawn, target)
+            size = choose_batch_size(n if batch_size is None else batch_size, n, accumulate, least)
+            drawn = ArraySource(examples, size, seed, shuffle, lie)
+            source: BatchSource = drawn if lie is target else UploadSource(drawn, target)
             settings = {"examples": n, "batch_size": size, "shuffle": bool(shuffle)}
         else:
-            check_stream(stream, epochs, weight, class_weight, validation, metrics)
+            check_iterable(stream, epochs, weight, class_weight, validation, metrics)
             measured = named_metrics([] if validation is None else metrics, loss, model.outputs)
-            seen = None if validation is None else Examples.on(target, model, loss, *pair(validation), dtype=dtype)
+            seen = (
+                None
+                if validation is None
+                else Examples.on(target, model, loss, *validation_pair(validation), dtype=dtype)
+            )
             lie = resolve("cpu") if isinstance(x, np.ndarray) else target  # else each batch is where it comes from
-            stream.prepare = Preparation(lie, model, loss, dtype, class_weight)
-            source = stream if lie == target else Uploaded(stream, target)
+            stream.prepare = PrepareBatch(lie, model, loss, dtype, class_weight)
+            source = stream if lie == target else UploadSource(stream, target)
             settings = {"steps_per_epoch": steps_per_epoch}
         loop = Loop(
-            step=compiled(step, target, compile, precision),
+            step=compile_step(step, target, compile, precision),
             source=source,
-            seen=seen,
+            measured_on=seen,
             prefix="" if validation is None else "validation_",
             metrics=measured,
             callbacks=called,
             max_steps=max_steps,
             repeat=target.backend.repeat(step, steps_per_execution) if steps_per_execution > 1 else None,
-            at_once=steps_per_execution,
+            steps_per_call=steps_per_execution,
         )
         begin = model.init(seed, target, dtype) if theta is None else copied(model, theta, target, dtype)
         buffers = model.init_buffers(target, dtype)

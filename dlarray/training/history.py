@@ -11,12 +11,12 @@ from typing import Any, cast, overload
 import numpy as np
 
 from dlarray.core.check import real, whole
-from dlarray.training.plain import entries, items
+from dlarray.training.json_data import entries, items
 
 __all__ = ["History"]
 
-KEPT = 8192  # losses of steps in a file; of more, means of neighbours
-MOST = 2**62
+MAX_LOSSES = 8192  # losses of steps in a file; of more, means of neighbours
+MAX_COUNT = 2**62
 
 
 @dataclass
@@ -46,26 +46,29 @@ class History:
         """The names of the epochs' figures."""
         return list(dict.fromkeys(name for row in self.epochs for name in row))
 
-    def thinned(self) -> tuple[int, list[float]]:
+    def downsampled(self) -> tuple[int, list[float]]:
         """The losses of at most 8,192 steps, or of more the means of 2, 4, 8, … neighbours; first, of how many."""
         if isinstance(self.steps, _Means):
             return self.steps.each, self.steps.means
         each = 1  # a power of 2, so that equal numbers have a mean without rounding
-        while each * KEPT < len(self.steps):
+        while each * MAX_LOSSES < len(self.steps):
             each *= 2
         parts = [self.steps[i : i + each] for i in range(0, len(self.steps), each)]
         return each, [math.fsum(part) / len(part) for part in parts]
 
-    def as_data(self) -> dict[str, Any]:
-        """The history as JSON-ready data, ``thinned``."""
-        each, means = self.thinned()
+    def to_data(self) -> dict[str, Any]:
+        """The history as JSON-ready data, ``downsampled``."""
+        each, means = self.downsampled()
         return {"count": len(self.steps), "each": each, "steps": means, "epochs": [dict(row) for row in self.epochs]}
 
     @classmethod
     def from_data(cls, data: Any) -> History:
-        """What ``as_data`` wrote; a mean stands in the place of each step it is of. Raises ValueError or TypeError."""
+        """What ``to_data`` wrote; a mean stands in the place of each step it is of. Raises ValueError or TypeError."""
         found = entries("its history", data, "count", "each", "steps", "epochs")
-        count, each = whole("its count of steps", found["count"], most=MOST), whole("each", found["each"], 1, MOST)
+        count, each = (
+            whole("its count of steps", found["count"], most=MAX_COUNT),
+            whole("each", found["each"], 1, MAX_COUNT),
+        )
         means = [real("a loss", value) for value in items("its steps", found["steps"])]
         if len(means) != -(-count // each):
             raise ValueError("its history has not as many steps as it says")

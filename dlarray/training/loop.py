@@ -16,17 +16,17 @@ from dlarray.core.array import Array, array_namespace
 from dlarray.core.layout import Theta
 from dlarray.device.errors import OutOfMemoryError
 from dlarray.losses.weights import mean_weight
+from dlarray.training.batch_source import ArraySource, BatchSource
 from dlarray.training.callback import Callback, Run
 from dlarray.training.data import Examples
-from dlarray.training.ending import DivergedError, ended, with_model
 from dlarray.training.epoch_losses import EpochLosses
-from dlarray.training.source import Drawn, Source
+from dlarray.training.errors import DivergedError, attach_model, call_on_end
 from dlarray.training.step import Batch
 from dlarray.training.trained import Metric, Trained
 
-__all__ = ["LESS_MEMORY", "Loop", "all_finite"]
+__all__ = ["MEMORY_ADVICE", "Loop", "all_finite"]
 
-LESS_MEMORY = (
+MEMORY_ADVICE = (
     "A smaller batch_size, a batch in parts (accumulate=) or batches from an iterable in place of x take less; "
     "dlarray.memory_estimate(model, device) says what goes where"
 )
@@ -37,20 +37,20 @@ class Loop:
     """What stays the same from epoch to epoch."""
 
     step: Callable[..., Any]
-    source: Source
-    seen: Examples | None
+    source: BatchSource
+    measured_on: Examples | None
     prefix: str
     metrics: Mapping[str, Metric]
     callbacks: tuple[Callback, ...] = ()
     max_steps: int | None = None
     repeat: Callable[..., Any] | None = None
     """Several steps in one call, as ``Backend.repeat`` has it, and how many."""
-    at_once: int = 1
+    steps_per_call: int = 1
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of an epoch's figures."""
-        if self.seen is None:
+        if self.measured_on is None:
             return ("loss",)
         return "loss", *([f"{self.prefix}loss"] if self.prefix else []), *(f"{self.prefix}{m}" for m in self.metrics)
 
@@ -60,11 +60,11 @@ class Loop:
         try:
             self._train(run, progress)
         except BaseException as error:
-            run.error = with_model(error, run.last_good)
+            run.error = attach_model(error, run.last_good)
             if isinstance(error, OutOfMemoryError):
-                _let_go(error)
-        if (error := ended(self.callbacks, run)) is not None:
-            raise error if run.error is not None else with_model(error, run.result)
+                _clear_frames(error)
+        if (error := call_on_end(self.callbacks, run)) is not None:
+            raise error if run.error is not None else attach_model(error, run.result)
         return run.result
 
     def _train(self, run: Run, progress: bool | None) -> None:
@@ -74,7 +74,7 @@ class Loop:
             total = self.max_steps if total is None else min(total, self.max_steps)
         hidden = None if progress is None else not progress  # None: where the error stream is no terminal
         bar = tqdm(total=total, initial=run.steps, unit="step", desc=run.device.name, disable=hidden)
-        with run.device.working("to train", LESS_MEMORY), bar, _quiet():
+        with run.device.working("to train", MEMORY_ADVICE), bar, _ignore_overflow():
             for callback in self.callbacks:
                 callback.on_start(run)
             while run.epoch < run.epochs and not self._over(run):
@@ -92,13 +92,13 @@ class Loop:
         left = None if self.max_steps is None else self.max_steps - run.steps
         before = run.steps
         watching = [c for c in self.callbacks if type(c).on_step is not Callback.on_step]
-        if self.repeat is not None and not watching and isinstance(self.source, Drawn):
-            left = self._at_once(run, self.repeat, self.source, left, bar)
+        if self.repeat is not None and not watching and isinstance(self.source, ArraySource):
+            left = self._repeated_steps(run, self.repeat, self.source, left, bar)
         batches = islice(self.source.batches(run.epoch, run.batch_index), left)
         if watching:
-            self._watched(run, batches, watching, bar)
+            self._steps_with_callbacks(run, batches, watching, bar)
         else:
-            self._unwatched(run, batches, bar)
+            self._steps(run, batches, bar)
         each = self.source.steps
         whole = bool(run.losses) if each is None else run.batch_index >= each
         if run.steps == before and not whole:
@@ -117,36 +117,38 @@ class Loop:
         for callback in self.callbacks:
             callback.on_epoch(run)
 
-    def _at_once(self, run: Run, repeat: Callable[..., Any], source: Drawn, left: int | None, bar: Any) -> int | None:
+    def _repeated_steps(
+        self, run: Run, repeat: Callable[..., Any], source: ArraySource, left: int | None, bar: Any
+    ) -> int | None:
         """The whole batches of an epoch, several in one call. Returns how many of the ``left`` steps are left then."""
         examples, size = source.examples, source.size
         data, order = (examples.x, examples.t, examples.weight), source.order(run.epoch)
         weights = run.loss.example_weights(examples.t, examples.weight, run.dtype)
         whole = len(examples) // size
         last = whole if left is None else min(whole, run.batch_index + left)
-        while (n := min(self.at_once, last - run.batch_index)) > 0:
+        while (n := min(self.steps_per_call, last - run.batch_index)) > 0:
             first = run.batch_index * size
             run.state, losses = repeat(run.state, data, order, first, size, n)
-            run.losses.add_several(losses, size, _each_mean(weights, order, first, size, n))
+            run.losses.add_several(losses, size, _mean_weights(weights, order, first, size, n))
             run.steps += n
             bar.update(n)
             left = None if left is None else left - n
         return left
 
-    def _unwatched(self, run: Run, batches: Any, bar: Any) -> None:
+    def _steps(self, run: Run, batches: Any, bar: Any) -> None:
         """Nothing here waits for the device, or asks anybody."""
         step, state, losses = self.step, run.state, run.losses
         for batch in batches:
             state, value = step(state, batch)
-            losses.add(value, *_weighed(run, batch))
+            losses.add(value, *_count_and_weight(run, batch))
             run.steps += 1
             bar.update()
         run.state = state
 
-    def _watched(self, run: Run, batches: Any, watching: list[Callback], bar: Any) -> None:
+    def _steps_with_callbacks(self, run: Run, batches: Any, watching: list[Callback], bar: Any) -> None:
         for batch in batches:
             run.state, value = self.step(run.state, batch)
-            run.losses.add(value, *_weighed(run, batch))
+            run.losses.add(value, *_count_and_weight(run, batch))
             run.batch = batch
             run.steps += 1
             bar.update()
@@ -164,8 +166,8 @@ class Loop:
         if not all_finite(run.state["theta"] + run.state["buffers"]):
             raise DivergedError("a weight became infinite or NaN", run.steps, run.last_good)
         row = {"loss": float(run.loss.combine(np.asarray(values), np.asarray(weights)))}
-        if self.seen is not None and (self.prefix or self.metrics):
-            figures = run.trained.measure(self.seen, self.metrics)
+        if self.measured_on is not None and (self.prefix or self.metrics):
+            figures = run.trained.measure(self.measured_on, self.metrics)
             if not self.prefix:
                 del figures["loss"]  # the loss of the epoch's batches together stands there already
             row |= {f"{self.prefix}{name}": value for name, value in figures.items()}
@@ -173,14 +175,14 @@ class Loop:
         run.history.epochs.append(row)
 
 
-def _weighed(run: Run, batch: Batch) -> tuple[int, Any]:
+def _count_and_weight(run: Run, batch: Batch) -> tuple[int, Any]:
     """The examples of a batch and their mean weight."""
     x, t, weight = batch
     weights = run.loss.example_weights(t, weight, run.dtype)
     return x.shape[0], 1.0 if weights is None else mean_weight(weights)
 
 
-def _each_mean(weights: Array | None, order: Array | None, first: int, size: int, count: int) -> Array | None:
+def _mean_weights(weights: Array | None, order: Array | None, first: int, size: int, count: int) -> Array | None:
     """The mean weight of each of ``count`` whole batches that follow each other, from the example ``first`` on."""
     if weights is None:
         return None
@@ -189,12 +191,12 @@ def _each_mean(weights: Array | None, order: Array | None, first: int, size: int
     return mean_weight(xp.reshape(of_steps, (count, size)))
 
 
-def _quiet() -> Any:
+def _ignore_overflow() -> Any:
     """DivergedError says it once, and in words."""
     return np.errstate(over="ignore", invalid="ignore")
 
 
-def _let_go(error: BaseException) -> None:
+def _clear_frames(error: BaseException) -> None:
     """Clear the frames that an error has come through: their arrays fill the device for as long as the error lives."""
     cause: BaseException | None = error
     while cause is not None:

@@ -20,9 +20,9 @@ from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
 from dlarray.schedules import ExponentialDecay
-from dlarray.training.data import Examples, chosen_loss, home
-from dlarray.training.options import Compiler, compiled, copied, fitting_batch_size
-from dlarray.training.source import Drawn
+from dlarray.training.batch_source import ArraySource
+from dlarray.training.data import Examples, choose_loss, training_device
+from dlarray.training.options import Compiler, choose_batch_size, compile_step, copied
 from dlarray.training.step import Batch, Step
 
 __all__ = ["LRFinderResult", "find_learning_rate"]
@@ -112,17 +112,17 @@ def find_learning_rate(
     if not 0 <= smoothing < 1:
         raise ValueError(f"smoothing must lie in [0, 1), got {smoothing!r}")
     one_of("dtype", dtype, ("float32", "float64"))
-    loss = chosen_loss(model, loss, y)
+    loss = choose_loss(model, loss, y)
     growing = ExponentialDecay(lowest, highest / lowest, every=steps - 1)
     step = Step(model, loss, _with_rate(make(Optimizer, optimizer), growing))
-    target = home(x, device)
+    target = training_device(x, device)
     examples = Examples.on(target, model, loss, x, y, weight, dtype)
     n = len(examples)
-    size = fitting_batch_size(n if batch_size is None else batch_size, n, 1, model.chain.min_batch_size)
-    source = Drawn(examples, size, seed, True, target)
+    size = choose_batch_size(n if batch_size is None else batch_size, n, 1, model.chain.min_batch_size)
+    source = ArraySource(examples, size, seed, True, target)
     start = model.init(seed, target, dtype) if theta is None else copied(model, theta, target, dtype)
     state = step.init(copy_tree(start), model.init_buffers(target, dtype), seed, target)
-    run = compiled(step, target, compile)
+    run = compile_step(step, target, compile)
     losses: list[Any] = []
     with np.errstate(all="ignore"):  # it is meant to blow up in the end
         for batch in islice(_forever(source), steps):
@@ -132,7 +132,7 @@ def find_learning_rate(
     return LRFinderResult(rates, np.asarray(to_numbers(losses)), float(smoothing))
 
 
-def _forever(source: Drawn) -> Iterator[Batch]:
+def _forever(source: ArraySource) -> Iterator[Batch]:
     for epoch in count():
         yield from source.batches(epoch)
 

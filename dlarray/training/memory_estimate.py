@@ -34,7 +34,7 @@ __all__ = ["MemoryEstimate", "memory_estimate"]
 _FEW = 64
 """The length of a θ that is as good as any to learn what an optimizer remembers of each number."""
 
-_COPIES = 6
+_CHECK_COPIES = 6
 """Of state and batch, where a plan's first step is held against the plain one and against the noise of rounding."""
 
 
@@ -137,8 +137,8 @@ def memory_estimate(
     step = Step(model, loss, make(Optimizer, optimizer), accumulate)
     state, batch = _arguments(step, batch_size, dtype, not device.backend.writes_in_place)
     theta, buffers, remembered = _bytes(state["theta"]), _bytes(state["buffers"]), _bytes(state["optimizer"])
-    plan = _planned(step, device, state, batch)
-    plain = _plain(step, state, batch, theta) if plan is None else plan.eager_bytes
+    plan = _plan(step, device, state, batch)
+    plain = _eager_bytes(step, state, batch, theta) if plan is None else plan.eager_bytes
     moving = theta + buffers + remembered + _bytes(batch)
     return MemoryEstimate(
         device=device,
@@ -151,7 +151,7 @@ def memory_estimate(
         batch=_bytes(batch),
         next_batch=_bytes(batch) if plan is None else max(_bytes(batch), theta + buffers),
         planned=plan is not None,
-        first_step_check=0 if plan is None else plain + _COPIES * moving,
+        first_step_check=0 if plan is None else plain + _CHECK_COPIES * moving,
         memory=device.backend.memory(device.handle),
     )
 
@@ -173,7 +173,7 @@ def _arguments(step: Step, n: int, dtype: str, apart: bool) -> tuple[TrainState,
     return state, (x, t, None)
 
 
-def _planned(step: Step, device: Device, state: Any, batch: Any) -> Description | None:
+def _plan(step: Step, device: Device, state: Any, batch: Any) -> Description | None:
     """The plan that the device's backend makes of the step; None where it makes none."""
     if not device.backend.compiles_on(device.handle) or type(device.backend).describe is Backend.describe:
         return None
@@ -188,7 +188,7 @@ def _planned(step: Step, device: Device, state: Any, batch: Any) -> Description 
         return None
 
 
-def _plain(step: Step, state: Any, batch: Any, theta: int) -> int:
+def _eager_bytes(step: Step, state: Any, batch: Any, theta: int) -> int:
     """The most that the step takes at once where it is run plainly, its gradient included."""
     try:
         return backends.get("numpy").describe(step, state, batch, Names()).eager_bytes

@@ -18,31 +18,31 @@ from dlarray.device import Device, to_numpy
 from dlarray.losses import Loss
 from dlarray.model import MLP, on_device
 from dlarray.optimizers import Clipped, Optimizer, clip_by_global_norm, clip_by_value
+from dlarray.training.batch_source import IterableSource
 from dlarray.training.callback import Callback
-from dlarray.training.class_weight import weighted
+from dlarray.training.class_weight import apply_class_weight
 from dlarray.training.data import Examples
 from dlarray.training.loop import all_finite
-from dlarray.training.source import Streamed
 from dlarray.training.step import Step
 from dlarray.training.time_limit import TimeLimit
 
 __all__ = [
     "Compiler",
-    "Preparation",
-    "check_stream",
-    "chosen_callbacks",
-    "chosen_optimizer",
-    "compiled",
+    "PrepareBatch",
+    "check_iterable",
+    "choose_batch_size",
+    "choose_callbacks",
+    "choose_optimizer",
+    "compile_step",
     "copied",
-    "fitting_batch_size",
-    "pair",
+    "validation_pair",
 ]
 
 Compiler = Callable[[Step], Callable[..., Any]]
 """Takes a step and returns a faster one."""
 
 
-def chosen_callbacks(given: Sequence[str | Callback], max_time: float | None = None) -> tuple[Callback, ...]:
+def choose_callbacks(given: Sequence[str | Callback], max_time: float | None = None) -> tuple[Callback, ...]:
     """Callbacks by name or as they are. Raises ValueError for an unknown name, with the nearest; TypeError."""
     if isinstance(given, (str, Callback)):
         raise TypeError(f"callbacks must be a list of names or callbacks, got {given!r}; put it between brackets")
@@ -50,7 +50,7 @@ def chosen_callbacks(given: Sequence[str | Callback], max_time: float | None = N
     return *(make(Callback, one) for one in given), *limit
 
 
-def chosen_optimizer(given: str | Optimizer, clip_norm: float | None, clip_value: float | None) -> Optimizer:
+def choose_optimizer(given: str | Optimizer, clip_norm: float | None, clip_value: float | None) -> Optimizer:
     """The optimizer, clipped where that is asked for."""
     optimizer = make(Optimizer, given)
     if clip_norm is not None and clip_value is not None:
@@ -60,7 +60,7 @@ def chosen_optimizer(given: str | Optimizer, clip_norm: float | None, clip_value
     return optimizer if clip_value is None else Clipped(optimizer, clip_by_value, positive("clip_value", clip_value))
 
 
-def compiled(
+def compile_step(
     step: Step, device: Device, wanted: bool | Compiler | None, precision: str | None = None
 ) -> Callable[..., Any]:
     """The step through the compiler that is wanted, or as it is."""
@@ -72,7 +72,7 @@ def compiled(
     return device.backend.compile(step) if wanted else step
 
 
-def pair(validation: Any) -> tuple[Array, Array]:
+def validation_pair(validation: Any) -> tuple[Array, Array]:
     """Validation examples, where they are a pair (x, y); else TypeError."""
     if not isinstance(validation, tuple):
         raise TypeError(f"validation must be a fraction or examples (x, y), got a {type(validation).__name__}")
@@ -82,8 +82,8 @@ def pair(validation: Any) -> tuple[Array, Array]:
     return items[0], items[1]
 
 
-def check_stream(
-    stream: Streamed, epochs: int, weight: Any, class_weight: Any, validation: Any, metrics: Sequence[Any] | None
+def check_iterable(
+    stream: IterableSource, epochs: int, weight: Any, class_weight: Any, validation: Any, metrics: Sequence[Any] | None
 ) -> None:
     """Raise ValueError for what cannot be had of batches that come one at a time."""
     if stream.only_once and stream.per_epoch is None and epochs > 1:
@@ -102,7 +102,7 @@ def check_stream(
 
 
 @dataclass(frozen=True)
-class Preparation:
+class PrepareBatch:
     """What is done to each batch that an iterable brings."""
 
     device: Device
@@ -115,10 +115,10 @@ class Preparation:
         examples = Examples.on(self.device, self.model, self.loss, x, t, weight, self.dtype)
         if self.class_weight is None:
             return examples
-        return weighted(examples, self.class_weight, self.loss, self.model.outputs, self.dtype)
+        return apply_class_weight(examples, self.class_weight, self.loss, self.model.outputs, self.dtype)
 
 
-def fitting_batch_size(batch_size: int, n: int, accumulate: int, least: int) -> int:
+def choose_batch_size(batch_size: int, n: int, accumulate: int, least: int) -> int:
     """At most n. Refused before the walk where a batch, or a part of one, would hold less than ``least`` examples."""
 
     def smallest(size: int) -> int:

@@ -11,16 +11,16 @@ from dlarray.device.backend import Backend
 from dlarray.losses import Loss
 from dlarray.model import MLP
 
-__all__ = ["Answer", "Point", "Predictor", "flat"]
+__all__ = ["Inference", "Point", "Predictor", "flat"]
 
 Point = tuple[Theta, Theta]
 """θ and buffers."""
 
-Answer = Callable[[Point, Array], Array]
+Inference = Callable[[Point, Array], Array]
 
-PLAIN = 16
+EAGER_CALLS = 16
 """The calls of each shape that run plainly: compiling takes as long as hundreds of small predictions."""
-SHAPES = 64
+MAX_SHAPES = 64
 """The shapes that may be compiled; further ones run plainly."""
 
 
@@ -30,9 +30,9 @@ class Predictor:
     def __init__(self, model: MLP, loss: Loss, backend: Backend) -> None:
         self._model = model
         self._loss = loss
-        self.outputs = _Repeated(self._outputs, backend)
-        self.predict = _Repeated(self._predict, backend)
-        self.classify = _Repeated(self._classify, backend)
+        self.outputs = _Accelerated(self._outputs, backend)
+        self.predict = _Accelerated(self._predict, backend)
+        self.classify = _Accelerated(self._classify, backend)
 
     def _outputs(self, point: Point, x: Array) -> Array:
         return self._model.predict(point[0], x, point[1])
@@ -48,16 +48,16 @@ class Predictor:
         return flat(xp.astype(self._loss.output_activation.predict(z) > self._loss.threshold, xp.int32))
 
 
-class _Repeated:
+class _Accelerated:
     """A function that runs plainly at first, and is the backend's faster one for the shapes that come again and again.
 
     The two agree to rounding. Several threads may call it.
     """
 
-    def __init__(self, function: Answer, backend: Backend) -> None:
+    def __init__(self, function: Inference, backend: Backend) -> None:
         self._function = function
         self._backend = backend
-        self.fast: Answer = function
+        self.fast: Inference = function
         self._ready: set[tuple[int, ...]] = set()
         self._calls: dict[tuple[int, ...], int] = {}
         self._lock = Lock()
@@ -65,16 +65,16 @@ class _Repeated:
     def __call__(self, point: Point, x: Array) -> Array:
         if x.shape in self._ready:
             return self.fast(point, x)
-        if len(self._ready) < SHAPES:
+        if len(self._ready) < MAX_SHAPES:
             self._count(x.shape)
         return self._function(point, x)
 
     def _count(self, shape: tuple[int, ...]) -> None:
         with self._lock:
             calls = self._calls.pop(shape, 0) + 1
-            if calls < PLAIN:
+            if calls < EAGER_CALLS:
                 self._calls[shape] = calls  # behind all others
-                if len(self._calls) > 16 * SHAPES:
+                if len(self._calls) > 16 * MAX_SHAPES:
                     del self._calls[next(iter(self._calls))]  # the one that has been away for longest
                 return
             if self.fast is self._function:

@@ -17,20 +17,20 @@ from dlarray.core.layout import Layout, Theta
 from dlarray.device import Device, to_numpy
 from dlarray.losses import Loss
 from dlarray.model import MLP, on_device
+from dlarray.training.batch_source import BatchSource
 from dlarray.training.callback import Callback, Memory, Run
-from dlarray.training.checkpoint import MESSAGE, CheckpointError, read_file
+from dlarray.training.checkpoint import MAX_MESSAGE, CheckpointError, read_file
 from dlarray.training.comparison import difference
 from dlarray.training.configuration import serialize, serialize_model
-from dlarray.training.plain import entries, items, words
-from dlarray.training.source import Source
+from dlarray.training.json_data import entries, items, string
 
 __all__ = ["read_run"]
 
 ENTRIES = ("settings", "epoch", "steps", "seconds", "metrics", "optimizer", "scaling", "callbacks")
-MOST = 2**31 - 1  # steps are counted in 32 bits
+MAX_STEPS = 2**31 - 1  # steps are counted in 32 bits
 
 
-def read_run(path: str | PathLike[str], run: Run, source: Source, callbacks: Sequence[Callback]) -> None:
+def read_run(path: str | PathLike[str], run: Run, source: BatchSource, callbacks: Sequence[Callback]) -> None:
     """Take a run, before its first step, to where the one in the file was.
 
     Raises CheckpointError with the path and the entry where the file is no training checkpoint; OSError with the path
@@ -39,37 +39,37 @@ def read_run(path: str | PathLike[str], run: Run, source: Source, callbacks: Seq
     model, loss, dtype, arrays, config = read_file(path)
     if "run" not in config:
         raise CheckpointError(f"{path} holds a model and no run: go on from its weights, theta=dlarray.load(…).theta")
-    with _looked_at(path):
+    with _checkpoint_errors(path):
         data = entries("the run", config["run"], *ENTRIES)
-        other = _others(run, entries("settings", data["settings"]), model, loss, dtype)
+        other = _differences(run, entries("settings", data["settings"]), model, loss, dtype)
     if other:
         raise ValueError(f"{path} is of another run, and going on from it would give neither: {'; '.join(other)}")
-    with _looked_at(path):
-        file = _File(run, arrays)
+    with _checkpoint_errors(path):
+        file = _RunArrays(run, arrays)
         _restore(file, data, source)
         for callback in callbacks:
-            with _about(f"what {type(callback).__name__} remembers"):
+            with _prefix_errors(f"what {type(callback).__name__} remembers"):
                 callback.check_memory(run, run.memory(callback))
 
 
 @contextmanager
-def _looked_at(path: str | PathLike[str]) -> Generator[None]:
+def _checkpoint_errors(path: str | PathLike[str]) -> Generator[None]:
     """Whatever goes wrong in here is the file's fault."""
     try:
         yield
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a training checkpoint: {str(error)[:MESSAGE]}") from error
+        raise CheckpointError(f"{path} is not a training checkpoint: {str(error)[:MAX_MESSAGE]}") from error
 
 
 @contextmanager
-def _about(what: str) -> Generator[None]:
+def _prefix_errors(what: str) -> Generator[None]:
     try:
         yield
     except (LookupError, TypeError, ValueError) as error:
         raise ValueError(f"{what}: {error}") from error
 
 
-def _others(run: Run, then: dict[str, Any], model: MLP, loss: Loss, dtype: str) -> list[str]:
+def _differences(run: Run, then: dict[str, Any], model: MLP, loss: Loss, dtype: str) -> list[str]:
     """What is another in this run than in the file, in words."""
     now = run.settings | {"model": serialize_model(run.model), "loss": serialize(run.loss), "dtype": run.dtype}
     now = json.loads(json.dumps(now))
@@ -78,9 +78,9 @@ def _others(run: Run, then: dict[str, Any], model: MLP, loss: Loss, dtype: str) 
     return [f"{name} {difference(then.get(name), now.get(name))}" for name in names]
 
 
-def _restore(file: _File, data: dict[str, Any], source: Source) -> None:
+def _restore(file: _RunArrays, data: dict[str, Any], source: BatchSource) -> None:
     run, device = file.run, file.run.device
-    epoch, steps = (whole(name, data[name], most=MOST) for name in ("epoch", "steps"))
+    epoch, steps = (whole(name, data[name], most=MAX_STEPS) for name in ("epoch", "steps"))
     losses, weights, history = (file.numbers(f"run.{name}") for name in ("losses", "weights", "history"))
     if len(losses) + len(history) != steps or len(weights) != len(losses):
         raise ValueError(f"steps is {steps}, and it has the losses of {len(history)} steps and of {len(losses)} more")
@@ -95,25 +95,27 @@ def _restore(file: _File, data: dict[str, Any], source: Source) -> None:
     seconds = non_negative("seconds", data["seconds"])
 
     run.replace(file.vectors("", run.model.layout), file.vectors("", run.model.buffer_layout))
-    run.alter(
+    run.update_state(
         optimizer=_optimizer(file, entries("optimizer", data["optimizer"]), steps),
         steps=device.asarray(np.asarray(steps, dtype=np.int32)),
     )
     fresh = run.state.get("scaling", {})
     scaling = entries("scaling", data["scaling"], *fresh)
     if fresh:
-        run.alter(scaling={name: _scalar(f"scaling.{name}", scaling[name], x, device, 0) for name, x in fresh.items()})
+        run.update_state(
+            scaling={name: _scalar(f"scaling.{name}", scaling[name], x, device, 0) for name, x in fresh.items()}
+        )
     run.epoch, run.steps, run.seconds_before = epoch, steps, seconds
     for value, weight in zip(losses.tolist(), weights.tolist(), strict=True):
         run.losses.add(value, 1, weight)
     run.history.steps.extend(history.tolist())
     run.history.epochs.extend(metrics)
-    run.remembered = [_remembered(file, i, item) for i, item in enumerate(items("callbacks", data["callbacks"]))]
+    run.resumed_memories = [_memory(file, i, item) for i, item in enumerate(items("callbacks", data["callbacks"]))]
     file.check_used()
     run.last_good = run.trained
 
 
-class _File:
+class _RunArrays:
     """The arrays of a file that a run takes its own from, each once."""
 
     def __init__(self, run: Run, arrays: dict[str, np.ndarray]) -> None:
@@ -147,7 +149,7 @@ class _File:
         return self._arrays.pop(name)
 
 
-def _optimizer(file: _File, numbers: dict[str, Any], steps: int) -> Any:
+def _optimizer(file: _RunArrays, numbers: dict[str, Any], steps: int) -> Any:
     """The optimizer's state: what the one of this run has, from the file, and a scale of the rate where it was set."""
     states, device = file.run.state["optimizer"], file.run.device
     fresh: dict[str, Array] = dict(states[0]) if states else {}
@@ -189,12 +191,12 @@ def _scalar(
     return device.asarray(np.asarray(number, dtype=dtype))
 
 
-def _remembered(file: _File, i: int, item: Any) -> tuple[str, Memory]:
+def _memory(file: _RunArrays, i: int, item: Any) -> tuple[str, Memory]:
     """What a callback had in memory: data, and what is like θ or like the buffers."""
     pair = items(f"callbacks[{i}]", item)
     if len(pair) != 2:
         raise ValueError(f"callbacks[{i}] must be a name and a memory, got {str(item)[:80]}")
-    name, memory = words(f"callbacks[{i}]", pair[0]), entries(f"callbacks[{i}]", pair[1])
+    name, memory = string(f"callbacks[{i}]", pair[0]), entries(f"callbacks[{i}]", pair[1])
     layouts = {"theta": file.run.model.layout, "buffers": file.run.model.buffer_layout}
     found: Memory = {}
     for key, value in memory.items():
@@ -203,7 +205,7 @@ def _remembered(file: _File, i: int, item: Any) -> tuple[str, Memory]:
         if not isinstance(value, dict):
             found[key] = value
             continue
-        kind = words(f"callbacks[{i}].{key}", entries(f"callbacks[{i}].{key}", value, "like")["like"])
+        kind = string(f"callbacks[{i}].{key}", entries(f"callbacks[{i}].{key}", value, "like")["like"])
         if kind not in layouts:
             raise ValueError(f"callbacks[{i}].{key} must be like theta or buffers, got {kind[:80]!r}")
         found[key] = file.vectors(f"run.callback{i}.{key}.", layouts[kind])

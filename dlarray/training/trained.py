@@ -18,16 +18,16 @@ from dlarray.device import Device, to_device, to_numpy
 from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.training.checkpoint import read_model, write_model
-from dlarray.training.data import Examples, check_home, inputs_on, lies_ready, surely_finite
+from dlarray.training.data import Examples, as_finite, check_device, inputs_on, is_ready
 from dlarray.training.history import History
-from dlarray.training.predictor import Answer, Point, Predictor, flat
+from dlarray.training.predictor import Inference, Point, Predictor, flat
 
 __all__ = ["Metric", "Trained", "default_metrics", "load", "load_with_notes", "named_metrics"]
 
 Metric = Callable[[Array, Array], Array]
 """metric(targets, predictions) -> a 0-d array."""
 
-PART = 2**24
+CHUNK_BYTES = 2**24
 """Bytes of host inputs, in float64, that are looked at and answered at a time: the product finds them in the cache."""
 
 
@@ -63,7 +63,7 @@ class Trained:
 
     def outputs(self, x: Array, *, batch_size: int = 4096) -> Array:
         """The model's outputs as they are: logits, where the loss has an output activation. (examples, outputs)."""
-        return self._forward(x, batch_size, self._answers.outputs)
+        return self._forward(x, batch_size, self._predictor.outputs)
 
     def predict(self, x: Array, *, batch_size: int = 4096) -> Array:
         """The predictions, (examples, outputs): the output activation of the loss, probabilities for a cross-entropy.
@@ -81,7 +81,7 @@ class Trained:
         >>> trained.classify(x).tolist()
         [0, 1, 1, 1]
         """
-        return self._forward(x, batch_size, self._answers.predict)
+        return self._forward(x, batch_size, self._predictor.predict)
 
     def classify(self, x: Array, *, batch_size: int = 4096) -> Array:
         """The class of each example, int32: (examples,) of the most probable one, or of 0 and 1 for a single output.
@@ -91,13 +91,13 @@ class Trained:
         """
         if self.loss.task == "regression":
             raise ValueError(f"{type(self.loss).__name__} trains numbers, not classes: use predict")
-        return self._forward(x, batch_size, self._answers.classify)
+        return self._forward(x, batch_size, self._predictor.classify)
 
     def evaluate(
         self, x: Array, y: Array, metrics: Sequence[str | Metric] | None = None, *, batch_size: int = 4096
     ) -> dict[str, float]:
         """The loss and the metrics by name on other examples; by default accuracy for classes and R² for numbers."""
-        check_home(x, self.device)
+        check_device(x, self.device)
         examples = Examples.on(self.device, self.model, self.loss, x, y, dtype=self.dtype)
         return self.measure(examples, named_metrics(metrics, self.loss, self.model.outputs), batch_size=batch_size)
 
@@ -126,7 +126,7 @@ class Trained:
     def at(self, theta: Theta, buffers: Theta) -> Trained:
         """The same model at another point; what has been compiled for this one serves it too."""
         moved = replace(self, theta=theta, buffers=buffers)
-        vars(moved)["_answers"] = self._answers
+        vars(moved)["_predictor"] = self._predictor
         return moved
 
     def __copy__(self) -> Trained:
@@ -144,44 +144,44 @@ class Trained:
         self.__post_init__()
 
     @cached_property
-    def _answers(self) -> Predictor:
+    def _predictor(self) -> Predictor:
         return Predictor(self.model, self.loss, self.device.backend)
 
     def _outputs_of(self, point: Point, x: Array) -> Array:
         """The outputs for inputs on the device or on the host."""
-        return self._answers.outputs(point, to_device(x, self.device))
+        return self._predictor.outputs(point, to_device(x, self.device))
 
     @cached_property
     def _point(self) -> Point:
         return self.theta, self.buffers
 
-    def _forward(self, x: Array, batch_size: int, answer: Answer) -> Array:
+    def _forward(self, x: Array, batch_size: int, answer: Inference) -> Array:
         try:
-            ready = type(batch_size) is int and batch_size > 0 and lies_ready(self.device, self.model, x)
-            if ready and (y := self._on_host(x, batch_size, answer)) is not None:
+            ready = type(batch_size) is int and batch_size > 0 and is_ready(self.device, self.model, x)
+            if ready and (y := self._predict_on_host(x, batch_size, answer)) is not None:
                 return y
-            check_home(x, self.device)
+            check_device(x, self.device)
             y = self._in_batches(inputs_on(self.device, self.model, x, self.dtype), batch_size, answer)
             return self.device.backend.to_numpy(y) if isinstance(x, np.ndarray) else y
         except Exception as error:
             self.device.raise_if_out_of_memory(error, "to answer", "A smaller batch_size takes less")
             raise
 
-    def _on_host(self, x: np.ndarray, batch_size: int, answer: Answer) -> Array | None:
+    def _predict_on_host(self, x: np.ndarray, batch_size: int, answer: Inference) -> Array | None:
         """The answer part by part, so that what has been looked at is still in the cache; None for a closer look."""
-        n, most = x.shape[0], PART // (8 * x.shape[1])
+        n, most = x.shape[0], CHUNK_BYTES // (8 * x.shape[1])
         if n <= batch_size and n <= most:
-            ready = surely_finite(x, self.dtype)
+            ready = as_finite(x, self.dtype)
             return None if ready is None else answer(self._point, ready)
         rows = min(batch_size, 1 << max(most.bit_length() - 1, 0))
         parts: list[Array] = []
         for i in range(0, n, rows):
-            if (ready := surely_finite(x[i : i + rows], self.dtype)) is None:
+            if (ready := as_finite(x[i : i + rows], self.dtype)) is None:
                 return None
             parts.append(answer(self._point, ready))
         return array_namespace(x).concat(parts)
 
-    def _in_batches(self, x: Array, batch_size: int, answer: Answer) -> Array:
+    def _in_batches(self, x: Array, batch_size: int, answer: Inference) -> Array:
         at_least_one("batch_size", batch_size)
         if (n := x.shape[0]) <= batch_size:
             return answer(self._point, x)

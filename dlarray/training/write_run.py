@@ -17,7 +17,7 @@ from dlarray.core.layout import Layout, Theta
 from dlarray.device import to_numpy
 from dlarray.training.callback import Memory, Run
 from dlarray.training.checkpoint import write_file
-from dlarray.training.plain import as_json
+from dlarray.training.json_data import to_json
 
 __all__ = ["write_run"]
 
@@ -44,14 +44,14 @@ def write_run(path: str | PathLike[str], run: Run) -> None:
         "steps": run.steps,
         "seconds": run.seconds,
         "metrics": run.history.epochs[: run.epoch],
-        "optimizer": _packed_optimizer(run, beside),
+        "optimizer": _pack_optimizer(run, beside),
         "scaling": {name: _number(x) for name, x in run.state.get("scaling", {}).items()},
-        "callbacks": [[name, _packed_memory(i, m, run, beside)] for i, (name, m) in enumerate(run.memories)],
+        "callbacks": [[name, _pack_memory(i, m, run, beside)] for i, (name, m) in enumerate(run.memories)],
     }
     write_file(path, run.model, theta, buffers, run.loss, run.dtype, {"run": data}, beside)
 
 
-def _packed_optimizer(run: Run, beside: _Arrays) -> dict[str, Any]:
+def _pack_optimizer(run: Run, beside: _Arrays) -> dict[str, Any]:
     """The numbers of an optimizer's state; what is like θ goes to the arrays."""
     states = run.state["optimizer"]
     numbers: dict[str, Any] = {}
@@ -59,50 +59,50 @@ def _packed_optimizer(run: Run, beside: _Arrays) -> dict[str, Any]:
         parts = tuple(state[name] for state in states if name in state)
         if parts[0].ndim == 0:  # the first state's counts for all: t stands in no other
             numbers[name] = _number(parts[0])
-        elif not _pack(f"run.optimizer.{name}.", parts, run.model.layout_of(run.state["theta"]), beside):
+        elif not _pack_vectors(f"run.optimizer.{name}.", parts, run.model.layout_of(run.state["theta"]), beside):
             raise TypeError(f"the optimizer's {name!r} is neither a number nor like θ, and cannot be written")
     return numbers
 
 
-def _packed_memory(i: int, memory: Memory, run: Run, beside: _Arrays) -> dict[str, Any]:
+def _pack_memory(i: int, memory: Memory, run: Run, beside: _Arrays) -> dict[str, Any]:
     packed: dict[str, Any] = {}
     for name, value in memory.items():
         if name.startswith("_"):
             continue
         if isinstance(value, tuple):
             vectors = cast("Theta", value)
-            layouts = {"theta": run.model.layout_of(run.state["theta"]), "buffers": _kept_layout(run)}
+            layouts = {"theta": run.model.layout_of(run.state["theta"]), "buffers": _buffer_layout(run)}
             kind = next(
-                (k for k, own in layouts.items() if _pack(f"run.callback{i}.{name}.", vectors, own, beside)), ""
+                (k for k, own in layouts.items() if _pack_vectors(f"run.callback{i}.{name}.", vectors, own, beside)), ""
             )
             if not kind:
                 raise TypeError(f"a callback remembers {name!r}, a tuple that is neither like θ nor like the buffers")
             packed[name] = {"like": kind}
         else:
-            packed[name] = _plain(name, value)
+            packed[name] = _to_json(name, value)
     return packed
 
 
-def _plain(name: str, value: Any) -> Any:
+def _to_json(name: str, value: Any) -> Any:
     try:
-        return as_json(name, value) if not isinstance(value, Mapping) else _refused(name, value)
+        return to_json(name, value) if not isinstance(value, Mapping) else _refuse(name, value)
     except TypeError:
-        return _refused(name, value)
+        return _refuse(name, value)
 
 
-def _refused(name: str, value: Any) -> Any:
+def _refuse(name: str, value: Any) -> Any:
     raise TypeError(
         f"a callback remembers {name!r}, which a checkpoint cannot hold: numbers, words, lists and θ can be written, "
         f"got {type(value).__name__}; a name that begins with an underscore is left out"
     )
 
 
-def _kept_layout(run: Run) -> Layout:
+def _buffer_layout(run: Run) -> Layout:
     layout = run.model.buffer_layout
     return layout if run.device.backend.writes_in_place else layout.split_up()
 
 
-def _pack(prefix: str, vectors: Theta, layout: Layout, beside: _Arrays) -> bool:
+def _pack_vectors(prefix: str, vectors: Theta, layout: Layout, beside: _Arrays) -> bool:
     """Add the arrays in vectors of this layout; False where they are of another one."""
     if not all(is_array(v) for v in vectors) or [tuple(v.shape) for v in vectors] != [(n,) for n in layout.lengths]:
         return False

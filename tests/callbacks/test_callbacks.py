@@ -369,7 +369,7 @@ def test_what_is_watched_by_default_and_which_way_is_better() -> None:
 
     class Watches(Callback):
         def on_start(self, run: Run) -> None:
-            watched.append(dl.EarlyStopping().watched(run))
+            watched.append(dl.EarlyStopping().metric(run))
             assert run.names == tuple(expected)
 
     expected = ["loss", "accuracy"]

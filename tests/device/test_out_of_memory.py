@@ -279,7 +279,7 @@ def test_an_answer_that_does_not_fit_says_so() -> None:
     def answer(point: Any, x: Any) -> Any:
         raise MemoryError("Unable to allocate 8 EiB")
 
-    vars(full)["_answers"] = type("Answers", (), {"outputs": answer, "predict": answer, "classify": answer})
+    vars(full)["_predictor"] = type("Answers", (), {"outputs": answer, "predict": answer, "classify": answer})
     for ask in (full.outputs, full.predict, full.classify):
         with pytest.raises(
             OutOfMemoryError, match="full has not enough memory to answer: Unable .* A smaller batch_size"
@@ -319,7 +319,7 @@ def test_an_estimator_says_it_too(solver: str, monkeypatch: pytest.MonkeyPatch) 
             MLPClassifier((3,), solver=solver, max_iter=2).fit(x, y)
     np.testing.assert_array_equal(x, X)
     np.testing.assert_array_equal(y, Y)
-    monkeypatch.setattr(classifier, "_outputs_on", lambda *args: fails(None, None, None))
+    monkeypatch.setattr(classifier, "_outputs", lambda *args: fails(None, None, None))
     with pytest.raises(OutOfMemoryError, match="cpu has not enough memory to answer"):
         classifier.predict(X)
     for now, then in zip(classifier.coefs_, coefs, strict=True):

@@ -318,10 +318,10 @@ def test_a_schedule_as_learning_rate() -> None:
 
 
 def test_the_rate_lies_inside_the_velocity_under_a_schedule_too() -> None:
-    from dlarray.estimators.descent import RateInside
+    from dlarray.estimators.descent import RateInVelocity
 
     schedule = dlarray.StepDecay(0.5, 1, 0.5)
-    optimizer = RateInside(dlarray.Nesterov(1.0, 0.9), schedule)
+    optimizer = RateInVelocity(dlarray.Nesterov(1.0, 0.9), schedule)
     theta, velocity, expected = np.ones(3), np.zeros(3), np.ones(3)
     state = optimizer.init(theta)
     for t in range(5):

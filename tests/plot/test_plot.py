@@ -43,7 +43,7 @@ def history(**columns: list[float]) -> dl.History:
 
 def test_of_many_steps_the_means_of_neighbours_are_drawn_also_for_a_model_from_a_file() -> None:
     long = dl.History([1.0 + i % 4 for i in range(20_000)], [{"loss": 2.5}, {"loss": 2.5}])
-    for given in (long, dl.History.from_data(long.as_data())):
+    for given in (long, dl.History.from_data(long.to_data())):
         drawn = lines(plot.learning_curves(given))
         x, y = drawn["training, mean of 4 steps"]
         np.testing.assert_array_equal(y, np.full(5_000, 2.5))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.training.container import pack, unpack
+from dlarray.training.safetensors_file import pack, unpack
 
 __all__ = ["contents", "edited", "signed"]
 

@@ -25,7 +25,7 @@ from dlarray.core.layer import Layer, Shape
 from dlarray.core.layout import Layout
 from dlarray.core.registry import classes
 from dlarray.losses import Loss
-from dlarray.training import container, load_with_notes
+from dlarray.training import load_with_notes, safetensors_file
 from tests.support.matrix import On
 
 rng = np.random.default_rng(0)
@@ -322,7 +322,7 @@ def signed(header: dict[str, Any], numbers: bytes, **config: Any) -> bytes:
     metadata = header["__metadata__"]
     text = json.dumps(json.loads(metadata["config"]) | config)
     arrays = safetensors.numpy.load(together({k: v for k, v in header.items() if k != "__metadata__"}, numbers))
-    digest = container._digest(text, arrays)
+    digest = safetensors_file._digest(text, arrays)
     return together(header | {"__metadata__": metadata | {"config": text, "sha256": digest}}, numbers)
 
 
@@ -754,11 +754,11 @@ def test_the_history_comes_back_and_of_a_long_one_the_means_of_neighbours(tmp_pa
     assert dl.load(tmp_path / "m").history == trained.history
     steps = rng.normal(size=20_000).tolist()
     long = dl.History(steps, [{"loss": 1.0, "validation_loss": 0.1}])
-    back = dl.History.from_data(json.loads(json.dumps(long.as_data())))
+    back = dl.History.from_data(json.loads(json.dumps(long.to_data())))
     assert back.epochs == long.epochs
     np.testing.assert_allclose(back.steps, np.repeat(np.mean(np.reshape(steps, (-1, 4)), axis=1), 4), rtol=1e-12)
-    assert dl.History.from_data(back.as_data()) == back
-    assert len(long.as_data()["steps"]) == 5_000
+    assert dl.History.from_data(back.to_data()) == back
+    assert len(long.to_data()["steps"]) == 5_000
     with pytest.raises(ValueError, match="not as many steps as it says"):
         dl.History.from_data({"count": 3, "each": 1, "steps": [1.0], "epochs": []})
 
@@ -864,7 +864,7 @@ def test_the_number_of_steps_costs_nothing(small: bytes, tmp_path: Path) -> None
     history = read(data, tmp_path).history
     assert (len(history.steps), history.steps[0], history.steps[-1]) == (count, 2.0, 1.0)
     assert history.steps[2**59 - 1 : 2**59 + 1] == [2.0, 1.0]
-    assert history.as_data() == long
+    assert history.to_data() == long
     assert history == dl.History.from_data(long)
     assert tracemalloc.get_traced_memory()[1] < 2**20
     tracemalloc.stop()

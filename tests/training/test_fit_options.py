@@ -140,7 +140,7 @@ def test_a_generator_is_good_for_one_epoch() -> None:
         fit(iter(batches()), None)
     trained = fit(iter(batches() * 2), None, epochs=3, steps_per_epoch=2)
     assert trained.history.steps == fit(shuffle=False, epochs=2).history.steps
-    with pytest.raises(ValueError, match=r"x brought 3 batches, and more are asked for"):
+    with pytest.raises(ValueError, match=r"x is exhausted after 3 batches, and more are needed"):
         fit(iter(batches()), None, epochs=2, steps_per_epoch=2)
 
 

@@ -140,7 +140,7 @@ REFUSED: dict[str, Case] = {
     "an end too early": (
         lambda: fit(iter(BATCHES * 3), None, epochs=2, steps_per_epoch=2),
         ValueError,
-        "x brought 3 batches, and more are asked for",
+        "x is exhausted after 3 batches, and more are needed",
     ),
     # Precision
     "NumPy": (

@@ -16,7 +16,7 @@ from dlarray.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SparseCat
 from dlarray.model import MLP
 from dlarray.training import predictor as answers_module
 from dlarray.training import trained as trained_module
-from dlarray.training.predictor import PLAIN, SHAPES
+from dlarray.training.predictor import EAGER_CALLS, MAX_SHAPES
 from tests.support.matrix import On
 from tests.support.threads import at_once
 from tests.training.test_checkpoint import walked
@@ -40,7 +40,7 @@ def inputs(n: int = 9, seed: int = 0, dtype: str = "float64") -> np.ndarray:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shapes are compiled at their third call."""
-    monkeypatch.setattr(answers_module, "PLAIN", 2)
+    monkeypatch.setattr(answers_module, "EAGER_CALLS", 2)
 
 
 def asked(trained: dl.Trained, question: str, x: Any, **options: Any) -> Any:
@@ -92,9 +92,9 @@ def test_neither_weights_nor_inputs_are_consumed(on: On):
 def warm(case: str = "norms", n: int = 9, dtype: str = "float32", question: str = "predict") -> dl.Trained:
     """A model whose answers to n rows are compiled."""
     trained = walked(*CASES[case], dtype=dtype)
-    for _ in range(PLAIN + 2):
+    for _ in range(EAGER_CALLS + 2):
         asked(trained, question, inputs(n, dtype=dtype))
-    programs = getattr(vars(trained)["_answers"], question).fast.programs
+    programs = getattr(vars(trained)["_predictor"], question).fast.programs
     assert (n, 6) in {shape for _, shape, _ in programs}
     assert None not in programs.values()
     return trained
@@ -138,8 +138,8 @@ def test_copies_hold_no_machine_code_and_answer_alike(way: Any):
     trained, x = warm(dtype="float64"), inputs()
     expected = trained.predict(x)
     other = way(trained)
-    assert "_answers" not in vars(other)
-    for _ in range(PLAIN + 2):
+    assert "_predictor" not in vars(other)
+    for _ in range(EAGER_CALLS + 2):
         np.testing.assert_allclose(other.predict(x), expected, rtol=1e-12)
     assert len(pickle.dumps(trained)) < 10_000
 
@@ -153,39 +153,39 @@ def test_another_point_of_the_same_model_shares_what_is_compiled():
     for _ in range(3):
         np.testing.assert_allclose(moved.predict(x), fresh.predict(x), rtol=1e-12)
         np.testing.assert_array_equal(trained.predict(x), expected)
-    assert vars(moved)["_answers"] is vars(trained)["_answers"]
+    assert vars(moved)["_predictor"] is vars(trained)["_predictor"]
 
 
 # Rows
 
 
 def test_many_rows_in_parts_of_any_size(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(trained_module, "PART", 7 * 6 * 8)
-    monkeypatch.setattr(answers_module, "PLAIN", 2)
+    monkeypatch.setattr(trained_module, "CHUNK_BYTES", 7 * 6 * 8)
+    monkeypatch.setattr(answers_module, "EAGER_CALLS", 2)
     trained = walked(*CASES["norms"], dtype="float64")
     x = inputs(45)
     expected = trained.model.predict(trained.theta, x, trained.buffers)
     for batch_size in (4096, 45, 44, 7, 6, 1):
         for _ in range(4):
             np.testing.assert_allclose(trained.outputs(x, batch_size=batch_size), expected, rtol=1e-12, atol=1e-14)
-    shapes = {shape[0] for _, shape, _ in vars(trained)["_answers"].outputs.fast.programs}
+    shapes = {shape[0] for _, shape, _ in vars(trained)["_predictor"].outputs.fast.programs}
     assert shapes == {4, 1}
 
 
 def test_a_server_with_batches_of_any_size():
     trained = walked(*CASES["norms"], dtype="float64")
-    x = inputs(SHAPES + 40)
+    x = inputs(MAX_SHAPES + 40)
     expected = trained.model.predict(trained.theta, x, trained.buffers)
-    for _ in range(PLAIN + 1):
-        for n in range(1, SHAPES + 41):
+    for _ in range(EAGER_CALLS + 1):
+        for n in range(1, MAX_SHAPES + 41):
             np.testing.assert_allclose(trained.outputs(x[:n]), expected[:n], rtol=1e-12, atol=1e-14)
-    assert len(vars(trained)["_answers"].outputs.fast.programs) == SHAPES
+    assert len(vars(trained)["_predictor"].outputs.fast.programs) == MAX_SHAPES
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("row", [0, 8, 40])
 def test_a_number_that_is_not_finite_is_found_in_any_part(bad: float, row: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(trained_module, "PART", 7 * 6 * 8)
+    monkeypatch.setattr(trained_module, "CHUNK_BYTES", 7 * 6 * 8)
     trained, x = warm(n=7), inputs(45, dtype="float32")
     x[row, 3] = bad
     with pytest.raises(ValueError, match=f"x must be finite, got {bad} in row {row}, column 3"):
@@ -238,19 +238,24 @@ def test_threads_ask_at_once():
 
     at_once(work)
     assert not wrong
-    assert len(vars(trained)["_answers"].predict.fast.programs) == 3
+    assert len(vars(trained)["_predictor"].predict.fast.programs) == 3
 
 
 def test_validation_in_training_is_compiled_once_for_all_epochs():
     x, y = inputs(40), np.arange(40) % 3
-    trained = dl.fit(CASES["classes"][0], x, y, epochs=PLAIN + 4, validation=0.25, batch_size=10, progress=False)
-    programs = vars(trained)["_answers"].outputs.fast.programs
+    trained = dl.fit(CASES["classes"][0], x, y, epochs=EAGER_CALLS + 4, validation=0.25, batch_size=10, progress=False)
+    programs = vars(trained)["_predictor"].outputs.fast.programs
     assert [shape for _, shape, _ in programs] == [(10, 6)]
     assert None not in programs.values()
     figures = [epoch["validation_loss"] for epoch in trained.history.epochs]
     assert len(set(figures)) == len(figures)  # each epoch's own weights
     plain = dl.fit(
-        *(CASES["classes"][0], x, y), epochs=PLAIN + 4, validation=0.25, batch_size=10, progress=False, compile=False
+        *(CASES["classes"][0], x, y),
+        epochs=EAGER_CALLS + 4,
+        validation=0.25,
+        batch_size=10,
+        progress=False,
+        compile=False,
     )
     np.testing.assert_allclose(figures, [epoch["validation_loss"] for epoch in plain.history.epochs], rtol=1e-4)
 
@@ -260,7 +265,7 @@ def test_models_that_predict_numbers():
     x = inputs(dtype="float32")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for _ in range(PLAIN + 2):
+        for _ in range(EAGER_CALLS + 2):
             np.testing.assert_allclose(
                 trained.predict(x), trained.model.predict(trained.theta, x), rtol=2e-6, atol=1e-7
             )

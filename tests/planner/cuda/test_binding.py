@@ -16,7 +16,7 @@ import dlarray as dl
 from dlarray.core.array import array_namespace
 from dlarray.planner import PlannerWarning
 from dlarray.planner.cuda.step import compile_on_gpu
-from dlarray.training.first import first_step
+from dlarray.training.first_step import first_step
 from tests.fakes.gpu import FakeArray, FakeGpu, to_fake
 from tests.fakes.steps import STAGES, check, close, leaves, program, run, with_fake_arrays
 from tests.support import cuda

@@ -18,7 +18,7 @@ from dlarray_cupy.planned import STAGES, Planned, planned, repeated
 import dlarray as dl
 from dlarray.planner import PlannerWarning
 from dlarray.planner.cuda.launch import Grid
-from dlarray.training.first import first_step
+from dlarray.training.first_step import first_step
 from tests.fakes import cupy as fake_cupy_module
 from tests.fakes.cublaslt import ComputeType, FakeLt
 from tests.fakes.gpu import FakeGpu

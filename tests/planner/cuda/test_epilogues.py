@@ -14,7 +14,7 @@ import dlarray as dl
 from dlarray.core.array import array_namespace
 from dlarray.planner import PlannerWarning, plan
 from dlarray.planner.cuda.epilogues import Fused, options
-from dlarray.training.first import first_step
+from dlarray.training.first_step import first_step
 from tests.fakes import cublaslt as fake_cublaslt
 from tests.fakes.cublaslt import FakeLt
 from tests.fakes.gpu import FakeGpu, to_fake

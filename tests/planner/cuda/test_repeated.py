@@ -17,7 +17,7 @@ from dlarray.planner import PlannerWarning
 from dlarray.planner.cuda.program import Settings
 from dlarray.planner.cuda.repeated import Repeated
 from dlarray.planner.cuda.step import compile_on_gpu
-from dlarray.training.first import first_step
+from dlarray.training.first_step import first_step
 from tests.fakes.gpu import FakeGpu, to_fake
 from tests.fakes.steps import leaves, with_fake_arrays
 from tests.support import cuda

@@ -11,7 +11,7 @@ import pytest
 
 import dlarray as dl
 from dlarray.planner import PlannerWarning
-from dlarray.training.first import first_step
+from dlarray.training.first_step import first_step
 from tests.fakes.gpu import FakeGpu
 from tests.fakes.steps import STAGES, check, program
 from tests.support import cuda, families

@@ -9,7 +9,7 @@ from typing import Any
 from dlarray.core.errors import Picklable
 from dlarray.training.trained import Trained
 
-__all__ = ["DivergedError", "Interrupted", "ended", "with_model"]
+__all__ = ["DivergedError", "Interrupted", "attach_model", "call_on_end"]
 
 
 class DivergedError(Picklable, ArithmeticError):
@@ -37,7 +37,7 @@ class Interrupted(Picklable, KeyboardInterrupt):
         self.trained = trained
 
 
-def with_model(error: BaseException, trained: Trained) -> BaseException:
+def attach_model(error: BaseException, trained: Trained) -> BaseException:
     """The error with a model as its ``trained`` and, where its message does not say so, a note of it.
 
     An Interrupted in the place of a KeyboardInterrupt. A class may refuse attributes: its errors are left as they are.
@@ -54,7 +54,7 @@ def with_model(error: BaseException, trained: Trained) -> BaseException:
     return error
 
 
-def ended(callbacks: Iterable[Any], run: Any) -> BaseException | None:
+def call_on_end(callbacks: Iterable[Any], run: Any) -> BaseException | None:
     """Call every ``on_end``, whatever others raise. Returns ``walk.error``, or else the first error that one raised.
 
     Later errors become notes of the first.

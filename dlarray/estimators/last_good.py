@@ -14,13 +14,13 @@ from dlarray.core.trees import copy_tree
 from dlarray.estimators.training import Training
 from dlarray.training.loop import all_finite
 
-__all__ = ["Kept"]
+__all__ = ["LastGood"]
 
-RUNNING = ("_callback_fit_ctx", "_parent_callback_ctx", "_skl_callbacks")
+SKLEARN_PREFIXES = ("_callback_fit_ctx", "_parent_callback_ctx", "_skl_callbacks")
 """How scikit-learn's own attributes begin, which it removes itself when ``fit`` is over."""
 
 
-class Kept:
+class LastGood:
     """An estimator as it was before this call of ``fit``, then after each whole epoch of it.
 
     A step consumes the state that it is given, so what is kept lies in memory of its own.
@@ -28,28 +28,28 @@ class Kept:
 
     def __init__(self, estimator: Any, incremental: bool) -> None:
         self._estimator = estimator
-        self._own: dict[str, Any] = estimator.__dict__
+        self._dict: dict[str, Any] = estimator.__dict__
         self.incremental = incremental
         self.epochs = 0
         """How many epochs, or iterations of L-BFGS, have been kept."""
         attributes = self._attributes()
-        training: Training | None = self._own.get("_training") if incremental else None
+        training: Training | None = self._dict.get("_training") if incremental else None
         if training is None:  # then this call has arrays of its own
-            self._again: Callable[[], None] = attributes
+            self._restore: Callable[[], None] = attributes
             return
         state, rate = copy_tree(training.state), training.rate.value
-        its_own = training.shows(estimator._named())
+        its_own = training.shows(estimator._parameters())
 
         def again() -> None:
             attributes()
             training.state, training.rate.value = state, rate
             if its_own:
-                training.views = estimator._take(state["theta"])
+                training.views = estimator._set_parameters(state["theta"])
                 estimator._buffers = state["buffers"]
 
-        self._again = again
+        self._restore = again
 
-    def epoch(self, training: Training, state: dict[str, Any], best: tuple[Theta, Theta] | None) -> None:
+    def save_epoch(self, training: Training, state: dict[str, Any], best: tuple[Theta, Theta] | None) -> None:
         """After a whole epoch: keep this state, with the best weights where there are such, unless it is not finite."""
         if not all_finite(state["theta"] + state["buffers"]):
             return
@@ -60,24 +60,24 @@ class Kept:
             attributes()
             training.state, training.rate.value = own, rate
             self._estimator._training = training
-            training.views = self._estimator._take(own["theta"])
+            training.views = self._estimator._set_parameters(own["theta"])
             self._estimator._buffers = own["buffers"]
 
-        self._keep(again)
+        self._save(again)
 
-    def iteration(self, theta: Callable[[], Theta], **counts: Any) -> None:
+    def save_iteration(self, theta: Callable[[], Theta], **counts: Any) -> None:
         """After an iteration that has changed nothing of the estimator: its weights, and what it says of them."""
         attributes = self._attributes()
 
         def again() -> None:
             attributes()
-            self._own.update(counts)
-            self._estimator._take(theta())
+            self._dict.update(counts)
+            self._estimator._set_parameters(theta())
 
-        self._keep(again)
+        self._save(again)
 
     @contextmanager
-    def otherwise(self, goes_on: bool = False) -> Generator[None]:
+    def restored_on_error(self, goes_on: bool = False) -> Generator[None]:
         """A ``with`` block after which, where it fails, the estimator is what was kept last.
 
         An interrupt is no error but a warning where an epoch has been kept, or where training ``goes_on`` from a model.
@@ -85,27 +85,27 @@ class Kept:
         try:
             yield
         except BaseException as error:
-            self._again()
+            self._restore()
             if not isinstance(error, KeyboardInterrupt) or not (self.epochs or goes_on):
                 raise
             warnings.warn("Training interrupted by user.", stacklevel=8)
 
-    def _keep(self, again: Callable[[], None]) -> None:
-        self._again = again
+    def _save(self, again: Callable[[], None]) -> None:
+        self._restore = again
         self.epochs += 1
 
     def _attributes(self) -> Callable[[], None]:
         """What gives back the attributes of this moment, lists as long as they are now, and the random numbers."""
-        now = dict(self._own)
+        now = dict(self._dict)
         lists: dict[str, list[Any]] = {name: value for name, value in now.items() if isinstance(value, list)}
         lengths = {name: len(value) for name, value in lists.items()}
-        generator = self._own.get("random_state")
+        generator = self._dict.get("random_state")
         numbers: Any = generator.get_state() if isinstance(generator, np.random.RandomState) else None
 
         def again() -> None:
-            running = {name: value for name, value in self._own.items() if name.startswith(RUNNING)}
-            self._own.clear()
-            self._own.update(now | running | {name: lists[name][:length] for name, length in lengths.items()})
+            running = {name: value for name, value in self._dict.items() if name.startswith(SKLEARN_PREFIXES)}
+            self._dict.clear()
+            self._dict.update(now | running | {name: lists[name][:length] for name, length in lengths.items()})
             if isinstance(generator, np.random.RandomState):
                 generator.set_state(numbers)
 

@@ -9,7 +9,7 @@ from dlarray.device import Device
 from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
-from dlarray.training.data import Examples, chosen_loss, home
+from dlarray.training.data import Examples, choose_loss, training_device
 from dlarray.training.step import Batch, Step, TrainState
 
 __all__ = ["first_step"]
@@ -36,8 +36,8 @@ def first_step(
     """
     at_least_one("accumulate", accumulate)
     one_of("dtype", dtype, ("float32", "float64"))
-    target = home(x, device)
-    step = Step(model, chosen_loss(model, loss, y), make(Optimizer, optimizer), accumulate)
+    target = training_device(x, device)
+    step = Step(model, choose_loss(model, loss, y), make(Optimizer, optimizer), accumulate)
     examples = Examples.on(target, model, step.loss, x, y, weight, dtype)
     size = min(at_least_one("batch_size", batch_size), len(examples)) if batch_size else len(examples)
     state = step.init(model.init(seed, target, dtype), model.init_buffers(target, dtype), seed, target)

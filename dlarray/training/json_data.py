@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-__all__ = ["as_json", "entries", "items", "unique", "words"]
+__all__ = ["entries", "items", "string", "to_json", "unique_names"]
 
 
-def as_json(what: str, value: Any) -> Any:
+def to_json(what: str, value: Any) -> Any:
     """The value, where it comes back from JSON as it went (a tuple as a list). Raises TypeError with the place."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):
-        return [as_json(f"{what}[{i}]", item) for i, item in enumerate(cast("list[Any]", value))]
+        return [to_json(f"{what}[{i}]", item) for i, item in enumerate(cast("list[Any]", value))]
     if not isinstance(value, Mapping):
         raise TypeError(
             f"{what} must be numbers, words, None, or lists and objects of them, got {type(value).__name__}"
@@ -22,10 +22,10 @@ def as_json(what: str, value: Any) -> Any:
     for name in found:
         if not isinstance(name, str):
             raise TypeError(f"{what} must have words for names, as an object of JSON has, got {name!r}")
-    return {name: as_json(f"{what}[{name!r}]", item) for name, item in found.items()}
+    return {name: to_json(f"{what}[{name!r}]", item) for name, item in found.items()}
 
 
-def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object of JSON, for ``json.loads``. Raises ValueError where it has a name twice."""
     found = dict(pairs)
     if len(found) != len(pairs):
@@ -50,7 +50,7 @@ def items(what: str, value: Any) -> list[Any]:
     return cast("list[Any]", value)
 
 
-def words(what: str, value: Any) -> str:
+def string(what: str, value: Any) -> str:
     """``value``, where it is a string. Raises TypeError."""
     if not isinstance(value, str):
         raise TypeError(f"{what} must be words, got {_shown(value)}")

@@ -15,15 +15,15 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from dlarray.core.check import whole
-from dlarray.training.plain import entries, items, unique, words
+from dlarray.training.json_data import entries, items, string, unique_names
 
 __all__ = ["pack", "unpack"]
 
 VERSION = 1
 MAX_HEADER = 100_000_000  # of safetensors' own readers
-LONG = 2**20
+MAX_CONFIG = 2**20
 DTYPES = {"F32": "float32", "F64": "float64", "I16": "int16", "U8": "uint8"}  # I16: of an optimizer's state alone
-AXES = 32
+MAX_AXES = 32
 CONFIG = "config"
 
 
@@ -35,7 +35,7 @@ def pack(config: str, arrays: Mapping[str, np.ndarray]) -> bytes:
     ValueError where the header alone is too long: for more than half a million arrays.
     """
     metadata = {"format": "dlarray", "version": str(VERSION)}
-    if len(config) < LONG:
+    if len(config) < MAX_CONFIG:
         metadata[CONFIG] = config
     else:
         arrays, config = {**arrays, CONFIG: np.frombuffer(config.encode(), dtype=np.uint8)}, ""
@@ -63,7 +63,7 @@ def unpack(file: BinaryIO) -> tuple[str, dict[str, np.ndarray]]:
     text = file.read(length) if 2 <= length <= min(MAX_HEADER, size - 8) else b""
     if text[:1] != b"{":
         raise ValueError("it is no safetensors file")
-    header = json.loads(text, object_pairs_hook=unique)
+    header = json.loads(text, object_pairs_hook=unique_names)
     metadata = _metadata(header.pop("__metadata__", None))
     entries = _entries(header, size - 8 - length)
     numbers = file.read(size - 8 - length)
@@ -97,13 +97,13 @@ def _entry(name: str, entry: Any, size: int) -> tuple[str, tuple[int, ...], int,
     if not all(part.replace("_", "a").isalnum() for part in name.split(".")):
         raise ValueError(f"it holds an array of the name {name!r}")
     fields = entries(f"its entry for {name}", entry, "dtype", "shape", "data_offsets")
-    code = words(f"the dtype of {name}", fields["dtype"])
+    code = string(f"the dtype of {name}", fields["dtype"])
     if len(fields) != 3 or code not in DTYPES:
         raise ValueError(f"its entry for {name} is unusual: {str(entry)[:200]}")
     dtype = DTYPES[code]
     shape = _whole_numbers(f"the shape of {name}", fields["shape"], size)
     place = _whole_numbers(f"the place of {name}", fields["data_offsets"], size)
-    if len(place) != 2 or len(shape) > AXES:
+    if len(place) != 2 or len(shape) > MAX_AXES:
         raise ValueError(f"its entry for {name} is unusual: {str(entry)[:200]}")
     nbytes = np.dtype(dtype).itemsize
     for n in shape:
@@ -115,7 +115,7 @@ def _entry(name: str, entry: Any, size: int) -> tuple[str, tuple[int, ...], int,
 
 def _whole_numbers(what: str, values: Any, most: int) -> tuple[int, ...]:
     """A list of whole numbers, none of them larger than the file."""
-    return tuple(whole(what, value, most=most) for value in items(what, values)[: AXES + 1])
+    return tuple(whole(what, value, most=most) for value in items(what, values)[: MAX_AXES + 1])
 
 
 def _metadata(data: Any) -> dict[str, str]:
@@ -126,7 +126,7 @@ def _metadata(data: Any) -> dict[str, str]:
         raise ValueError(f"it is of version {str(metadata.get('version'))[:80]}, this dlarray reads version {VERSION}")
     if wrong := {"format", "version", "sha256"} ^ (metadata.keys() - {CONFIG}):
         raise ValueError(f"its metadata lacks, or should not have, {', '.join(sorted(wrong))[:200]}")
-    return {name: words(f"its {name}", value) for name, value in metadata.items()}
+    return {name: string(f"its {name}", value) for name, value in metadata.items()}
 
 
 def _digest(config: str, arrays: Mapping[str, np.ndarray]) -> str:

@@ -18,10 +18,10 @@ from dlarray.device import Device
 from dlarray.training.data import Examples
 from dlarray.training.step import Batch
 
-__all__ = ["Drawn", "Source", "Streamed", "Uploaded", "is_stream"]
+__all__ = ["ArraySource", "BatchSource", "IterableSource", "UploadSource", "is_batch_iterable"]
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """What a walk takes its batches from."""
 
     @property
@@ -35,7 +35,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Drawn:
+class ArraySource:
     """Batches drawn from examples, on the device where these lie, in an order that depends on seed and epoch alone."""
 
     examples: Examples
@@ -59,7 +59,7 @@ class Drawn:
         return self.device.asarray(order.astype(np.int32))
 
 
-class Streamed:
+class IterableSource:
     """Batches that an iterable brings, or a function that makes one; each is checked and moved as it comes.
 
     Without ``per_epoch`` an epoch is one pass. With it, an epoch is that many batches and the next one goes on where it
@@ -67,10 +67,10 @@ class Streamed:
     """
 
     def __init__(self, given: Any, per_epoch: int | None) -> None:
-        self._given = given
+        self._iterable = given
         self.per_epoch = per_epoch
-        self._running: Iterator[Any] | None = None
-        self._place = 0
+        self._iterator: Iterator[Any] | None = None
+        self._batches_taken = 0
         self._make: Callable[[], Iterable[Any]] = cast("Callable[[], Any]", given) if callable(given) else lambda: given
         made = self._make()
         self.only_once = not callable(given) and iter(made) is made
@@ -78,7 +78,7 @@ class Streamed:
         """Checks inputs, targets and weights and moves them; set by ``fit`` once the first batch has been looked at."""
         if self.only_once:
             first = next(iter(made), None)
-            self._running = chain([] if first is None else [first], made)
+            self._iterator = chain([] if first is None else [first], made)
         else:
             first = next(iter(made), None)
         if first is None:
@@ -89,7 +89,7 @@ class Streamed:
     def steps(self) -> int | None:
         if self.per_epoch is not None:
             return self.per_epoch
-        return len(self._given) if isinstance(self._given, Sized) else None
+        return len(self._iterable) if isinstance(self._iterable, Sized) else None
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         for item in self._items(epoch, start):
@@ -98,40 +98,40 @@ class Streamed:
 
     def _items(self, epoch: int, start: int) -> Iterator[Any]:
         if self.per_epoch is None:
-            passing = self._running if self.only_once and self._running is not None else self._anew()
+            passing = self._iterator if self.only_once and self._iterator is not None else self._new_iterator()
             yield from islice(passing, start, None)
             return
         wanted = epoch * self.per_epoch + start
-        while self._place < wanted:  # a resumed run goes on where the first one was
+        while self._batches_taken < wanted:  # a resumed run goes on where the first one was
             self._next()
-        while self._place < (epoch + 1) * self.per_epoch:
+        while self._batches_taken < (epoch + 1) * self.per_epoch:
             yield self._next()
 
     def _next(self) -> Any:
         nothing = object()
-        if self._running is None:
-            self._running = self._anew()
-        item = next(self._running, nothing)
+        if self._iterator is None:
+            self._iterator = self._new_iterator()
+        item = next(self._iterator, nothing)
         if item is nothing and not self.only_once:
-            self._running = self._anew()
-            item = next(self._running, nothing)
+            self._iterator = self._new_iterator()
+            item = next(self._iterator, nothing)
         if item is nothing:
             raise ValueError(
-                f"x brought {self._place} batches, and more are asked for: an iterator can be passed through only "
-                f"once; give a function that makes a new one, or fewer epochs"
+                f"x is exhausted after {self._batches_taken} batches, and more are needed: an iterator can be used "
+                f"only once; give a function that makes a new one, or fewer epochs"
             )
-        self._place += 1
+        self._batches_taken += 1
         return item
 
-    def _anew(self) -> Iterator[Any]:
+    def _new_iterator(self) -> Iterator[Any]:
         return iter(self._make())
 
 
 @dataclass(frozen=True)
-class Uploaded:
+class UploadSource:
     """The batches of a source of host arrays, brought to the device as its backend does it best."""
 
-    source: Drawn | Streamed
+    source: ArraySource | IterableSource
     device: Device
 
     @property
@@ -141,14 +141,14 @@ class Uploaded:
     @property
     def only_once(self) -> bool:
         """Whether the batches can be passed through only once."""
-        return isinstance(self.source, Streamed) and self.source.only_once
+        return isinstance(self.source, IterableSource) and self.source.only_once
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         batches = self.device.backend.upload(self.source.batches(epoch, start), self.device.handle)
         return cast("Iterator[Batch]", batches)
 
 
-def is_stream(x: Any) -> bool:
+def is_batch_iterable(x: Any) -> bool:
     """Whether x brings batches: a function, an iterator, or an iterable of tuples; neither an array nor a table."""
     if is_array(x) or isinstance(x, (str, bytes, Mapping, type)) or hasattr(x, "__array__"):
         return False
