@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlarray.core.check import at_least_one
-from dlarray.tables.columns import Boolean, Category, Column, Date, Number, column
+from dlarray.tables.columns import Boolean, Category, Column, Date, Number
+from dlarray.tables.columns.base import column
 from dlarray.tables.conversion import BOOLEANS, DATES, TEXT, TIMES
 from dlarray.tables.reading import Cells, Table
 from dlarray.tables.values import UnknownColumnError, as_text, polars
