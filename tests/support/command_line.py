@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ CommandLine = Callable[..., Any]
 
 
 def in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    """The command line in a folder of its own."""
+    """The command line in its own folder."""
     from typer.testing import CliRunner
 
     from dlarray import cli, plot
@@ -28,3 +29,18 @@ def in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
         return result
 
     return call
+
+
+def plain(text: str) -> str:
+    """Text without the frames that rich draws and without its line breaks."""
+    return " ".join(re.sub(r"[│╭╮╰╯─]", " ", text).split())
+
+
+def frame_of(name: str) -> Any:
+    """One of scikit-learn's data sets as a polars frame, with the column ``target``."""
+    import polars as pl
+    from sklearn import datasets
+
+    data = getattr(datasets, f"load_{name}")()
+    target = data.target_names[data.target] if hasattr(data, "target_names") else data.target
+    return pl.DataFrame({**dict(zip(data.feature_names, data.data.T, strict=True)), "target": target})
