@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlarray.core.html import html_table
 from dlarray.device import backend as backends
+from dlarray.device.backend import Backend
 from dlarray.device.description import Description, Names, bytes_text, flops_text
 from dlarray.training import Step
 
@@ -85,17 +86,23 @@ def explain(step: Callable[..., Any], state: Any = None, batch: Any = None) -> E
     TypeError
         If there is no array in state and batch.
     """
-    plain = getattr(step, "step", step)
     if state is None and batch is None:
         describe: Callable[[Names], Description] | None = getattr(step, "describe", None)
         if describe is None:
             raise TypeError("explain needs the state and the batch of a step that dlarray has not compiled")
-        return Explanation(describe(_names(plain)))
+        return Explanation(describe(_names(step)))
+    backend, names = backend_and_names("explain", step, state, batch)
+    return Explanation(backend.describe(step, state, batch, names))
+
+
+def backend_and_names(function: str, step: Callable[..., Any], state: Any, batch: Any) -> tuple[Backend, Names]:
+    """The backend of these arrays, and the names of the step's values. Raises TypeError if there is no array."""
     backend = backends.of_any((state, batch))
     if backend is None:
-        raise TypeError("explain needs arrays in the state or the batch: they tell the shapes and the library")
-    return Explanation(backend.describe(step, state, batch, _names(plain)))
+        raise TypeError(f"{function} needs arrays in the state or the batch: they tell the shapes and the library")
+    return backend, _names(step)
 
 
-def _names(step: Any) -> Names:
-    return step.names if isinstance(step, Step) else Names()
+def _names(step: Callable[..., Any]) -> Names:
+    eager = getattr(step, "step", step)  # a compiled step holds the step that it was compiled from
+    return eager.names if isinstance(eager, Step) else Names()

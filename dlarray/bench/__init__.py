@@ -1,9 +1,9 @@
-"""How fast a step of training is, compared with its limit: the time of its matrix products alone.
+"""How fast a training step is, compared with its limit: the time of its matrix products alone.
 
 Machines differ, and the products do not depend on how the step is written, so a ratio to them means more than a time.
 Contenders take turns in short bursts, so that a slow moment of the machine affects all alike. The 10th percentile of
-the bursts' means leaves out what other programs have disturbed. ``dlarray bench`` and ``benchmarks/cpu.py`` use it;
-``profile`` shows where in a step the time goes.
+the bursts' means leaves out bursts that other programs have disturbed. ``dlarray bench`` and ``benchmarks/cpu.py`` use
+it; ``profile`` shows where in a step the time goes.
 """
 
 from dlarray.bench.cases import BATCHES, CASES, Case, Workload

@@ -1,4 +1,4 @@
-"""What is measured: networks and batch sizes, and the same start and batches for everyone."""
+"""What is measured: networks and batch sizes, with the same initial weights and batches for all contenders."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ BATCHES = 4
 
 @dataclass(frozen=True)
 class Case:
-    """A network, a batch size and what is varied about them."""
+    """A network and a batch size, with its variants.
+
+    Raises ValueError for fewer than two widths, for sizes below 1, and for other bad fields.
+    """
 
     name: str
     widths: tuple[int, ...]
@@ -35,7 +38,7 @@ class Case:
 
     def __post_init__(self) -> None:
         if len(self.widths) < 2:
-            raise ValueError(f"a network has inputs and outputs at least, got widths {self.widths}")
+            raise ValueError(f"widths must hold at least inputs and outputs, got {self.widths}")
         for n in (*self.widths, self.batch):
             at_least_one("a width or batch size", n)
         fraction("dropout", self.dropout)
@@ -57,12 +60,12 @@ class Case:
             ) from None
 
     def varied(self, name: str, **fields: Any) -> Case:
-        """The case with other fields, and their name behind its own."""
+        """The case with these fields changed, and ``name`` appended to its name."""
         return replace(self, name=f"{self.name} {name}", **fields)
 
     @cached_property
     def model(self) -> MLP:
-        """The network: behind every Dense layer but the last its norm, its activation and its dropout."""
+        """The network: each Dense layer except the last is followed by the norm, the activation and the dropout."""
         layers: list[Layer] = []
         for n in self.widths[1:-1]:
             layers += [Dense(n), *([LayerNorm()] if self.norm else []), by_name(Activation, self.activation)()]
@@ -71,12 +74,12 @@ class Case:
 
     @property
     def parameters(self) -> int:
-        """The weights and biases of the Dense layers."""
+        """The number of weights and biases of the Dense layers."""
         return sum((n + 1) * m for n, m in pairwise(self.widths))
 
     @property
     def flops(self) -> int:
-        """Of the products of one step: 2 for each multiplication and addition, the first layer's dX left out."""
+        """Operations in the products of one step: 2 for each term. The first layer's dX is not computed."""
         sizes = [a * b for a, b in pairwise(self.widths)]
         return 2 * self.batch * (3 * sum(sizes) - sizes[0])
 
@@ -94,9 +97,9 @@ CASES = {
 
 @dataclass(frozen=True)
 class Workload:
-    """The same start and the same batches for everyone: (W, b) of each Dense layer, and pairs of inputs and labels.
+    """The same initial weights and batches for all contenders: (W, b) of each Dense layer, pairs of inputs and labels.
 
-    Labels are drawn by lot, and the inputs of all batches are the same: nothing in them can be learned by heart.
+    Labels are random, and all batches have the same inputs, so a network cannot memorise the examples.
     """
 
     case: Case
@@ -105,7 +108,7 @@ class Workload:
 
     @classmethod
     def of(cls, case: Case, batches: int = BATCHES, weights: bool = True) -> Workload:
-        """The workload of a case: dlarray's weights of seed 0, unless only the batches are wanted, and the batches."""
+        """The workload of a case: dlarray's weights of seed 0 (none without ``weights``), and the batches."""
         found = case.model.parameters(case.model.init(0, "cpu", case.dtype)) if weights else {}
         pairs = [(p, found[f"{name[:-2]}.b"]) for name, p in found.items() if name.endswith(".W")]
         draw = np.random.default_rng(0)

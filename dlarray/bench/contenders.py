@@ -1,4 +1,4 @@
-"""What is measured: dlarray's step, and the matrix products of it alone."""
+"""The contenders of ``dlarray bench``: dlarray's step, and its matrix products alone."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ __all__ = ["Contender", "FullStep", "Products", "operands"]
 
 
 class Contender:
-    """What does steps in this process. A subclass defines ``restart``, ``step`` and, where it must be, ``wait``."""
+    """Runs training steps in this process. Subclasses define ``restart``, ``step`` and, for asynchronous steps, ``wait``."""
 
     def restart(self) -> None:
         """Go back to the initial weights."""
 
     def step(self, i: int) -> Any:
-        """Do the i-th step; its loss, on the device."""
+        """Run the i-th step and return its loss, on the device."""
         raise NotImplementedError
 
     def wait(self, loss: Any) -> None:
-        """Wait until the step of this loss is done, where steps return before they are."""
+        """Wait until the step of this loss has finished, if steps are asynchronous."""
 
     def value(self, loss: Any) -> float:
         """The loss as a number."""
         return float(loss)
 
     def losses(self, steps: int, patience: float = float("inf")) -> list[float]:
-        """The losses of the first steps; fewer where they take more than ``patience`` seconds."""
+        """The losses of the first steps; fewer if they take more than ``patience`` seconds."""
         self.restart()
         end = time.perf_counter() + patience
         found: list[float] = []
@@ -48,7 +48,7 @@ class Contender:
         return found
 
     def run(self, steps: int) -> float:
-        """The seconds of so many steps from the start, after some that warm caches and wake threads."""
+        """The seconds that this many steps take, after some first steps that warm caches and wake threads."""
         self.restart()
         warm = -(-steps // 5)
         self.wait(self.steps(0, warm))
@@ -57,7 +57,7 @@ class Contender:
         return time.perf_counter() - start
 
     def steps(self, first: int, end: int) -> Any:
-        """Do the steps from the first to the one before the end, waiting for none; the loss of the last."""
+        """Run steps first to end - 1 without waiting, and return the last loss."""
         loss = None
         for i in range(first, end):
             loss = self.step(i)
@@ -65,7 +65,7 @@ class Contender:
 
 
 def operands(case: Case, device: Device, backward: bool = True) -> list[tuple[Array, Array]]:
-    """What a step multiplies: X W, Xᵀ dY and, but for the first layer, dY Wᵀ; without ``backward`` X W alone."""
+    """The operands of a step's products: X W, Xᵀ dY and, except for the first layer, dY Wᵀ; or X W only."""
     draw = np.random.default_rng(0)
 
     def array(*shape: int) -> Array:
@@ -79,9 +79,9 @@ def operands(case: Case, device: Device, backward: bool = True) -> list[tuple[Ar
 
 
 class Products(Contender):
-    """The limit: the products of a step through the device's own library and nothing else.
+    """The limit: only the products of a step, computed by the device's library.
 
-    Without ``backward`` those of inference.
+    Without ``backward``, the products of inference.
     """
 
     def __init__(self, case: Case, device: Device, backward: bool = True) -> None:
@@ -91,7 +91,7 @@ class Products(Contender):
         if device.backend.uses_numpy_arrays:
             self._triples = [(a, b, np.empty((a.shape[0], b.shape[1]), a.dtype)) for a, b in self._pairs]
             self.step = self._into_buffers
-        elif not device.backend.writes_in_place:  # where single products come at the price of a compiled call each
+        elif not device.backend.writes_in_place:  # each single product would cost a compiled call
             self._products = device.backend.compile(_products)
 
     def _into_buffers(self, i: int) -> None:
@@ -110,17 +110,17 @@ def _products(state: Any, pairs: Sequence[tuple[Array, Array]]) -> tuple[Any, li
 
 
 class FullStep(Contender):
-    """dlarray: the step of ``fit``, compiled or, without ``compile``, eager, one operation at a time.
+    """dlarray's step, as ``fit`` runs it: compiled by ``compile``, or eager without it.
 
-    ``keep`` holds a copy of the initial weights to go back to; where memory is measured it would be in the way.
-    ``precision`` is that of the products, as ``fit`` takes it. Raises ValueError where the device does not have it.
+    ``keep`` keeps a copy of the initial weights for ``restart``; it is off when memory is measured. ``precision`` is
+    that of the products, as in ``fit``. Raises ValueError if the device does not have it.
     """
 
     def __init__(
         self,
         workload: Workload,
         device: Device,
-        compile: Callable[..., Any] | None = None,  # noqa: A002 - the field's word for it
+        compile: Callable[..., Any] | None = None,  # noqa: A002 - the name that fit has
         keep: bool = True,
         precision: str | None = None,
     ) -> None:
@@ -128,7 +128,7 @@ class FullStep(Contender):
         step = mixed_precision(
             Step(case.model, SparseCategoricalCrossEntropy(), Adam(1e-3)), precision, device, case.dtype
         )
-        self._device, self._plain = device, step
+        self._device, self._eager = device, step
         self._step: Callable[..., Any] = compile(step) if compile else step
         theta = case.model.init(0, device, case.dtype)
         self._theta = [np.array(to_numpy(vector)) for vector in theta] if keep else []
@@ -138,19 +138,19 @@ class FullStep(Contender):
     def restart(self) -> None:
         if self._theta:
             theta = tuple(self._device.asarray(vector) for vector in self._theta)
-            self._state = self._plain.init(theta, (), 0, self._device)
+            self._state = self._eager.init(theta, (), 0, self._device)
 
     def step(self, i: int) -> Array:
         self._state, loss = self._step(self._state, self._batches[i % len(self._batches)])
         return loss
 
     def explain(self) -> Explanation:
-        """What the step does."""
+        """The plan of the step."""
         return explain(self._step, self._state, self._batches[0])
 
     def first(self) -> tuple[Step, Any, Any]:
-        """The plain step, with the state and the batch that it would be given next."""
-        return self._plain, self._state, self._batches[0]
+        """The eager step, with the next state and batch."""
+        return self._eager, self._state, self._batches[0]
 
     def wait(self, loss: Any) -> None:
         _finish(self._device, loss)
@@ -160,7 +160,7 @@ class FullStep(Contender):
 
 
 def _finish(device: Device, result: Any) -> None:
-    """Wait for the device, and for results that come later than they are returned."""
+    """Wait for the device, and for asynchronous results."""
     for x in result if isinstance(result, (list, tuple)) else [result]:  # pyright: ignore[reportUnknownVariableType]
         if hasattr(x, "block_until_ready"):  # pyright: ignore[reportUnknownArgumentType]
             x.block_until_ready()  # pyright: ignore[reportUnknownMemberType]

@@ -1,4 +1,4 @@
-"""The machine, in the words that a measurement needs beside it."""
+"""The description of the machine that a report contains."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["machine"]
 
 
 def machine(packages: Sequence[str] = ("dlarray", "numpy", "numba")) -> dict[str, Any]:
-    """What a figure depends on: processor, cores, BLAS and the core it was made for, threads, versions, load."""
+    """What a measurement depends on: processor, cores, BLAS and its kernels, threads, versions and load."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     built: Any = np.show_config(mode="dicts")
     blas = built["Build Dependencies"]["blas"]
@@ -39,7 +39,7 @@ def _cpu() -> str:
 
 
 def _running_blas() -> dict[str, Any]:
-    """The core that NumPy's BLAS has chosen its kernels for, and its threads, as threadpoolctl tells them."""
+    """The processor core for which NumPy's BLAS has chosen its kernels, and its threads, from threadpoolctl."""
     try:
         pools: Any = import_module("threadpoolctl").threadpool_info()
     except ImportError:

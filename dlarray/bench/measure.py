@@ -1,4 +1,4 @@
-"""Measuring in turns, and the report of it."""
+"""Measuring contenders in turns, and the report."""
 
 from __future__ import annotations
 
@@ -18,31 +18,32 @@ from dlarray.explanation import Explanation
 
 __all__ = ["Runs", "bench", "interleave", "plans", "table", "write"]
 
-LONGEST = 1000  # steps in a burst: weights that have learned all by heart have gradients too small to be computed fast
+MAX_STEPS = 1000
+"""The most steps in a burst: later the gradients become denormal numbers, which processors compute slowly."""
 
 
 class Runs(Protocol):
-    """What can be measured."""
+    """Anything that can be timed."""
 
     def run(self, steps: int) -> float:
-        """The seconds that so many steps take."""
+        """The seconds that this many steps take."""
         ...
 
 
 def interleave(
     contenders: Mapping[str, Runs], bursts: int = 30, seconds: float = 0.1, least: int = 1
 ) -> dict[str, list[float]]:
-    """The mean seconds of a step in each burst, by name. Each round begins with another one.
+    """The mean seconds of a step in each burst, by name. Each round begins with another contender.
 
-    A burst has so many steps as last ``seconds``, but ``least`` of them at least and 1000, or ``least``, at most.
+    A burst lasts about ``seconds``, but it has at least ``least`` and at most max(1000, ``least``) steps.
     """
     at_least_one("bursts", bursts)
     at_least_one("least", least)
     steps: dict[str, int] = {}
     for name, contender in contenders.items():
-        contender.run(1)  # what is compiled or allocated once is not measured
+        contender.run(1)  # the first call compiles and allocates
         once = max(contender.run(3) / 3, 1e-7)
-        steps[name] = max(least, min(round(seconds / once), LONGEST))
+        steps[name] = max(least, min(round(seconds / once), MAX_STEPS))
     means: dict[str, list[float]] = {name: [] for name in contenders}
     names = list(contenders)
     for i in range(bursts):
@@ -54,7 +55,7 @@ def interleave(
 def bench(
     cases: Sequence[str] = ("M",), device: str | None = None, bursts: int = 30, seconds: float = 0.1
 ) -> dict[str, Any]:
-    """Measure dlarray's step on a device, compiled and eager, against the products through the same library.
+    """Measure dlarray's step on a device, compiled and eager, and its products alone in the same library.
 
     JSON-ready: {"machine": …, "device": name, "cases": {name: {"limit_ms", "compiled", "eager": ratios,
     "milliseconds": {…}}}}. Raises ValueError for an unknown case and DeviceError for a device that cannot be used.
@@ -79,13 +80,13 @@ def bench(
 
 
 def plans(cases: Sequence[str] = ("M",), device: str | None = None) -> dict[str, Explanation]:
-    """What a step of each case does, by the case's name. Raises as ``bench`` and ``explain`` do."""
+    """The plan of each case's step, by the case's name. Raises as ``bench`` and ``explain`` do."""
     where = resolve(device)
     return {name: FullStep(Workload.of(Case.named(name), 1), where, keep=False).explain() for name in cases}
 
 
 def table(report: dict[str, Any]) -> str:
-    """What ``bench`` found, for people: ratios first, milliseconds second."""
+    """The report of ``bench`` as text: ratios, then milliseconds."""
     m = report["machine"]
     lines = [f"{m['cpu']}, {m['cores']} cores, {m['blas']} for {m['blas_core']}; device {report['device']}"]
     for name, case in report["cases"].items():
@@ -98,6 +99,6 @@ def table(report: dict[str, Any]) -> str:
 
 
 def write(report: dict[str, Any], path: str | PathLike[str]) -> None:
-    """The figures as a file of JSON."""
+    """Write the report to a JSON file."""
     with replacing(path) as file:
         file.write(f"{json.dumps(report, indent=1)}\n".encode())

@@ -1,4 +1,4 @@
-"""Where the time of a step goes: each work of its plan with its time, and what of the machine's limit that is."""
+"""Where the time of a step goes: the time of each work of its plan, compared with the machine's limits."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any
 from dlarray.bench.cases import Case, Workload
 from dlarray.bench.contenders import FullStep
 from dlarray.bench.roofline import Limits, limits
-from dlarray.device import backend as backends
 from dlarray.device import resolve
-from dlarray.device.description import Names, Work, bytes_text, flops_text
+from dlarray.device.description import Work, bytes_text, flops_text
 from dlarray.device.timing import Timings
-from dlarray.training import Step
+from dlarray.explanation import backend_and_names
 
 __all__ = ["Profile", "profile", "profiles"]
 
@@ -22,14 +21,14 @@ KINDS = ("product", "kernel", "concatenation", "call")
 
 @dataclass(frozen=True)
 class Profile:
-    """The times of a step against the limits of the machine. ``print`` shows it as a table."""
+    """The times of a step's works, compared with the machine's limits. ``print`` shows a table."""
 
     timings: Timings
     limits: Limits
 
     @property
     def limit(self) -> float:
-        """The seconds that the works would take if each ran at its limit."""
+        """The seconds that all works would take at their limits."""
         return sum(map(self.limits.seconds, self.timings.description.works))
 
     def works(self) -> Iterator[tuple[Work, float]]:
@@ -37,7 +36,7 @@ class Profile:
         return zip(self.timings.description.works, self.timings.works, strict=True)
 
     def result(self) -> dict[str, Any]:
-        """All figures, ready for JSON. What does nothing has no rates and no share of a limit: they are null."""
+        """All measurements, ready for JSON. For a work that takes no time, rates and the share of a limit are null."""
         step = self.timings.step
         return {
             "step_seconds": step,
@@ -93,7 +92,7 @@ class Profile:
         )
 
     def _of(self, kind: str) -> str:
-        """How many works of a kind, and their share."""
+        """The number of works of a kind, and their share of the time."""
         times = [seconds for work, seconds in self.works() if work.kind == kind]
         return f"{len(times)} {kind}{'s' * (len(times) != 1)} {sum(times) / self.timings.step:.1%}"
 
@@ -110,26 +109,22 @@ class Profile:
         if not self.limits.cache:
             return ""
         rate = _rate(bytes_text, self.limits.bandwidth(self.limits.cache))
-        return f"; up to {bytes_text(self.limits.cache)} fit a cache, where they pass at {rate} or faster"
+        return f"; up to {bytes_text(self.limits.cache)} fit in a cache, with {rate} or more"
 
 
 def profile(step: Callable[..., Any], state: Any, batch: Any, bursts: int = 30, seconds: float = 0.1) -> Profile:
-    """Where the time of ``step(state, batch)`` goes, as in ``profile(*dlarray.first_step(model, x, y))``.
+    """Where the time of ``step(state, batch)`` goes: ``profile(*dlarray.first_step(model, x, y))``.
 
-    It is measured on copies; ``bursts`` is how often, ``seconds`` how long each time.
+    The step runs on copies of its arguments, in ``bursts`` bursts of about ``seconds`` each.
 
     Raises
     ------
     ValueError
-        Where dlarray does not plan the steps of these arrays' library, or where a step cannot be planned.
+        If dlarray does not plan the steps of these arrays' library, or if this step cannot be planned.
     TypeError
-        Where there is no array in state and batch.
+        If there is no array in state and batch.
     """
-    backend = backends.of_any((state, batch))
-    if backend is None:
-        raise TypeError("profile needs arrays in the state or the batch: they say how large all is, and whose it is")
-    plain = getattr(step, "step", step)
-    names = plain.names if isinstance(plain, Step) else Names()
+    backend, names = backend_and_names("profile", step, state, batch)
     timings = backend.profile(step, state, batch, names, bursts, seconds)
     return Profile(timings, limits(resolve(timings.device), _dtype(timings)))
 
@@ -137,10 +132,10 @@ def profile(step: Callable[..., Any], state: Any, batch: Any, bursts: int = 30, 
 def profiles(
     cases: Sequence[str] = ("M",), device: str | None = None, bursts: int = 30, seconds: float = 0.1
 ) -> dict[str, Profile]:
-    """Where the time of a step of each case goes, by the case's name.
+    """The profile of each case's step, by the case's name.
 
-    Raises ValueError for an unknown case, and for a device whose steps dlarray does not plan; DeviceError for one that
-    cannot be used.
+    Raises ValueError for an unknown case, and for a device whose steps dlarray does not plan; DeviceError for a device
+    that cannot be used.
     """
     where = resolve(device)
     found = {case.name: FullStep(Workload.of(case, 1), where, keep=False) for case in map(Case.named, cases)}
@@ -148,18 +143,18 @@ def profiles(
 
 
 def _dtype(timings: Timings) -> str:
-    """The type of the step's largest array of numbers with a point."""
+    """The dtype of the step's largest floating-point array."""
     floating = [value for value in timings.description.values if value.dtype in ("float32", "float64")]
     return max(floating, key=lambda value: value.nbytes).dtype if floating else "float32"
 
 
 def _rate(text: Callable[[int], str], rate: float) -> str:
-    """So many a second."""
+    """A rate per second, with its unit."""
     return f"{text(round(rate))}/s"
 
 
 def _time(seconds: float) -> str:
-    """Seconds as people read them."""
+    """Seconds with a suitable unit."""
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if abs(seconds) >= size:
             return f"{seconds / size:.3g} {unit}"

@@ -1,7 +1,7 @@
-"""What the machine can do at most, measured: the rate of large products, and how fast memory is read and written.
+"""The limits of the machine, measured: the rate of large products, and the bandwidth of memory and caches.
 
-Both go through the library of the device itself, so they are limits of that library on this machine, with the threads
-that it uses: one for whatever is pointwise in NumPy.
+Both are measured with the device's library, so they are limits of that library on this machine, with the threads that
+it uses. NumPy uses one thread for element-wise operations.
 """
 
 from __future__ import annotations
@@ -21,52 +21,54 @@ from dlarray.device.timing import low
 __all__ = ["SIZES", "Limits", "limits"]
 
 SIZES = tuple(2**k for k in range(16, 29, 2))
-"""The bytes of the arrays that the bandwidth is measured with, 64 KiB to 256 MiB."""
+"""The sizes in bytes of the arrays used to measure bandwidth, 64 KiB to 256 MiB."""
 
 SIDES = (256, 512, 1024, 2048, 4096, 8192)
-"""Of the square matrices whose products are tried, until one takes long enough."""
+"""The sizes of the square matrices that are multiplied, until one product takes long enough."""
 
-LONG = 0.02  # seconds: beside it neither a clock nor a launch counts
+LONG = 0.02
+"""Seconds of a measurement that make the cost of a clock or of a kernel launch negligible."""
+
 CACHED = 1.5
-"""How many times as fast as memory an array must be passed over to count as lying in a cache."""
+"""An array counts as being in a cache if its bandwidth is this many times that of memory."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The roofline of a machine: what a work cannot be quicker than.
+    """The roofline of a machine: the least time that a work takes.
 
     Williams, Waterman and Patterson 2009, "Roofline: an insightful visual performance model".
     """
 
     products: float
-    """Arithmetic operations a second of a large square product."""
+    """Arithmetic operations per second of a large square product."""
     bandwidths: tuple[tuple[int, float], ...]
-    """Bytes of an array, and how many a second are read and written when 1 is added to all of it; sizes grow."""
+    """The size of an array in bytes, and the bytes per second read and written by x += 1, in order of size."""
 
     @property
     def memory(self) -> float:
-        """Bytes a second of the largest array."""
+        """Bytes per second of the largest array."""
         return self.bandwidths[-1][1]
 
     @property
     def cache(self) -> int:
-        """The bytes of the largest array that is passed over much faster than memory allows; 0 where there is none."""
+        """The size in bytes of the largest array that is in a cache; 0 if there is none."""
         return max((n for n, rate in self.bandwidths if rate >= CACHED * self.memory), default=0)
 
     def bandwidth(self, nbytes: int) -> float:
-        """Bytes a second for work on so many: of the smallest array measured that is as large, or of the largest."""
+        """Bytes per second for this many bytes: that of the smallest array at least as large, else of the largest."""
         return next((rate for n, rate in self.bandwidths if n >= nbytes), self.memory)
 
     def seconds(self, work: Work) -> float:
-        """The least that a work takes: for its bytes at the bandwidth of their size, or for a product's arithmetic.
+        """The least time of a work: the time of its bytes or, for a product, of its arithmetic if that is longer.
 
-        No limit is known of a kernel's arithmetic, such as exponentials.
+        The limit of a kernel's arithmetic, such as exponentials, is not known.
         """
         moving = work.nbytes / self.bandwidth(work.nbytes)
         return max(moving, work.flops / self.products) if work.kind == "product" else moving
 
     def which(self, work: Work) -> str:
-        """What limits a work: "products", "memory", or "cache" where all that it touches fits into one."""
+        """What limits a work: "products", "memory", or "cache" if all its bytes fit in a cache."""
         if work.kind == "product" and work.flops / self.products >= work.nbytes / self.bandwidth(work.nbytes):
             return "products"
         return "cache" if work.nbytes <= self.cache else "memory"
@@ -79,7 +81,7 @@ def limits(
     sides: Sequence[int] = SIDES,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Limits:
-    """Measure the limits of a device for numbers of this type, in about two seconds."""
+    """Measure the limits of a device for this dtype, in about two seconds."""
     draw = np.random.default_rng(0)
     rate = 0.0
     for side in sides:
@@ -96,12 +98,12 @@ def limits(
 
 
 def _increased(x: Array) -> Array:
-    x += 1  # where it lies: new memory would be waited for
+    x += 1  # in place: allocating would take time
     return x
 
 
 def _seconds(device: Device, work: Callable[[], Any], clock: Callable[[], float]) -> float:
-    """Of one piece of work, again and again for a while: the low mean of five turns."""
+    """The seconds of a call: the 10th percentile of five means over many calls."""
 
     def turn(times: int) -> float:
         start = clock()

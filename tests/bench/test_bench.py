@@ -1,4 +1,4 @@
-"""The measuring works and its report has the form that is promised. What it measures is no test's business."""
+"""Measuring works, and its report has the documented form. The times themselves are not tested."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_case_has_its_variants():
     assert all(np.isfinite(FullStep(Workload.of(case), dlarray.resolve("cpu")).losses(3)))
 
 
-def test_a_walk_takes_the_steps_of_fit():
+def test_a_contender_takes_the_steps_of_fit():
     case = Case.named(TINY)
     workload = Workload.of(case)
     (x, t), cpu = workload.batches[0], dlarray.resolve("cpu")
@@ -113,7 +113,7 @@ def test_contenders_take_turns():
     assert low([3.0, 1.0, 2.0]) == pytest.approx(1.2)
 
 
-def test_a_contender_starts_anew_for_each_burst():
+def test_a_contender_restarts_for_each_burst():
     contender = Counting()
     assert contender.run(2) >= 0
     assert contender.calls == ["restart", "step 0", "step 1", "step 2"]  # one of them is not counted
@@ -201,7 +201,7 @@ def test_the_comparison_has_its_form(tmp_path: Path):
     assert all(ratio > 0 for ratio in case["ratios"].values())
     assert case["gradients"]["of"]["eager"]["is"] == "as its precision"
     assert case["losses"]["of"]["scikit-learn"]["equal"]
-    assert {"PyTorch", "thinc"}.isdisjoint(case["absent"])  # what was not asked for is not missed
+    assert {"PyTorch", "thinc"}.isdisjoint(case["absent"])  # what was not requested is not reported as absent
     assert picture.stat().st_size > 10_000
     tables = subprocess.run(
         [sys.executable, script, "--markdown", str(file)], capture_output=True, text=True, check=True

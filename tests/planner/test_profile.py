@@ -225,7 +225,7 @@ def test_the_table_says_the_same_in_words() -> None:
     assert together == "together 15 s, 75.0% of the step; between them 5 s"
     assert least == "at their limits they would take 10 s, 50.0% of the step"
     assert machine == (
-        "limits of cpu: products 100 flop/s, memory 20 B/s; up to 20 B fit a cache, where they pass at 40 B/s or faster"
+        "limits of cpu: products 100 flop/s, memory 20 B/s; up to 20 B fit in a cache, with 40 B/s or more"
     )
 
 
