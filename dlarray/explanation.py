@@ -20,7 +20,7 @@ from dlarray.training import Step
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Explanation", "explain"]
+__all__ = ["Explanation", "backend_and_names", "explain"]
 
 COLUMNS = ("", "work", "formulas", "arithmetic", "bytes", "flop/B", "results")
 

@@ -22,7 +22,7 @@ __all__ = ["Contender", "FullStep", "Products", "operands"]
 
 
 class Contender:
-    """Runs training steps in this process. Subclasses define ``restart``, ``step`` and, for asynchronous steps, ``wait``."""
+    """Runs training steps in this process. Subclasses define ``restart``, ``step``, and ``wait`` if it is asynchronous."""
 
     def restart(self) -> None:
         """Go back to the initial weights."""
