@@ -11,7 +11,6 @@ import numpy as np
 
 from dlarray.core.check import at_least_one
 from dlarray.tables.columns import Boolean, Category, Column, Date, Number
-from dlarray.tables.columns.base import column
 from dlarray.tables.conversion import BOOLEANS, DATES, TEXT, TIMES
 from dlarray.tables.reading import Cells, Table
 from dlarray.tables.values import UnknownColumnError, as_text, polars
@@ -124,7 +123,7 @@ class Preprocessing:
     def from_data(cls, data: dict[str, Any]) -> Preprocessing:
         """The preprocessing that ``as_data`` wrote. Raises ValueError or TypeError for anything else."""
         pairs = [(str(name), str(reason)) for name, reason in data["dropped"]]
-        return cls(tuple(column(entry) for entry in data["columns"]), tuple(pairs))
+        return cls(tuple(Column.from_data(entry) for entry in data["columns"]), tuple(pairs))
 
 
 def _reason_to_drop(values: pl.Series, keep: bool) -> str:

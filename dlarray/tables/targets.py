@@ -13,10 +13,10 @@ from dlarray import metrics
 from dlarray.core.check import did_you_mean, finite, plain_numbers, positive
 from dlarray.core.registry import classes, spelling
 from dlarray.losses import Loss, MeanSquaredError, SparseCategoricalCrossEntropy
-from dlarray.tables.columns.base import mean_and_deviation
 from dlarray.tables.conversion import BOOLEANS, NUMBERS, TEXT, is_present_as, label_indices, numbers
 from dlarray.tables.numerals import check_decimal
 from dlarray.tables.reading import Cells
+from dlarray.tables.scaling import mean_and_deviation
 from dlarray.tables.values import as_text, is_text, polars
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The base class of columns, and the scaling of numbers."""
+"""The base class of columns."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from dlarray.tables.values import count, warn
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Column", "column", "mean_and_deviation", "standardize"]
-
-LIMIT = 1e6  # scaled values are clipped to it, so that no float32 becomes infinite
+__all__ = ["Column"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,16 @@ class Column(ABC):
         """The column as JSON-ready data."""
         return {"kind": spelling(type(self)), **asdict(self)}
 
+    @staticmethod
+    def from_data(data: dict[str, Any]) -> Column:
+        """The column that ``as_data`` wrote. Raises ValueError or TypeError for anything else."""
+        fields = dict(data)
+        known: dict[str, Any] = {**classes(Column)}
+        kind = fields.pop("kind", None)
+        if kind not in known:
+            raise ValueError(f"unknown kind of column {kind!r}")
+        return known[kind](**fields)
+
     def __post_init__(self) -> None:
         plain_numbers(self)
         if not isinstance(self.name, str) or not isinstance(self.missing, int):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -75,27 +83,3 @@ class Column(ABC):
     def describe_missing(self, treatment: str) -> str:
         """The treatment of missing values in words, if training had any."""
         return f"; {self.missing:,} missing, {treatment}" if self.missing else ""
-
-
-def column(data: dict[str, Any]) -> Column:
-    """The column that ``as_data`` wrote. Raises ValueError or TypeError for anything else."""
-    known: dict[str, Any] = {**classes(Column)}
-    fields = dict(data)
-    kind = fields.pop("kind", None)
-    if kind not in known:
-        raise ValueError(f"unknown kind of column {kind!r}")
-    return known[kind](**fields)
-
-
-def mean_and_deviation(x: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation; 1 for the deviation of constant values. Scaled first: squares of 1e300 overflow."""
-    largest = float(np.max(np.abs(x))) or 1.0
-    scaled = x / largest
-    varies = np.max(x) > np.min(x)
-    return largest * float(np.mean(scaled)), (largest * float(np.std(scaled)) if varies else 1.0) or 1.0
-
-
-def standardize(x: np.ndarray, mean: float, scale: float) -> np.ndarray:
-    """(x - μ) / σ, clipped to what float32 can hold."""
-    with np.errstate(over="ignore"):
-        return np.clip((x - mean) / scale, -LIMIT, LIMIT)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dlarray.core.check import finite, positive
-from dlarray.tables.columns.base import Column, mean_and_deviation, standardize
+from dlarray.tables.columns.base import Column
 from dlarray.tables.conversion import TIMES, day_fractions, days
 from dlarray.tables.reading import Cells
+from dlarray.tables.scaling import mean_and_deviation, standardize
 
 if TYPE_CHECKING:
     import polars as pl

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dlarray.core.check import finite, positive
-from dlarray.tables.columns.base import Column, mean_and_deviation, standardize
+from dlarray.tables.columns.base import Column
 from dlarray.tables.conversion import numbers
 from dlarray.tables.numerals import check_decimal
 from dlarray.tables.reading import Cells
+from dlarray.tables.scaling import mean_and_deviation, standardize
 
 if TYPE_CHECKING:
     import polars as pl
