@@ -22,7 +22,7 @@ __all__ = ["Contender", "FullStep", "Products", "operands"]
 
 
 class Contender:
-    """Runs training steps in this process. Subclasses define ``restart``, ``step``, and ``wait`` if it is asynchronous."""
+    """Runs training steps in this process. A subclass defines ``restart``, ``step`` and, if needed, ``wait``."""
 
     def restart(self) -> None:
         """Go back to the initial weights."""
