@@ -1,10 +1,11 @@
 """Initializers: the weights before the first step.
 
-``W = initializer(bits, shape)`` draws from the host's random bits and returns a float64 array of NumPy, which the model
-transfers once to its device: the same seed gives the same weights everywhere. Too small, and slopes vanish; too big,
-and steps become haphazard; all equal, and all units learn the same. So most of them scale by the layer's size: fan_in,
-the number of inputs, is the product of all but the last length of the shape, fan_out, the number of outputs, the last
-length. A vector counts as the bias that it mostly is: the weights of one constant input, fan_in = 1.
+``W = initializer(bits, shape)`` takes the host's random bits and returns a NumPy array in float64, which the model
+copies once to its device: the same seed gives the same weights on every device. With weights that are too small
+gradients vanish, with weights that are too large training is unstable, and with equal weights all units learn the same.
+So most initializers scale by the layer's size: fan_in, the number of inputs, is the product of all lengths of the shape
+but the last; fan_out, the number of outputs, is the last length. A vector, mostly a bias, counts as the weights of one
+constant input: fan_in = 1.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ __all__ = [
 class Initializer(ABC):
     """A distribution of weights. Subclasses are frozen dataclasses.
 
-    Raises ValueError where the scale depends on the layer's size and a fan is 0.
+    Raises ValueError if the scale depends on the layer's size and fan_in or fan_out is 0.
     """
 
     abstract: ClassVar[bool] = True
@@ -54,7 +55,7 @@ class Initializer(ABC):
 
 @dataclass(frozen=True)
 class Zeros(Initializer):
-    """W = 0: biases."""
+    """W = 0: for biases."""
 
     def __call__(self, bits: Bits, shape: Shape) -> np.ndarray:
         return np.zeros(shape)
@@ -62,7 +63,7 @@ class Zeros(Initializer):
 
 @dataclass(frozen=True)
 class Ones(Initializer):
-    """W = 1: the scales of normalisation."""
+    """W = 1: for the scales γ of normalisations."""
 
     def __call__(self, bits: Bits, shape: Shape) -> np.ndarray:
         return np.ones(shape)
@@ -84,7 +85,7 @@ class Constant(Initializer):
 
 @dataclass(frozen=True)
 class Normal(Initializer):
-    """W ~ N(0, std²), whatever the layer's size. 0.05 is Keras's default."""
+    """W ~ N(0, std²), independent of the layer's size. 0.05 is Keras's default."""
 
     std: float = 0.05
 
@@ -98,9 +99,9 @@ class Normal(Initializer):
 
 @dataclass(frozen=True)
 class TruncatedNormal(Initializer):
-    """W ~ N(0, std²) cut off at two std: what falls outside is drawn anew.
+    """W ~ N(0, std²) within ±2 std: numbers outside are drawn again.
 
-    Cutting leaves a standard deviation of 0.88 std. 0.05 is Keras's default.
+    The standard deviation of the result is 0.88 std. 0.05 is Keras's default.
     """
 
     std: float = 0.05
@@ -115,7 +116,7 @@ class TruncatedNormal(Initializer):
 
 @dataclass(frozen=True)
 class Uniform(Initializer):
-    """W ~ U(-a, a), a = 1 / √fan_in where no ``limit`` is given. torch's Linear starts so."""
+    """W ~ U(-a, a), a = ``limit``, by default 1 / √fan_in, the initializer of torch's Linear."""
 
     limit: float | None = None
 
@@ -131,7 +132,7 @@ class Uniform(Initializer):
 
 @dataclass(frozen=True)
 class _ScaledNormal(Initializer):
-    """A normal distribution whose σ comes from the fans."""
+    """A normal distribution whose σ is a function of fan_in and fan_out."""
 
     truncated: bool = False
 
@@ -148,7 +149,7 @@ class _ScaledNormal(Initializer):
 
 @dataclass(frozen=True)
 class _ScaledUniform(Initializer):
-    """A uniform distribution in ±a where a comes from the fans; its standard deviation is a / √3."""
+    """A uniform distribution in ±a, a function of fan_in and fan_out; its standard deviation is a / √3."""
 
     @abstractmethod
     def limit(self, fan_in: int, fan_out: int) -> float:
@@ -162,7 +163,8 @@ class _ScaledUniform(Initializer):
 class GlorotNormal(_ScaledNormal):
     """W ~ N(0, σ²), σ = √(2 / (fan_in + fan_out)): for sigmoid and tanh. Glorot and Bengio 2010.
 
-    ``truncated`` cuts the normal at two of its own deviations and widens it, so that σ stays: Keras's form.
+    ``truncated`` takes a normal distribution within two of its standard deviations, scaled so that the result has
+    standard deviation σ: Keras's form.
     """
 
     aliases: ClassVar[tuple[str, ...]] = ("xavier_normal",)
@@ -183,7 +185,9 @@ class GlorotUniform(_ScaledUniform):
 
 @dataclass(frozen=True)
 class HeNormal(_ScaledNormal):
-    """W ~ N(0, σ²), σ = √(2 / fan_in): for ReLU and its kin. He et al. 2015. ``truncated`` as in GlorotNormal.
+    """W ~ N(0, σ²), σ = √(2 / fan_in): for ReLU and similar activations. He et al. 2015.
+
+    ``truncated`` as in GlorotNormal.
 
     Examples
     --------
@@ -202,7 +206,7 @@ class HeNormal(_ScaledNormal):
 
 @dataclass(frozen=True)
 class HeUniform(_ScaledUniform):
-    """W ~ U(-a, a), a = √(6 / fan_in): for ReLU and its kin. He et al. 2015."""
+    """W ~ U(-a, a), a = √(6 / fan_in): for ReLU and similar activations. He et al. 2015."""
 
     aliases: ClassVar[tuple[str, ...]] = ("kaiming_uniform",)
 
@@ -234,8 +238,8 @@ class LeCunUniform(_ScaledUniform):
 class Orthogonal(Initializer):
     """W = gain · Q with WᵀW = gain² I, or WWᵀ = gain² I where there are more columns than rows. Saxe et al. 2014.
 
-    Q comes from A = QR, A normal, with R's diagonal made positive: then Q is uniform among all such matrices, and the
-    same whichever signs the library chose. All but the last length of the shape count as rows.
+    Q is from A = QR, A normal, with the diagonal of R made positive: Q is then uniform among all such matrices, and
+    does not depend on the signs that the library chooses. All lengths of the shape but the last are rows.
     """
 
     gain: float = 1.0
@@ -253,7 +257,7 @@ class Orthogonal(Initializer):
 
 
 def _fans(shape: Shape) -> tuple[int, int]:
-    """(fan_in, fan_out) of a shape. Raises ValueError where one of them is 0."""
+    """(fan_in, fan_out) of a shape. Raises ValueError if one of them is 0."""
     fan_in, fan_out = size(shape[:-1]), size(shape[-1:])
     if not fan_in or not fan_out:
         raise ValueError(
@@ -263,10 +267,10 @@ def _fans(shape: Shape) -> tuple[int, int]:
 
 
 CUT = 2.0
-"""Where a truncated normal ends, in standard deviations."""
+"""The limit of a truncated normal distribution, in standard deviations."""
 
 TRUNCATED_STD = math.sqrt(1 - CUT * math.exp(-(CUT**2) / 2) * math.sqrt(2 / math.pi) / math.erf(CUT / math.sqrt(2)))
-"""The standard deviation of a standard normal cut there: 0.8796."""
+"""The standard deviation of a standard normal distribution within this limit: 0.8796."""
 
 
 def _uniform(bits: Bits, shape: Shape) -> np.ndarray:
@@ -280,7 +284,7 @@ def _normal(bits: Bits, shape: Shape) -> np.ndarray:
 
 
 def _truncated_normal(bits: Bits, shape: Shape) -> np.ndarray:
-    """N(0, 1) within ±CUT; about one number in 22 is drawn anew."""
+    """N(0, 1) within ±CUT; about one number in 22 is drawn again."""
     z = bits.normal(size(shape))
     while (outside := np.flatnonzero(np.abs(z) > CUT)).size:
         z[outside] = bits.normal(outside.size)

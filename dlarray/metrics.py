@@ -1,16 +1,16 @@
-"""Metrics: what a person wants to know of predictions p beside the truth y. 0-d arrays, or one number for each class.
+"""Metrics of predictions p, given the true targets y. Each is a 0-d array, or one number for each class.
 
-How arrays of classes are read, everywhere here:
+All metrics of classes read arrays in the same way:
 
-- ``y``: integers (n,) or (n, 1) are labels; floats of that shape, beside scores of class 1, are 0 and 1, or
-  probabilities, of which those above ½ are a 1; (n, K) are one-hot rows or probabilities.
-- ``p``: integers or booleans (n,) or (n, 1) are labels; floats (n,) or (n, 1) are scores of class 1, which is chosen
-  above ``threshold`` (½ for probabilities, 0 for logits); (n, K) are scores, of which the first largest is chosen,
-  and none where a score is NaN.
+- ``y``: integers (n,) or (n, 1) are labels; floats of that shape, if p holds scores of class 1, are 0 and 1 or
+  probabilities, and class 1 where they are above ½; (n, K) are one-hot rows or probabilities.
+- ``p``: integers or booleans (n,) or (n, 1) are labels; floats (n,) or (n, 1) are scores of class 1, which is predicted
+  above ``threshold`` (½ for probabilities, 0 for logits); (n, K) are scores: the class of the largest is predicted, the
+  first of equals, and no class if a score is NaN.
 
-Labels lie in [0, K), where K is ``classes``, the number of columns, or 2 beside scores of class 1. Shares are in the
-dtype of p where that is floating, else in the library's default. All raise ValueError for shapes that do not match, for
-no examples, for the first label outside [0, K) and for the first row of y that is not one-hot or probabilities;
+Labels are in [0, K). K is ``classes``, the number of columns, or 2 if p holds scores of class 1. Results are in the
+dtype of p if that is floating, else in the library's default. All raise ValueError if shapes do not match or there are
+no examples, for the first label outside [0, K) and for the first row of y that is neither one-hot nor probabilities;
 TypeError for masked arrays. While a function is traced, as by ``jax.jit``, there are no values to check.
 """
 
@@ -47,7 +47,7 @@ _Average = Literal["binary", "macro", "micro", "weighted"]
 
 
 def accuracy(y: Array, p: Array, *, threshold: float = 0.5) -> Array:
-    """The share of examples whose chosen class is the true one.
+    """The share of examples whose predicted class is the true one.
 
     Examples
     --------
@@ -62,9 +62,10 @@ def accuracy(y: Array, p: Array, *, threshold: float = 0.5) -> Array:
 
 
 def top_k_accuracy(y: Array, p: Array, k: int = 5) -> Array:
-    """The share of examples whose true class is among the k classes of highest score; p is (n, K), 1 <= k <= K.
+    """The share of examples whose true class is among the k classes with the highest scores; p is (n, K), 1 <= k <= K.
 
-    Equal scores rank in the order of their classes, so that k = 1 is ``accuracy``; NaN is never a hit.
+    Equal scores rank in the order of their classes: k = 1 is ``accuracy``. A true class with the score NaN is not among
+    them.
     """
     xp = array_namespace(y, p)
     if p.ndim != 2 or not is_floating(p) or at_least_one("k", k) > p.shape[1]:
@@ -78,11 +79,10 @@ def top_k_accuracy(y: Array, p: Array, k: int = 5) -> Array:
 
 
 def confusion_matrix(y: Array, p: Array, *, classes: int | None = None, threshold: float = 0.5) -> Array:
-    """(K, K) whole numbers: how many examples of the row's class were taken for the column's.
+    """(K, K) whole numbers: how many examples of the row's class were predicted as the column's.
 
-    A product of one-hot matrices, Yᵀ P. ``classes`` is K, and may be left out where p or y has columns to count. In
-    float32 counts are exact up to 2²⁴.
-    An example whose score is NaN has chosen no class: no column counts it.
+    A product of one-hot matrices, Yᵀ P. ``classes`` is K, by default the number of columns of p or y. In float32 counts
+    are exact up to 2²⁴. An example with the score NaN has no predicted class: no column counts it.
 
     Examples
     --------
@@ -101,21 +101,21 @@ def confusion_matrix(y: Array, p: Array, *, classes: int | None = None, threshol
 def precision(
     y: Array, p: Array, *, average: _Average | None = "binary", classes: int | None = None, threshold: float = 0.5
 ) -> Array:
-    """Of the examples taken for a class, the share that are of it: TP / (TP + FP), 0 where none was taken for it.
+    """Of the examples predicted as a class, the share that are of it: TP / (TP + FP), 0 if none was predicted as it.
 
     ``average``: "binary" is class 1 of two; None gives every class, (K,); "macro" their mean over all K; "weighted"
-    their mean by the number of true examples; "micro" counts all classes together. For more than two classes K is
-    ``classes``, or what p or y has in columns.
+    their mean, weighted by the number of true examples; "micro" counts all classes together. For more than two classes
+    K is ``classes``, by default the number of columns of p or y.
     Source: scikit-learn's precision_score(labels=range(K), zero_division=0).
     """
-    hits, taken, actual = _counts(y, p, average, classes, threshold)
-    return _average(hits, taken, actual, average)
+    hits, predicted, actual = _counts(y, p, average, classes, threshold)
+    return _average(hits, predicted, actual, average)
 
 
 def recall(
     y: Array, p: Array, *, average: _Average | None = "binary", classes: int | None = None, threshold: float = 0.5
 ) -> Array:
-    """Of the examples of a class, the share that were taken for it: TP / (TP + FN), 0 where there is none.
+    """Of the examples of a class, the share that were predicted as it: TP / (TP + FN), 0 if it has no examples.
 
     ``average`` and ``classes`` as in ``precision``. Source: scikit-learn's recall_score.
     """
@@ -126,7 +126,7 @@ def recall(
 def f1(
     y: Array, p: Array, *, average: _Average | None = "binary", classes: int | None = None, threshold: float = 0.5
 ) -> Array:
-    """The harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN), 0 where that is 0 / 0.
+    """The harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN), 0 for 0 / 0.
 
     ``average`` and ``classes`` as in ``precision``; "macro" is the mean of the classes' F1.
     Source: scikit-learn's f1_score.
@@ -138,16 +138,15 @@ def f1(
     >>> round(float(f1(np.asarray([0, 1, 1]), np.asarray([0, 1, 0]))), 4)  # precision 1, recall ½
     0.6667
     """
-    hits, taken, actual = _counts(y, p, average, classes, threshold)
-    return _average(2 * hits, taken + actual, actual, average)
+    hits, predicted, actual = _counts(y, p, average, classes, threshold)
+    return _average(2 * hits, predicted + actual, actual, average)
 
 
 def log_loss(y: Array, p: Array) -> Array:
     """The mean of -log p at the true class; p holds probabilities, (n, K), or those of class 1, (n,) or (n, 1).
 
-    Raises ValueError for a p outside [0, 1]: of logits take the softmax or the sigmoid first.
-
-    SparseCategoricalCrossEntropy or BinaryCrossEntropy of probabilities. Source: scikit-learn's log_loss.
+    It is SparseCategoricalCrossEntropy or BinaryCrossEntropy of probabilities. Raises ValueError for a p outside [0,
+    1]: apply softmax or sigmoid to logits first. Source: scikit-learn's log_loss.
     """
     if not is_floating(p):
         raise ValueError(f"log_loss needs probabilities, got {p.dtype}")
@@ -177,17 +176,17 @@ def root_mean_squared_error(y: Array, p: Array) -> Array:
 
 
 def r2(y: Array, p: Array) -> Array:
-    """R² = 1 - mean (y - p)² / var y: the share of y's variance that p explains.
+    """R² = 1 - mean (y - p)² / var y: the share of y's variance that p explains; of several outputs the mean.
 
-    Of several outputs the mean. 1 is perfect, 0 no better than the mean of y, and it may be below 0. Where y is
-    constant there is no variance to explain: 1 if p is right exactly, else 0. Source: scikit-learn's r2_score.
+    1 is perfect, 0 as good as the mean of y, and R² may be below 0. For a constant y, which has no variance, it is 1 if
+    p is exactly right, else 0. Source: scikit-learn's r2_score.
     """
     xp, squares = array_namespace(y, p), MeanSquaredError(reduction="none")
     if size(tuple(p.shape)) == 0:
         raise ValueError(f"R² of no examples, predictions of shape {tuple(p.shape)}, is not defined")
     error = xp.mean(squares.forward(p, y)[0], axis=0)
     y = xp.astype(y, p.dtype)
-    constant = xp.max(y, axis=0) == xp.min(y, axis=0)  # exact, where the variance is a rounding error
+    constant = xp.max(y, axis=0) == xp.min(y, axis=0)  # exact, unlike a comparison of the variance with 0
     explained = 1 - error / xp.where(constant, 1.0, xp.var(y, axis=0))
     return xp.mean(xp.where(constant, xp.astype(error == 0, p.dtype), explained))
 
@@ -195,9 +194,9 @@ def r2(y: Array, p: Array) -> Array:
 def _read(
     y: Array, p: Array, threshold: float, classes: int | None = None, default: int | None = None
 ) -> tuple[Array, Array, int | None]:
-    """True labels (n,), chosen labels (n,), and the number of classes.
+    """True labels (n,), predicted labels (n,), and the number of classes.
 
-    That is ``classes``, where given, else what shapes or dtypes tell, else ``default``.
+    The number is ``classes``, else by shapes and dtypes, else ``default``.
     """
     xp = array_namespace(y, p)  # of one library
     for name, x in (("y", y), ("p", p)):
@@ -206,14 +205,14 @@ def _read(
     columns = [x.shape[1] if x.ndim == 2 else 1 for x in (y, p)]
     if is_floating(y) and columns[0] == 1 and not (is_floating(p) and columns[1] == 1):
         raise ValueError(f"true labels must be integers, got {y.dtype}; convert them with astype")
-    told = {k for k in columns if k > 1}
-    if not told and (is_floating(p) or is_floating(y)):
-        told = {2}
-    if y.ndim not in (1, 2) or p.ndim not in (1, 2) or y.shape[0] != p.shape[0] or len(told) > 1:
-        raise ValueError(f"truth of shape {tuple(y.shape)} does not match predictions of shape {tuple(p.shape)}")
+    counts = {k for k in columns if k > 1}
+    if not counts and (is_floating(p) or is_floating(y)):
+        counts = {2}
+    if y.ndim not in (1, 2) or p.ndim not in (1, 2) or y.shape[0] != p.shape[0] or len(counts) > 1:
+        raise ValueError(f"targets of shape {tuple(y.shape)} do not match predictions of shape {tuple(p.shape)}")
     if y.shape[0] == 0 or 0 in columns:
-        raise ValueError(f"a metric of no examples, truth of shape {tuple(y.shape)}, is not defined")
-    count = told.pop() if told else None
+        raise ValueError(f"a metric of no examples, targets of shape {tuple(y.shape)}, is not defined")
+    count = counts.pop() if counts else None
     if classes is not None and at_least_one("classes", classes) < (count or 1):
         raise ValueError(f"classes={classes}, but the arrays have {count}")
     known = classes or count or default
@@ -224,21 +223,21 @@ def _read(
 
 
 def _check(name: str, x: Array, classes: int | None) -> None:
-    """Raise ValueError where x has a value that is no class: a label outside [0, classes), a row without a sum of 1."""
+    """Raise ValueError if x has a value that is no class: a label outside [0, classes), a row whose sum is not 1."""
     if array_namespace(x).isdtype(x.dtype, "bool"):
         return  # True and False are classes
     if x.ndim == 2 and x.shape[1] > 1:
-        check_probabilities(name, x, "rows must be one-hot or probabilities, in [0, 1]", "scores are for p alone")
+        check_probabilities(name, x, "rows must be one-hot or probabilities, in [0, 1]", "only p may hold scores")
         check_rows(name, x)
     elif is_floating(x):
         check_probabilities(name, x, "targets must be 0, 1 or a probability between them", "labels are integers")
     else:
-        remedy = 'number the classes from 0; where a metric takes classes=K, more than two need it and no "binary"'
+        remedy = 'number the classes from 0; with more than two, give classes=K and an average other than "binary"'
         check_labels(name, x, classes, remedy)
 
 
 def _labels(x: Array, threshold: float) -> Array:
-    """Integers (n,), whichever way the classes are given."""
+    """Classes as integers (n,), from labels, scores or rows."""
     xp = array_namespace(x)
     if not is_floating(x) and not is_integer(x):
         x = xp.astype(x, xp.int32)
@@ -247,23 +246,23 @@ def _labels(x: Array, threshold: float) -> Array:
     x = xp.reshape(x, (-1,))
     if not is_floating(x):
         return x
-    return xp.where(xp.isnan(x), 2, xp.astype(x > threshold, xp.int32))  # a NaN chooses neither
+    return xp.where(xp.isnan(x), 2, xp.astype(x > threshold, xp.int32))  # of NaN neither class
 
 
 def _one_hots(
     y: Array, p: Array, classes: int | None, threshold: float, default: int | None = None
 ) -> tuple[Array, Array]:
-    """Both sets of labels as (n, K) of 0 and 1; K is ``default`` where nothing else tells it."""
+    """True and predicted labels as one-hot rows (n, K); K is ``default`` if nothing else gives it."""
     truth, chosen, known = _read(y, p, threshold, classes, default)
     if known is None:
-        raise ValueError("labels alone do not tell how many classes there are: give classes=K")
+        raise ValueError("the number of classes is unknown from labels: give classes=K")
     return one_hot(truth, known, _floating(p)), one_hot(chosen, known, _floating(p))
 
 
 def _counts(
     y: Array, p: Array, average: _Average | None, classes: int | None, threshold: float
 ) -> tuple[Array, Array, Array]:
-    """By class: true positives, examples taken for it, examples of it; of class 1 alone where average is "binary"."""
+    """By class: true positives, predicted examples, true examples; only of class 1 if average is "binary"."""
     if average is not None:
         one_of("average", average, get_args(_Average))
     truth, chosen = _one_hots(y, p, classes, threshold, default=2 if average == "binary" else None)
@@ -276,11 +275,11 @@ def _counts(
 
 
 def _average(part: Array, whole: Array, actual: Array, average: _Average | None) -> Array:
-    """Each class's part / whole, 0 where whole is 0, put together as ``average`` says."""
+    """Each class's part / whole, 0 where whole is 0, averaged as ``average`` says."""
     xp = array_namespace(part)
     if average == "micro":
         part, whole = xp.sum(part), xp.sum(whole)
-    share = part / xp.where(whole == 0, 1.0, whole)  # no part without a whole
+    share = part / xp.where(whole == 0, 1.0, whole)  # part is 0 where whole is 0
     if average == "macro":
         return xp.mean(share)
     if average == "weighted":
@@ -289,7 +288,7 @@ def _average(part: Array, whole: Array, actual: Array, average: _Average | None)
 
 
 def _floating(p: Array) -> Any:
-    """The dtype of shares: that of p where it is floating, else the library's default on p's device."""
+    """The dtype of results: that of p if it is floating, else the library's default on p's device."""
     if is_floating(p):
         return p.dtype
     return array_namespace(p).__array_namespace_info__().default_dtypes(device=device(p))["real floating"]

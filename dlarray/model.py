@@ -1,7 +1,7 @@
-"""MLP: layers in a row and the vector θ of all their parameters.
+"""MLP: layers one after the other, and the vector θ of all their parameters.
 
-The model is configuration: it holds no arrays. θ is a point in the space of its parameters, made by ``init`` and
-handed to every function, so that training is a walk of θ and nothing else changes.
+The model is configuration and holds no arrays. θ is a point in the space of its parameters: ``init`` makes it, every
+function takes it as an argument, and training changes nothing else.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ __all__ = ["MLP", "mlp", "on_device"]
 
 @dataclass(frozen=True)
 class MLP:
-    """The multilayer perceptron: ``inputs`` numbers in, through the layers, to the outputs of the last.
+    """The multilayer perceptron: a function of ``inputs`` numbers, through the layers, to the outputs of the last one.
 
     Layers are any ``Layer``; activations may be given by name: ``MLP(64, [Dense(128), "relu", Dense(10)])``. The
-    output is left as it is: the loss knows the activation that turns it into a prediction (``loss.output_activation``).
+    outputs are logits or numbers: ``loss.output_activation`` turns them into predictions.
 
-    Raises ValueError where there are no layers, where inputs is below 1 and where the widths of two layers do not
-    meet, naming the layer.
+    Raises ValueError if there are no layers, if inputs is below 1, and if a layer cannot take the outputs of the layer
+    before it, with the name of the layer.
 
     Examples
     --------
@@ -59,17 +59,17 @@ class MLP:
 
     @cached_property
     def chain(self) -> Chain:
-        """The layers as one layer."""
+        """All layers as one layer."""
         return Chain(self.layers)
 
     @cached_property
     def layout(self) -> Layout:
-        """Names and places of the parameters, all in one vector."""
+        """Names and slots of the parameters in one vector."""
         return Layout(tuple(self.chain.shapes(self.inputs).items()))
 
     @cached_property
     def buffer_layout(self) -> Layout:
-        """Names and places of the numbers that are kept but not trained."""
+        """Names and slots of the buffers in one vector."""
         return Layout(tuple(self.chain.buffers(self.inputs).items()))
 
     @property
@@ -78,28 +78,29 @@ class MLP:
         return self.chain.width(self.inputs)
 
     def layout_of(self, theta: Theta) -> Layout:
-        """The layout that a θ is in: one vector, or on libraries that cannot write arrays one per parameter."""
+        """The layout of a θ: one vector, or one for each parameter on libraries whose arrays cannot be written."""
         return _fitting(self.layout, theta)
 
     def buffers_layout_of(self, buffers: Theta) -> Layout:
-        """The layout that buffers are in, as ``layout_of``."""
+        """The layout of buffers, like ``layout_of``."""
         return _fitting(self.buffer_layout, buffers)
 
     def init(self, seed: int = 0, device: str | Device | None = None, dtype: str = "float32") -> Theta:
-        """θ at the start: random weights, drawn on the host and transferred once, the same on every device.
+        """The initial θ: random weights, drawn on the host and copied once, the same on every device.
 
-        Each parameter has a stream of its own, so adding a layer does not change the others' start. Raises ValueError
-        for a seed outside [0, 2**63) and for a dtype that is not floating-point; DeviceError for the device.
+        Each parameter has a separate random stream, so an added layer does not change the initial values of others.
+        Raises ValueError for a seed outside [0, 2**63) and for a dtype that is not floating-point; DeviceError for the
+        device.
         """
-        return self._start(self.layout, seed, resolve(device), dtype)
+        return self._initial(self.layout, seed, resolve(device), dtype)
 
     def init_buffers(self, device: str | Device | None = None, dtype: str = "float32") -> Theta:
-        """The buffers at the start: means of 0 and variances of 1, an empty tuple where no layer has any."""
-        return self._start(self.buffer_layout, 0, resolve(device), dtype)
+        """The initial buffers: means of 0 and variances of 1; an empty tuple if no layer has buffers."""
+        return self._initial(self.buffer_layout, 0, resolve(device), dtype)
 
-    def _start(self, layout: Layout, seed: int, device: Device, dtype: str) -> Theta:
+    def _initial(self, layout: Layout, seed: int, device: Device, dtype: str) -> Theta:
         if np.dtype(dtype).kind != "f":
-            raise ValueError(f"parameters are floating-point numbers, got dtype {dtype!r}")
+            raise ValueError(f"parameters must be floating-point numbers, got dtype {dtype!r}")
         initializers = self.chain.initializers()
         arrays = {
             name: np.asarray(initializers[name](Bits(seed, f"parameter {name}"), shape), dtype=dtype)
@@ -108,21 +109,21 @@ class MLP:
         return on_device(layout, arrays, device)
 
     def parameters(self, theta: Theta) -> dict[str, Array]:
-        """The parameters in θ by name, "0.W", "0.b", "2.W", …: views of θ where the library has views."""
+        """The parameters in θ by name, "0.W", "0.b", "2.W", …: views of θ if the library has views."""
         return self.layout_of(theta).split(theta)
 
     def forward(self, theta: Theta, x: Array, key: Array | None = None) -> tuple[Array, Any]:
-        """Forward feed in training: the outputs and what backward needs. ``key`` is there for layers that draw.
+        """Forward feed in training: the outputs and what backward needs. ``key`` is for layers with random numbers.
 
-        x is (examples, inputs). Raises ValueError for another shape and where a layer draws random numbers and there is
-        no key; TypeError for numbers of the wrong kind, and where x and θ are of two libraries.
+        x is (examples, inputs). Raises ValueError for another shape, and if a layer needs a key and there is none;
+        TypeError for numbers of the wrong kind, and if x and θ are arrays of two libraries.
         """
         self.check_inputs(x)
         if self.chain.random and key is None:
             raise ValueError(
                 "a layer of this model draws random numbers: give key=, from dlarray.core.random.key_words"
             )
-        return self.chain.forward(x, key, **self._beside(x, theta))
+        return self.chain.forward(x, key, **self._parameters_for(x, theta))
 
     def backward(self, theta: Theta, saved: Any, dz: Array) -> Theta:
         """Back propagation: from the gradient with respect to the outputs to the gradient with respect to θ."""
@@ -131,29 +132,27 @@ class MLP:
     def loss_and_gradient(
         self, theta: Theta, x: Array, t: Array, loss: Loss, weight: Array | None = None, key: Array | None = None
     ) -> tuple[Array, Theta]:
-        """The loss of a batch and its gradient with respect to θ, in θ's own layout. Pure: no argument changes."""
+        """The loss of a batch and its gradient with respect to θ, in θ's layout. Pure: no argument changes."""
         z, saved = self.forward(theta, x, key)
         value, terms = loss.forward(z, t, weight)
         return value, self.backward(theta, saved, loss.backward(terms))
 
     def predict(self, theta: Theta, x: Array, buffers: Theta = ()) -> Array:
-        """The outputs at inference, (examples, outputs). ``buffers`` are there for layers that keep some.
+        """The outputs at inference, (examples, outputs). ``buffers`` are needed if layers have buffers.
 
-        Raises ValueError where x has another shape or buffers are missing; TypeError for numbers of the wrong kind, and
-        where x and θ are of two libraries.
+        Raises ValueError if x has another shape or buffers are missing; TypeError for numbers of the wrong kind, and if
+        x and θ are arrays of two libraries.
         """
         self.check_inputs(x)
-        kept: dict[str, Array] = {}
+        named: dict[str, Array] = {}
         if self.buffer_layout.shapes:
             if not buffers:
-                raise ValueError(
-                    "a layer of this model keeps buffers: give buffers=, from init_buffers or from training"
-                )
-            kept = self.named_buffers(buffers)
-        return self.chain.predict(x, **self._beside(x, theta), **kept)
+                raise ValueError("a layer of this model has buffers: give buffers=, from init_buffers or from training")
+            named = self.named_buffers(buffers)
+        return self.chain.predict(x, **self._parameters_for(x, theta), **named)
 
-    def _beside(self, x: Array, theta: Theta) -> dict[str, Array]:
-        """The parameters, where they are arrays of x's library."""
+    def _parameters_for(self, x: Array, theta: Theta) -> dict[str, Array]:
+        """The parameters by name. Raises TypeError if they are not arrays of x's library."""
         parameters = self.parameters(theta)
         if theta and array_namespace(x) is not array_namespace(theta[0]):
             given = f"{root_module(x)} and {root_module(theta[0])}"
@@ -172,11 +171,11 @@ class MLP:
         return layout.join(self.chain.update_buffers(saved, **layout.split(buffers)))
 
     def decays(self, name: str) -> bool:
-        """Whether weight decay applies to the parameter of this name: to weight matrices, not to biases or slopes."""
+        """Whether weight decay applies to the parameter of this name: it does to matrices, not to biases or slopes."""
         return len(self.layout.slots[name].shape) >= 2
 
     def check_inputs(self, x: Array) -> None:
-        """Raise ValueError where x is not (examples, inputs), TypeError where its numbers are of the wrong kind."""
+        """Raise ValueError if x is not (examples, inputs), TypeError if its numbers are of the wrong kind."""
         if not is_array(x):
             raise TypeError(f"x must be an array, got {type(x).__name__}; dlarray.asarray makes one from nested lists")
         self.check_shape(tuple(x.shape))
@@ -187,16 +186,16 @@ class MLP:
             raise TypeError(f"the first layer takes floating-point numbers, got x of type {x.dtype}")
 
     def check_shape(self, shape: Shape) -> None:
-        """Raise ValueError where inputs of this shape are not (examples, inputs)."""
+        """Raise ValueError if this shape is not (examples, inputs)."""
         if len(shape) != 2:
             raise ValueError(f"x must have two axes, (examples, inputs), got shape {shape}")
         if shape[1] != self.inputs:
             raise ValueError(f"the model takes {self.inputs} inputs, got x with {shape[1]} features, shape {shape}")
 
     def summary(self) -> str:
-        """A table of the layers: what comes out of each and how many parameters it has.
+        """A table of the layers: outputs and parameters of each.
 
-        ``dlarray.memory_estimate`` says what training takes of memory.
+        ``dlarray.memory_estimate`` gives the memory that training needs.
         """
         widths = self.chain.widths(self.inputs)
         rows = [("", "layer", "output", "parameters", "")]
@@ -210,23 +209,23 @@ class MLP:
             for i, layer, out, count, detail in rows
         ]
         rule = "─" * max(map(len, lines))
-        kept = f", {self.buffer_layout.count:,} kept besides" if self.buffer_layout.shapes else ""
-        count = f"{self.layout.count:,} parameters{kept}"
+        buffers = f", {self.buffer_layout.count:,} in buffers" if self.buffer_layout.shapes else ""
+        count = f"{self.layout.count:,} parameters{buffers}"
         return "\n".join([f"MLP of {self.inputs} inputs", rule, lines[0], rule, *lines[1:], rule, count])
 
 
 def on_device(layout: Layout, arrays: Mapping[str, np.ndarray], device: Device) -> Theta:
-    """Host arrays by name as vectors on a device: one, or one for each array where arrays cannot be written."""
+    """Host arrays by name as vectors on a device: one, or one for each array if arrays cannot be written."""
     layout = layout if device.backend.writes_in_place else layout.split_up()
     return layout.sign(tuple(device.asarray(vector) for vector in layout.join(arrays)))
 
 
 def mlp(inputs: int, *units: int, activation: str | Activation = "relu", dropout: float = 0.0) -> MLP:
-    """The short way: ``mlp(64, 128, 10)`` is 64 inputs, a hidden layer of 128 units with ReLU, and 10 outputs.
+    """The short form: ``mlp(64, 128, 10)`` has 64 inputs, a hidden layer of 128 units with ReLU, and 10 outputs.
 
-    The activation stands behind every Dense layer but the last, and behind it Dropout where a rate is given. Raises
-    ValueError where no units are given or are below 1, where the rate is outside [0, 1), and for an unknown activation,
-    with the nearest name.
+    The activation follows every Dense layer but the last, and Dropout follows the activation if a rate is given. Raises
+    ValueError if no units are given or are below 1, if the rate is outside [0, 1), and for an unknown activation, with
+    the nearest name.
 
     Examples
     --------
@@ -252,7 +251,7 @@ def mlp(inputs: int, *units: int, activation: str | Activation = "relu", dropout
 
 
 def _fitting(layout: Layout, vectors: Theta) -> Layout:
-    """The layout, together or apart, that these vectors are in. Where they are in neither, its ``split`` says so."""
+    """The layout of these vectors: one vector or one per array. If it is neither, ``split`` of the result raises."""
     if not isinstance(vectors, tuple) or len(vectors) != len(layout.shapes):  # pyright: ignore[reportUnnecessaryIsInstance]
         return layout
     together = len(vectors) == 1 and tuple(getattr(vectors[0], "shape", ())) == layout.lengths
@@ -260,7 +259,7 @@ def _fitting(layout: Layout, vectors: Theta) -> Layout:
 
 
 def _short(f: Layer) -> str:
-    """A layer as it would be written, without the fields that were left alone."""
+    """A layer as Python code, without fields that have their defaults."""
     if isinstance(f, Chain):
         return f"{type(f).__name__}({', '.join(map(_short, f.layers))})"
     given = [

@@ -1,13 +1,13 @@
 """Schedules: the learning rate as a function of the number of steps.
 
-``rate = schedule(t)``, where t is the number of steps done before this one: 0 at the first. A schedule is array
-operations on a 0-d array, so it runs on the device and inside a compiled step; given a longer array it computes
-element by element, which is all that a plot needs. All lengths are in steps, all rates are what multiplies the
-gradient, and t may be any number of steps: after its last step a schedule stays where it ended. A length enters a
-formula as a floating-point number, for a device's own integers may end at 2³¹.
+``rate = schedule(t)``, where t is the number of steps done before this one: 0 at the first step. A schedule is array
+operations on a 0-d array, so it runs on the device and in a compiled step; of a longer array it computes each element,
+as for a plot. All lengths are in steps; a rate is the factor of the gradient. t may be any number of steps: after its
+last step a schedule keeps its last rate. In formulas a length is a floating-point number, because integers of some
+devices end at 2³¹.
 
-In float32 t is exact up to 2²⁴ steps, and what happens at a step (a drop, a restart) happens at exactly that step for
-some hundred thousand of them; after that it may come one step early or late.
+In float32 t is exact up to 2²⁴ steps. A change at a certain step (a drop, a restart) comes at exactly that step for
+some hundred thousand steps; after that it may come one step early or late.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class Schedule(ABC):
 
     @abstractmethod
     def __call__(self, t: Array) -> Array:
-        """The rate after t steps, in t's own floating-point type."""
+        """The rate after t steps, in t's floating-point dtype."""
 
 
 @dataclass(frozen=True)
 class _Falling(Schedule):
-    """A schedule that starts at ``rate``, a number above 0."""
+    """A schedule whose first rate is ``rate``, a number above 0."""
 
     rate: float
 
@@ -67,7 +67,7 @@ class ConstantRate(_Falling):
 
 @dataclass(frozen=True)
 class StepDecay(_Falling):
-    """η(t) = rate · factor^⌊t / every⌋: a drop every so many steps. torch's StepLR."""
+    """η(t) = rate · factor^⌊t / every⌋: a drop after each ``every`` steps. torch's StepLR."""
 
     every: int
     factor: float = 0.1
@@ -84,7 +84,7 @@ class StepDecay(_Falling):
 
 @dataclass(frozen=True)
 class ExponentialDecay(_Falling):
-    """η(t) = rate · factor^(t / every), without steps. torch's ExponentialLR at every = 1."""
+    """η(t) = rate · factor^(t / every), continuous in t. torch's ExponentialLR at every = 1."""
 
     factor: float
     every: int = 1
@@ -101,7 +101,7 @@ class ExponentialDecay(_Falling):
 
 @dataclass(frozen=True)
 class InverseTimeDecay(_Falling):
-    """η(t) = rate / (1 + decay · t / every): the 1/t of Robbins and Monro (1951). Keras's InverseTimeDecay."""
+    """η(t) = rate / (1 + decay · t / every): 1/t as in Robbins and Monro (1951). Keras's InverseTimeDecay."""
 
     decay: float
     every: int = 1
@@ -187,7 +187,7 @@ class CosineRestarts(_Falling):
         if self.growth == 1:
             length = float(self.steps)
             start = length * _whole(t, self.steps)
-        else:  # cycle k begins at steps (growthᵏ - 1) / (growth - 1); the half keeps t off the edge between two cycles
+        else:  # cycle k begins at steps (growthᵏ - 1) / (growth - 1); + 0.5 against rounding at its first step
             k = xp.floor(xp.log1p((t + 0.5) * ((self.growth - 1) / self.steps)) / math.log(self.growth))
             times = xp.round(float(self.growth) ** k)
             length = float(self.steps) * times
@@ -197,9 +197,9 @@ class CosineRestarts(_Falling):
 
 @dataclass(frozen=True)
 class WarmUp(Schedule):
-    """η(t) rises in a line from start · then(0) to then(0) within ``steps``; from there on η(t) = then(t - steps).
+    """η(t) rises linearly from start · then(0) to then(0) in ``steps`` steps; after that η(t) = then(t - steps).
 
-    Goyal et al. 2017. torch's LinearLR (start_factor = ``start``, which must be above 0 there) followed by another.
+    Goyal et al. 2017. torch's LinearLR (start_factor = ``start``, which torch wants above 0), then another schedule.
     """
 
     steps: int
@@ -226,7 +226,7 @@ class OneCycle(Schedule):
     """η(t) rises from peak / div to ``peak`` and falls to peak / div / final_div at t = steps - 1, each along a cosine.
 
     The peak is at t = warm_up · steps - 1. Smith and Topin 2018, "Super-Convergence"; torch's OneCycleLR with its
-    defaults (without its changes of momentum). Raises ValueError where warm_up · steps leaves no step to rise or fall.
+    defaults (without its changes of momentum). Raises ValueError if warm_up · steps leaves no step to rise or fall.
     """
 
     peak: float
@@ -256,7 +256,7 @@ class OneCycle(Schedule):
 
 
 def _progress(t: Array, steps: float) -> Array:
-    """The part of ``steps`` that is done, from 0 to 1."""
+    """The fraction of ``steps`` that is done, from 0 to 1."""
     return array_namespace(t).minimum(t / float(steps), 1.0)
 
 
@@ -267,5 +267,5 @@ def _half_cosine(p: Array) -> Array:
 
 
 def _whole(t: Array, n: int) -> Array:
-    """⌊t / n⌋ for whole t; the half keeps the quotient off the edge, where a rounded 1/n would fall short of it."""
+    """⌊t / n⌋ for whole t, as ⌊(t + ½) / n⌋: without ½, rounding may give 1 less where n divides t."""
     return array_namespace(t).floor((t + 0.5) / float(n))

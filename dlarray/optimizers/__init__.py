@@ -1,4 +1,4 @@
-"""Optimizers: the textbook's formulas for one step down the loss, each written for one array."""
+"""Optimizers: the textbook's formulas for one step of gradient descent, each written for one array."""
 
 from dlarray.optimizers import adam, adaptive, descent
 from dlarray.optimizers.adam import *

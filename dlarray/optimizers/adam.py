@@ -1,4 +1,4 @@
-"""Adaptive moment estimation: an average of the gradient over the root of an average of its squares."""
+"""Adam and its variants: an average of gradients divided by the root of an average of their squares."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["AMSGrad", "Adam", "AdamW", "Adamax", "NAdam"]
 
 @dataclass(frozen=True)
 class _Moments(FirstOrder):
-    """What the family shares: both averages and where ε stands."""
+    """An optimizer with an average m of gradients and v of their squares, and the place of ε in the formula."""
 
     learning_rate: float | Schedule = 1e-3
     beta1: float = 0.9
@@ -38,7 +38,7 @@ class _Moments(FirstOrder):
     def root(self, v: Array, seen: Array) -> Array:
         """√v̂ + ε where v̂ = v / seen; √(v̂ + ε) with ε inside; (√v + ε) / √seen in the form that the paper calls ε̂.
 
-        One number is divided, not each of θ's: a division takes several times as long as a product.
+        Only one number is divided, because a division takes several times as long as a product.
         """
         xp = array_namespace(v)
         if self.eps_mode == "inside":
@@ -52,9 +52,9 @@ class _Moments(FirstOrder):
 class Adam(_Moments):
     """m = β₁ m + (1 - β₁) g,  v = β₂ v + (1 - β₂) g²,  m̂ = m / (1 - β₁ᵗ),  v̂ = v / (1 - β₂ᵗ),  θ -= η m̂ / (√v̂ + ε).
 
-    Kingma and Ba 2015; torch's Adam. m̂ and v̂ undo that both averages start at 0. ``eps_mode="hat"`` is the paper's
-    faster form θ -= η √(1 - β₂ᵗ) / (1 - β₁ᵗ) m / (√v + ε̂), the one in Keras and scikit-learn; "inside" divides by
-    √(v̂ + ε).
+    Kingma and Ba 2015; torch's Adam. m̂ and v̂ correct for the initial value 0 of both averages. ``eps_mode="hat"`` is
+    the paper's faster form θ -= η √(1 - β₂ᵗ) / (1 - β₁ᵗ) m / (√v + ε̂), the one in Keras and scikit-learn; "inside"
+    divides by √(v̂ + ε).
 
     Examples
     --------
@@ -63,7 +63,7 @@ class Adam(_Moments):
     >>> adam = dlarray.Adam(learning_rate=0.1)
     >>> theta = np.asarray([1.0, -2.0])
     >>> theta, state = adam.step(theta, np.asarray([3.0, -0.01]), adam.init(theta))
-    >>> print(theta.round(4))  # at first every number moves by the rate, however steep its slope
+    >>> print(theta.round(4))  # in the first step every number changes by the rate
     [ 0.9 -1.9]
     """
 
@@ -78,7 +78,7 @@ class Adam(_Moments):
 
 @dataclass(frozen=True)
 class AMSGrad(_Moments):
-    """Adam with w = max(w, v) in the place of v, so that the steps of no number grow again. Reddi et al. 2018.
+    """Adam with w = max(w, v) instead of v, which never decreases. Reddi et al. 2018.
 
     θ -= η m̂ / (√ŵ + ε), ŵ = w / (1 - β₂ᵗ); torch's Adam with amsgrad=True.
     """
@@ -99,8 +99,8 @@ class AMSGrad(_Moments):
 
 
 @dataclass(frozen=True)
-class AdamW(Adam, DecoupledDecay):  # Adam first: its defaults, the other's decay
-    """Adam whose weight decay does not pass through the averages: θ -= η λ θ, then Adam's step without it.
+class AdamW(Adam, DecoupledDecay):  # Adam's defaults and step, the other's decay
+    """Adam with decoupled weight decay: θ -= η λ θ, then Adam's step without decay.
 
     Loshchilov and Hutter 2019; torch's AdamW.
     """
@@ -111,7 +111,7 @@ class AdamW(Adam, DecoupledDecay):  # Adam first: its defaults, the other's deca
 
 @dataclass(frozen=True)
 class NAdam(_Moments):
-    """Adam with Nesterov's look ahead: θ -= η (μₜ₊₁ m / (1 - Π μ μₜ₊₁) + (1 - μₜ) g / (1 - Π μ)) / (√v̂ + ε).
+    """Adam with Nesterov's momentum: θ -= η (μₜ₊₁ m / (1 - Π μ μₜ₊₁) + (1 - μₜ) g / (1 - Π μ)) / (√v̂ + ε).
 
     μₜ = β₁ (1 - ½ 0.96^(ψ t)) with ψ the ``momentum_decay``, Π μ = μ₁ ⋯ μₜ; m, v and v̂ as in Adam. Dozat 2016; torch's
     NAdam.
@@ -141,15 +141,15 @@ class NAdam(_Moments):
         mu, ahead = self._mu(t), self._mu(t + 1)
         product = state["product"]
         product *= mu
-        move = ahead / (1 - product * ahead) * m
-        move += (1 - mu) / (1 - product) * g
-        theta -= rate * move / self.root(v, bias_correction(self.beta2, t))
+        update = ahead / (1 - product * ahead) * m
+        update += (1 - mu) / (1 - product) * g
+        theta -= rate * update / self.root(v, bias_correction(self.beta2, t))
         return theta, state | {"m": m, "v": v, "product": product}
 
 
 @dataclass(frozen=True)
 class Adamax(FirstOrder):
-    """m = β₁ m + (1 - β₁) g,  u = max(β₂ u, |g| + ε),  θ -= η m̂ / u: Adam with the largest |g| in the place of √v.
+    """m = β₁ m + (1 - β₁) g,  u = max(β₂ u, |g| + ε),  θ -= η m̂ / u: Adam with the largest |g| instead of √v.
 
     Kingma and Ba 2015; torch's Adamax. ``eps_mode="outside"`` is Keras's form: u = max(β₂ u, |g|),  θ -= η m̂ / (u + ε).
     """

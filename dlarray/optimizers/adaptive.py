@@ -1,4 +1,4 @@
-"""A rate of its own for every number: the gradient divided by the root of its squares so far."""
+"""A separate rate for every number: the gradient divided by the root of the sum or average of its squares."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ __all__ = ["Adadelta", "Adagrad", "RMSprop"]
 class Adagrad(FirstOrder):
     """s = s + g²,  θ -= η g / (√s + ε). Duchi, Hazan and Singer 2011; torch's Adagrad.
 
-    The sum only grows, so the rate dies in the end. s starts at ``initial_accumulator``. ``eps_mode="inside"`` divides
-    by √(s + ε), as the textbook and Keras do. torch's lr_decay is the schedule InverseTimeDecay.
+    The sum s only grows, so the effective rate tends to 0. Its initial value is ``initial_accumulator``.
+    ``eps_mode="inside"`` divides by √(s + ε), as the textbook and Keras do. torch's lr_decay is the schedule
+    InverseTimeDecay.
     """
 
     eps: float = 1e-10
@@ -47,8 +48,9 @@ class Adagrad(FirstOrder):
 class RMSprop(FirstOrder):
     """v = ρ v + (1 - ρ) g²,  θ -= η g / (√v + ε). Tieleman and Hinton 2012; torch's RMSprop.
 
-    The textbook calls it Adadelta: Adagrad whose sum forgets. With ``centered`` the variance v - m² takes the place of
-    v, m = ρ m + (1 - ρ) g (Graves 2013). With ``momentum`` γ above 0, b = γ b + g / (√v + ε),  θ -= η b.
+    Adagrad with a moving average instead of a sum; the textbook calls it Adadelta. With ``centered`` the variance
+    v - m², m = ρ m + (1 - ρ) g, is used instead of v (Graves 2013). With ``momentum`` γ above 0,
+    b = γ b + g / (√v + ε),  θ -= η b.
     ``eps_mode="inside"`` divides by √(v + ε), as Keras does.
     """
 
@@ -81,14 +83,14 @@ class RMSprop(FirstOrder):
         v = state["v"] = ema(state["v"], self.rho, g * g)
         if self.centered:
             m = state["m"] = ema(state["m"], self.rho, g)
-            v = array_namespace(theta).maximum(v - m * m, 0.0)  # rounding may take it below 0
-        move = g / _root(v, self.eps, self.eps_mode)
+            v = array_namespace(theta).maximum(v - m * m, 0.0)  # rounding may make it negative
+        update = g / _root(v, self.eps, self.eps_mode)
         if self.momentum:
             b = state["b"]
             b *= self.momentum
-            b += move
-            move = state["b"] = b
-        theta -= rate * move
+            b += update
+            update = state["b"] = b
+        theta -= rate * update
         return theta, state
 
 
@@ -96,8 +98,7 @@ class RMSprop(FirstOrder):
 class Adadelta(FirstOrder):
     """v = ρ v + (1 - ρ) g²,  Δ = g √(u + ε) / √(v + ε),  u = ρ u + (1 - ρ) Δ²,  θ -= η Δ.
 
-    Zeiler 2012; torch's Adadelta. The second average, of the updates themselves, stands in for the rate and gives Δ the
-    units of θ.
+    Zeiler 2012; torch's Adadelta. The average u of squared updates replaces the rate and gives Δ the units of θ.
     """
 
     learning_rate: float | Schedule = 1.0

@@ -1,12 +1,11 @@
-"""The interface of every optimizer, and what the formulas of first order share.
+"""The interface of every optimizer, and the common part of first-order optimizers.
 
     state = optimizer.init(theta, mask)
     theta, state = optimizer.step(theta, g, state)      g is dL/dθ
 
-The formula is for ONE array. ``step`` consumes θ, g and state: it writes into them where the library's arrays can be
-written (NumPy, CuPy, torch) and makes new ones where they cannot (JAX), from the same lines. So always rebind, and
-never look at the old θ, g or state again. θ as the walk knows it, a tuple of vectors, goes through ``start`` and
-``move``.
+The formula is for ONE array. ``step`` consumes θ, g and state: the same lines write into arrays that can be written
+(NumPy, CuPy, torch) and make new ones of arrays that cannot (JAX). So always rebind, and never use the old θ, g or
+state again. ``init_all`` and ``step_all`` do the same for the θ of a model, a tuple of vectors.
 """
 
 from __future__ import annotations
@@ -23,33 +22,33 @@ from dlarray.schedules import Schedule
 __all__ = ["DecoupledDecay", "FirstOrder", "Optimizer", "State", "bias_correction", "ema"]
 
 State = dict[str, Array]
-"""What an optimizer remembers: arrays by name, among them "t", the steps done so far, a 0-d int32 array."""
+"""An optimizer's state: arrays by name, including "t", the number of steps done, a 0-d int32 array."""
 
 
 class Optimizer(ABC):
-    """A way to walk down a loss. Subclasses are frozen dataclasses: configuration, never arrays."""
+    """A formula that changes θ by the gradient of the loss. Subclasses are frozen dataclasses and hold no arrays."""
 
     abstract: ClassVar[bool] = True
 
     @property
     def scalable(self) -> bool:
-        """Whether a step multiplies its learning rate by the state's "scale", a 0-d array, where there is one."""
+        """Whether a step multiplies its learning rate by the state's "scale", a 0-d array, if the state has one."""
         return False
 
     @abstractmethod
     def init(self, theta: Array, mask: Array | None = None) -> State:
-        """The state before the first step. ``mask`` is 1 where weights decay and 0 elsewhere; None decays them all."""
+        """The state before the first step. Weights decay where ``mask`` is 1 and not where it is 0; None: all do."""
 
     @abstractmethod
     def step(self, theta: Array, g: Array, state: State) -> tuple[Array, State]:
-        """The next θ and state, from θ and the gradient g of the loss there. Consumes all three."""
+        """The next θ and state, from θ and the gradient g of the loss at θ. Consumes all three."""
 
     @abstractmethod
     def rate(self, t: Array) -> Array | float:
-        """The learning rate of the step after t steps; t is floating-point."""
+        """The learning rate after t steps; t is floating-point."""
 
     def init_all(self, thetas: tuple[Array, ...], masks: tuple[Array, ...] | None = None) -> tuple[State, ...]:
-        """``init`` for each array of a tuple. The first state counts the steps of all: the others hold no "t"."""
+        """``init`` for each array of a tuple. Only the first state holds "t", which counts the steps of all."""
         states = [self.init(theta, mask) for theta, mask in zip(thetas, masks or (None,) * len(thetas), strict=True)]
         return tuple(_without_t(state) if i else state for i, state in enumerate(states))
 
@@ -58,8 +57,8 @@ class Optimizer(ABC):
     ) -> tuple[tuple[Array, ...], tuple[State, ...]]:
         """``step`` for each array of a tuple. Consumes all three.
 
-        A compiled step pays for every array that goes in and comes out, small as it is, and computes what follows from
-        a t for every t: with one per parameter a small step on JAX takes half as long again.
+        Only one "t": a compiled step has a cost for every array that goes in and comes out, and for all that it
+        computes from each t. With a t for each parameter a small step on JAX takes 1.5 times as long.
         """
         counted = [_with_t_of(states[0], state) if i else state for i, state in enumerate(states)]
         moved = [self.step(theta, g, state) for theta, g, state in zip(thetas, gs, counted, strict=True)]
@@ -70,10 +69,10 @@ class Optimizer(ABC):
 
 @dataclass(frozen=True)
 class FirstOrder(Optimizer):
-    """What all formulas of first order share: a learning rate η, perhaps a schedule, and a weight decay λ.
+    """An optimizer with a learning rate η, a number or a schedule, and a weight decay λ.
 
-    The decay is that of a penalty ½ λ |θ|² in the loss (L2): g + λ θ. Raises ValueError where the rate is not above 0
-    or the decay is negative, TypeError where they are not numbers.
+    The decay is that of a penalty ½ λ |θ|² in the loss (L2): g + λ θ. Raises ValueError if the rate is not above 0 or
+    the decay is negative, TypeError if they are no numbers.
     """
 
     abstract: ClassVar[bool] = True
@@ -101,22 +100,22 @@ class FirstOrder(Optimizer):
         return self.learning_rate(t) if isinstance(self.learning_rate, Schedule) else self.learning_rate
 
     def tick(self, theta: Array, g: Array, state: State) -> tuple[Array | float, Array, State]:
-        """The step's learning rate, its number t (from 1, in θ's type), and a new state with that many steps done.
+        """The step's learning rate, its number t (from 1, in θ's dtype), and a new state with t steps done.
 
-        Before anything is written: raises ValueError where g has another shape than θ or θ is read-only, TypeError
-        where they are no arrays of one library.
+        Raises, before anything is written, ValueError if g has another shape than θ or θ is read-only, TypeError if
+        they are no arrays of one library.
         """
         _check_pair(theta, g)
         done = state["t"]
         before = array_namespace(theta).astype(done, theta.dtype)
         done += 1
         rate = self.rate(before)
-        if "scale" in state:  # there once a walk has changed its rate on its way; nobody else pays for it
+        if "scale" in state:  # only after a callback has changed the rate
             rate = rate * state["scale"]
         return rate, before + 1, state | {"t": done}
 
     def decay(self, theta: Array, g: Array, rate: Array | float, state: State) -> tuple[Array, Array]:
-        """θ and g with the weight decay in them."""
+        """θ and g with the weight decay applied. Consumes both."""
         if self.weight_decay:
             g += self.weight_decay * _decaying(theta, state)
         return theta, g
@@ -124,7 +123,7 @@ class FirstOrder(Optimizer):
 
 @dataclass(frozen=True)
 class DecoupledDecay(FirstOrder):
-    """Weight decay apart from the gradient: θ -= η λ θ before the step. Loshchilov and Hutter 2019."""
+    """Weight decay that does not change the gradient: θ -= η λ θ before the step. Loshchilov and Hutter 2019."""
 
     abstract: ClassVar[bool] = True
 
@@ -139,7 +138,7 @@ def _without_t(state: State) -> State:
 
 
 def _with_t_of(first: State, state: State) -> State:
-    """A state with the first one's t, a copy, for a step may write into it."""
+    """A state with a copy of the first one's t, because a step may write into it."""
     if "t" not in first or "t" in state:
         return state
     return state | {"t": copy_array(first["t"])}
@@ -150,8 +149,8 @@ def _check_pair(theta: Array, g: Array) -> None:
         raise TypeError(f"theta and g must be arrays of one library, got {type(theta).__name__} and {type(g).__name__}")
     if theta.shape != g.shape:
         raise ValueError(f"g must have the shape of theta, {tuple(theta.shape)}, got {tuple(g.shape)}")
-    if not getattr(getattr(theta, "flags", None), "writeable", True):  # NumPy alone has such a flag
-        raise ValueError("theta is read-only, and a step may write into it: give it a copy")
+    if not getattr(getattr(theta, "flags", None), "writeable", True):  # only NumPy has this flag
+        raise ValueError("theta is read-only, and a step writes into it: give it a copy")
 
 
 def _decaying(theta: Array, state: State) -> Array:
@@ -159,12 +158,12 @@ def _decaying(theta: Array, state: State) -> Array:
 
 
 def ema(m: Array, beta: float, x: Array) -> Array:
-    """The exponentially decaying average m = β m + (1 - β) x. Consumes m."""
+    """The exponential moving average m = β m + (1 - β) x. Consumes m."""
     m *= beta
     m += (1 - beta) * x
     return m
 
 
 def bias_correction(beta: float, t: Array) -> Array:
-    """1 - βᵗ, the weight of all that an average has seen in t steps; through expm1 it keeps its digits in float32."""
+    """1 - βᵗ, the sum of an average's weights after t steps; expm1 keeps its digits in float32."""
     return -array_namespace(t).expm1(t * (math.log(beta) if beta else -math.inf))

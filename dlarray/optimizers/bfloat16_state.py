@@ -1,4 +1,4 @@
-"""Optimizers that remember in 16 bits: less memory, and less of it to read and write at each step."""
+"""Optimizers with a state of 16 bits: half the memory to hold, and to read and write at each step."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["BFloat16State"]
 
 @dataclass(frozen=True)
 class BFloat16State(Optimizer):
-    """An optimizer whose averages lie in bfloat16 between two steps: decode, optimizer.step(θ, g, state), encode.
+    """An optimizer whose averages are stored in bfloat16 between steps: decode, optimizer.step(θ, g, state), encode.
 
-    ``BFloat16State(Adam())`` keeps m and v in half the memory. θ and g stay what they are, and each step computes in
-    θ's type. The state is rounded at random and without bias (``core.bfloat16``), for v moves by g² - v in a thousand
-    parts, and 8 digits rounded to the nearest would not follow. The chance is a function of the step's number and of
-    the position in θ, so every device rounds alike. What has θ's shape and is a number that changes is kept so: not t,
-    not the mask of a weight decay.
+    ``BFloat16State(Adam())`` keeps m and v in half the memory. θ and g keep their dtype, and each step computes in it.
+    The state is rounded at random and without bias (``core.bfloat16``): v changes by (g² - v) / 1000 in a step, and
+    with 8 binary digits rounding to the nearest would lose that change. The random bits are a function of the step's
+    number and of the position in θ, so every device rounds in the same way. Stored so are the arrays of the state with
+    θ's shape, except the mask of a weight decay.
     """
 
-    abstract: ClassVar[bool] = True  # has no defaults, so no name of its own
+    abstract: ClassVar[bool] = True  # has a field without default, so no name
     optimizer: Optimizer
 
     def __post_init__(self) -> None:
@@ -57,13 +57,13 @@ class BFloat16State(Optimizer):
 
 
 def _unpacked(state: State, theta: Array) -> State:
-    """The state in θ's type."""
+    """The state in θ's dtype."""
     int16 = array_namespace(theta).int16
     return {name: decode(x, theta.dtype) if x.dtype == int16 else x for name, x in state.items()}
 
 
 def _packed(state: State, theta: Array, t: Array) -> State:
-    """The state after t steps in 16 bits. Two arrays share a word of noise."""
+    """The state after t steps in 16 bits. Two arrays share the two halves of a random word."""
     names = [name for name, x in state.items() if x.shape == theta.shape and x.shape and name != "mask"]
     packed = dict(state)
     for stream in range(0, len(names), 2):

@@ -1,8 +1,8 @@
-"""Clipping: gradients kept within a limit, and an optimizer that is given only such.
+"""Clipping: gradients limited in size, and an optimizer of clipped gradients.
 
-The functions take a tuple of gradients, as θ is a tuple of vectors, and return another; they write into nothing.
-A limit that is not above 0 is a ValueError.
-``Clipped(Adam(), clip_by_global_norm, 1.0)`` is Adam on clipped gradients.
+The functions take a tuple of gradients, because θ is a tuple of vectors, and return another; they change no argument.
+They raise ValueError if the limit is not above 0. ``Clipped(Adam(), clip_by_global_norm, 1.0)`` is Adam on clipped
+gradients.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ Gradients = tuple[Array, ...]
 
 
 def clip_by_value(gs: Gradients, limit: float) -> Gradients:
-    """min(max(g, -limit), limit), number by number. torch's clip_grad_value_."""
+    """min(max(g, -limit), limit), element-wise. torch's clip_grad_value_."""
     limit = positive("limit", limit)
     return tuple(clip(g, -limit, limit) for g in gs)
 
 
 def clip_by_global_norm(gs: Gradients, limit: float) -> Gradients:
-    """Each g · min(1, limit / |g|), |g| the norm of all gradients together, so that the direction stays.
+    """Each g · min(1, limit / |g|), |g| the norm of all gradients together: the direction does not change.
 
-    Pascanu, Mikolov and Bengio 2013; torch's clip_grad_norm_ without its 1e-6 beside the norm. The norm is taken of
-    gradients divided by their largest element, so no square overflows; gradients of zero stay zero.
+    Pascanu, Mikolov and Bengio 2013; torch's clip_grad_norm_, which adds 1e-6 to the norm. Gradients are divided by
+    their largest element before the norm is computed, so no square overflows; zero gradients stay zero.
     """
     limit = positive("limit", limit)
     xp = array_namespace(*gs)
     largest = reduce(xp.maximum, [xp.max(xp.abs(g)) for g in gs])
     unit = xp.where(largest > 0, largest, 1.0)
     root = xp.sqrt(sum(xp.sum(xp.square(g / unit)) for g in gs))  # |g| / largest: at least 1, and 0 for zero gradients
-    bound = limit / xp.maximum(root, 1.0)  # what the largest element may be
+    bound = limit / xp.maximum(root, 1.0)  # the limit of the largest element
     scale = bound / xp.maximum(largest, bound)
     return tuple(g * scale for g in gs)
 
 
 def clip_by_norm(gs: Gradients, limit: float, layout: Layout) -> Gradients:
-    """Each parameter's gradient clipped on its own norm: g · min(1, limit / |g|). Keras's clipnorm.
+    """Each parameter's gradient clipped by its own norm: g · min(1, limit / |g|). Keras's clipnorm.
 
-    ``layout`` tells where in the vectors each parameter lies: ``partial(clip_by_norm, layout=model.layout)``.
+    ``layout`` holds the slot of each parameter in the vectors: ``partial(clip_by_norm, layout=model.layout)``.
     """
     parts = layout.split(gs)
     return layout.join({name: clip_by_global_norm((g,), limit)[0] for name, g in parts.items()})
@@ -55,10 +55,10 @@ def clip_by_norm(gs: Gradients, limit: float, layout: Layout) -> Gradients:
 
 @dataclass(frozen=True)
 class Clipped(Optimizer):
-    """An optimizer whose gradients are clipped first: optimizer.step_all(θ, clip(g, limit), state).
+    """An optimizer of clipped gradients: optimizer.step_all(θ, clip(g, limit), state).
 
-    ``clip`` is one of the functions above or any other of the form clip(gs, limit). ``step`` clips the one gradient
-    that it is given, ``move`` all of them together. Raises ValueError where limit <= 0.
+    ``clip`` is one of the functions above or another function clip(gs, limit). ``step`` clips one gradient,
+    ``step_all`` all of them together. Raises ValueError if limit <= 0.
     """
 
     abstract: ClassVar[bool] = True  # has no defaults, so no name of its own

@@ -1,4 +1,4 @@
-"""Descent along the gradient or an average of it: gradient descent, momentum, Nesterov's, and the sign of momentum."""
+"""Descent along the gradient or an average of gradients: gradient descent, momentum, Nesterov's momentum, and Lion."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["GradientDescent", "Lion", "Momentum", "Nesterov"]
 
 @dataclass(frozen=True)
 class GradientDescent(FirstOrder):
-    """θ -= η g. Batch, mini-batch or stochastic by how many examples g is the mean of. torch's SGD."""
+    """θ -= η g. g is the mean over all examples, over a mini-batch or of one example. torch's SGD."""
 
     aliases: ClassVar[tuple[str, ...]] = ("sgd",)
 
@@ -30,8 +30,8 @@ class GradientDescent(FirstOrder):
 class Momentum(FirstOrder):
     """v = γ v + g,  θ -= η v. Polyak 1964; torch's SGD with momentum γ.
 
-    The rate multiplies the velocity. The textbook (and Keras) keep it inside, v = γ v + η g, which is the same as long
-    as the rate stays the same.
+    The rate multiplies the velocity. In the textbook and in Keras it is inside, v = γ v + η g, which is the same while
+    the rate is constant.
     """
 
     momentum: float = 0.9
@@ -75,7 +75,7 @@ class Nesterov(Momentum):
 class Lion(DecoupledDecay):
     """θ -= η (sign(β₁ m + (1 - β₁) g) + λ θ),  m = β₂ m + (1 - β₂) g. Chen et al. 2023.
 
-    Every number moves by η, whatever its gradient, so rates are some ten times smaller than Adam's.
+    Every number changes by η, whatever the size of its gradient, so rates are about ten times smaller than Adam's.
     """
 
     learning_rate: float | Schedule = 1e-4

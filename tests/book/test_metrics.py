@@ -162,9 +162,9 @@ Y, P = np.array([0, 2, 1]), np.zeros((3, 4))
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: m.accuracy(Y, P[:2]), ValueError, r"\(3,\) does not match predictions of shape \(2, 4\)"),
-        (lambda: m.accuracy(np.eye(3), P), ValueError, r"\(3, 3\) does not match predictions of shape \(3, 4\)"),
-        (lambda: m.accuracy(Y, P[:, :, None]), ValueError, "does not match"),
+        (lambda: m.accuracy(Y, P[:2]), ValueError, r"\(3,\) do not match predictions of shape \(2, 4\)"),
+        (lambda: m.accuracy(np.eye(3), P), ValueError, r"\(3, 3\) do not match predictions of shape \(3, 4\)"),
+        (lambda: m.accuracy(Y, P[:, :, None]), ValueError, "do not match"),
         (lambda: m.accuracy(Y * 1.0, P), ValueError, "labels must be integers, got float64"),
         (lambda: m.accuracy(Y * 1.0, Y), ValueError, "labels must be integers, got float64"),
         (lambda: m.accuracy(Y[:0], P[:0]), ValueError, "no examples"),

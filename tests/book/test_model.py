@@ -142,7 +142,7 @@ def test_summary_tells_shapes_and_counts() -> None:
     assert "W 5×8, b 8" in text
     assert "Dropout(rate=0.3)" in text
     assert text.splitlines()[-1] == f"{DEEP.layout.count:,} parameters"
-    assert SMOOTH.summary().splitlines()[-1].endswith("12 kept besides")
+    assert SMOOTH.summary().splitlines()[-1].endswith("12 in buffers")
     assert dl.mlp(4, 3, 2).summary().endswith("\n23 parameters")
 
 
