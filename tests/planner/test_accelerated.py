@@ -240,7 +240,7 @@ def test_threads_do_not_disturb_each_other(executor: str, function: Callable[...
 def test_a_branch_on_values_falls_back_loudly_and_once():
     fast = accelerate(lambda w, x: x @ w if x[0, 0] > 0 else -x @ w)
     x = np.abs(rows(2))
-    with pytest.warns(PlannerWarning, match="runs plainly, uncompiled, because it cannot be traced"):
+    with pytest.warns(PlannerWarning, match="runs eagerly, uncompiled, because it cannot be traced"):
         np.testing.assert_array_equal(fast(W, x), x @ W)
     for y in (x, -x):
         np.testing.assert_array_equal(fast(W, y), x @ W)

@@ -63,7 +63,7 @@ def test_what_first_data_hide_is_found_on_made_up_data(what: str) -> None:
     fast, given, x = compile_step(step), state(), batch()
     kept, leaves = copies(x), list[Any]()
     flatten(x, leaves)
-    with pytest.warns(PlannerWarning, match="because on made-up numbers output"):
+    with pytest.warns(PlannerWarning, match="because on synthetic numbers output"):
         found = fast(given, x)
     np.testing.assert_equal(found, step(state(), batch()))  # and the caller's arrays hold nothing made up
     for a, b in zip(kept, leaves, strict=True):
@@ -189,7 +189,7 @@ def test_a_batch_that_lies_in_the_states_memory(rows: int, at: int) -> None:
     state, plain = np.arange(1.0 * rows), np.arange(1.0 * rows)
     for i in range(6):
         x, y = (a[::-1] if i >= at else np.ones(rows) for a in (state, plain))
-        told = pytest.warns(PlannerWarning, match="an array of the batch lies in the memory of the state")
+        told = pytest.warns(PlannerWarning, match="an array of the batch shares memory with the state")
         if i == at:
             with told:
                 state, loss = fast(state, x)
@@ -222,7 +222,7 @@ def test_memory_is_known_by_all_its_names(way: str) -> None:
     fast = compile_step(lambda s, b: (s * 0.5, np.sum(b)))
     for _ in range(3):
         state, _ = fast(state, np.ones(8))
-    with pytest.warns(PlannerWarning, match="lies in the memory of the state"):
+    with pytest.warns(PlannerWarning, match="shares memory with the state"):
         fast(state, other)
 
 
@@ -290,8 +290,8 @@ def test_a_state_that_an_error_has_left_half_written_is_refused() -> None:
         state, _ = fast(state, np.ones(2))
     with np.errstate(all="raise"), pytest.raises(FloatingPointError) as raised:
         fast(state, np.zeros(2))
-    assert "written in part" in "".join(raised.value.__notes__)
-    with pytest.raises(RuntimeError, match="begin again from a copy of an earlier state"):
+    assert "partly written" in "".join(raised.value.__notes__)
+    with pytest.raises(RuntimeError, match="start again from a copy of an earlier state"):
         fast(state, np.ones(2))
     fresh = {"a": np.ones(3), "b": np.zeros(())}
     assert fast(fresh, np.ones(2))[1] == 6
@@ -405,7 +405,7 @@ def test_predictions_are_tried_on_made_up_numbers() -> None:
         return x @ fixed[0] + fixed[1] * (2.0 if is_traced(x) else 1.0)
 
     fast, fixed = accelerate(function), (np.ones((3, 2)), np.zeros(2))
-    with pytest.warns(PlannerWarning, match="uncompiled, because on made-up numbers output 0"):
+    with pytest.warns(PlannerWarning, match="uncompiled, because on synthetic numbers output 0"):
         fast(fixed, np.ones((4, 3)))
     np.testing.assert_array_equal(fast((fixed[0], np.ones(2)), np.ones((4, 3))), np.full((4, 2), 4.0))
     np.testing.assert_array_equal(fixed[1], np.zeros(2))

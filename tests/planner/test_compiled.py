@@ -200,9 +200,9 @@ def test_what_differs_is_measured_by_the_change_of_each_array():
     assert not difference((np.ones(3),), (np.ones(3) + 1e-11,), old)
     assert "by 1e-06" in difference((np.ones(3),), (np.ones(3) + 1e-6,), old)
     assert "1 of 3 numbers" in difference((np.arange(3),), (np.array([0, 1, 3]),))
-    assert "NaN at other places" in difference((np.array([np.nan, 1]),), (np.array([1, np.nan]),))
+    assert "NaN at other positions" in difference((np.array([np.nan, 1]),), (np.array([1, np.nan]),))
     assert "float64[3] in the plan" in difference((np.ones(2),), (np.ones(3),))
-    assert difference((np.ones(2),), [np.ones(2)]) == "the plan gives another tree than the step"
+    assert difference((np.ones(2),), [np.ones(2)]) == "the plan returns another tree than the step"
     small = np.full(3, 1e6) + np.arange(3)
     assert difference((small,), (small + 1e-3,), [small - 1e-6])
 

@@ -206,7 +206,7 @@ def test_a_compiled_step_is_explained_with_and_without_arrays() -> None:
     step, state, batch = dlarray.first_step(dlarray.mlp(5, 4, 3), X, T, batch_size=8)
     plain = str(explain(step, state, batch))
     compiled = plan(step)
-    with pytest.raises(ValueError, match="has met no arrays yet: run it once"):
+    with pytest.raises(ValueError, match="has not run yet: run it once"):
         explain(compiled)
     assert str(explain(compiled, state, batch)) == plain
     assert not compiled.programs, "explaining runs nothing"

@@ -96,7 +96,7 @@ def test_the_pieces_in_order_are_the_step(executor: str, batch_size: int) -> Non
 
 def test_a_program_that_has_not_run_cannot_be_taken_apart() -> None:
     step, _, batch = first()
-    with pytest.raises(ValueError, match="once it has run"):
+    with pytest.raises(ValueError, match="after it has run"):
         compile(step).pieces(batch)
 
 

@@ -551,7 +551,7 @@ def test_a_state_in_the_memory_of_the_closures_arrays_runs_eagerly():
 
     fast = compile_step(step)
     fast(np.ones(3), np.ones(3))
-    with pytest.warns(PlannerWarning, match="the step captures an array that lies in the memory of the state"):
+    with pytest.warns(PlannerWarning, match="the step captures an array that shares memory with the state"):
         state, loss = fast(w, np.ones(3))
     assert loss == 3.0
     np.testing.assert_array_equal(w, np.ones(3))

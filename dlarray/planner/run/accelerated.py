@@ -1,8 +1,8 @@
-"""``accelerate(function)``: a function of something fixed and something that moves, planned; it consumes nothing.
+"""``accelerate(function)``: a planned function of fixed arrays and one new array; it consumes neither.
 
-Inference is such a function: θ stays, x comes anew at each call. A program is bound to the fixed arrays where they lie,
-and its buffers are its own, so each call borrows a binding that nobody else is using: threads may call at once. What
-comes out is a new array.
+Inference is such a function: θ is fixed, and each call has a new x. A program is bound to the fixed arrays in place,
+and each binding has its own buffers. A call takes a binding that no other call is using, so threads can call at the
+same time. The result is a new array.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.core.check import one_of
 from dlarray.core.trees import flatten, unflatten
 from dlarray.planner.kernel.loops import Executor
 from dlarray.planner.run.agreement import disagreement
-from dlarray.planner.run.compiled import EXECUTORS
 from dlarray.planner.run.eager_check import SLOW_STEP, differs_on_synthetic
+from dlarray.planner.run.executors import executor_named
 from dlarray.planner.run.refusals import MAX_PROGRAMS, PlannerWarning
 from dlarray.planner.run.replay import STAGED, Replay
 from dlarray.planner.run.sequence import MAX_UNROLLED, in_sequence
@@ -44,24 +43,24 @@ class _Inference:
         self.plan = make_plan(graph, outputs, {})
         self.x = inputs[-1]
         self.only_multiplied = _is_only_multiplied(self.plan, self.x)
-        """Whether x is nothing but the operand of products, which can be told of it as they are called."""
+        """Whether only products read x: they take its address at each call."""
         self._executor = executor
         self._idle: list[_Binding] = []
 
     def __call__(self, fixed: Any, leaves: list[Any] | None, x: np.ndarray) -> Any:
-        """The function's value in new arrays, for a fixed tree with these leaves; None where it cannot change.
+        """The function's value in new arrays. ``leaves`` are those of ``fixed``; None for an unchanged tree of tuples.
 
-        Raises _Unfit where the fixed arrays cannot be bound.
+        Raises _UnbindableError if the fixed arrays cannot be bound.
         """
         binding = self._idle.pop() if self._idle else None
         if binding is None or binding.fixed is not fixed or leaves is not None:
-            binding = self._bound(binding, fixed, leaves)
+            binding = self._bind(binding, fixed, leaves)
         y = binding.run(x)
         self._idle.append(binding)
         return y
 
-    def _bound(self, old: _Binding | None, fixed: Any, leaves: list[Any] | None) -> _Binding:
-        """A binding to these arrays: the old one, where they are the same."""
+    def _bind(self, old: _Binding | None, fixed: Any, leaves: list[Any] | None) -> _Binding:
+        """A binding to these arrays: the old one if they are the same."""
         found: list[Any] = []
         if leaves is None:
             flatten(fixed, found)
@@ -75,12 +74,12 @@ class _Inference:
 
 
 class _Binding:
-    """A plan bound to the fixed arrays, with buffers of its own: for one call at a time."""
+    """A plan bound to the fixed arrays, with its own buffers: for one call at a time."""
 
     def __init__(self, program: _Inference, fixed: Any, leaves: list[np.ndarray], executor: Executor) -> None:
         self.fixed = fixed
         self.leaves = leaves
-        blank = np.empty(program.x.shape, program.x.dtype)  # in the place of x while there is none; never touched
+        blank = np.empty(program.x.shape, program.x.dtype)  # stands for x between calls; never read
         self._nothing = (blank,)
         self._replay = Replay(program.plan, [*leaves, blank], len(leaves), executor)
         self._build = builder(program.structure)
@@ -113,33 +112,33 @@ class _Binding:
 
 
 class _UnbindableError(Exception):
-    """The fixed arrays do not lie as a plan wants them."""
+    """A plan cannot read the fixed arrays in place."""
 
 
 class Accelerated:
-    """A function that is planned for what it meets: the structure, shapes and dtypes of what is fixed, and those of x.
+    """A function with a plan for each structure, shapes and dtypes of the fixed arrays and of x.
 
-    The first call of each kind runs the function plainly as well. Where the two disagree, or where the function cannot
-    be traced, it stays plain for that kind, and a ``PlannerWarning`` says why. Beyond 64 kinds it stays plain without
-    a word: a server's requests may be of any length.
+    The first call of each kind runs the function eagerly too. If the two disagree, or if the function cannot be traced,
+    it runs eagerly for that kind, and a ``PlannerWarning`` says why. After 64 kinds further ones run eagerly without a
+    warning: a server's requests can be of any length.
     """
 
     def __init__(self, function: _Function, executor: Executor, check: bool) -> None:
         self.function = function
         self.programs: dict[Any, _Inference | None] = {}
-        """By the signature of what is fixed and the shape and dtype of x; None where the function runs plainly."""
+        """By the signature of the fixed arrays and the shape and dtype of x; None if the function runs eagerly."""
         self._executor = executor
         self._check = check
         self._lock = Lock()
         self._has_warned = False
         self._known: tuple[Any, Any] = (self, None)
-        """What has last been fixed, where it cannot change but for numbers in its arrays, and its signature."""
+        """The latest fixed tree of tuples, which cannot change except for its arrays' values, and its signature."""
 
     def __call__(self, fixed: Any, x: Any) -> Any:
         """The function's value."""
         if type(x) is not np.ndarray:
             return self.function(fixed, x)
-        known, key = self._known  # one look at both: other threads write them
+        known, key = self._known  # read both at once: other threads write them
         leaves: list[Any] | None = None
         if known is not fixed:
             leaves = []
@@ -163,11 +162,11 @@ class Accelerated:
     def _unhashable(self, fixed: Any, x: np.ndarray, error: TypeError) -> Any:
         if not self._has_warned:
             self._has_warned = True
-            warnings.warn(f"the function runs plainly, uncompiled, because {error}", PlannerWarning, stacklevel=3)
+            warnings.warn(f"the function runs eagerly, uncompiled, because {error}", PlannerWarning, stacklevel=3)
         return self.function(fixed, x)
 
     def _first(self, key: Any, fixed: Any, x: np.ndarray) -> Any:
-        """Make a program and hold its value against the plain one; plain while another thread is at it."""
+        """Make a program and compare its result with the eager one; eager while another thread does that."""
         leaves: list[Any] = []
         flatten(fixed, leaves)
         if len(self.programs) >= MAX_PROGRAMS or not x.dtype.isnative or not all(map(_is_readable_in_place, leaves)):
@@ -197,7 +196,7 @@ class Accelerated:
             what = "its plan fails" if program else "it cannot be traced"
             why = f"{what}: {type(error).__name__}: {error}"
         if why:
-            warnings.warn(f"the function runs plainly, uncompiled, because {why}", PlannerWarning, stacklevel=5)
+            warnings.warn(f"the function runs eagerly, uncompiled, because {why}", PlannerWarning, stacklevel=5)
             program = None
         self.programs[key, x.shape, x.dtype] = program
         if self._check:
@@ -205,27 +204,26 @@ class Accelerated:
         return planned if program else self.function(fixed, x)
 
     def _differs_on_synthetic(self, program: _Inference, structure: Any, arrays: list[np.ndarray]) -> str:
-        def plain(leaves: list[np.ndarray]) -> Any:
+        def eager(leaves: list[np.ndarray]) -> Any:
             return self.function(unflatten(structure, iter(leaves[:-1])), leaves[-1])
 
         def planned(leaves: list[np.ndarray]) -> Any:
-            binding = _Binding(program, None, leaves[:-1], self._executor)  # kernels know its buffers by address alone
+            # A variable, because kernels have only the addresses of the binding's buffers.
+            binding = _Binding(program, None, leaves[:-1], self._executor)
             return binding.run(leaves[-1])
 
-        return differs_on_synthetic(plain, planned, program.plan, arrays, 0)
+        return differs_on_synthetic(eager, planned, program.plan, arrays, 0)
 
 
 def accelerate(function: _Function, executor: str | Executor = "ufuncs", check: bool = True) -> Accelerated:
     """A faster ``function(fixed, x) -> y`` for NumPy's arrays, which consumes neither; y is new at every call.
 
-    ``fixed`` is a tree of arrays that are the same from call to call; where its nests are tuples, the same tuple is
-    known at once. They are read where they lie: numbers written into them count. With ``check`` the first call of each
-    kind runs plainly too, on the arrays and on made-up numbers like theirs, and the two must agree to rounding. Several
-    threads may call at once. Raises ValueError where there is no such executor.
+    ``fixed`` is a tree of arrays that are the same from call to call; if it consists of tuples, the same tuple is
+    recognised fastest. The arrays are read in place: a write into them has an effect. With ``check`` the first call of
+    each kind runs eagerly too, on the arrays and on synthetic numbers like theirs, and the two must agree to rounding.
+    Several threads can call at the same time. Raises ValueError if there is no such executor.
     """
-    if isinstance(executor, str):
-        executor = EXECUTORS[one_of("executor", executor, EXECUTORS)]
-    return Accelerated(function, executor, check)
+    return Accelerated(function, executor_named(executor), check)
 
 
 def _is_only_multiplied(plan: Plan, x: Node) -> bool:
@@ -238,7 +236,7 @@ def _is_only_multiplied(plan: Plan, x: Node) -> bool:
 
 
 def _is_readable_in_place(array: Any) -> bool:
-    """Whether an array can be read where it lies."""
+    """Whether an array can be read in place."""
     if type(array) is not np.ndarray:
         return False
     return array.dtype.isnative and array.flags.c_contiguous and array.flags.aligned

@@ -1,4 +1,4 @@
-"""Whether a plan does what the step does: two results held against each other, and what rounding explains."""
+"""Whether a plan does what the step does: two results are compared, and rounding is allowed for."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from dlarray.planner.schedule.memory import Plan
 __all__ = ["copies", "difference", "disagreement"]
 
 CHANGE = {"float32": 1e-4, "float64": 1e-9}
-"""What may differ of the changes of the numbers around one: sums are added up in other orders."""
+"""Tolerance relative to the changes of the numbers around one: sums are added in other orders."""
 AROUND = 64
-"""So many numbers, one after the other, are around each other: one vector holds layers of very different gradients."""
+"""Numbers in a block whose changes are averaged: one vector holds layers of very different gradients."""
 ULPS = 16
-"""And of the number itself."""
+"""Tolerance relative to the number itself, in ulp."""
 NOISE = 4
-"""How much further off than the step itself under rounding a plan may be."""
+"""Tolerance as a multiple of what rounding changes in the step itself."""
 TRIES = 12
-"""How often a step is rounded anew to learn how far rounding moves a number that is off."""
+"""How often a step is evaluated with random rounding."""
 PART = 2**20
-"""The numbers that are held against each other at once."""
+"""The numbers that are compared at once."""
 COARSE = 256
-"""How many times as hard for whole numbers and truths: few hang on rounding, and by chance."""
+"""How many times larger the rounding is for integers and bools: few depend on rounding, and by chance."""
 
 
 def difference(
     eager: Any, planned: Any, before: Sequence[np.ndarray] = (), noise: Sequence[np.ndarray] | None = None
 ) -> str:
-    """What differs first between the results of two steps, in words; nothing where they agree.
+    """The first difference between the results of two steps, in words; "" if they agree.
 
-    Each number must be equal within 16 ulp, plus 1e-9 (float64) or 1e-4 (float32) of what the step has changed the 64
-    numbers around it by, in the root of their mean square, plus 4 times its ``noise``. Whole numbers and truths must be
-    equal, but for those that have ``noise``.
+    Each number must be equal within 16 ulp, plus 1e-9 (float64) or 1e-4 (float32) of the root mean square change of the
+    64 numbers around it, plus 4 times its ``noise``. Integers and bools must be equal, except those that have
+    ``noise``.
     """
     a: list[Any] = []
     b: list[Any] = []
     if flatten(eager, a) != flatten(planned, b):
-        return "the plan gives another tree than the step"
+        return "the plan returns another tree than the step"
     for i, (x, y) in enumerate(zip(a, b, strict=True)):
         if x.shape != y.shape or x.dtype != y.dtype:
             return f"output {i} is {y.dtype}{list(y.shape)} in the plan, and {x.dtype}{list(x.shape)} without it"
@@ -56,11 +56,11 @@ def difference(
 def disagreement(
     plan: Plan, eager: Any, planned: Any, state: Sequence[np.ndarray], batch: Sequence[np.ndarray], products: int = 1
 ) -> str:
-    """``difference``, with what rounding makes of the step on these arrays where they differ by more than a little.
+    """``difference``; where that finds one, allow for the step's rounding errors on these arrays, by measurement.
 
-    ``products`` is how many epsilons the operands of matrix products are rounded by. Adam divides a gradient by its own
-    size, so in its first steps the rounding of a gradient of 1e-7 is as large as the step: no fixed tolerance could
-    tell that from a mistake.
+    ``products`` is how many epsilons the operands of matrix products are rounded by. Adam divides a gradient by its
+    magnitude, so in its first steps the rounding of a gradient of 1e-7 is as large as the step: no fixed tolerance
+    distinguishes that from a mistake.
     """
     why = difference(eager, planned, state)
     if not why:
@@ -81,24 +81,24 @@ def disagreement(
 
 
 def copies(arrays: Any) -> list[np.ndarray]:
-    """Copies of a tree's arrays, in rows."""
+    """C-contiguous copies of a tree's arrays."""
     leaves: list[Any] = []
     flatten(arrays, leaves)
     return [np.array(a, order="C") for a in leaves]
 
 
 def _equal(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Where two arrays hold the same numbers; NaN is NaN."""
+    """Where two arrays are equal; NaN equals NaN."""
     return (x == y) | ((x != x) & (y != y)) if x.dtype.kind in "fc" else x == y
 
 
 def _moved(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """How far each number has moved: infinitely, where it has become NaN or infinite, or is so no more."""
+    """How far each number has moved: inf if it has become NaN or infinite, or is not any more."""
     return np.where(np.isfinite(x) & np.isfinite(y), np.abs(x - y), np.where(_equal(x, y), 0, np.inf).astype(x.dtype))
 
 
 def _off(x: np.ndarray, y: np.ndarray, old: np.ndarray | None, noise: np.ndarray | None) -> str:
-    """By how much two arrays differ more than they may, in words."""
+    """The difference of two arrays beyond the tolerance, in words."""
     wrong = ~_equal(x, y)
     if not np.any(wrong):
         return ""
@@ -107,7 +107,7 @@ def _off(x: np.ndarray, y: np.ndarray, old: np.ndarray | None, noise: np.ndarray
             wrong &= noise == 0
         return f"{count} of {x.size} numbers" if (count := int(np.sum(wrong))) else ""
     flat = [a if a is None else np.reshape(a, (-1,)) for a in (x, y, old, noise)]
-    for i in range(0, x.size, PART):  # large arrays in parts, for what is computed of them is larger still
+    for i in range(0, x.size, PART):  # in parts: temporaries of large arrays are larger still
         if off := _part_off(i, *(a if a is None else a[i : i + PART] for a in flat)):
             return off
     return ""
@@ -127,13 +127,13 @@ def _part_off(start: int, x: Any, y: Any, old: np.ndarray | None, noise: np.ndar
     if not np.any(over):
         return ""
     if np.any(over & ~known):
-        return "infinities or NaN at other places"
+        return "infinities or NaN at other positions"
     worst = int(np.argmax(np.where(over, off - allowed, 0.0)))
     return f"number {start + worst} by {off[worst]:.3g}, allowed {allowed[worst]:.3g}"
 
 
 def _around(change: np.ndarray) -> np.ndarray:
-    """The root of the mean square of the changes around each number; what is not finite counts as no change."""
+    """The root mean square of the changes in each number's block; a change that is not finite counts as 0."""
     squares = np.square(np.where(np.isfinite(change), change, 0.0))
     starts = np.arange(0, change.size, AROUND)
     counts = np.minimum(AROUND, change.size - starts)

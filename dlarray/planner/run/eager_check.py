@@ -1,8 +1,8 @@
-"""Whether a program may be believed: it is held against the plain step, and what the user's first data hide is made up.
+"""The check of a program against the eager step, on the caller's arrays and on synthetic numbers.
 
-A plan's failure is not an error but a wrong number. The first step of a program runs plainly too, on the caller's
-arrays, and then both run on made-up numbers. Some steps later both run on the caller's arrays again: what a step
-captures may have changed, and what was 0 at first counts by now.
+A wrong plan does not fail: it computes wrong numbers. So the first step of a program runs eagerly too, on the caller's
+arrays, and then both run on synthetic numbers, because first data can hide an error. At two later steps both run on the
+caller's arrays again: captured values can have changed, and values that were 0 at first matter by then.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dlarray.planner.schedule.memory import Plan
 __all__ = ["LATER_STEPS", "SLOW_STEP", "FirstStep", "differs_on_synthetic", "run_eagerly"]
 
 LATER_STEPS = frozenset({8, 200})
-"""The steps of a program that run plainly too, so many after its first."""
+"""The steps of a program that run eagerly too, counted from its first."""
 
 SLOW_STEP = 0.1
 """Programs of steps that take longer, in seconds, are not compared on synthetic numbers, except for the first one."""
@@ -47,7 +47,7 @@ class FirstStep:
         seconds = perf_counter() - self._start
         program, before = self._program, self._before
         if program.plan.graph.captured.values() != self._captured:
-            return "it writes into an array that it closes over: let it be part of the state"
+            return "it writes into an array that it closes over: make it part of the state"
         try:
             self.planned = program.run(*([a.copy() for a in leaves] for leaves in before))
             why = disagreement(program.plan, eager, self.planned, *before)
@@ -59,7 +59,7 @@ class FirstStep:
 
 
 def run_eagerly(step: _Step, program: Program, state: _Leaves, batch: _Leaves) -> Any:
-    """What the step gives for copies of these leaves."""
+    """The eager step's result for copies of these leaves."""
     trees = (
         unflatten(s, iter([x.copy() for x in xs]))
         for s, xs in zip(program.input_structures, (state, batch), strict=True)
@@ -68,35 +68,35 @@ def run_eagerly(step: _Step, program: Program, state: _Leaves, batch: _Leaves) -
         return step(*trees)
 
 
-def differs_on_synthetic(plain: _Run, planned: _Run, plan: Plan, arrays: _Leaves, state_count: int) -> str:
-    """What differs on made-up numbers like these; nothing where the plain one raises, for then they mean nothing.
+def differs_on_synthetic(eager: _Run, planned: _Run, plan: Plan, arrays: _Leaves, state_count: int) -> str:
+    """The first difference on synthetic numbers like these; "" if none, or if the eager function rejects the numbers.
 
-    From number ``moving`` on the arrays are no state. What they give is the caller's to write.
+    The first ``state_count`` arrays are the state.
     """
     for within in (False, True):
         leaves = synthetic_like(arrays, within)
         with np.errstate(all="ignore"):
             try:
-                eager = plain([x.copy() for x in leaves])
-            except Exception:  # what it refuses, a plan need not do
+                expected = eager([x.copy() for x in leaves])
+            except Exception:  # a plan need not handle numbers that the step rejects
                 continue
             try:
                 found = planned([x.copy() for x in leaves])
-                why = disagreement(plan, eager, found, leaves[:state_count], leaves[state_count:])
+                why = disagreement(plan, expected, found, leaves[:state_count], leaves[state_count:])
             except Exception as error:
                 why = f"its plan fails: {type(error).__name__}: {error}"
-        return f"on made-up numbers {why}" if why else ""
+        return f"on synthetic numbers {why}" if why else ""
     return ""
 
 
 def _step_differs_on_synthetic(step: _Step, program: Program, state: _Leaves, batch: _Leaves) -> str:
-    """``differs_on_made_up`` for a step and its program, on leaves like these."""
+    """``differs_on_synthetic`` for a step and its program."""
     n = len(state)
 
-    def plain(leaves: list[np.ndarray]) -> Any:
+    def eager(leaves: list[np.ndarray]) -> Any:
         return run_eagerly(step, program, leaves[:n], leaves[n:])
 
     def planned(leaves: list[np.ndarray]) -> Any:
         return program.run(leaves[:n], leaves[n:])
 
-    return differs_on_synthetic(plain, planned, program.plan, [*state, *batch], n)
+    return differs_on_synthetic(eager, planned, program.plan, [*state, *batch], n)

@@ -1,8 +1,8 @@
-"""How long a planned step takes, and each unit of it: measured where it stands, in the step.
+"""The time of a planned step and of each of its units, measured within the step.
 
-A kernel that is repeated alone finds its arrays in the cache, and in the step it may not; so the units are done one
-after the other as ever, with a look at the clock between them. The price of a look is known from a unit that does
-nothing. The state is set back before each burst, or the step would learn its one batch by heart.
+A kernel that is repeated alone finds its arrays in the cache; within the step it may not. So the units run in their
+order, with a clock reading after each. An empty unit measures the cost of a clock reading. The state is restored before
+each burst, because a step that has fitted its one batch computes with tiny numbers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dlarray.planner.run.sequence import in_sequence
 __all__ = ["measure_in_turns", "profile", "profiled"]
 
 MAX_STEPS = 1000
-"""The most steps of a burst: weights that have learned all by heart have gradients too small to be computed fast."""
+"""The most steps of a burst: later gradients would be subnormal numbers, which are slow."""
 
 _Run = Callable[[], Any]
 
@@ -31,10 +31,10 @@ _Run = Callable[[], Any]
 def profile(
     step: Callable[[Any, Any], Any], state: Any, batch: Any, names: Names, executor: str, bursts: int, seconds: float
 ) -> Timings:
-    """The times of a step on copies of these arrays of NumPy. Raises ValueError where the step has no plan.
+    """The times of a step on copies of these NumPy arrays. Raises ValueError if the step has no plan.
 
-    ``step`` may be compiled already. ``bursts`` is how often the works and the whole take turns, ``seconds`` how long
-    each turn is.
+    ``step`` can be compiled already. ``bursts`` is how often units and whole step are measured in turn, ``seconds`` how
+    long each turn is.
     """
     compiled = compile(step.step if isinstance(step, Compiled) else step, executor)
     leaves = copies((state, batch))
@@ -45,29 +45,31 @@ def profile(
 def profiled(
     compiled: Compiled, whole: _Run, state: Any, batch: Any, names: Names, bursts: int, seconds: float
 ) -> Timings:
-    """The times of a compiled step, which ``whole`` takes on this state and batch of NumPy's arrays, again and again.
+    """The times of a compiled step. ``whole`` runs it once, on this state and batch of NumPy arrays.
 
-    The state is what it was afterwards. Raises ValueError where the step runs eagerly.
+    The state is restored afterwards. Raises ValueError if the step runs eagerly.
     """
-    given: list[np.ndarray] = []
-    flatten(state, given)
-    kept = [array.copy() for array in given]
+    arrays: list[np.ndarray] = []
+    flatten(state, arrays)
+    saved = [array.copy() for array in arrays]
 
     def restore() -> None:
-        for array, old in zip(given, kept, strict=True):
+        for array, old in zip(arrays, saved, strict=True):
             np.copyto(array, old)
 
-    whole()  # makes the plan, and holds it against the plain step
+    whole()  # makes the plan, and compares it with the eager step
     whole()  # binds it to these arrays
     program = compiled.latest()
     try:
         first, *units, last = compiled.pieces(batch)
         nothing = in_sequence(())
-        (_, *works, _, look), step = measure_in_turns([first, *units, last, nothing], whole, restore, bursts, seconds)
+        (_, *works, _, reading), step = measure_in_turns(
+            [first, *units, last, nothing], whole, restore, bursts, seconds
+        )
     finally:
         restore()
     plan = program.describe(names)
-    times = [max(t - look, 0.0) if work.nbytes else 0.0 for work, t in zip(plan.works, works, strict=True)]
+    times = [max(t - reading, 0.0) if work.nbytes else 0.0 for work, t in zip(plan.works, works, strict=True)]
     return Timings(plan, tuple(times), step, "cpu")
 
 
@@ -79,9 +81,9 @@ def measure_in_turns(
     seconds: float,
     clock: Callable[[], float] = perf_counter,
 ) -> tuple[list[float], float]:
-    """The seconds of each part, done in order with a look at the clock after each, and of the whole; by turns.
+    """The seconds of each part, run in order with a clock reading after each, and of the whole, in turn.
 
-    Of the means of all bursts the 10th percentile. ``restore`` is called before each burst and is not measured.
+    Each is the 10th percentile of the bursts' means. ``restore`` is called before each burst and is not measured.
     """
     whole()
     start = clock()
@@ -92,7 +94,7 @@ def measure_in_turns(
     wholes: list[float] = []
     for _ in range(bursts):
         restore()
-        for part in parts:  # what restoring has driven from the caches comes back
+        for part in parts:  # fill the caches again after restoring
             part()
         means.append(_mean_seconds(parts, times, clock))
         restore()
@@ -105,7 +107,7 @@ def measure_in_turns(
 
 
 def _mean_seconds(parts: Sequence[_Run], times: int, clock: Callable[[], float]) -> list[float]:
-    """The mean seconds of each part in so many passes."""
+    """The mean seconds of each part over so many passes."""
     total = [0.0] * len(parts)
     numbered = list(enumerate(parts))
     before = clock()

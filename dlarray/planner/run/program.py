@@ -1,4 +1,4 @@
-"""A plan for one kind of arguments, and what it is bound to: the arrays of one state, in one thread."""
+"""A plan for one kind of arguments, and its binding to the arrays of one state, in one thread."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Program:
         self.in_place = found.keeps_state and all(map(self.plan.is_in_place, self.plan.donated))
         self.build_loss = builder(found.loss_structure) if self.in_place else self.build
         self.checks_pending = False
-        """Whether steps are counted, because the plan is to be held against the plain step again."""
+        """Whether steps are counted, because the plan will be compared with the eager step again."""
         self.steps = 0
 
     def run(self, state: Sequence[np.ndarray], batch: Sequence[np.ndarray]) -> Any:
-        """What one step on these leaves gives. Writes into the state's."""
+        """The result of one step on these leaves. Writes into the state's."""
         return Binding(self, state, batch).run(batch)
 
     def describe(self, names: Names = NAMELESS) -> Description:
@@ -53,7 +53,7 @@ class Program:
 
 
 class Binding:
-    """A program on the arrays of one state, with buffers of its own: for one thread."""
+    """A program bound to the arrays of one state, with its own buffers: for one thread."""
 
     def __init__(self, program: Program, state: Sequence[np.ndarray], batch: Sequence[np.ndarray]) -> None:
         self.program = program
@@ -63,28 +63,28 @@ class Binding:
         self._leaves_of = reader(program.input_structures[1], batch, outside=ArrayMemory(state))
 
     def is_on(self, state: Sequence[Any]) -> bool:
-        """Whether these are the arrays that it is bound to."""
+        """Whether it is bound to these arrays."""
         return not any(map(is_not, state, self.state))
 
     def reads(self, batch: Any) -> bool:
-        """Whether it may read this batch: arrays like those of the one before, outside of the state's memory."""
+        """Whether it can read this batch: arrays like those of the first one, outside of the state's memory."""
         return self._leaves_of(batch) is not None
 
     def repeat(self, state: Any, batch: Any) -> Any:
-        """One step after another: with the arrays of the step before, and a batch like the one before; else None.
+        """One more step with the same state's arrays and a batch like the first one; None if they are not.
 
-        None too where the program is watched.
+        None too if the program has checks pending.
         """
         program = self.program
         if not self._is_state(state) or (leaves := self._leaves_of(batch)) is None or program.checks_pending:
             return None
         self.replay(leaves)
-        if program.in_place:  # the state is what it was, with other numbers in it
+        if program.in_place:  # the same arrays with new values
             return state, program.build_loss(self.replay.outputs(program.state_count))
         return program.build(self.replay.outputs())
 
     def run(self, batch: Sequence[np.ndarray]) -> Any:
-        """One step on the leaves of any batch."""
+        """One step on the leaves of a batch."""
         self.replay(batch)
         return self.program.build(self.replay.outputs())
 
@@ -92,12 +92,12 @@ class Binding:
         """The step in pieces, to be called in order; see ``Replay.pieces``."""
         leaves = self._leaves_of(batch)
         if leaves is None:
-            raise ValueError("a program is taken apart on a batch like the one that it was given")
+            raise ValueError("a program is split into pieces on a batch like the one that it was bound with")
         return self.replay.pieces(leaves)
 
 
 class Library(Protocol):
-    """What ``write_back`` asks about the arrays of a library."""
+    """What ``write_back`` needs to know about a library's arrays."""
 
     @property
     def arrays(self) -> tuple[type, ...]:
@@ -109,7 +109,7 @@ class Library(Protocol):
         ...
 
     def shared_with(self, arrays: Sequence[Any]) -> Callable[[Any], bool]:
-        """A function that says whether an array may lie in the memory of these."""
+        """A function that says whether an array can share the memory of these."""
         ...
 
 
@@ -131,10 +131,10 @@ def write_back(
     stays: bool,
     library: Library = _NumPy(),  # noqa: B008 - it is empty
 ) -> Any:
-    """What a step returned, with its state in memory that planned steps can write: the given arrays' if it ``stays``.
+    """A step's result with its state in memory that planned steps can write: the given arrays' if it ``stays``.
 
-    Where the state has another structure, shape or dtype, or does not stay, it is copied: the next planned step must
-    not write into arrays that the caller keeps.
+    If the state has another structure, shape or dtype, or does not stay, it is copied: the next planned step must not
+    write into arrays that the caller keeps.
     """
     leaves: list[Any] = []
     count = 0

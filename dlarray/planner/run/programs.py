@@ -1,4 +1,4 @@
-"""The programs of one step: one for each kind of arguments, used only where it does what the eager step does.
+"""The programs of one step: one for each kind of arguments, used only if it does what the eager step does.
 
 The same for NumPy's arrays and for a GPU's. What differs is how a program is made and how its first step is checked.
 """

@@ -1,4 +1,4 @@
-"""Why a step is not planned, whatever it computes: what its arguments are, and how many kinds of them have come."""
+"""Why a step is not planned because of its arguments: their types, and too many kinds of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PlannerWarning(UserWarning):
 def why_unplannable(leaves: Sequence[Any]) -> str:
     """Why a step on these arrays is not planned, whatever it computes; "" if it can be."""
     if other := [a for a in leaves if not isinstance(a, np.generic) and not is_ndarray(type(a))]:
-        return f"an array is a {type(other[0]).__name__}, for which operations may mean something else"
+        return f"an array is a {type(other[0]).__name__}, whose operations can differ from NumPy's"
     if not all(a.dtype.isnative for a in leaves):
         return "an array of the batch has a foreign byte order"
     return ""
@@ -42,12 +42,12 @@ def why_no_more(programs: Collection[Any], key: Key) -> str:
 
 
 def is_contiguous(a: Any) -> bool:
-    """Whether an array can be written where it lies."""
+    """Whether an array is C-contiguous, aligned and of native byte order, so that it can be written in place."""
     return isinstance(a, np.ndarray) and a.flags.c_contiguous and a.flags.aligned and cast("Any", a).dtype.isnative
 
 
 def is_unhashable(structure: Any) -> bool:
-    """Whether something in a tree's structure cannot be compared from call to call."""
+    """Whether something in a tree's structure cannot be hashed."""
     try:
         hash(structure)
     except TypeError:

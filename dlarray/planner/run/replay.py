@@ -1,8 +1,9 @@
-"""Replay: a plan bound to arrays is a flat list of calls, done again at every step.
+"""Replay: a plan bound to arrays is a flat list of calls, repeated at every step.
 
-The state's arrays are the caller's own and are bound where they lie; when other arrays come, the plan is bound anew.
-The batch lies elsewhere at every step: products and eager calls are told where. What kernels read is copied to a fixed
-place, unless the executor can be told too, and so is what is so small that a copy costs less than telling everyone.
+The caller's arrays of the state are bound in place; for other arrays a new binding is made. The batch has other
+addresses at every step: the arguments of products and eager calls are rebound to it. A leaf that kernels read is
+staged, that is copied into a fixed buffer, unless the executor can rebind its inputs. A small leaf is always staged,
+because that costs less than rebinding.
 """
 
 from __future__ import annotations
@@ -15,23 +16,23 @@ import numpy as np
 
 from dlarray.planner.kernel.loops import BoundKernel, Call, Executor
 from dlarray.planner.run.sequence import BoundCall, Rebindable, failed_call, in_sequence
-from dlarray.planner.schedule.memory import Plan
+from dlarray.planner.schedule.memory import Location, Plan
 from dlarray.planner.trace.node import LEAVES, VIEWS, Form, Node, root, view_of
 
 __all__ = ["Replay"]
 
 ALIGNMENT = 64
-"""Bytes on a multiple of which buffers start: a line of the cache, and the widest vectors."""
+"""Bytes: buffers start on a multiple of a cache line, which is also the size of the widest vectors."""
 
 STAGED = 16_384
-"""The largest leaf of a batch, in bytes, that is copied to a fixed place at every step."""
+"""The largest leaf of a batch, in bytes, that is always staged."""
 
 
 class Replay:
     """A plan bound to the leaves of one state.
 
-    ``leaves`` are all inputs of the step; from ``moving`` on they are the batch's. ``results`` are the arrays of the
-    outputs, each with whether it is the caller's own.
+    ``leaves`` are all inputs of the step, the first ``state_count`` of the state, the rest of the batch. ``results``
+    are the arrays of the outputs, each with whether it is the caller's.
     """
 
     def __init__(self, plan: Plan, leaves: Sequence[Any], state_count: int, executor: Executor) -> None:
@@ -46,7 +47,7 @@ class Replay:
         self._rebinders: dict[int, list[Callable[[np.ndarray], None]]] = {}
         first: list[BoundCall] = []
         self.calls: list[BoundCall] = []
-        """What is done at each step, but for copies of the batch."""
+        """The calls of a step, except the copies of the batch."""
         self.results, last = self._bind_outputs(first)
         self._bounds = [0]
         writes: list[int] = []
@@ -60,11 +61,11 @@ class Replay:
         self._first_write = min([*writes, self._bounds[-1]])
         self.calls = [*first, *self.calls, *last]
         self._run = in_sequence(self.calls)
-        self._rebindings = [(i - state_count, i, patches) for i, patches in self._rebinders.items()]
+        self._rebindings = [(i - state_count, i, rebinders) for i, rebinders in self._rebinders.items()]
         self._staged_copies = [(i - state_count, copy) for i, copy in self._staged.items()]
 
     def __call__(self, batch: Sequence[np.ndarray]) -> None:
-        """One step on these leaves of the batch. What comes out lies in the arrays of ``results``."""
+        """One step on these leaves of the batch. The arrays of ``results`` hold its outputs."""
         if self._rebindings:
             self.rebind(batch)
         for i, copy in self._staged_copies:
@@ -72,26 +73,26 @@ class Replay:
         self._run()
 
     def has_written(self, error: BaseException) -> bool:
-        """Whether the state may have been written in part when a step was broken off by this error."""
+        """Whether the state can be partly written after this error in a step."""
         at = failed_call(error, self._run)
         return not isinstance(error, Exception) if at is None else at >= self._first_write
 
     def rebind(self, batch: Sequence[np.ndarray]) -> None:
-        """Say where the large leaves of the batch lie; they live on until others are told of.
+        """Rebind the large leaves of the batch. They stay alive until the next call.
 
-        A leaf whose rows do not lie one behind the other is copied at every step: it may hold other numbers by now.
+        A leaf that is not contiguous is copied at every step, because its values can have changed.
         """
-        for i, leaf, patches in self._rebindings:
+        for i, leaf, rebinders in self._rebindings:
             array = _contiguous(batch[i])
             if self.leaves[leaf] is not array:
                 self.leaves[leaf] = array
-                for patch in patches:
-                    patch(array)
+                for rebind in rebinders:
+                    rebind(array)
 
     def pieces(self, batch: Sequence[np.ndarray]) -> list[Callable[[], None]]:
         """The step on these leaves of the batch in pieces, to be called in order.
 
-        What is copied first, then each unit of the plan, and what is copied last.
+        They are the copies before, each unit of the plan, and the copies after.
         """
         self.rebind(batch)
         ends = [*self._bounds, len(self.calls)]
@@ -100,13 +101,13 @@ class Replay:
         return [in_sequence(steps) for steps in ([*copied, *first], *others)]
 
     def outputs(self, start: int = 0) -> list[Any]:
-        """The arrays and numbers of the outputs from one on: the caller's own, or new ones."""
-        return [a if given else a[()] if a.ndim == 0 else a.copy() for a, given in self.results[start:]]
+        """The outputs from number ``start`` on: the caller's arrays, new arrays, or scalars."""
+        return [a if is_callers else a[()] if a.ndim == 0 else a.copy() for a, is_callers in self.results[start:]]
 
-    # Where values lie
+    # Where values are
 
     def array(self, node: Node) -> np.ndarray:
-        """The memory of a value, for all steps. The batch's leaves are staged: copied to one place."""
+        """The memory of a value, for all steps. Leaves of the batch are staged."""
         if node not in self._arrays:
             self._arrays[node] = self._found(node)
         return self._arrays[node]
@@ -120,33 +121,33 @@ class Replay:
             return self._staged.setdefault(node.attribute, np.empty(node.shape, node.dtype))
         if node.op in LEAVES:
             return self.plan.constant(node)
-        place = self.plan.locations[node]
-        if place.kind == "input":
-            return self.leaves[place.number].reshape(node.shape)
-        if place.kind == "slice":
-            whole = self.array(self._wholes[place.number])
-            return whole[place.start : place.start + node.size].reshape(node.shape)
-        return self._buffers[place.number][: node.nbytes].view(node.dtype).reshape(node.shape)
+        location = self.plan.locations[node]
+        if location.kind == "input":
+            return self.leaves[location.number].reshape(node.shape)
+        if location.kind == "slice":
+            whole = self.array(self._wholes[location.number])
+            return whole[location.start : location.start + node.size].reshape(node.shape)
+        return self._buffers[location.number][: node.nbytes].view(node.dtype).reshape(node.shape)
 
     def _is_read_in_place(self, node: Node) -> bool:
-        """Whether a value lies in a leaf of the batch that is read where it lies."""
+        """Whether a value is in a leaf of the batch that is not staged."""
         base = root(node)
         return base.op == "input" and base.attribute >= self._state_count and base.nbytes > STAGED
 
     def _array_now(self, node: Node) -> np.ndarray:
-        """The memory of a value in this step: what belongs to the batch lies elsewhere in the next."""
+        """The memory of a value in this step; that of the batch is different in the next."""
         return (
             _view_of_leaf(self.leaves[int(root(node).attribute)], node)
             if self._is_read_in_place(node)
             else self.array(node)
         )
 
-    # What is done
+    # Binding
 
     def _bind_kernel(self, unit: Any) -> None:
-        """A kernel. What it reads of the batch is staged, unless the executor can be told where it lies now."""
+        """A kernel. Its inputs from the batch are staged, unless the executor can rebind them."""
         body = self.plan.bodies[unit]
-        moving = {i: n for i, n in enumerate(body.inputs) if self._is_read_in_place(n)}
+        in_place = {i: n for i, n in enumerate(body.inputs) if self._is_read_in_place(n)}
         outputs = [
             _over_domain(self.array(n), body.kernel.kind(v), body.domain)
             for n, v in zip(body.outputs, body.kernel.outputs, strict=True)
@@ -158,19 +159,19 @@ class Replay:
             return self._executor(Call(body.kernel, *body.domain, body.constants, inputs, outputs))
 
         bound = bound_to(self._array_now)
-        if moving and bound.rebind is None:
+        if in_place and bound.rebind is None:
             bound = bound_to(self.array)
         elif bound.rebind is not None:
-            for i, node in moving.items():
-                patch = _InputRebinder(bound.rebind, i, node, body.kernel.inputs[i].kind, body.domain)
-                self._rebinders.setdefault(root(node).attribute, []).append(patch)
+            for i, node in in_place.items():
+                rebinder = _InputRebinder(bound.rebind, i, node, body.kernel.inputs[i].kind, body.domain)
+                self._rebinders.setdefault(root(node).attribute, []).append(rebinder)
         self.calls += bound.calls
 
     def _bind_library(self, unit: Any) -> None:
-        """A product, which writes into its place, or an eager call, whose result is copied there."""
+        """A product, which writes into its output's memory, or an eager call, whose result is copied there."""
         node: Node = unit.outputs[0]
-        any_moving = any(map(self._is_read_in_place, node.args))
-        args: list[Any] = Rebindable([None] * len(node.args)) if any_moving else [None] * len(node.args)
+        any_in_place = any(map(self._is_read_in_place, node.args))
+        args: list[Any] = Rebindable([None] * len(node.args)) if any_in_place else [None] * len(node.args)
         for i, operand in enumerate(node.args):
             args[i] = self._array_now(operand)
             if self._is_read_in_place(operand):
@@ -183,7 +184,7 @@ class Replay:
             self.calls.append((_EagerCall(node, out), args))
 
     def _bind_concat(self, unit: Any) -> None:
-        """Parts that are not computed in their slices are copied; constant ones once and for all."""
+        """Parts that are not computed in their slices are copied; constant ones only once."""
         node: Node = unit.outputs[0]
         whole, start = self.array(node), 0
         for part in node.args:
@@ -191,17 +192,13 @@ class Replay:
             start += part.size
             if part.op in ("full", "index"):
                 target[...] = self.array(part)
-            elif (place := self.plan.locations.get(root(part))) is None or (place.kind, place.number, place.start) != (
-                "slice",
-                node.number,
-                start - part.size,
-            ):
+            elif self.plan.locations.get(root(part)) != Location("slice", node.number, start - part.size):
                 self.calls.append((np.copyto, (target, self.array(part))))
 
     def _bind_outputs(self, first: list[BoundCall]) -> tuple[list[tuple[np.ndarray, bool]], list[BoundCall]]:
-        """The array of each output, and whether it is the caller's own; and what is to be done last of all.
+        """The array of each output with whether it is the caller's, and the calls that come last.
 
-        What is an old value of the state, at another place or in part, is saved before the state is written.
+        An output that is an old value of the state, or a part of one, is saved before the state is written.
         """
         last: list[BoundCall] = []
         results: list[tuple[np.ndarray, bool]] = []
@@ -223,19 +220,19 @@ class Replay:
 
 
 class _ArgumentRebinder:
-    """Tells a step's arguments where the batch lies now."""
+    """Rebinds one argument of a call to a new leaf of the batch."""
 
-    def __init__(self, args: list[Any], place: int, operand: Node) -> None:
+    def __init__(self, args: list[Any], i: int, operand: Node) -> None:
         self._args = args
-        self._place = place
+        self._i = i
         self._operand = operand
 
     def __call__(self, array: np.ndarray) -> None:
-        self._args[self._place] = _view_of_leaf(array, self._operand)
+        self._args[self._i] = _view_of_leaf(array, self._operand)
 
 
 class _InputRebinder:
-    """Tells a bound kernel where one of its inputs lies now."""
+    """Rebinds one input of a kernel to a new leaf of the batch."""
 
     def __init__(self, move: Callable[[int, np.ndarray], None], i: int, node: Node, kind: str, domain: Form) -> None:
         self._rebind = move
@@ -249,7 +246,7 @@ class _InputRebinder:
 
 
 class _EagerCall:
-    """An eager call, whose result is copied to its place."""
+    """An eager call, whose result is copied into planned memory."""
 
     def __init__(self, node: Node, out: np.ndarray) -> None:
         self._function = node.attribute
@@ -265,13 +262,13 @@ class _EagerCall:
 
 
 def _contiguous(array: np.ndarray) -> np.ndarray:
-    """The array, or a copy where its rows do not lie one behind the other."""
+    """The array, or a copy if it is not contiguous and aligned."""
     flags = array.flags
     return array if flags.c_contiguous and flags.aligned else np.array(array, order="C")
 
 
 def _view_of_leaf(array: np.ndarray, node: Node) -> np.ndarray:
-    """The view of a leaf that a node stands for."""
+    """The view of a leaf that a node is."""
     return view_of(_view_of_leaf(array, node.args[0]), node) if node.op in VIEWS else array
 
 

@@ -1,14 +1,12 @@
-"""How far rounding moves what a step computes: its graph evaluated again, every operation rounding at random.
+"""How far rounding changes a step's results: its graph is evaluated again, and every operation rounds at random.
 
-Each result is multiplied by 1 plus or minus up to two epsilons of its type, as rounding in another order or by another
-function may do. So what is nothing but rounding is found where it arises: 1 - a² for a = tanh z near 1 has few
-digits that mean anything, whatever the inputs are. Whole numbers that arithmetic gives are exact and stay: a label in a
-float column, a count, a mask. Conversions to whole numbers and comparisons then turn for those alone whose arguments
-hang on rounding.
+Each result is multiplied by 1 plus or minus up to two epsilons of its type, as another order or another function can
+round. So rounding errors are found where they arise: 1 - a² for a = tanh z near 1 has few significant digits, for any
+inputs. Whole numbers from arithmetic are exact and stay: a label in a float column, a count, a mask. So conversions to
+integers and comparisons change only if their arguments depend on rounding.
 
-Sums round in every one of their additions. By how much depends on their order, which is what a plan changes: of n terms
-added one by one the root of n times the epsilon of what they come to without their signs, of terms added in pairs its
-logarithm.
+Each addition of a sum rounds. The error depends on the order of additions, which a plan changes. Relative to the sum of
+absolute values, it is √n epsilons for n terms added one by one, and log n epsilons for terms added in pairs.
 """
 
 from __future__ import annotations
@@ -27,20 +25,20 @@ __all__ = ["Rounding"]
 _EXPONENTIAL = "exp expm1 log log1p log2 log10 power"
 _CIRCULAR = "sin cos tan sinh cosh tanh arcsin arccos arctan arcsinh arccosh arctanh"
 _INEXACT = frozenset(f"{_EXPONENTIAL} {_CIRCULAR}".split())
-"""What may be off by an epsilon where the result is a whole number, too."""
+"""Functions whose result can be off by an epsilon even if it is a whole number."""
 
 _CHOOSING = "max min maximum minimum where absolute negative positive concat sign rint floor ceil trunc"
 _EXACT = frozenset(f"{_CHOOSING} equal not_equal less less_equal greater greater_equal".split())
-"""What gives one of its arguments, or a whole number, and rounds nothing: z == max(z) holds in every rounding."""
+"""Operations that return an argument or a whole number, and round nothing: z == max(z) always holds."""
 
 _PATTERN = 65_521
-"""Random numbers that are repeated: a prime, so that they fall otherwise on each row."""
+"""The number of random numbers that are repeated: a prime, so that rows get different ones."""
 
 
 class Rounding:
     """A plan's graph on some inputs. ``products`` is how many epsilons the operands of matrix products are rounded by.
 
-    That is 1, but where products are computed in a type that is coarser than the operands.
+    That is 1, unless products are computed in a coarser type than their operands'.
     """
 
     def __init__(self, plan: Plan, inputs: Sequence[np.ndarray], products: int = 1) -> None:
@@ -51,20 +49,20 @@ class Rounding:
         self._last = {a: n for n in self._nodes for a in n.args}
 
     def outputs(self, times: int, seed: int = 0) -> list[np.ndarray]:
-        """The outputs, where all is rounded by up to twice so many epsilons; by none with 0."""
+        """The outputs with every operation rounded by up to ``2 times`` epsilons; exact with 0."""
         draw = np.random.default_rng(seed)
         steps = draw.uniform(-2, 2, _PATTERN) * times
-        kept = set(self._plan.outputs)
+        outputs = set(self._plan.outputs)
         values: dict[Node, np.ndarray] = {}
         with np.errstate(all="ignore"):
             for node in self._nodes:
-                order = "K" if node.op in VIEWS else "C"  # a plan's values lie in rows, and are reshaped as such
+                order = "K" if node.op in VIEWS else "C"  # a plan's values are C-contiguous when they are reshaped
                 value = np.asarray(self._value(node, [values[a] for a in node.args], steps), order=order)
                 if times and _rounds(node):
                     value = _rounded(value, steps, node.op in _INEXACT, int(draw.integers(_PATTERN)))
                 values[node] = value
                 for a in set(node.args):
-                    if self._last[a] is node and a not in kept:
+                    if self._last[a] is node and a not in outputs:
                         del values[a]
         return [np.array(values[node]) for node in self._plan.outputs]
 
@@ -106,7 +104,7 @@ def _rounds(node: Node) -> bool:
 
 
 def _summed(total: np.ndarray, size: Callable[[], np.ndarray], times: float, steps: np.ndarray) -> np.ndarray:
-    """A sum, off by so many times the epsilon of its terms without their signs; whole numbers add up exactly."""
+    """A sum, off by ``times`` epsilons of the sum of absolute values; a whole number stays exact."""
     if not steps.any() or total.dtype.kind not in "fc":
         return total
     off = np.resize(steps, total.size).reshape(total.shape) * (times * float(np.finfo(total.dtype).eps))
@@ -114,7 +112,7 @@ def _summed(total: np.ndarray, size: Callable[[], np.ndarray], times: float, ste
 
 
 def _rounded(x: np.ndarray, steps: np.ndarray, inexact: bool, start: int) -> np.ndarray:
-    """The floats of an array, each rounded anew; whole numbers as they are, unless they are ``inexact`` too."""
+    """The floats of an array, each rounded at random; whole numbers unchanged, unless they are ``inexact`` too."""
     if x.dtype.kind not in "fc" or x.size == 0:
         return x
     pattern = np.resize(np.roll(steps, start), x.size).reshape(x.shape).astype(np.finfo(x.dtype).dtype)

@@ -1,4 +1,4 @@
-"""Steps one after the other: functions with their arguments, as one function without arguments."""
+"""Bound calls, functions with their arguments, in sequence: as one function without arguments."""
 
 from __future__ import annotations
 
@@ -10,32 +10,33 @@ __all__ = ["MAX_UNROLLED", "BoundCall", "Rebindable", "failed_call", "in_sequenc
 BoundCall = tuple[Callable[..., Any], Sequence[Any]]
 
 _HEADER_LINES = 2
-"""Lines before the first step of those that are written out, each on one line."""
+"""The lines before the first call in the generated code, which has one line for each call."""
 
 MAX_UNROLLED = 400
-"""Steps that are written out; more of them work so long that a loop over them costs nothing beside."""
+"""The most calls that are written out as code; for more of them the cost of a loop does not matter."""
 
 
 class Rebindable(list[Any]):
-    """Arguments that may be others at the next call."""
+    """Arguments that can be replaced between calls."""
 
 
-def in_sequence(steps: Sequence[BoundCall], given: Sequence[Any] = ()) -> Callable[..., None]:
-    """All steps, in order. Written out as calls with their arguments by name, each takes half the overhead.
+def in_sequence(calls: Sequence[BoundCall], parameters: Sequence[Any] = ()) -> Callable[..., None]:
+    """All calls, in order. Written out as code with arguments by name, each call has half the overhead.
 
-    The function takes what stands for the objects ``given`` wherever they are arguments; at most LONGEST steps can.
+    The function's own arguments replace the objects ``parameters`` in the calls; then at most MAX_UNROLLED calls are
+    possible.
     """
-    if len(steps) > MAX_UNROLLED and not given:
+    if len(calls) > MAX_UNROLLED and not parameters:
 
         def run() -> None:
-            for at in range(len(steps)):  # ``step_of`` reads it
-                function, args = steps[at]
+            for at in range(len(calls)):  # ``failed_call`` reads ``at``
+                function, args = calls[at]
                 function(*args)
 
         return run
     names: dict[str, Any] = {}
-    arguments = [f"given{i}" for i in range(len(given))]
-    known = {id(value): argument for value, argument in zip(given, arguments, strict=True)}
+    arguments = [f"parameter{i}" for i in range(len(parameters))]
+    known = {id(value): argument for value, argument in zip(parameters, arguments, strict=True)}
 
     def name(value: Any) -> str:
         if id(value) not in known:
@@ -43,20 +44,20 @@ def in_sequence(steps: Sequence[BoundCall], given: Sequence[Any] = ()) -> Callab
             names[known[id(value)]] = value
         return known[id(value)]
 
-    calls: list[str] = []
-    for function, args in steps:
-        moves = isinstance(args, Rebindable) and not any(known.get(id(a)) in arguments for a in args)
-        calls.append(f"        {name(function)}({f'*{name(args)}' if moves else ', '.join(map(name, args))})")
-    # As free variables of a function they are found faster than as globals.
+    lines: list[str] = []
+    for function, args in calls:
+        by_list = isinstance(args, Rebindable) and not any(known.get(id(a)) in arguments for a in args)
+        lines.append(f"        {name(function)}({f'*{name(args)}' if by_list else ', '.join(map(name, args))})")
+    # Python finds free variables of a function faster than globals.
     heads = f"def bind({', '.join(names)}):", f"    def run({', '.join(arguments)}):"
-    text = "\n".join([*heads, *calls, "        return", "    return run"])
+    text = "\n".join([*heads, *lines, "        return", "    return run"])
     made: dict[str, Any] = {}
     exec(text, made)
     return made["bind"](*names.values())
 
 
 def failed_call(error: BaseException, run: Callable[..., None]) -> int | None:
-    """The step of a sequence that raised an error, by number; None where it was raised outside of it."""
+    """The number of the call in a sequence that raised an error; None if it was raised elsewhere."""
     trace = error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code is run.__code__:

@@ -1,7 +1,7 @@
-"""What a plan is made for: the structure of a tree, and of each of its arrays the type, shape and dtype.
+"""The key of a plan: the structure of a tree, and the type, shape and dtype of each of its arrays.
 
-Numbers that are no arrays belong to the structure, with their types and signs. How an array lies in memory does not
-count: what a plan cannot read where it lies is copied.
+Python numbers belong to the structure, with their types and signs. The memory layout of an array does not: what a plan
+cannot read in place is copied.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _CONSTANT = (type(None), bool, int, float, complex, str, bytes, np.dtype)
 
 
 class Key:
-    """Something to look up by, whose hash is computed once. TypeError where it has none."""
+    """A dictionary key whose hash is computed once. Hashing raises TypeError if ``of`` cannot be hashed."""
 
     __slots__ = ("_hash", "of")
 
@@ -42,7 +42,7 @@ def signature(leaves: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def only_tuples(structure: Any) -> bool:
-    """Whether a tree cannot change but for the numbers in its arrays."""
+    """Whether a tree of these kinds can change only in its arrays' values."""
     if structure is None:
         return True
     kind, _, items = structure

@@ -1,7 +1,7 @@
-"""Made-up inputs of a step: arrays of the same shapes and dtypes, with numbers that a first batch seldom has.
+"""Synthetic inputs of a step: arrays of the same shapes and dtypes, with numbers that a first batch seldom has.
 
-First data are degenerate: t = 0, moments and gradients of 0, an empty mask, one class. A plan that is wrong can agree
-with the step on them.
+First data are degenerate: t = 0, moments and gradients of 0, an empty mask, one class. A wrong plan can agree with the
+step on them.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ import numpy as np
 __all__ = ["synthetic_like"]
 
 FEW = 4
-"""So far beyond the user's own whole numbers the made-up ones go, where they may."""
+"""How far synthetic integers go beyond the largest given one."""
 
 
 def synthetic_like(arrays: Sequence[np.ndarray], within: bool) -> list[np.ndarray]:
-    """An array like each of these: random floats of their size and sign, whole numbers from their range, mixed masks.
+    """An array like each of these: random floats of their size and sign, integers from their range, mixed masks.
 
-    Whole numbers go a little beyond the range, for it may be one number alone, unless they are to stay ``within``: as
-    indices they may not.
+    Integers go a little beyond the range, which can be a single number, unless they must stay ``within``: indices must.
     """
     draw = np.random.default_rng(0)
     return [_like(x, draw, 0 if within else FEW) for x in arrays]
@@ -36,7 +35,7 @@ def _like(x: np.ndarray, draw: np.random.Generator, beyond: int) -> np.ndarray:
         return (_floats(np.real(x), draw) + 1j * _floats(np.imag(x), draw)).astype(x.dtype)
     if kind == "f":
         return _floats(x, draw).astype(x.dtype)
-    if x.ndim == 0:  # a count, that has gone on
+    if x.ndim == 0:  # a later count
         most = min(int(x) + beyond, int(np.iinfo(x.dtype).max))
         return np.asarray(draw.integers(min(int(x) + 1, most), most, endpoint=True), x.dtype)
     most = np.minimum(np.iinfo(x.dtype).max - beyond, x.max(axis=0)) + beyond
@@ -44,7 +43,7 @@ def _like(x: np.ndarray, draw: np.random.Generator, beyond: int) -> np.ndarray:
 
 
 def _floats(x: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """Floats of about this size, at most 1, none below 0 where there is none; labels in float columns stay labels."""
+    """Floats of about this size, at most 1, and not negative if x is not; labels in float columns stay labels."""
     size = np.abs(np.where(np.isfinite(x), x, 0).astype(np.float64))
     most = float(size.max())
     if x.ndim == 0:
