@@ -22,7 +22,7 @@ import numpy as np
 from contenders.ours import compiler
 from dlarray.bench import Case, FullStep, Products, Workload, interleave, low
 from dlarray.device import resolve
-from dlarray.device.backend import host_memory
+from dlarray.device.memory import host_memory
 from environment import log
 
 SLOW = 3e10

@@ -217,7 +217,7 @@ class MLP:
 def on_device(layout: Layout, arrays: Mapping[str, np.ndarray], device: Device) -> Theta:
     """Host arrays by name as vectors on a device: one, or one for each array if arrays cannot be written."""
     layout = layout if device.backend.writes_in_place else layout.split_up()
-    return layout.sign(tuple(device.asarray(vector) for vector in layout.join(arrays)))
+    return layout.register(tuple(device.asarray(vector) for vector in layout.join(arrays)))
 
 
 def mlp(inputs: int, *units: int, activation: str | Activation = "relu", dropout: float = 0.0) -> MLP:

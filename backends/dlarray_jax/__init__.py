@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from dlarray.core.array import Array
-from dlarray.device.backend import Backend, host_memory
+from dlarray.device.backend import Backend
+from dlarray.device.memory import host_memory
 
 __all__ = ["JaxBackend", "backend"]
 

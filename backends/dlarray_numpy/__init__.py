@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.device.backend import Backend, host_memory
+from dlarray.device.backend import Backend
 from dlarray.device.description import Description, Names
+from dlarray.device.memory import host_memory
 from dlarray.device.timing import Timings
 
 __all__ = ["NumPyBackend", "backend"]

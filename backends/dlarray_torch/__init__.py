@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from dlarray.core.array import Array
-from dlarray.device.backend import Backend, HostBatch, host_memory
+from dlarray.device.backend import Backend, HostBatch
 from dlarray.device.description import Description, Names
+from dlarray.device.memory import host_memory
 from dlarray.device.timing import Timings
 
 __all__ = ["TorchBackend", "backend", "compiled_by_torch"]

@@ -1,3 +1,3 @@
-"""What every formula needs: arrays, checks, layouts, random bits and special functions, without devices."""
+"""What every formula uses: arrays, checks, layouts, random bits and special functions. It knows no devices."""
 
 __all__: list[str] = []

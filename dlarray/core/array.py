@@ -1,7 +1,7 @@
-"""What an array is: its namespace, its device, and the few questions that formulas ask of it.
+"""Arrays: their namespace, their device, and the few functions on them that formulas need beyond the standard.
 
-The only module that imports ``array_api_compat``. Formulas begin with ``xp = array_namespace(x)``, so the array that
-comes in decides where the computing happens.
+This is the only module that imports ``array_api_compat``. Formulas begin with ``xp = array_namespace(x)``, so the
+argument decides which library computes, and on which device.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ __all__ = [
 ]
 
 Array = Any
-"""Any array that keeps the Python array API standard, as it is or through array_api_compat."""
+"""Any array of the Python array API standard, directly or through array_api_compat."""
 
 
 def array_namespace(*arrays: Array) -> Any:
     """The array-API namespace of the arrays, their ``xp``.
 
-    Python scalars and ``None`` are passed over. Raises TypeError where the arrays belong to two libraries, where none
-    of them is an array, and for a masked array: formulas would read what is masked.
+    Python scalars and ``None`` are ignored. Raises TypeError if the arrays are from two libraries or if there is no
+    array, and for a masked array, because formulas would read the masked values.
     """
     for x in arrays:
         if _is_masked(type(x)):  # pyright: ignore[reportUnknownArgumentType]
@@ -49,21 +49,21 @@ def array_namespace(*arrays: Array) -> Any:
 
 @cache
 def _is_masked(kind: type[Any]) -> bool:
-    masked = sys.modules.get("numpy.ma")  # who has such an array has imported it
+    masked = sys.modules.get("numpy.ma")  # a masked array exists only if this module is imported
     return masked is not None and issubclass(kind, masked.MaskedArray)
 
 
 def refuse_masked(name: str, x: object) -> None:
-    """Raise TypeError where ``x`` is a masked array of NumPy."""
+    """Raise TypeError if ``x`` is a masked array of NumPy; ``name`` is its name in the message."""
     if _is_masked(type(x)):  # pyright: ignore[reportUnknownArgumentType]
-        raise TypeError(f"{name} is a masked array, and masks are not read; drop or fill the examples that are masked")
+        raise TypeError(f"{name} is a masked array, and masks are not supported; drop or fill the masked examples")
 
 
 _own: dict[Any, Any] = {}
 
 
 def use_namespace(x: Array, own: Any) -> None:
-    """From now on give formulas ``own`` for all arrays of the library of x: the namespace that its backend names."""
+    """From now on ``array_namespace`` returns ``own`` for all arrays of the library of ``x``."""
     found = _compat.array_namespace(x)
     if found is not own:
         _own[found] = own
@@ -72,8 +72,7 @@ def use_namespace(x: Array, own: Any) -> None:
 def clip(x: Array, low: float, high: float) -> Array:
     """min(max(x, low), high); NaN stays NaN.
 
-    The standard's function of this name is an index by a mask for CuPy, in array_api_compat: the host waits for the GPU
-    to learn how many numbers there are.
+    array_api_compat's ``clip`` indexes by a mask on CuPy: the host waits for the GPU to count the selected numbers.
     """
     xp = array_namespace(x)
     return xp.minimum(xp.maximum(x, low), high)
@@ -85,12 +84,12 @@ def copy_array(x: Array) -> Array:
 
 
 def device(x: Array) -> Any:
-    """The device on which ``x`` lies, as its own library names it."""
+    """The device of ``x``, as an object of its own library."""
     return _compat.device(x)
 
 
 def is_array(x: object) -> bool:
-    """Whether ``x`` is an array of a library that keeps the standard (a list, a scalar or a DataFrame is none)."""
+    """Whether ``x`` is an array of the standard. Lists, Python scalars and DataFrames are not."""
     return bool(_compat.is_array_api_obj(x))
 
 
@@ -105,14 +104,14 @@ def is_integer(x: Array) -> bool:
 
 
 def is_symbolic(x: Array) -> bool:
-    """Whether x stands for an array without numbers, because the planner traces a step."""
+    """Whether ``x`` is a symbol: an array without values, with which the planner traces a step."""
     return bool(getattr(x, "symbolic", False))
 
 
 def largest_column(x: Array) -> Array:
-    """The column of each row's largest number, (n,), the first of equals; the number of columns for a row with NaN.
+    """The column of the largest number of each row, shape (n,), int32. Of equal numbers it is the first.
 
-    As argmax, in the device's own integers: argmax gives 64-bit ones even where a device has none.
+    For a row with NaN it is the number of columns. argmax would return 64-bit integers, which some devices do not have.
     """
     xp = array_namespace(x)
     columns = xp.arange(x.shape[1], dtype=xp.int32, device=device(x))
@@ -135,5 +134,5 @@ def size(shape: tuple[int, ...]) -> int:
 
 
 def root_module(x: object) -> str:
-    """The name of the library that ``x`` comes from: the first part of its type's module."""
+    """The first part of the module of the type of ``x``, such as "numpy": the name of its library."""
     return type(x).__module__.partition(".")[0]

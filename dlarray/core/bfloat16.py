@@ -1,8 +1,8 @@
-"""Numbers in 16 bits: bfloat16, the upper half of float32, held as int16 on every library.
+"""bfloat16, the upper half of float32, stored as int16 on every library, with stochastic rounding.
 
-It has float32's range and 8 binary digits of its 24. Rounded to the nearest, an average that moves by less than half
-a unit of its last digit would stand still for ever. So numbers are rounded at random, up as often as they lie near the
-upper neighbour: E[decode(encode(x))] = x (Forsythe 1950; Gupta et al. 2015).
+bfloat16 has the range of float32 and 8 of its 24 binary digits. With rounding to nearest, a moving average would never
+change by less than half a unit of its last digit. Stochastic rounding goes up with the probability that keeps the mean:
+E[decode(encode(x))] = x (Forsythe 1950; Gupta et al. 2015).
 """
 
 from __future__ import annotations
@@ -14,31 +14,32 @@ from dlarray.core.random import fold_in
 
 __all__ = ["decode", "encode", "noise", "use_view"]
 
-_QUIET = 1 << 22  # set in a NaN, so that its upper half is one too
+_QUIET = 1 << 22  # set in a NaN, so that its upper half is a NaN too
 _WORD = 0x9E3779B1 - (1 << 32)  # 2³² / golden ratio, odd
 _view_of: dict[str, Callable[[Array, str], Array]] = {}
 
 
 def use_view(root_module: str, function: Callable[[Array, str], Array]) -> None:
-    """From now on read a library's arrays as another dtype, given by its name, by this function.
+    """From now on reinterpret the bits of a library's arrays with this function of an array and a dtype's name.
 
-    For those whose type's module begins with this name; all others have a method ``view``.
+    ``root_module`` is the first part of the module of the array type. Other arrays need a method ``view``.
     """
     _view_of[root_module] = function
 
 
 def decode(code: Array, dtype: object) -> Array:
-    """The numbers of an int16 array, exactly, as float32, then in the dtype."""
+    """The numbers that an int16 array encodes: exact in float32, then converted to ``dtype``."""
     xp = array_namespace(code)
     return xp.astype(_view(xp.astype(code, xp.int32) << 16, "float32"), dtype, copy=False)
 
 
 def encode(x: Array, noise: Array) -> Array:
-    """x as int16: towards 0 or away from it, as noise, uniform in [0, 2¹⁶), and the lower half of its bits decide.
+    """x as int16, rounded towards 0 or away from it. ``noise`` is int32, uniform in [0, 2¹⁶), of the shape of x.
 
-    float32's bits, read as whole numbers, grow with |x|, and evenly between two neighbours of bfloat16. So the sum
-    carries into the upper half with the probability that x lies beyond its neighbour. Numbers that bfloat16 has stay
-    what they are, ±0, ±∞ and NaN too. float64 is rounded to float32 first.
+    The bits of float32, read as integers, grow with |x|, and linearly between two neighbours in bfloat16. So the sum
+    with the noise carries into the upper half with probability (|x| - lower) / (upper - lower), where lower and upper
+    are the neighbours of |x|. Numbers of bfloat16 do not change, including ±0, ±∞ and NaN. float64 is rounded to
+    float32 first.
     """
     xp = array_namespace(x)
     bits = _view(xp.astype(x, xp.float32, copy=False), "int32")
@@ -46,11 +47,11 @@ def encode(x: Array, noise: Array) -> Array:
 
 
 def noise(step: Array, shape: tuple[int, ...], stream: int = 0) -> tuple[Array, Array]:
-    """Two independent whole numbers in [0, 2¹⁶) for every position, int32, from the number of the step (0-d).
+    """Two independent integers in [0, 2¹⁶) for every position, int32, from the step number (0-d).
 
-    The halves of a word that begins, at each step, at a hash of (step, stream) and goes on by 2³² / φ from position to
-    position (Weyl 1916). Over the steps each half of each position is uniform; neighbours, far from alike, fill the
-    range evenly. A hash of each position would cost ten times as many operations.
+    They are the two halves of a 32-bit word. The first word of a step is a hash of (step, stream); each next position
+    adds 2³² / φ (Weyl 1916). Over the steps each half is uniform at each position, and over the positions the words
+    fill the range evenly. One hash for each position would take ten times as many operations.
     """
     xp = array_namespace(step)
     position = xp.arange(size(shape), dtype=xp.int32, device=device(step))
@@ -65,6 +66,6 @@ def _view(x: Array, dtype: str) -> Array:
         return x.view(getattr(array_namespace(x), dtype))
     except AttributeError:
         raise TypeError(
-            f"the bits of an array of type {type(x).__module__}.{type(x).__qualname__} cannot be reached: "
-            "it has no method view; dlarray.core.bfloat16.use_view can name a function"
+            f"the bits of an array of type {type(x).__module__}.{type(x).__qualname__} cannot be read: "
+            "it has no method view; give a function to dlarray.core.bfloat16.use_view"
         ) from None

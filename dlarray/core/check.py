@@ -1,4 +1,7 @@
-"""Checks of configuration: each names what was given, what was expected and, where there is one, the remedy."""
+"""Checks of arguments. Each message names the argument, what was expected and what was given.
+
+Those of numbers raise TypeError for a value of another type and ValueError for a number out of range.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ __all__ = [
 
 
 def real(name: str, value: object) -> float:
-    """``value`` as a float, infinities and NaN included; TypeError where it is not a real number."""
+    """``value`` as a float, which may be infinite or NaN."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a real number, got {value!r}")
     try:
@@ -32,7 +35,7 @@ def real(name: str, value: object) -> float:
 
 
 def finite(name: str, value: object) -> float:
-    """``value`` as a float; TypeError where it is not a real number, ValueError where it is infinite or NaN."""
+    """``value`` as a float, neither infinite nor NaN."""
     number = real(name, value)
     if not math.isfinite(number):
         raise ValueError(f"{name} must be finite, got {value!r}")
@@ -40,33 +43,33 @@ def finite(name: str, value: object) -> float:
 
 
 def positive(name: str, value: object) -> float:
-    """``value``, where it is a real number above 0."""
+    """``value`` as a float above 0."""
     if (number := finite(name, value)) <= 0:
         raise ValueError(f"{name} must be above 0, got {value!r}")
     return number
 
 
 def non_negative(name: str, value: object) -> float:
-    """``value``, where it is a real number of at least 0."""
+    """``value`` as a float of at least 0."""
     if (number := finite(name, value)) < 0:
         raise ValueError(f"{name} must be at least 0, got {value!r}")
     return number
 
 
 def fraction(name: str, value: object) -> float:
-    """``value``, where it lies in [0, 1): a probability that is never certain, a decay that never keeps everything."""
+    """``value`` as a float in [0, 1), such as a dropout rate or a decay."""
     if not 0 <= (number := finite(name, value)) < 1:
         raise ValueError(f"{name} must lie in [0, 1), got {value!r}")
     return number
 
 
 def at_least_one(name: str, value: object) -> int:
-    """``value``, where it is a whole number of at least 1."""
+    """``value`` as an int of at least 1."""
     return whole(name, value, 1)
 
 
 def whole(name: str, value: object, least: int = 0, most: int | None = None) -> int:
-    """``value``, where it is a whole number of at least ``least`` and at most ``most``."""
+    """``value`` as an int of at least ``least`` and at most ``most``."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
     if (number := int(value)) < least:
@@ -77,7 +80,7 @@ def whole(name: str, value: object, least: int = 0, most: int | None = None) -> 
 
 
 def one_of(name: str, value: object, choices: Iterable[str]) -> str:
-    """``value``, where it is one of the words in ``choices``; else ValueError with the nearest of them."""
+    """``value``, one of the words in ``choices``. The error of another value suggests the closest word."""
     words = list(choices)
     if value not in words:
         raise ValueError(f"unknown {name} {value!r}{did_you_mean(value, words)}; choose from {', '.join(words)}")
@@ -85,13 +88,13 @@ def one_of(name: str, value: object, choices: Iterable[str]) -> str:
 
 
 def did_you_mean(value: object, choices: Iterable[str]) -> str:
-    """The words "did you mean 'relu'?" for one that is nearly among the choices, else nothing."""
+    """The text ", did you mean 'relu'?" if a choice is close to ``value``, else an empty text."""
     near = get_close_matches(str(value).lower(), list(choices), n=1, cutoff=0.6)
     return f", did you mean {near[0]!r}?" if near else ""
 
 
 def plain_numbers(config: object) -> None:
-    """Make a frozen dataclass's numbers Python's own: they are weak, a NumPy float64 would promote a float32 array."""
+    """Convert the numbers in a frozen dataclass to Python's: a NumPy float64 would promote a float32 array."""
     for name, value in vars(config).items():
         if not isinstance(value, bool) and isinstance(value, (Integral, Real)):
             object.__setattr__(config, name, int(value) if isinstance(value, Integral) else float(value))

@@ -1,4 +1,4 @@
-"""Exceptions that are made from more than their message, and still pass from process to process."""
+"""Exceptions with more arguments than a message, which can be pickled."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["Picklable"]
 
 
 class Picklable:
-    """To be named before the exception's other base class: ``class DivergedError(Picklable, ArithmeticError)``.
+    """The first base class of such an exception: ``class DivergedError(Picklable, ArithmeticError)``.
 
-    Python rebuilds an exception by calling its class with ``args``, the message alone, which fails where ``__init__``
-    takes other arguments; a process pool whose worker raises it then waits for ever. This one is rebuilt without
-    ``__init__``, from its message and its attributes.
+    Python unpickles an exception by calling its class with ``args``, which hold only the message. This fails if
+    ``__init__`` takes other arguments, and a process pool whose worker raises the exception then waits for ever. With
+    this class an exception is unpickled without ``__init__``, from its message and its attributes.
     """
 
     args: tuple[Any, ...]

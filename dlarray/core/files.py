@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: beside their place first, then under their name."""
+"""Atomic writes: a file is written completely under a temporary name and then renamed, or not changed at all."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ HOUR = 3600
 
 @contextmanager
 def replacing(path: str | PathLike[str]) -> Generator[BinaryIO]:
-    """A file to write to, which is at ``path`` once the ``with`` block has ended without an error.
+    """A binary file to write to, which replaces ``path`` when the ``with`` block ends without an error.
 
-    The bytes go to a temporary file in the same folder, reach the disk, and the file is then renamed. Where anything
-    fails before that, an existing file stays as it was. The temporary name is short, random and made new, so that a
-    name may be as long as the file system allows and no link is followed. At ``path`` a symbolic link is followed: it
-    stays, and the file that it leads to is replaced. An existing file keeps its mode, and its owner where the user may
-    set it; a new one has the mode that the umask leaves. What exists and is no regular file, such as a pipe or
-    /dev/null, is written into.
+    The bytes are written to a temporary file in the same folder and flushed to the disk; then the file is renamed. If
+    anything fails before the rename, an existing file does not change. The temporary name is short and random, and the
+    file must not exist, so ``path`` may be as long as the file system allows and no link is followed there. If ``path``
+    is a symbolic link, the link stays and its target is replaced. An existing file keeps its mode, and its owner if the
+    user may set it; a new file has the mode that the umask allows. If ``path`` is not a regular file, such as a pipe or
+    /dev/null, the bytes are written into it.
 
-    Raises OSError with the path. Where only the folder cannot be flushed after the rename, the file is in its place,
-    and a RuntimeWarning says so.
+    Raises OSError with the path. If only the flush of the folder after the rename fails, the file is written and a
+    RuntimeWarning is issued.
     """
     try:
         known = _existing(path)
@@ -41,9 +41,9 @@ def replacing(path: str | PathLike[str]) -> Generator[BinaryIO]:
             with Path(path).open("wb") as file:
                 yield file
             return
-        place = Path(os.path.realpath(path))
-        sweep(place.parent)
-        temporary = place.parent / f".dlarray-{secrets.token_hex(8)}"
+        target = Path(os.path.realpath(path))
+        sweep(target.parent)
+        temporary = target.parent / f".dlarray-{secrets.token_hex(8)}"
         try:
             with open(temporary, "xb", opener=_opener(known)) as file:
                 yield file
@@ -51,18 +51,18 @@ def replacing(path: str | PathLike[str]) -> Generator[BinaryIO]:
                 if known is not None:
                     _make_like(file, known)
                 os.fsync(file.fileno())
-            os.replace(temporary, place)
+            os.replace(temporary, target)
         except BaseException:
             with suppress(OSError):
                 temporary.unlink()
             raise
-    except OSError as error:  # with the path that was asked for, not the temporary one
+    except OSError as error:  # with the path of the caller, not the temporary one
         raise OSError(error.errno, error.strerror or str(error), os.fspath(path)) from error
-    _flush_folder(place)
+    _flush_folder(target)
 
 
 def append(path: str | PathLike[str], data: bytes) -> None:
-    """Add these bytes at the end of a file, all of them or none. Raises OSError with the path."""
+    """Append these bytes to a file, all of them or none. Raises OSError with the path."""
     try:
         with Path(path).open("ab", buffering=0) as file:
             before, rest = os.fstat(file.fileno()).st_size, data
@@ -70,7 +70,7 @@ def append(path: str | PathLike[str], data: bytes) -> None:
                 while rest:
                     rest = rest[file.write(rest) :]
             except BaseException:
-                with suppress(OSError):  # a pipe has no end to cut off
+                with suppress(OSError):  # a pipe cannot be truncated
                     os.ftruncate(file.fileno(), before)
                 raise
     except OSError as error:
@@ -78,17 +78,17 @@ def append(path: str | PathLike[str], data: bytes) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the temporary files of programs that ended while they wrote: those that nobody has touched for an hour."""
+    """Remove temporary files that killed programs have left: those that have not changed for an hour."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                with suppress(OSError):  # another process may sweep it too
+                with suppress(OSError):  # another process may have removed it
                     if time.time() - entry.stat(follow_symlinks=False).st_mtime > HOUR:
                         os.unlink(entry.path)
 
 
 def _existing(path: str | PathLike[str]) -> os.stat_result | None:
-    """What is at the path, links followed; None where nothing is. Raises OSError for a folder."""
+    """The status of the file at ``path``, links followed; None if there is no file. Raises OSError for a folder."""
     try:
         known = os.stat(path)
     except FileNotFoundError:
@@ -99,13 +99,13 @@ def _existing(path: str | PathLike[str]) -> os.stat_result | None:
 
 
 def _opener(known: os.stat_result | None) -> Callable[[str, int], int]:
-    """Opens a new file, from the first moment with no more rights than the file that it will replace."""
+    """Opens a new file with no more permissions than the file that it will replace, from the first moment."""
     mode = 0o666 if known is None else stat.S_IMODE(known.st_mode) & 0o777
     return lambda name, flags: os.open(name, flags, mode)
 
 
 def _make_like(file: BinaryIO, known: os.stat_result) -> None:
-    """Give the file the owner and the mode of another, as far as the user may."""
+    """Give the file the owner and the mode of another, if the user may set them."""
     if os.name != "posix":
         return
     own = os.fstat(file.fileno())
@@ -116,20 +116,20 @@ def _make_like(file: BinaryIO, known: os.stat_result) -> None:
         os.fchmod(file.fileno(), stat.S_IMODE(known.st_mode))
 
 
-def _flush_folder(place: Path) -> None:
-    """See that the new name itself reaches the disk."""
+def _flush_folder(target: Path) -> None:
+    """Flush the folder, so that the new name is on the disk."""
     if os.name != "posix":
         return
     try:
-        handle = os.open(place.parent, os.O_RDONLY)
+        handle = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
     except OSError as error:
         warnings.warn(
-            f"{place} is written and in its place, but its folder could not be flushed to the disk "
-            f"({error.strerror or error}): if the machine fails now, the file before it may come back",
+            f"{target} is written, but its folder could not be flushed to the disk ({error.strerror or error}): "
+            "if the machine fails now, the previous file may reappear",
             RuntimeWarning,
             stacklevel=4,
         )

@@ -21,73 +21,73 @@ Shape = tuple[int, ...]
 
 
 class Layer:
-    """A function of x and of named parameters that knows its own derivative. Holds configuration, never arrays.
+    """A function of x and of named parameters, with its derivative. It holds configuration and no arrays.
 
-    Subclasses are frozen dataclasses. ``saved`` is whatever forward wants to keep for backward. ``backward`` and
-    ``gradient`` are apart so that the first layer's dx, which nobody needs, is never computed.
+    Subclasses are frozen dataclasses. ``saved`` is what ``forward`` keeps for ``backward`` and ``gradient``. These two
+    are separate methods because dx of the first layer is never needed.
     """
 
     abstract: ClassVar[bool] = True
     integers: ClassVar[bool] = False
-    """Whether x holds integers, as an Embedding's does, rather than floating-point numbers."""
+    """Whether x holds integers, as for an Embedding, instead of floating-point numbers."""
 
     forward: Callable[..., tuple[Array, Any]]
     backward: Callable[..., Array]
 
     def gradient(self, saved: Any, dy: Array, /) -> dict[str, Array]:
-        """The gradient of the loss with respect to each parameter; none where there is no parameter."""
+        """The gradient of the loss with respect to each parameter, by name; empty if there are no parameters."""
         return {}
 
     def pullback(self, saved: Any, dy: Array, /, **p: Array) -> tuple[Array, dict[str, Array]]:
-        """Both at once: (dx, {name: array}). A layer made of layers overrides this to walk back only once."""
+        """dx and the gradient: (dx, {name: array}). A layer made of layers overrides it to go back only once."""
         return self.backward(saved, dy, **p), self.gradient(saved, dy)
 
     def predict(self, *x: Array, **p: Array) -> Array:
-        """The layer at inference; layers that behave otherwise than in training override it."""
+        """The outputs at inference; by default those of ``forward``. Dropout and BatchNorm override it."""
         return self.forward(*x, **p)[0]
 
     def shapes(self, inputs: int) -> dict[str, Shape]:
-        """The shapes of the trainable parameters for this many inputs."""
+        """The shapes of the trained parameters for this number of inputs, by name."""
         return {}
 
     def buffers(self, inputs: int) -> dict[str, Shape]:
-        """The shapes of the numbers that are kept but not trained, such as BatchNorm's running mean."""
+        """The shapes of the arrays that are kept and not trained, by name, such as BatchNorm's running mean."""
         return {}
 
     def update_buffers(self, saved: Any, /, **buffers: Array) -> dict[str, Array]:
-        """The buffers after a training pass; ``predict`` is given them beside the parameters."""
+        """The buffers after a training step. ``predict`` takes them as arguments next to the parameters."""
         return buffers
 
     def statistics(self, saved: Any, /) -> dict[str, Array]:
-        """The buffers as this training pass alone would have them, where they are averages over batches.
+        """The values of this batch alone for those buffers that are averages over batches.
 
-        The callbacks that average θ measure them anew, as means over one pass through the examples.
+        Callbacks that average θ use them to recompute the buffers, as means over one pass through the examples.
         """
         return {}
 
     def initializers(self) -> dict[str, Any]:
-        """An initializer for every parameter and buffer by name; None: the choice of the activation that follows."""
+        """An initializer for every parameter and buffer, by name; None means that of the activation that follows."""
         return {}
 
     @property
     def random(self) -> bool:
-        """Whether forward draws random numbers: it is then given ``key=``, an array of ``core.random``."""
+        """Whether ``forward`` draws random numbers; it then takes ``key=``, an array of ``core.random``."""
         return False
 
     @property
     def min_batch_size(self) -> int:
-        """How many examples a batch of training must hold: more than one where statistics are taken over them."""
+        """The least number of examples in a training batch: more than one if statistics over the batch are computed."""
         return 1
 
     def width(self, inputs: int) -> int:
-        """The number of outputs for this many inputs. Raises ValueError where the layer cannot take so many."""
+        """The number of outputs for this number of inputs. Raises ValueError if the layer cannot take them."""
         return inputs
 
 
 class Activation(Layer):
-    """A layer that acts on each number (or, as softmax, on each row) and mixes no inputs with weights.
+    """A layer that acts on each number, or on each row as softmax does, and has no weights that mix inputs.
 
-    ``initializer`` names the distribution for the weights of the Dense layer in front of it.
+    ``initializer`` names the distribution of the weights of the Dense layer before it.
     """
 
     abstract: ClassVar[bool] = True

@@ -1,13 +1,13 @@
 """The same random numbers on every device.
 
-Two sources, because there are two needs:
+There are two sources:
 
-* ``Bits`` on the host, for weights and the order of examples: drawn once, transferred once. Philox is a counter-based
-  generator (Salmon et al. 2011) whose raw bits NumPy promises never to change; its distributions it does not promise,
-  so the few lines that turn bits into numbers are ours.
-* a hash of a counter on the device, for masks drawn anew at every step: each element hashes its own position, so no
-  state is carried and no number depends on how many threads there are. Keys are int32 arrays of two words; int32
-  multiplication wraps alike in every array library, which uint32 (where it exists) does not.
+* ``Bits`` on the host, for weights and the order of examples, which are drawn and transferred once. Philox is a
+  counter-based generator (Salmon et al. 2011). NumPy guarantees its raw bits, but not its distributions, so the
+  functions from bits to numbers are written here.
+* A hash of a counter on the device, for masks that are drawn at every step. Each element hashes its own position, so
+  there is no state, and the numbers do not depend on the number of threads. Keys are int32 arrays of two words: int32
+  multiplication wraps in the same way in every array library, uint32 does not, and some have none.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Bits", "bernoulli_mask", "check_seed", "fold_in", "key_words", "rand
 
 
 def check_seed(seed: object) -> int:
-    """``seed`` as an int; TypeError where it is not a whole number, ValueError where it is outside [0, 2**63)."""
+    """``seed`` as an int. Raises TypeError if it is not a whole number, ValueError if it is outside [0, 2**63)."""
     if isinstance(seed, bool) or not isinstance(seed, Integral):
         raise TypeError(f"seed must be a whole number, got {seed!r}")
     if not 0 <= (number := int(seed)) < 2**63:
@@ -36,7 +36,7 @@ def _digest(seed: int, purpose: str) -> bytes:
 
 
 class Bits:
-    """Random numbers on the host, keyed by (seed, purpose): two purposes never share a stream."""
+    """Random numbers on the host from a seed and a purpose, such as "weights": each purpose has its own stream."""
 
     def __init__(self, seed: int, purpose: str) -> None:
         words = np.frombuffer(_digest(seed, purpose)[:16], dtype="<u8")
@@ -63,22 +63,22 @@ class Bits:
 
 
 def key_words(seed: int, purpose: str) -> np.ndarray:
-    """The key of a device stream: two int32 words, on the host, to be transferred once."""
+    """The key of a stream on a device: two int32 words on the host."""
     return np.frombuffer(_digest(seed, purpose)[16:24], dtype="<i4").astype(np.int32)
 
 
 def _int32(word: int) -> int:
-    """The lower 32 bits of a whole number, read as a signed one."""
+    """The lower 32 bits of an integer, as a signed integer."""
     return ((word + 2**31) & (2**32 - 1)) - 2**31
 
 
 def _logical_shift(x: Array, k: int) -> Array:
-    """x >> k with zeros moving in, on signed words."""
+    """x >> k that fills with zeros, for signed words."""
     return (x >> k) & ((1 << (32 - k)) - 1)
 
 
 def _hash(x: Array) -> Array:
-    """A bijection of 32-bit words without visible pattern: "triple32" of C. Wellons' hash-prospector."""
+    """A bijection of 32-bit words that scrambles their bits: "triple32" of C. Wellons' hash-prospector."""
     x = x ^ _logical_shift(x, 17)
     x = x * _int32(0xED5AD4BB)
     x = x ^ _logical_shift(x, 11)
@@ -89,8 +89,8 @@ def _hash(x: Array) -> Array:
 
 
 def fold_in(key: Array, word: Array | int) -> Array:
-    """A new key from a key and a word, such as a layer's number or the step's (an integer, or a 0-d int32 array)."""
-    # An array of one element, not of none: NumPy warns when 0-d integers wrap.
+    """A new key from a key and a word: an int or a 0-d int32 array, such as the number of a layer or a step."""
+    # Shape (1,), not (): NumPy warns when 0-d integers wrap.
     word = _int32(word) if isinstance(word, int) else array_namespace(word).reshape(word, (1,))
     return _hash(_hash(key) + word)
 

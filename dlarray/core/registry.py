@@ -1,7 +1,7 @@
-"""Classes by name: found by walking subclasses, so that a new class appears everywhere by being written.
+"""Classes by name. They are found as subclasses of a base class, so a new class is not registered anywhere.
 
-A name of the library's stays the library's: a class from elsewhere that is called "tanh" too is used as an object, and
-a file says which of the two it means by the class's origin.
+A name of the library always means the class of the library. A third-party class with the same name is given as an
+object; a file tells them apart by the origin of the class.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ LIBRARY = "dlarray"
 
 
 def classes(kind: type[Kind]) -> dict[str, type[Kind]]:
-    """Every public class of this kind by its spelled name, in the order of their definition.
+    """Every public subclass of ``kind`` by its spelling, in the order of definition.
 
-    A class is public when its name does not begin with an underscore and it sets no ``abstract = True`` of its own. Of
-    several of one name it is the library's, or else the last.
+    A class is public if its name does not begin with an underscore and its own body does not set ``abstract = True``.
+    Of several classes with one spelling it is that of the library, or else the last.
     """
     found: dict[str, type[Kind]] = {}
     for c in _public(kind):
@@ -32,17 +32,16 @@ def classes(kind: type[Kind]) -> dict[str, type[Kind]]:
 
 
 def spelling(cls: type) -> str:
-    """A class's name in words, ``HeNormal`` is "he_normal", or its own ``spelling`` where that rule splits badly."""
+    """The name of a class in words: "he_normal" for ``HeNormal``, or its attribute ``spelling`` if it has one."""
     own: str | None = vars(cls).get("spelling")
     return own or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
 
 
 def by_name(kind: type[Kind], name: str) -> Callable[..., Kind]:
-    """The class of this kind that ``name`` spells; case, hyphens, spaces and underscores do not matter.
+    """The subclass of ``kind`` with this name; case, hyphens, spaces and underscores are ignored.
 
-    A class may add other words for itself as ``aliases = ("silu",)``. The library's class goes before any other. Raises
-    ValueError, with the nearest name, for one that is unknown, and with all that it could mean for one that several
-    classes from elsewhere have.
+    A class can have other names: ``aliases = ("silu",)``. The class of the library has priority. Raises ValueError for
+    an unknown name, with the closest one, and for a name of several third-party classes, with their full names.
     """
     found = [c for c in _public(kind) if _plain(name) in map(_plain, (spelling(c), *_words(c)))]
     found = [c for c in found if origin(c) == LIBRARY][:1] or _latest(found)
@@ -57,22 +56,22 @@ def by_name(kind: type[Kind], name: str) -> Callable[..., Kind]:
 
 
 def same_name(kind: type[Kind], name: str) -> list[type[Kind]]:
-    """All public classes of this kind whose spelled name this is; of a class that was defined again, the last."""
+    """All public subclasses of ``kind`` with this spelling; of a class that was defined again, the last."""
     return _latest([c for c in _public(kind) if spelling(c) == name])
 
 
 def origin(cls: type) -> str:
-    """Where a class is from: "dlarray", or the module of one that is not the library's."""
+    """The origin of a class: "dlarray" for one of the library, the module for any other."""
     return LIBRARY if cls.__module__.partition(".")[0] == LIBRARY else cls.__module__
 
 
 def full_name(thing: type | Callable[..., object]) -> str:
-    """Module and name of a class or function, by which no two of them are taken for one another."""
+    """Module and qualified name of a class or function."""
     return f"{thing.__module__}.{thing.__qualname__}"
 
 
 def make(kind: type[Kind], given: Kind | str) -> Kind:
-    """``given`` itself where it is of this kind already, else the class that it names, made with its defaults."""
+    """``given`` itself if it is a ``kind``; for a name an object of that class with its defaults."""
     if isinstance(given, kind):
         return given
     if isinstance(given, str):
@@ -93,7 +92,7 @@ def _public(kind: type[Kind]) -> list[type[Kind]]:
 
 
 def _latest(found: list[type[Kind]]) -> list[type[Kind]]:
-    """Each class once: one that was defined again, as in a notebook's cell, is the one defined last."""
+    """Each class once: of one that was defined again, as in a cell of a notebook, the last definition."""
     return list({full_name(c): c for c in found}.values())
 
 

@@ -1,8 +1,8 @@
-"""Functions that several formulas need: the error function and its kin, which the standard has not, and exp in halves.
+"""Functions that several formulas need and the standard does not have: erf, erfc, Φ, φ, and exp as a ratio.
 
-No function branches on values: both sides of each ``where`` are finite at any argument. Relative errors, measured
-against 60 digits, stay below 3.5 times the dtype's epsilon in float64 and in float32 (99 of 100 below 2), in the far
-tail too, until the value itself leaves the normal numbers.
+No function branches on values: both sides of each ``where`` are finite for any argument. Relative errors, compared
+with 60 digits, are below 3.5 times the dtype's epsilon in float64 and in float32 (99 of 100 are below 2), also in the
+far tail, as long as the value is a normal number.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ _erfc_of: dict[str, Callable[[Array], Array]] = {}
 
 
 def use_erfc(root_module: str, function: Callable[[Array], Array]) -> None:
-    """From now on take a library's own ``erfc`` for its arrays, those whose type's module begins with this name.
+    """From now on use this function of a library in ``erfc``, ``erf`` and ``normal_cdf``.
 
-    One kernel instead of forty, at the library's own accuracy. ``erfc``, ``erf`` and ``normal_cdf`` use it.
+    ``root_module`` is the first part of the module of the array type. It is one kernel instead of forty, with the
+    accuracy of the library.
     """
     _erfc_of[root_module] = function
 
@@ -36,7 +37,7 @@ def erf(x: Array) -> Array:
 
 
 def erfc(x: Array) -> Array:
-    """1 - erf x, without the cancellation of 1 - erf x where x is large."""
+    """1 - erf x, without its cancellation for large x."""
     own = _erfc_of.get(root_module(x))
     if own is not None:
         return own(x)
@@ -50,8 +51,8 @@ def erfc(x: Array) -> Array:
 def normal_cdf(x: Array) -> Array:
     """Φ(x) = erfc(-x/√2) / 2, the probability of less than x under the standard normal distribution.
 
-    The exponential is taken of x, not of x/√2, whose rounding would be an error of x² epsilons in the left tail. Where
-    a library's own erfc is used that error stays: 1e-13 of a Φ(-30) of 5e-198.
+    The exponential is computed from x, not from x/√2: rounding x/√2 would cause an error of x² epsilons in the left
+    tail. With the erfc of a library this error remains: a relative error of 1e-13 at Φ(-30) = 5e-198.
     """
     own = _erfc_of.get(root_module(x))
     if own is not None:
@@ -64,22 +65,22 @@ def normal_cdf(x: Array) -> Array:
 
 
 def normal_pdf(x: Array) -> Array:
-    """φ(x) = exp(-x²/2) / √(2π), the slope of Φ."""
+    """φ(x) = exp(-x²/2) / √(2π), the derivative of Φ."""
     xp = array_namespace(x)
     return _exp_minus_square(xp.minimum(xp.abs(x), 40.0), 0.5) / sqrt(2 * pi)
 
 
 def exp_ratio(x: Array) -> tuple[Array, Array]:
-    """p and q with exp x = p / q, of which one is 1 and the other exp(-|x|), so that neither overflows."""
+    """p and q with exp x = p / q. One of them is 1 and the other exp(-|x|), so neither overflows."""
     xp = array_namespace(x)
     return xp.exp(xp.minimum(x, 0.0)), xp.exp(-xp.maximum(x, 0.0))
 
 
 def _exp_minus_square(a: Array, factor: float) -> Array:
-    """exp(-factor a²) for 0 <= a <= 40 and factor 1 or ½, all digits right.
+    """exp(-factor a²) for 0 <= a <= 40 and factor 1 or ½, accurate in all digits.
 
-    a² is rounded, and exp turns that into a relative error of a² units. So a is split: the square of h, a in whole
-    sixteenths, is exact, and what is left, a² - h² = (a - h)(a + h), is small (Cody 1969).
+    The rounding of a² would become a relative error of a² epsilons. So a is split: h is a rounded down to sixteenths,
+    its square is exact, and the rest, a² - h² = (a - h)(a + h), is small (Cody 1969).
     """
     xp = array_namespace(a)
     h = xp.floor(a * 16)
@@ -92,8 +93,8 @@ def _exp_minus_square(a: Array, factor: float) -> Array:
 def _scaled_erfc(a: Array) -> Array:
     """exp(a²) erfc a for a >= 0.
 
-    (1 + 2a) exp(a²) erfc a is a polynomial in t = (a - K) / (a + K), within 1.2e-16 over the whole range: the form of
-    M. M. Shepherd and J. G. Laframboise, Mathematics of Computation 36 (1981), pages 249-253. Here it is written as
+    (1 + 2a) exp(a²) erfc a is a polynomial in t = (a - K) / (a + K), within 1.2e-16 over the whole range, after
+    M. M. Shepherd and J. G. Laframboise, Mathematics of Computation 36 (1981), pages 249-253. It is written as
     1 + (1 + t) q(t), which is exactly 1 at a = 0.
     """
     t = (a - _K) / (a + _K)
@@ -105,7 +106,7 @@ def _scaled_erfc(a: Array) -> Array:
 
 
 def _polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:
-    """The coefficients are of x^n, x^(n-1), …, 1: Horner's rule."""
+    """Horner's rule; the coefficients are those of x^n, x^(n-1), …, 1."""
     y = x * coefficients[0]
     y += coefficients[1]
     for c in coefficients[2:]:
@@ -118,7 +119,7 @@ _SERIES = tuple(2 / sqrt(pi) * (-1) ** n / (factorial(n) * (2 * n + 1)) for n in
 
 _K = 3.75
 
-# q(t): Chebyshev interpolation at 80 points with 60 digits, cut after the term of degree 21 and written in powers.
+# q(t): Chebyshev interpolation at 80 points with 60 digits, truncated after degree 21 and written in powers.
 _SHEPHERD_LAFRAMBOISE = (
     -2.6185928362567244e-09,
     6.90237890121153e-10,

@@ -1,4 +1,4 @@
-"""Devices: which there are, where new arrays go, how they move, and what a backend must say."""
+"""Devices: the search for them, the device of new arrays, transfers of arrays, and the interface of a backend."""
 
 from dlarray.device import choice, device, errors, search, transfers
 from dlarray.device.choice import *

@@ -1,8 +1,8 @@
-"""What a backend is, and how one is found.
+"""The interface of a backend, and how backends are found.
 
-A backend tells dlarray of one array library: its namespace, its devices, the way in and out. It is a package that
-announces itself through the entry-point group ``dlarray.backends`` and holds an instance named ``backend``. Nothing
-here imports one until it is asked for, and a backend imports its library only when it is used.
+A backend describes one array library to dlarray: its namespace, its devices, and transfers from and to the host. It is
+a package that is listed in the entry-point group ``dlarray.backends`` and has an instance named ``backend``. A backend
+is imported when it is first needed, and it imports its library when it is used.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,7 +23,7 @@ from dlarray.core.trees import leaves
 from dlarray.device.description import Description, Names
 from dlarray.device.timing import Timings
 
-__all__ = ["Backend", "HostBatch", "get", "host_memory", "importable", "names", "of", "of_any"]
+__all__ = ["Backend", "HostBatch", "get", "importable", "names", "of", "of_any"]
 
 GROUP = "dlarray.backends"
 HostBatch = tuple[np.ndarray | None, ...]
@@ -32,152 +31,196 @@ _logger = logging.getLogger("dlarray")
 
 
 class Backend:
-    """One array library. The first seven names are required; the rest work everywhere as they stand."""
+    """One array library. The first seven members must be defined; the others have defaults that work everywhere.
+
+    A *handle* is the library's own object for a device, as ``handle()`` returns it.
+    """
 
     name: ClassVar[str]
-    """What users write before the colon: ``torch:cuda:0``."""
+    """What users write before the colon, such as ``torch`` in ``torch:cuda:0``. The package is ``dlarray_<name>``."""
 
     array_modules: ClassVar[tuple[str, ...]]
-    """The root modules of its array types, so that an array's backend can be told: ``("jax", "jaxlib")``."""
+    """The first parts of the modules of its array types, such as ``("jax", "jaxlib")``: they identify its arrays."""
 
     def namespace(self) -> Any:
-        """The array-API namespace. Raises ImportError where the library is not installed."""
+        """The array-API namespace, which formulas get as ``xp``. Raises ImportError if the library is missing."""
         raise NotImplementedError
 
     def devices(self) -> list[str]:
-        """The names of its devices, the default one first. Raises what the library raises where it cannot be used."""
+        """The names of its devices, the default device first. The name of a CPU begins with "cpu".
+
+        Raises what the library raises if it cannot be used.
+        """
         raise NotImplementedError
 
     def handle(self, device: str) -> Any:
-        """The library's own object for a device of that name. Raises ValueError where there is none."""
+        """The handle of a device by its name. Raises ValueError if there is none."""
         raise NotImplementedError
 
     def asarray(self, host: np.ndarray, handle: Any) -> Array:
-        """A new array on the device with the numbers of a host array, contiguous and in native order: the way in."""
+        """A new array on the device with the numbers of ``host``, which is contiguous and in native byte order."""
         raise NotImplementedError
 
-    def upload(self, batches: Iterable[HostBatch], handle: Any) -> Iterator[tuple[Array | None, ...]]:
-        """Batches of host arrays, or None, on the device, in the same order, and none fetched before it is asked for.
+    def to_numpy(self, x: Array) -> np.ndarray:
+        """The numbers of an array on the host, as a copy or a view."""
+        raise NotImplementedError
 
-        What a batch holds is the caller's until the next one is asked for; by then all that reads it must be queued. So
-        a backend whose device works while the program goes on may use the same memory for every other batch.
+    # How the backend is named and found
+
+    short_names: ClassVar[tuple[str, ...]] = ()
+    """Device names that mean this backend without its name, such as "cpu" for NumPy and "cuda" for CuPy."""
+
+    requirement: ClassVar[str] = ""
+    """What ``pip install`` needs to install the library. Shown if an import fails."""
+
+    device_hint: ClassVar[str] = ""
+    """What its devices need besides the library, such as a driver. Shown if the library is there and a device fails."""
+
+    auto_rank: ClassVar[int | None] = None
+    """The order in which the device ``auto`` tries the accelerators of backends, the lowest first; None: never."""
+
+    def version(self) -> str:
+        """The version of the library, by default ``__version__`` of the namespace. Shown by ``dlarray devices``."""
+        return str(getattr(self.namespace(), "__version__", "unknown"))
+
+    # Arrays
+
+    writes_in_place: ClassVar[bool] = True
+    """Whether arrays can be written. Then θ is one vector with views, otherwise one vector for each parameter."""
+
+    uses_numpy_arrays: ClassVar[bool] = False
+    """Whether its arrays are those of NumPy, so host arrays are used without a conversion."""
+
+    shares_host_memory: ClassVar[bool] = False
+    """Whether NumPy reads its arrays on the host through ``numpy.asarray``, and refuses those on other devices.
+
+    The estimators then take such arrays for a model on the host.
+    """
+
+    def device_of(self, x: Array) -> str:
+        """The name of an array's device, as ``devices()`` writes it; by default the first device."""
+        return self.devices()[0]
+
+    def to_device(self, x: Array, handle: Any) -> Array:
+        """An array on another device of this backend; the same array if it is there. By default via the host."""
+        return self.asarray(self.to_numpy(x), handle)
+
+    def csr_matrix(self, host: Any, handle: Any) -> Any:
+        """A sparse matrix in CSR format on the device from one of SciPy. It has SciPy's products and slices.
+
+        Called by the estimators for sparse inputs. Raises TypeError if the library has none, which is the default.
+        """
+        raise TypeError(f"{self.name} has no sparse matrices here: use the device cpu or cuda, or x.toarray()")
+
+    def erfc(self) -> Callable[[Array], Array] | None:
+        """The complementary error function of the library; None, the default, uses the formula of dlarray."""
+        return None
+
+    def view(self, x: Array, dtype: str) -> Array:
+        """The bits of an array as another dtype of the same width, "int32" or "float32"; by default ``x.view``.
+
+        Called for state in bfloat16.
+        """
+        return x.view(getattr(self.namespace(), dtype))
+
+    def without_autocast(self, handle: Any) -> AbstractContextManager[None]:
+        """A ``with`` block in which operations compute in the dtypes of their operands, also within autocast.
+
+        Entered for training and for the estimators' predictions. By default it does nothing.
+        """
+        return nullcontext()
+
+    # Transfers and waiting
+
+    def upload(self, batches: Iterable[HostBatch], handle: Any) -> Iterator[tuple[Array | None, ...]]:
+        """Batches of host arrays, or None, on the device, in the same order, for ``fit(data="host")``.
+
+        A batch is taken from ``batches`` only when it is needed. The arrays of a batch are valid until the next one is
+        requested; everything that reads them is queued by then. So a backend whose device works asynchronously can use
+        two sets of arrays in turns. By default each batch is sent when it is requested.
         """
         for batch in batches:
             yield tuple(None if x is None else self.asarray(np.ascontiguousarray(x), handle) for x in batch)
 
-    def to_numpy(self, x: Array) -> np.ndarray:
-        """The numbers of an array on the host: the way out."""
-        raise NotImplementedError
-
-    short_names: ClassVar[tuple[str, ...]] = ()
-    """Device names that mean this backend without naming it: "cpu" is NumPy's, "cuda" CuPy's."""
-
-    requirement: ClassVar[str] = ""
-    """The argument of ``pip install`` that brings the library."""
-
-    device_hint: ClassVar[str] = ""
-    """What its devices need besides the library, in words for somebody whose device does not work."""
-
-    auto_rank: ClassVar[int | None] = None
-    """The order in which ``auto`` asks for an accelerator, the lowest first; None is never chosen."""
-
-    writes_in_place: ClassVar[bool] = True
-    """Whether arrays can be written, so that θ is one vector with views instead of a vector per parameter."""
-
-    uses_numpy_arrays: ClassVar[bool] = False
-    """Whether its arrays are NumPy's own, so that host arrays are used without a conversion."""
-
-    shares_host_memory: ClassVar[bool] = False
-    """Whether NumPy reads its arrays on the host without being asked, and refuses those on other devices."""
-
-    compiles: ClassVar[bool] = False
-    """Whether ``fit`` compiles its step without being asked to; ``compiles_on`` may say no for some devices."""
-
-    half_types: ClassVar[tuple[str, ...]] = ()
-    """The types of 16 bits whose matrix products the library computes at speed: "bfloat16", "float16"."""
-
-    compiles_half: ClassVar[bool] = False
-    """Whether ``compile`` takes steps with such products in them."""
-
-    compiler_note: ClassVar[str] = "its library runs every operation as it is called, and there is nothing to show"
-    """What runs a step where dlarray's planner does not, in words for somebody who asks for a plan."""
-
-    def csr_matrix(self, host: Any, handle: Any) -> Any:
-        """A sparse matrix by rows on the device, from SciPy's on the host. It has products and slices, as SciPy's has.
-
-        Raises TypeError where the library has none.
-        """
-        raise TypeError(f"{self.name} has no sparse matrices here: use the device cpu or cuda, or x.toarray()")
-
     def concat_to_numpy(self, arrays: Sequence[Array]) -> np.ndarray:
-        """Numbers and vectors, all of one type on one device, as one vector on the host: one transfer and one wait."""
+        """Scalars and vectors of one dtype on one device as one vector on the host, in one transfer.
+
+        Called once an epoch for the losses. By default the arrays are concatenated on the device.
+        """
         xp = self.namespace()
         return self.to_numpy(xp.concat([xp.reshape(x, (-1,)) for x in arrays]))
 
-    def to_device(self, x: Array, handle: Any) -> Array:
-        """An array of this backend on another of its devices; the same array where it lies there already."""
-        return self.asarray(self.to_numpy(x), handle)
-
-    def device_of(self, x: Array) -> str:
-        """The name of the device on which an array lies, as ``devices()`` spells it."""
-        return self.devices()[0]
-
-    def erfc(self) -> Callable[[Array], Array] | None:
-        """The library's own complementary error function; None where it has none, and dlarray's formula serves."""
-        return None
-
-    def view(self, x: Array, dtype: str) -> Array:
-        """The bits of an array read as another dtype of the same width: "int32" or "float32"."""
-        return x.view(getattr(self.namespace(), dtype))
-
-    def without_autocast(self, handle: Any) -> AbstractContextManager[None]:
-        """A ``with`` block in which operations compute in the types of their operands, as they do by default."""
-        return nullcontext()
-
     def synchronize(self, handle: Any) -> None:
-        """Wait until everything queued on the device is done."""
+        """Wait until all queued work on the device is done. Called when time is measured. By default nothing."""
+
+    # Memory
 
     def memory(self, handle: Any) -> tuple[int, int] | None:
-        """The bytes that new arrays on a device may take now, and those that it has; None where nobody knows."""
+        """The bytes that new arrays can take now, and all bytes of the device; None, the default, if they are unknown.
+
+        Read to choose where the data of ``fit`` stay, and for the message of an OutOfMemoryError.
+        """
         return None
 
     def is_out_of_memory(self, error: BaseException) -> bool:
-        """Whether this error of the library's means that memory did not suffice."""
+        """Whether an error of the library means too little memory; by default, whether it is a MemoryError."""
         return isinstance(error, MemoryError)
 
+    # Faster steps
+
+    compiles: ClassVar[bool] = False
+    """Whether ``fit`` compiles its steps by default; ``compiles_on`` decides for a device."""
+
+    half_types: ClassVar[tuple[str, ...]] = ()
+    """The 16-bit dtypes with fast matrix products, "bfloat16" or "float16": those that ``fit(precision=…)`` takes."""
+
+    compiles_half: ClassVar[bool] = False
+    """Whether ``compile`` takes steps with such products."""
+
+    compiler_note: ClassVar[str] = "its library runs every operation when it is called, and there is nothing to show"
+    """Why there is no plan to show, for the error of ``explain``; read if ``describe`` is not overridden."""
+
     def compiles_on(self, handle: Any) -> bool:
-        """Whether ``fit`` compiles its step on this device without being asked to."""
+        """Whether ``fit`` compiles its steps on this device by default."""
         return self.compiles
 
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        """A faster ``step(state, batch) -> (state, loss)``; it may consume its first argument."""
+        """A faster ``step(state, batch) -> (state, loss)``, which may consume the state; by default the step itself.
+
+        State and batch are trees of arrays: dicts, tuples and None.
+        """
         return step
 
     def repeat(self, step: Callable[..., Any], steps: int) -> Callable[..., tuple[Any, Array]] | None:
-        """Up to so many steps in one call, on data that lie on the device; None where that gains nothing.
+        """A function for up to ``steps`` steps in one call, on data on the device; None, the default, if it has none.
 
-        ``(state, data, order, start, batch, count) -> (state, losses)``: ``data`` is a batch with all examples in it,
-        and step i of ``count`` takes the examples ``order[start + i · batch]`` and those that follow, or where
-        ``order``, an int32 vector, is None, those at these places themselves. The state is consumed, the losses are one
-        vector.
+        Called for ``fit(steps_per_execution=…)``. The function is ``(state, data, order, start, batch, count) ->
+        (state, losses)``: ``data`` is a batch of all examples, ``order`` a vector of int32 or None. Step i of ``count``
+        takes the ``batch`` examples ``order[start + i · batch]`` and following, without an order the examples at these
+        positions. It consumes the state; the losses are one vector.
         """
         return None
 
     def accelerate(self, function: Callable[[Any, Array], Array]) -> Callable[[Any, Array], Array]:
-        """A faster ``function(fixed, x) -> y`` that consumes nothing; ``fixed`` stays from call to call, as θ does."""
+        """A faster ``function(fixed, x) -> y``, for predictions; by default the function itself.
+
+        It consumes nothing. ``fixed``, such as θ, is the same from call to call.
+        """
         return function
 
     def describe(self, step: Callable[..., Any], state: Any, batch: Any, names: Names) -> Description:
-        """The plan that ``compile`` makes of a step for such arrays. Raises ValueError where there is none to show."""
+        """The plan that ``compile`` makes of a step for such arrays. Raises ValueError if there is none.
+
+        Called by ``explain``, and by ``memory_estimate`` on devices where steps are compiled.
+        """
         raise ValueError(self._planless())
 
     def profile(
         self, step: Callable[..., Any], state: Any, batch: Any, names: Names, bursts: int, seconds: float
     ) -> Timings:
-        """How long a planned step and each work of it take on copies of such arrays.
+        """The times of a planned step and of each part of it on copies of such arrays, for ``dlarray bench --profile``.
 
-        ``bursts`` is how often each is measured, ``seconds`` how long each time. Raises ValueError where there is no
-        plan.
+        Each is measured ``bursts`` times, for ``seconds`` each time. Raises ValueError if there is no plan.
         """
         raise ValueError(self._planless())
 
@@ -187,38 +230,12 @@ class Backend:
             "Plans are made for arrays of NumPy: device='cpu'"
         )
 
-    def version(self) -> str:
-        """The library's version."""
-        return str(getattr(self.namespace(), "__version__", "unknown"))
-
     def __reduce__(self) -> Any:
-        """Copied, and passed to another process, by its name."""
+        """A backend is copied and pickled by its name."""
         return get, (self.name,)
 
     def __repr__(self) -> str:
         return f"<backend {self.name}>"
-
-
-def host_memory() -> tuple[int, int] | None:
-    """``Backend.memory`` of the host: what Linux says can be had without swapping, within a container's limit.
-
-    None on systems without /proc.
-    """
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        kilobytes = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
-        total, free = 1024 * kilobytes["MemTotal"], 1024 * kilobytes["MemAvailable"]
-    except (OSError, KeyError, ValueError, IndexError):
-        return None
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit = int((group / "memory.max").read_text(encoding="ascii"))  # "max" where there is none
-        used = int((group / "memory.current").read_text(encoding="ascii"))
-        lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
-        cached = next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
-    except (OSError, ValueError, StopIteration):
-        return free, total
-    return max(min(free, limit - used + cached), 0), min(total, limit)
 
 
 _loaded: dict[str, Backend] = {}
@@ -231,15 +248,15 @@ def _announced() -> dict[str, str]:
 
 
 def names() -> list[str]:
-    """The names of the backends that are announced or have been asked for, in alphabetical order."""
+    """The names of the backends that are installed or have been used, in alphabetical order."""
     return sorted({*_announced(), *_loaded})
 
 
 def get(name: str) -> Backend:
-    """The backend of this name. Raises ValueError where there is none.
+    """The backend of this name. Raises ValueError if there is none.
 
-    Entry points are written when a package is installed, so a backend that was added since is looked for by its
-    package's name, ``dlarray_<name>``.
+    Entry points are written when a package is installed. A backend without one is found by the name of its package,
+    ``dlarray_<name>``.
     """
     if name not in _loaded:
         module = _announced().get(name, f"dlarray_{name}")
@@ -256,7 +273,7 @@ def get(name: str) -> Backend:
 
 
 def importable() -> list[Backend]:
-    """Every backend but those whose own package fails: one broken plug-in takes no other backend with it."""
+    """Every backend whose package can be imported; a warning is logged for each of the others, once."""
     for name in names():
         if name not in _loaded and name not in _broken:
             try:
@@ -268,7 +285,7 @@ def importable() -> list[Backend]:
 
 
 def of(x: Array) -> Backend:
-    """The backend that an array belongs to. Raises TypeError where no backend knows its library."""
+    """The backend of an array. Raises TypeError if no backend knows its library."""
     root = root_module(x)
     for backend in importable():
         if root in backend.array_modules:

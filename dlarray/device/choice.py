@@ -1,8 +1,8 @@
-"""Where new arrays go: argument > ``use_device`` > ``set_device`` > the variable DLARRAY_DEVICE > cpu.
+"""The device of new arrays: the argument, else ``use_device``, ``set_device``, the variable DLARRAY_DEVICE, else cpu.
 
 A device is written ``[backend:]device``: "cpu" is NumPy, "cuda" and "cuda:1" are CuPy, and "torch", "torch:cuda:0",
-"jax", "strict" name the library. "auto" is the first accelerator that works, else cpu. The variable is read when it is
-needed, never at import.
+"jax" and "strict" name the library. "auto" is the first accelerator that works, else cpu. The variable is read when a
+device is needed, not at import.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _in_process: str | None = None
 
 
 def set_device(name: str | None) -> None:
-    """Choose the device of new arrays for the whole process, every thread of it; None takes the choice back.
+    """Set the device of new arrays for the process and all its threads; None removes the setting.
 
-    Raises DeviceError, the choice unchanged, where the device cannot be used.
+    Raises DeviceError if the device cannot be used; the setting does not change then.
     """
     global _in_process
     if name is not None:
@@ -35,10 +35,11 @@ def set_device(name: str | None) -> None:
 
 @contextmanager
 def use_device(name: str) -> Generator[Device]:
-    """Choose the device of new arrays within a ``with`` block.
+    """Set the device of new arrays within a ``with`` block. It has priority over ``set_device``.
 
-    It holds for the thread or task that entered it and for no other: a context variable, above ``set_device``.
-    A thread started inside begins with the process's choice (``contextvars.copy_context`` carries it over).
+    It holds only for the thread or task that entered the block: it is a context variable. A thread that is started
+    inside begins with the setting of the process, unless it runs in ``contextvars.copy_context()``. Raises DeviceError
+    if the device cannot be used.
 
     Examples
     --------
@@ -57,12 +58,12 @@ def use_device(name: str) -> Generator[Device]:
 
 
 def current_device() -> Device:
-    """The device on which new arrays would be made now. Raises DeviceError, naming who asked for it."""
+    """The device on which new arrays are made now. Raises DeviceError if it cannot be used."""
     return resolve(None)
 
 
 def resolve(device: str | Device | None) -> Device:
-    """A device from an argument: itself, the one it names, or the current one where it is None."""
+    """The device for an argument: a Device itself, the device of a name, or the current device for None."""
     if isinstance(device, Device):
         return device
     if device is not None:

@@ -1,7 +1,7 @@
-"""What a planned step does, as data: its work in order, the values that it stores, and the memory these lie in.
+"""The plan of a step as data: its work in order, the values that it stores, and their memory.
 
-A backend that plans steps fills a ``Description`` (``Backend.describe``), and ``dlarray.explain`` shows it. Nothing
-here knows how a plan is made.
+A backend that plans steps returns a ``Description`` from ``Backend.describe``, and ``dlarray.explain`` shows it. This
+module does not depend on how plans are made.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ Kind = Literal["product", "kernel", "concatenation", "call"]
 
 @dataclass(frozen=True)
 class Names:
-    """How a step's arrays are to be called, by their place in its arguments, such as ``theta`` or ``batch[0]``."""
+    """Names for the arrays of a step, by their path in its arguments, such as ``theta`` or ``batch[0]``."""
 
     arrays: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Names for whole arrays; by default each is called by its place."""
+    """Names for whole arrays, by path; an array without a name is called by its path."""
     parts: Mapping[str, Layout] = field(default_factory=dict[str, Layout])
-    """What lies in the parts of an array."""
+    """The layouts of arrays that have named parts, by path."""
     parameters: str = ""
-    """The place of the array that the step computes a gradient by."""
+    """The path of the array that the step computes the gradient for."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """A stretch of memory: a buffer of the plan's own, or an array that the step is given."""
+    """A block of memory: a buffer of the plan, or an array of the step's arguments."""
 
     name: str
     nbytes: int
@@ -39,10 +39,10 @@ class Memory:
 
 @dataclass(frozen=True)
 class Value:
-    """An array that lies in memory, from the work that writes it to the last that reads it.
+    """An array in memory, from the work that writes it to the last work that reads it.
 
-    ``memory`` is a number in ``Description.memories``, and ``written`` and ``read`` are numbers in
-    ``Description.works``; what the step is given is written by none. ``leaves`` says whether the step returns it.
+    ``memory`` is an index into ``Description.memories``; ``written`` and ``read`` are indices into
+    ``Description.works``. For an argument of the step ``written`` is None. ``leaves``: whether the step returns it.
     """
 
     name: str
@@ -56,16 +56,17 @@ class Value:
 
     @property
     def shape_text(self) -> str:
-        """The shape as people write it; a single number has none."""
+        """The shape as text, such as "3 × 2"; "1" for a scalar."""
         return " × ".join(map(str, self.shape)) or "1"
 
 
 @dataclass(frozen=True)
 class Work:
-    """Something that is done at once: a product, a kernel, a concatenation, or a call of the library.
+    """One unit of a plan: a matrix product, a kernel, a concatenation, or a call of the library.
 
-    ``operations`` is how many operations of the formulas it does in one, ``flops`` how many single numbers it computes
-    for that (two for each term of a product), ``nbytes`` what it reads and writes, each array once.
+    ``operations`` is the number of array operations of the formulas in it, ``flops`` the number of arithmetic
+    operations on single numbers (two for each term of a product), ``nbytes`` the bytes that it reads and writes, each
+    array counted once.
     """
 
     kind: Kind
@@ -77,27 +78,27 @@ class Work:
 
     @property
     def intensity(self) -> float:
-        """Arithmetic operations for each byte of traffic."""
+        """Arithmetic operations for each byte read or written: the arithmetic intensity."""
         return self.flops / self.nbytes if self.nbytes else 0.0
 
 
 @dataclass(frozen=True)
 class Description:
-    """A plan: ``print`` shows it as text."""
+    """The plan of a step; ``print`` shows it as text."""
 
     works: Sequence[Work]
     values: Sequence[Value]
     memories: Sequence[Memory]
     buffers: int
-    """How many of the memories, the first ones, are the plan's own."""
+    """How many of the memories are buffers of the plan: the first ones."""
     unshared: int
-    """The bytes that would be needed if no buffer were used twice."""
+    """The bytes of the buffers if none were reused."""
     state: int
-    """How many arrays the step's state has."""
+    """The number of arrays in the state of the step."""
     in_place: int
-    """How many of them are written where they lie; the others are copied there."""
+    """How many of them are written in place; the others are copied."""
     eager_bytes: int = 0
-    """The most bytes that the same step run plainly takes at once, besides what it is given."""
+    """The most bytes that the same step takes at once when it runs eagerly, besides its arguments."""
 
     @property
     def flops(self) -> int:
@@ -106,12 +107,12 @@ class Description:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that one step reads and writes."""
+        """Bytes read and written by one step."""
         return sum(work.nbytes for work in self.works)
 
     @property
     def buffer_bytes(self) -> int:
-        """The bytes of the plan's own memory."""
+        """The bytes of the buffers of the plan."""
         return sum(memory.nbytes for memory in self.memories[: self.buffers])
 
     def of(self, kind: Kind) -> list[Work]:
@@ -131,7 +132,7 @@ class Description:
                 f"{bytes_text(self.nbytes)} read and written, {self.flops / max(self.nbytes, 1):.3g} flop/B",
                 f"{_count(self.buffers, 'buffer')} of {bytes_text(self.buffer_bytes)}, where one for each value would "
                 f"need {bytes_text(self.unshared)}",
-                f"{self.in_place} of {self.state} arrays of the state are written where they lie"
+                f"{self.in_place} of {self.state} arrays of the state are written in place"
                 + (", the others are copied" if self.in_place < self.state else ""),
             ]
         )
@@ -149,7 +150,7 @@ class Description:
         return "\n".join(lines)
 
     def placed(self, value: Value) -> str:
-        """A value with its shape, type, size and place."""
+        """A value with its shape, dtype, size and memory, as text."""
         return (
             f"{value.name}: {value.shape_text} {value.dtype}, {bytes_text(value.nbytes)} in "
             f"{self.memories[value.memory].name}"
@@ -157,12 +158,12 @@ class Description:
 
 
 def bytes_text(n: int) -> str:
-    """A number of bytes with its unit."""
+    """A number of bytes with its unit, such as "1.2 MB"."""
     return _with_unit(n, "B")
 
 
 def flops_text(n: int) -> str:
-    """A number of arithmetic operations with its unit."""
+    """A number of arithmetic operations with its unit, such as "3 Mflop"."""
     return _with_unit(n, "flop")
 
 

@@ -18,18 +18,18 @@ __all__ = ["Device"]
 
 @dataclass(frozen=True)
 class Device:
-    """A device that has been found to work: its name, its backend and the library's own object for it."""
+    """A device that works: its name, its backend, and the handle, which is the library's own object for it."""
 
     name: str
     backend: Backend
     handle: Any
 
     def asarray(self, values: Any, dtype: str | None = None) -> Array:
-        """A new array on this device from a host array or nested sequences: one transfer.
+        """A new array on this device from a host array or nested sequences, in one transfer.
 
         Raises OutOfMemoryError, and TypeError for a masked array.
         """
-        refuse_masked("what goes to a device", values)
+        refuse_masked("the array for a device", values)
         try:
             host = np.asarray(values, dtype=dtype, order="C")
             return self.backend.asarray(host.astype(host.dtype.newbyteorder("="), copy=False), self.handle)
@@ -39,9 +39,10 @@ class Device:
 
     @contextmanager
     def working(self, purpose: str, remedy: str = "") -> Generator[None]:
-        """A ``with`` block of work on the device, in the arrays' own types whatever the caller has switched on.
+        """A ``with`` block for work on the device. Operations in it compute in the dtypes of their operands.
 
-        In it the library's own error for want of memory becomes an OutOfMemoryError.
+        In it a library's error that means too little memory becomes an OutOfMemoryError. ``purpose``, such as "to
+        train", and ``remedy`` are parts of its message.
         """
         try:
             with self.backend.without_autocast(self.handle):
@@ -51,7 +52,7 @@ class Device:
             raise
 
     def raise_if_out_of_memory(self, error: Exception, purpose: str, remedy: str = "") -> None:
-        """``dlarray.device.errors``'s: raise OutOfMemoryError where this error of the library's means that."""
+        """Raise OutOfMemoryError if this error of the library means too little memory."""
         raise_if_out_of_memory(error, self.name, self.backend, self.handle, purpose, remedy)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""A device that cannot be used, and memory that does not suffice: each error says why and what would help."""
+"""Errors of devices: one that cannot be used, and too little memory. The messages give the cause and a remedy."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["DeviceError", "OutOfMemoryError", "raise_if_out_of_memory"]
 
 
 class DeviceError(RuntimeError):
-    """A device that was asked for and cannot be had."""
+    """The device that was requested cannot be used."""
 
 
 class OutOfMemoryError(Picklable, MemoryError):
-    """A device has not the memory for what is asked of it; ``why`` is what its library says.
+    """A device has too little memory. ``why`` is the message of its library.
 
-    Where ``fit`` raises it on its way, ``trained`` holds the model after the last whole epoch, or where the walk began;
-    nothing that ``fit`` was given has changed.
+    If ``fit`` raises it during training, ``trained`` is the model after the last whole epoch, or the initial model. The
+    arguments of ``fit`` have not changed.
     """
 
     def __init__(self, message: str, why: str) -> None:
@@ -32,13 +32,13 @@ class OutOfMemoryError(Picklable, MemoryError):
 def raise_if_out_of_memory(
     error: Exception, device: str, backend: Backend, handle: Any, purpose: str, remedy: str = ""
 ) -> None:
-    """Raise OutOfMemoryError, with cause and remedy, where this error of the library's means just that."""
-    told = isinstance(error, OutOfMemoryError) and error.trained is not None  # all that there is to say, by a walk
-    if told or not backend.is_out_of_memory(error):
+    """Raise OutOfMemoryError, with cause and remedy, if this error of the library means too little memory."""
+    complete = isinstance(error, OutOfMemoryError) and error.trained is not None  # raised by fit, with its model
+    if complete or not backend.is_out_of_memory(error):
         return
     why = error.why if isinstance(error, OutOfMemoryError) else str(error).strip().partition("\n")[0]
     memory = None
-    with suppress(Exception):  # a device in trouble may not even be able to say that
+    with suppress(Exception):  # the device may fail again
         memory = backend.memory(handle)
     free = f"; {bytes_text(memory[0])} of {bytes_text(memory[1])} are free" if memory else ""
     words = f"{device} has not enough memory {purpose}: {why or type(error).__name__}{free}"

@@ -1,4 +1,4 @@
-"""Search for devices: from a name to a device that works, and the table of all devices with their reasons."""
+"""The search for devices: from a name to a device that works, and the table of all devices."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _logger = logging.getLogger("dlarray")
 
 @dataclass(frozen=True)
 class DeviceStatus:
-    """A device in the table of ``devices()``: whether it can be used, and if not, why and what would help."""
+    """A row in the table of ``devices()``: whether a device can be used, and if not, the reason and a remedy."""
 
     name: str
     backend: str
@@ -40,22 +40,22 @@ _made: dict[tuple[Backend, str], Device] = {}
 _equipped: set[Backend] = set()
 
 
-def find(name: str, asker: str) -> Device:
-    """The working device of this name, probed once. Raises DeviceError, which names the asker."""
+def find(name: str, source: str) -> Device:
+    """The device of this name, tested once. Raises DeviceError; ``source`` says in its message who named the device."""
     if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"a device is named by a string such as 'cpu' or 'jax', got {name!r}")
+        raise TypeError(f"a device is given by its name, such as 'cpu' or 'jax', got {name!r}")
     if name == "auto":
         return _first_accelerator()
     if name not in _working:
-        backend, local = _parse(name, asker)
+        backend, local = _parse(name, source)
         try:
             _working[name] = _probe(backend, local)
         except Exception as error:
-            raise DeviceError(_explain(name, asker, backend, error)) from error
+            raise DeviceError(_explain(name, source, backend, error)) from error
     return _working[name]
 
 
-def _parse(name: str, asker: str) -> tuple[Backend, str]:
+def _parse(name: str, source: str) -> tuple[Backend, str]:
     head, _, rest = name.partition(":")
     for backend in backends.importable():
         if head in backend.short_names:
@@ -65,26 +65,26 @@ def _parse(name: str, asker: str) -> tuple[Backend, str]:
     except ValueError:
         words = [word for backend in backends.importable() for word in (*backend.short_names, backend.name)] + ["auto"]
         raise DeviceError(
-            f"{asker} asks for an unknown device{did_you_mean(head, words)}; a device is written [backend:]device, "
-            f"and known are {', '.join(dict.fromkeys(words))}"
+            f"{source} names an unknown device{did_you_mean(head, words)}; a device is written [backend:]device, "
+            f"known are {', '.join(dict.fromkeys(words))}"
         ) from None
     except Exception as error:
-        raise DeviceError(f"{asker} asks for a backend whose own package fails: {_cause(error)}") from error
+        raise DeviceError(f"{source} names a backend whose package cannot be imported: {_cause(error)}") from error
 
 
 def device_of(x: Array) -> Device:
-    """The device on which an array lies."""
-    _equip(home := backends.of(x), x)  # nobody may have asked for a device yet
+    """The device of an array. Raises TypeError for an array of an unknown library."""
+    _equip(home := backends.of(x), x)  # this may be the first use of the backend
     return _device(home, home.device_of(x))
 
 
 def devices() -> list[DeviceStatus]:
-    """Every device of every backend, with the reason beside each that cannot be used. Imports their libraries."""
+    """Every device of every backend, with a reason for each that cannot be used. It imports the libraries."""
     table: list[DeviceStatus] = []
     for name in backends.names():
         try:
             backend = backends.get(name)
-        except Exception as error:  # a stranger's package that does not import
+        except Exception as error:  # a third-party package that cannot be imported
             table.append(DeviceStatus(name, name, False, "", _cause(error)))
             continue
         try:
@@ -107,27 +107,27 @@ def devices() -> list[DeviceStatus]:
 
 
 def _public_name(backend: Backend, local: str) -> str:
-    """The name that leads back to a backend's device, one for each: "cpu", "cuda:1", "jax:cpu", "torch:cuda:0"."""
+    """The full name of a device, from which it is found again: "cpu", "cuda:1", "jax:cpu", "torch:cuda:0"."""
     if local.partition(":")[0] in backend.short_names:
         return local.removesuffix(":0")
     return f"{backend.name}:{local}"
 
 
 def _probe(backend: Backend, local: str) -> Device:
-    """The device that a backend calls so, by its proper name, after one small product has been computed on it.
+    """The device with this name in its backend, after the test of one small product on it.
 
-    Importing a library proves nothing: CuPy imports without a driver and fails at the first allocation.
+    An import is not enough: CuPy can be imported without a driver and fails at the first allocation.
     """
     handle = backend.handle(local or backend.devices()[0])
     two = backend.asarray(np.full((1, 1), 2.0, dtype=np.float32), handle)
     if (result := float(backend.to_numpy(two @ two)[0, 0])) != 4:
-        raise ArithmeticError(f"2 times 2 came out as {result} on this device")
+        raise ArithmeticError(f"2 times 2 is {result} on this device")
     _equip(backend, two)
     return _device(backend, backend.device_of(two))
 
 
 def _equip(backend: Backend, x: Array) -> None:
-    """Let formulas use what a backend names of its library's own, of which x is an array."""
+    """Let formulas use the functions of a backend's library; x is an array of it. Once for each backend."""
     if backend in _equipped:
         return
     _equipped.add(backend)
@@ -139,7 +139,7 @@ def _equip(backend: Backend, x: Array) -> None:
 
 
 def _device(backend: Backend, local: str) -> Device:
-    """The one Device of a backend's device, however it is asked for."""
+    """The Device of a backend's device; always the same object, whatever name was used."""
     if (backend, local) not in _made:
         _made[backend, local] = Device(_public_name(backend, local), backend, backend.handle(local))
     return _made[backend, local]
@@ -152,11 +152,11 @@ def _first_accelerator() -> Device:
             try:
                 _working["auto"] = _probe(backend, next(d for d in backend.devices() if not d.startswith("cpu")))
                 break
-            except Exception as error:  # only auto may pass over a device that does not work, and it says so
-                _logger.info("auto passed over %s: %s", backend.name, _cause(error))
+            except Exception as error:  # only auto skips a device that does not work, and logs it
+                _logger.info("auto skipped %s: %s", backend.name, _cause(error))
         else:
             _working["auto"] = find("cpu", "auto")
-        _logger.warning("device 'auto': %s was chosen", _working["auto"].name)
+        _logger.warning("device 'auto': chose %s", _working["auto"].name)
     return _working["auto"]
 
 
@@ -169,15 +169,15 @@ def _cause(error: BaseException) -> str:
 
 
 def _remedy(backend: Backend, error: BaseException) -> str:
-    """The package where it is missing; where it is there and its device is not, what the device needs."""
+    """How to install a missing package; else what the device needs."""
     if not isinstance(error, ImportError):
         return backend.device_hint
     return f'pip install "{backend.requirement}"' if backend.requirement else ""
 
 
-def _explain(name: str, asker: str, backend: Backend, error: Exception) -> str:
+def _explain(name: str, source: str, backend: Backend, error: Exception) -> str:
     usable = [status.name for status in devices() if status.usable]
-    lines = [f"{asker} asks for a device that cannot be used: {_cause(error)}"]
+    lines = [f"{source} names a device that cannot be used: {_cause(error)}"]
     if remedy := _remedy(backend, error):
         lines.append(f"  remedy: {remedy}")
     lines.append(f"  devices that work here: {', '.join(usable)}")
@@ -185,11 +185,11 @@ def _explain(name: str, asker: str, backend: Backend, error: Exception) -> str:
 
 
 def _again(name: str) -> Device:
-    return find(name, f"a copy of something on {name}")
+    return find(name, f"a copy of an object on {name}")
 
 
 def _by_name(device: Device) -> Any:
-    """A device is copied, and passed to another process, by its name: the library's own object stays where it is."""
+    """A device is copied and pickled by its name, because the handle cannot be."""
     return _again, (device.name,)
 
 

@@ -1,4 +1,4 @@
-"""Arrays on their way: from host numbers to a device, from one device to another, and back to the host."""
+"""Transfers of arrays: from the host to a device, from one device to another, and to the host."""
 
 from __future__ import annotations
 
@@ -16,26 +16,35 @@ __all__ = ["asarray", "to_device", "to_numbers", "to_numpy"]
 
 
 def asarray(values: Any, device: str | Device | None = None, dtype: str | None = None) -> Array:
-    """A new array on a device from host numbers: anything that ``numpy.asarray`` takes. One explicit transfer."""
+    """A new array on a device from anything that ``numpy.asarray`` takes, in one transfer.
+
+    ``device`` is by default the current device, ``dtype`` that of the values. Raises DeviceError, OutOfMemoryError, and
+    TypeError for a masked array.
+    """
     return resolve(device).asarray(values, dtype)
 
 
 def to_device(x: Array, device: str | Device | None = None) -> Array:
-    """An array on another device, of another library if need be; the same array where it lies there already."""
+    """An array on another device, which may be of another library; the same array if it is there already.
+
+    ``device`` is by default the current device. Raises TypeError if ``x`` is not an array, and DeviceError.
+    """
     target = resolve(device)
     if not is_array(x):
-        raise TypeError(f"to_device moves arrays, got {type(x).__name__}; dlarray.asarray makes one from other values")
+        raise TypeError(
+            f"to_device takes an array, got {type(x).__name__}; dlarray.asarray makes one from other values"
+        )
     home = backends.of(x)
     return home.to_device(x, target.handle) if home is target.backend else target.asarray(home.to_numpy(x))
 
 
 def to_numpy(x: Array) -> np.ndarray:
-    """The numbers of any array as a NumPy array on the host: the one way out, always written out."""
+    """The numbers of any array as a NumPy array on the host. Raises TypeError for an array of an unknown library."""
     return backends.of(x).to_numpy(x)
 
 
 def to_numbers(values: Sequence[Any]) -> list[float]:
-    """Arrays without axes, or plain numbers among them, as Python's numbers: what lies on a device in one transfer."""
+    """0-d arrays and Python numbers as Python floats. All that are on a device come in one transfer."""
     foreign = [i for i, x in enumerate(values) if not isinstance(x, (float, np.ndarray, np.generic))]
     read = list(values)
     if foreign:

@@ -54,7 +54,7 @@ class Trained:
         for own, vectors in ((self.model.layout_of, self.theta), (self.model.buffers_layout_of, self.buffers)):
             layout = own(vectors)
             layout.check(vectors)
-            layout.sign(vectors)
+            layout.register(vectors)
 
     @property
     def parameters(self) -> dict[str, Array]:

@@ -229,9 +229,9 @@ TRAINING: dict[str, Case] = {
     "an unknown device": (
         lambda: fit(device="cdua"),
         dl.DeviceError,
-        "device='cdua' asks for an unknown device, did you mean 'cuda'",
+        "device='cdua' names an unknown device, did you mean 'cuda'",
     ),
-    "a device that is no name": (lambda: fit(device=0), TypeError, "named by a string such as 'cpu' or 'jax', got 0"),
+    "a device that is no name": (lambda: fit(device=0), TypeError, "given by its name, such as 'cpu' or 'jax', got 0"),
     "a device without float64": (
         lambda: fit(device="strict:no_float64", dtype="float64") if strict(X) is not None else None,
         ValueError,

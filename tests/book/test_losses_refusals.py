@@ -207,5 +207,5 @@ def test_masked_arrays_are_refused() -> None:
         (Z, Z, np.ma.masked_array(np.ones(3))),
     ):
         for loss in (MeanSquaredError(), RootMeanSquaredError()):
-            with pytest.raises(TypeError, match="masked array, and masks are not read; drop or fill"):
+            with pytest.raises(TypeError, match="masked array, and masks are not supported; drop or fill"):
                 loss.forward(z, t, weight)

@@ -237,5 +237,5 @@ def test_a_score_that_is_nan_chooses_nothing() -> None:
 def test_masked_arrays_are_refused(metric: str) -> None:
     y, p = np.eye(3), np.full((3, 3), 1 / 3)
     for masked in ((np.ma.masked_array(y), p), (y, np.ma.masked_array(p))):
-        with pytest.raises(TypeError, match="masked array, and masks are not read; drop or fill"):
+        with pytest.raises(TypeError, match="masked array, and masks are not supported; drop or fill"):
             (OF_CLASSES.get(metric) or getattr(m, metric))(*masked)

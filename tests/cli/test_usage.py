@@ -95,7 +95,7 @@ def test_text_in_brackets_is_shown_unchanged(run: CommandLine, monkeypatch: pyte
     [
         ("--activation rely", "error: unknown activation 'rely', did you mean 'relu'?; known are"),
         ("--optimizer adamm", "error: unknown optimizer 'adamm', did you mean 'adam'?; known are adadelta"),
-        ("--device cdua", "error: device='cdua' asks for an unknown device, did you mean 'cuda'?"),
+        ("--device cdua", "error: device='cdua' names an unknown device, did you mean 'cuda'?"),
         ("--hidden many", "error: --hidden takes integers separated by commas, got 'many'"),
         ("--hidden 12,,8", "error: --hidden takes integers separated by commas, got '12,,8'"),
         ("--hidden 0", "error: --hidden needs at least 1 unit in each layer, got 0"),
@@ -126,7 +126,7 @@ def test_wrong_options_are_errors_of_one_line(
 def test_a_wrong_variable_is_named_in_the_error(run: CommandLine) -> None:
     result = run("train", "digits", DLARRAY_DEVICE="nonsense")
     assert result.exit_code == 2
-    assert "error: the environment variable DLARRAY_DEVICE='nonsense' asks for an unknown device" in result.stderr
+    assert "error: the environment variable DLARRAY_DEVICE='nonsense' names an unknown device" in result.stderr
 
 
 def test_a_diverged_training_is_an_error_of_one_line(run: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -174,7 +174,7 @@ def test_a_folder_that_cannot_be_flushed_leaves_the_file_in_its_place_and_says_s
     path = tmp_path / "file"
     path.write_bytes(b"old")
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.warns(RuntimeWarning, match=r"file is written and in its place, but its folder .*Input/output error"):
+    with pytest.warns(RuntimeWarning, match=r"file is written, but its folder .*Input/output error"):
         write(path)
     assert path.read_bytes() == b"new"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]

@@ -190,7 +190,9 @@ def test_a_run_with_ours_is_not_resumed_with_another_of_that_name(tmp_path: Path
     try:
         options: dict[str, Any] = {"epochs": 2, "batch_size": 7, "progress": False}
         dl.fit(dl.mlp(1, 1), X, X, **options, callbacks=[dl.Checkpoint(tmp_path / "run")], optimizer=dl.Adam())
-        with pytest.raises(ValueError, match=r"optimizer was \{'Adam': .*, is \{'tests\.test_same_names\..*Adam': "):
+        with pytest.raises(
+            ValueError, match=r"optimizer was \{'Adam': .*, is \{'tests\.core\.test_same_names\..*Adam': "
+        ):
             dl.fit(dl.mlp(1, 1), X, X, **options, resume=tmp_path / "run", optimizer=Adam())
     finally:
         Adam.abstract = True  # type: ignore[misc]

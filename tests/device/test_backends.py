@@ -181,5 +181,5 @@ def test_a_plug_in_that_fails_takes_no_other_backend_with_it(tmp_path):
     told = python(BROKEN, tmp_path).splitlines()
     assert told[0] == "[1] strict:cpu"
     assert told[1] == "the package no_such_library is not installed"
-    assert told[2].startswith("DeviceError device='aardvark' asks for a backend whose own package fails")
+    assert told[2].startswith("DeviceError device='aardvark' names a backend whose package cannot be imported")
     assert told[3] == "True"

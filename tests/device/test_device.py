@@ -195,7 +195,7 @@ def test_words_that_name_no_device(name):
 
 @pytest.mark.parametrize("wrong", [0, b"cpu", ["cpu"]])
 def test_a_device_is_named_by_a_string(wrong):
-    with pytest.raises(TypeError, match="a device is named by a string"):
+    with pytest.raises(TypeError, match="a device is given by its name"):
         dd.resolve(wrong)
 
 
@@ -313,9 +313,9 @@ def test_auto_takes_the_first_accelerator_that_works_and_says_so(installed, expe
         assert chosen() == expected
         assert chosen() == expected
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert said == [f"device 'auto': {expected} was chosen"]
+    assert said == [f"device 'auto': chose {expected}"]
     tried = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
-    assert tried == [f"auto passed over {why}" for why in passed_over]
+    assert tried == [f"auto skipped {why}" for why in passed_over]
 
 
 # The table of devices
@@ -394,7 +394,7 @@ def test_to_device_without_a_name_goes_where_new_arrays_go():
 
 @pytest.mark.parametrize("wrong", [[1.0, 2.0], 1.0, "cpu", None])
 def test_only_arrays_move(wrong):
-    with pytest.raises(TypeError, match="to_device moves arrays"):
+    with pytest.raises(TypeError, match="to_device takes an array"):
         dd.to_device(wrong, "cpu")
 
 

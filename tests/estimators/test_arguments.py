@@ -42,7 +42,7 @@ def test_masked_arrays_are_refused(estimator: type[Any]) -> None:
         lambda: model.score(x, masked_y),
         lambda: model.score(x, y, weight),
     ):
-        with pytest.raises(TypeError, match="is a masked array, and masks are not read; drop or fill"):
+        with pytest.raises(TypeError, match="is a masked array, and masks are not supported; drop or fill"):
             call()
 
 

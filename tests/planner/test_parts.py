@@ -227,7 +227,7 @@ def test_a_description_tells_products_kernels_and_places():
     assert "kernel over 7 × 3" in text
     assert "of each row" in text
     assert re.search(r"→ state\[0\]′: 5 × 3 float64, 120 B in state\[0\]$", text, re.MULTILINE)
-    assert "2 of 2 arrays of the state are written where they lie" in text
+    assert "2 of 2 arrays of the state are written in place" in text
 
 
 # Loops

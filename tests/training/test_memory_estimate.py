@@ -19,7 +19,8 @@ import pytest
 import dlarray
 from dlarray.core.array import array_namespace
 from dlarray.device import backend as backends
-from dlarray.device.backend import Backend, host_memory
+from dlarray.device.backend import Backend
+from dlarray.device.memory import host_memory
 from dlarray.explanation import explain
 from dlarray.optimizers import BFloat16State, Optimizer
 from dlarray.training import MemoryEstimate, memory_estimate

@@ -65,7 +65,7 @@ def test_a_device_that_is_missing_is_named_when_it_is_unpickled(monkeypatch: pyt
     data = pickle.dumps(dd.resolve("cpu"))
     monkeypatch.setattr(search, "_working", {})
     monkeypatch.setattr(search, "_probe", lambda backend, local: 1 / 0)
-    with pytest.raises(dd.DeviceError, match="a copy of something on cpu asks for a device that cannot be used"):
+    with pytest.raises(dd.DeviceError, match="a copy of an object on cpu names a device that cannot be used"):
         pickle.loads(data)
 
 
