@@ -17,7 +17,7 @@ __all__ = ["LivePlot"]
 
 @dataclass(frozen=True)
 class LivePlot(Callback):
-    """Draw the metrics by epoch, every so many epochs: below the cell of a notebook, or to the file ``path``.
+    """Draw the metrics by epoch, after every ``every`` epochs: below a notebook cell, or to the file ``path``.
 
     Losses are on the left, all other metrics on the right. ``metrics`` are the names to draw, by default all. Raises
     ValueError if ``every`` is below 1. Before the first step it raises ImportError, with the remedy, if matplotlib is
