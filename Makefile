@@ -1,50 +1,50 @@
-# `make help` says what there is. Every target sets up what it needs in the virtual environment .venv, with Python 3.11
-# or later, pip and make alone; a second run finds it there, and a changed pyproject.toml installs anew.
+# `make help` lists the targets. Every target installs what it needs into the virtual environment .venv. It needs only
+# make, Python 3.11 or later, and pip. It installs again only if pyproject.toml has changed.
 
 VENV ?= .venv
 JOBS ?= 2
 ARGS ?=
 BIN  := $(VENV)/bin
 
-# The first Python that is new enough; `make test PYTHON=/path/to/python` chooses another.
+# The first Python that is new enough; `make test PYTHON=/path/to/python` takes another.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 
 .PHONY: help demo test quick lint docs pictures dist clean
 .DELETE_ON_ERROR:
 
-help:  ## this list
+help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
-	@echo '  ARGS="…" hands arguments on: make demo ARGS="--epochs 5 --device torch", make test ARGS="--device torch"'
+	@echo '  ARGS="…" passes arguments: make demo ARGS="--epochs 5 --device torch", make test ARGS="--device torch"'
 
-demo: $(VENV)/installed-demo  ## train on handwritten digits, print the accuracy, draw a picture in out
+demo: $(VENV)/installed-demo  ## train on handwritten digits; write the model and a picture to the folder out
 	$(BIN)/dlarray train digits --output out $(ARGS)
 
-# One thread a worker: the arrays of the tests are small, and threads of BLAS would fight with the workers.
-test: $(VENV)/installed-test  ## all tests on all devices that this machine has
+# One thread per worker: the arrays of the tests are small, and BLAS threads would compete with the workers.
+test: $(VENV)/installed-test  ## run all tests on all devices of this machine
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
-quick: $(VENV)/installed-test  ## the tests that the changed files need, on NumPy, in under two minutes
+quick: $(VENV)/installed-test  ## run the tests that the changed files need, on NumPy, in under two minutes
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --device numpy-float64 -m 'not slow' \
 		$$($(BIN)/python .ci/quick.py) $(ARGS)
 
-lint: $(VENV)/installed-lint  ## ruff and pyright
+lint: $(VENV)/installed-lint  ## check the code with ruff and pyright
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-docs: $(VENV)/installed-docs  ## the documentation with every example run, in docs/_build/html
+docs: $(VENV)/installed-docs  ## run all examples and build the documentation in docs/_build/html
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
 	@echo 'open docs/_build/html/index.html'
 
-pictures: $(VENV)/installed-demo  ## draw the two pictures of README.md anew
+pictures: $(VENV)/installed-demo  ## draw the pictures of README.md again
 	$(BIN)/python .ci/readme.py docs/_static
 
-dist: $(VENV)/installed-build  ## source distribution and wheel, in dist
+dist: $(VENV)/installed-build  ## build the source distribution and the wheel in dist
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
 
-clean:  ## remove what the targets above have made
+clean:  ## remove everything that these targets have made
 	rm -rf $(VENV) build dist out docs/_build docs/api docs/auto_examples .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -53,11 +53,11 @@ $(VENV)/installed-%: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@
 
-# Where Python came without ensurepip (Debian's python3-venv), its own pip fills the environment.
+# A Python without ensurepip (Debian without python3-venv) uses its own pip to fill the environment.
 $(BIN)/python:
-	@test -n '$(PYTHON)' || { echo 'dlarray needs Python 3.11 or later, and none was found: install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python' >&2; exit 1; }
+	@test -n '$(PYTHON)' || { echo 'dlarray needs Python 3.11 or later, but none was found: install one, or give its path: make $(MAKECMDGOALS) PYTHON=/path/to/python' >&2; exit 1; }
 	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'dlarray needs Python 3.11 or later; $(PYTHON) is older or does not run' >&2; exit 1; }
-	@echo 'making the virtual environment $(VENV) with $(PYTHON)'
+	@echo 'creating the virtual environment $(VENV) with $(PYTHON)'
 	@if '$(PYTHON)' -c 'import ensurepip' 2>/dev/null; then '$(PYTHON)' -m venv --clear $(VENV); else \
 		'$(PYTHON)' -m venv --clear --without-pip $(VENV) && '$(PYTHON)' -m pip --python $(BIN)/python install --quiet pip; fi || \
-		{ echo 'no virtual environment could be made: $(PYTHON) lacks venv, or both ensurepip and pip (on Debian and Ubuntu: apt install python3-venv)' >&2; exit 1; }
+		{ echo 'the virtual environment could not be created: $(PYTHON) lacks venv, or both ensurepip and pip (on Debian and Ubuntu: apt install python3-venv)' >&2; exit 1; }

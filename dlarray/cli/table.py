@@ -110,7 +110,8 @@ def _report(out: Output, options: TrainingOptions, model: tables.TableModel, sec
     facts, network = model.facts, model.trained.model
     other = "regression" if facts["task"] == "classification" else "classification"
     reason = facts["task_reason"]
-    reason += "" if reason == "as requested" else f"; for {other}, use --task {other}"
+    if reason not in ("as requested", "text"):  # text cannot be a regression target
+        reason += f"; for {other}, use --task {other}"
     out.text(f"task:       {model.target.description} ({reason})")
     out.text("")
     out.text(columns_table(model.preprocessing))

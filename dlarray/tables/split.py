@@ -21,5 +21,6 @@ def split(t: np.ndarray, share: float, seed: int) -> np.ndarray:
     labels = t if t.dtype.kind == "i" else np.zeros(len(t), dtype=np.int32)
     held_out = stratified(labels, share, seed, "validation")
     if not held_out.any():
-        raise ValueError(f"too few rows ({len(t)}) to hold some out: give more rows, or validation 0")
+        reason = "there is only one row" if len(t) == 1 else "every class has only one row"
+        raise ValueError(f"no row can be held out for validation, because {reason}: give more rows, or validation 0")
     return held_out

@@ -147,7 +147,7 @@ class ClassificationTarget(Target):
     @property
     def description(self) -> str:
         shown = ", ".join(self.names[:6]) + (", …" if self.outputs > 6 else "")
-        return f"classification of {self.name}, {self.outputs} classes ({shown})"
+        return f"classification of {self.name}, {self.outputs} classes: {shown}"
 
     def is_present(self, values: pl.Series) -> pl.Series:
         return is_present_as(values, self.value_kind, self.decimal)

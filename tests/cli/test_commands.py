@@ -22,7 +22,7 @@ pl = pytest.importorskip("polars")
 
 def test_evaluate_diagnose_and_plot_read_the_model(wine: Any, run: CommandLine) -> None:
     text = run("evaluate", "model.safetensors").stdout
-    assert "task:       classification of target, 3 classes (class_0, class_1, class_2)" in text
+    assert "task:       classification of target, 3 classes: class_0, class_1, class_2" in text
     assert "baseline:   accuracy 38.89%" in text
     assert "178 rows: accuracy" in run("evaluate", "model.safetensors", "wine.csv").stdout
     result = run("diagnose", "model.safetensors", "wine.csv", "--output", "d.png")

@@ -217,7 +217,7 @@ def test_unusual_tables_are_trained_on_with_notes(run: CommandLine) -> None:
     assert result.exit_code == 0, result.stderr
     text = plain(result.stdout)
     for message in (
-        "classification of sort, 2 classes (gut, sch;lecht) (text; for regression, use --task regression)",
+        "classification of sort, 2 classes: gut, sch;lecht (text)",
         "id dropped looks like an identifier: a different integer in every row",
         "größe number 1",
         "huge number 1",

@@ -111,8 +111,10 @@ def test_the_split_is_stratified_and_seeded() -> None:
     assert not tables.split(t, 0.0, 0).any()
     with pytest.raises(ValueError, match=r"validation must lie in \[0, 1\)"):
         tables.split(t, 1.0, 0)
-    with pytest.raises(ValueError, match="too few rows \\(1\\)"):
+    with pytest.raises(ValueError, match="no row can be held out for validation, because there is only one row"):
         tables.split(np.zeros(1, dtype=np.int32), 0.5, 0)
+    with pytest.raises(ValueError, match="because every class has only one row"):
+        tables.split(np.arange(9, dtype=np.int32), 0.5, 0)
 
 
 def test_validation_teaches_nothing() -> None:
