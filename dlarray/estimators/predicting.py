@@ -80,7 +80,7 @@ class PredictMixin(StorageMixin):
         """The inputs as ``_given`` has them, and their outputs on the model's device."""
         x, home = self._check_inputs(X, method), device_of(self.coefs_[0])
         dtype = str(self.coefs_[0].dtype).rpartition(".")[2]
-        with home.working("to answer", "Fewer examples at a time take less"):
+        with home.working("to predict", "Fewer examples at a time take less"):
             return x, self._outputs(to_model_device(inputs(self, x), home, dtype), self._parameters(), self._buffers)
 
     def _refuse(self, method: str, why: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The walk: the step, the loop, and what comes out of it."""
+"""Training: the step, the loop, and the trained model."""
 
 from dlarray.training.callback import Callback, Run
 from dlarray.training.checkpoint import CheckpointError

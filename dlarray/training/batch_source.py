@@ -1,6 +1,6 @@
-"""Where batches come from: examples that are all there, or an iterable that brings them one batch at a time.
+"""Sources of batches: arrays that hold all examples, or an iterable that yields one batch at a time.
 
-They come from the device on which the step is done, or are on their way to it while the step before is under way.
+The batches are on the device that computes the step, or are moved to it while the step before is computed.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ __all__ = ["ArraySource", "BatchSource", "IterableSource", "UploadSource", "is_b
 
 
 class BatchSource(Protocol):
-    """What a walk takes its batches from."""
+    """Yields the batches of a run."""
 
     @property
     def steps(self) -> int | None:
-        """How many batches an epoch has; None where nobody knows before it is over."""
+        """The number of batches in an epoch; None if it is unknown before the epoch has ended."""
         ...
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
@@ -36,7 +36,7 @@ class BatchSource(Protocol):
 
 @dataclass(frozen=True)
 class ArraySource:
-    """Batches drawn from examples, on the device where these lie, in an order that depends on seed and epoch alone."""
+    """Batches of examples, on the examples' device, in an order that depends only on seed and epoch."""
 
     examples: Examples
     size: int
@@ -52,7 +52,7 @@ class ArraySource:
         return self.examples.batches(self.size, self.order(epoch), start)
 
     def order(self, epoch: int) -> Array | None:
-        """The numbers of the examples in the order of an epoch; None where they are taken as they lie."""
+        """The indices of the examples in the order of an epoch; None for the order of the arrays."""
         if not self.shuffle or self.size >= len(self.examples):
             return None  # the mean over all examples does not depend on their order
         order = Bits(self.seed, f"order {epoch}").permutation(len(self.examples))
@@ -60,10 +60,10 @@ class ArraySource:
 
 
 class IterableSource:
-    """Batches that an iterable brings, or a function that makes one; each is checked and moved as it comes.
+    """Batches from an iterable, or from a function that returns one. Each is checked and moved when it is needed.
 
-    Without ``per_epoch`` an epoch is one pass. With it, an epoch is that many batches and the next one goes on where it
-    ended; an iterable that is exhausted begins anew. What can be passed through only once, a generator, cannot.
+    Without ``per_epoch`` an epoch is one pass. With it, an epoch is that many batches, and the next epoch continues
+    where it ended; an exhausted iterable is started again. An iterator, such as a generator, can be used only once.
     """
 
     def __init__(self, given: Any, per_epoch: int | None) -> None:
@@ -75,14 +75,14 @@ class IterableSource:
         made = self._make()
         self.only_once = not callable(given) and iter(made) is made
         self.prepare: Callable[[Any, Any, Any], Examples] = Examples
-        """Checks inputs, targets and weights and moves them; set by ``fit`` once the first batch has been looked at."""
+        """Checks inputs, targets and weights and moves them. ``fit`` sets it after it has read the first batch."""
         if self.only_once:
             first = next(iter(made), None)
             self._iterator = chain([] if first is None else [first], made)
         else:
             first = next(iter(made), None)
         if first is None:
-            raise ValueError("x brings no batch: the iterable is empty")
+            raise ValueError("x has no batches: the iterable is empty")
         self.first = _parts(first)
 
     @property
@@ -102,7 +102,7 @@ class IterableSource:
             yield from islice(passing, start, None)
             return
         wanted = epoch * self.per_epoch + start
-        while self._batches_taken < wanted:  # a resumed run goes on where the first one was
+        while self._batches_taken < wanted:  # a resumed run skips the batches that it has used
             self._next()
         while self._batches_taken < (epoch + 1) * self.per_epoch:
             yield self._next()
@@ -129,7 +129,7 @@ class IterableSource:
 
 @dataclass(frozen=True)
 class UploadSource:
-    """The batches of a source of host arrays, brought to the device as its backend does it best."""
+    """The batches of a source of host arrays, moved to the device by its backend."""
 
     source: ArraySource | IterableSource
     device: Device
@@ -140,7 +140,7 @@ class UploadSource:
 
     @property
     def only_once(self) -> bool:
-        """Whether the batches can be passed through only once."""
+        """Whether the batches can be read only once."""
         return isinstance(self.source, IterableSource) and self.source.only_once
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
@@ -149,7 +149,7 @@ class UploadSource:
 
 
 def is_batch_iterable(x: Any) -> bool:
-    """Whether x brings batches: a function, an iterator, or an iterable of tuples; neither an array nor a table."""
+    """Whether x yields batches: a function, an iterator, or an iterable of tuples; not an array or a table."""
     if is_array(x) or isinstance(x, (str, bytes, Mapping, type)) or hasattr(x, "__array__"):
         return False
     if isinstance(x, Sequence):
@@ -159,7 +159,7 @@ def is_batch_iterable(x: Any) -> bool:
 
 
 def _parts(item: Any) -> tuple[Any, Any, Any]:
-    """(x, y, weight or None) of what an iterable brings."""
+    """(x, y, weight or None) of one item of an iterable."""
     if not isinstance(item, (tuple, list)) or len(cast("Sequence[Any]", item)) not in (2, 3):
         raise TypeError(f"each batch must be a tuple (x, y) or (x, y, weight), got {_shown(item)}")
     parts = cast("Sequence[Any]", item)

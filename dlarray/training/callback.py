@@ -1,4 +1,4 @@
-"""What may be called along a walk, and what it is told: ``Callback`` and ``Walk``."""
+"""Callbacks and the state of a run that they are given: ``Callback`` and ``Run``."""
 
 from __future__ import annotations
 
@@ -25,55 +25,55 @@ from dlarray.training.trained import Trained
 __all__ = ["Callback", "Memory", "Run", "check_shapes"]
 
 Memory = dict[str, Any]
-"""What a callback remembers of one run: numbers, words, θ or buffers, by name."""
+"""What a callback stores about one run: numbers, strings, θ or buffers, by name."""
 
 
 class Callback:
-    """Something that looks on as ``fit`` walks, and may steer. It overrides hooks; those that it does not do nothing.
+    """``fit`` calls its methods during training. They can read the state of the run and change it.
 
-    A callback is configuration, at best a frozen dataclass. What belongs to one run it keeps in ``walk.memory(self)``,
-    so that the same object serves any number of runs, and a run that is resumed from a checkpoint finds it again.
-    Callbacks are called in the order given. Only where one of them overrides ``on_step`` is anything called at a step.
+    A subclass overrides the methods that it needs; the others do nothing. A callback is configuration, preferably a
+    frozen dataclass. What belongs to one run is stored in ``run.memory(self)``. The same object can then serve many
+    runs, and a run that is resumed from a checkpoint gets its memory back. Callbacks are called in the given order.
+    ``fit`` calls them after a step only if one of them overrides ``on_step``.
     """
 
     abstract: ClassVar[bool] = True
 
     def on_start(self, run: Run) -> None:
-        """Before the first step; in a run that is resumed, before the first step after that."""
+        """Before the first step. In a resumed run: before the first step after the checkpoint."""
 
     def on_step(self, run: Run) -> None:
-        """After each step. The step may still be under way on the device: whoever reads its numbers waits for it."""
+        """After each step. The device may still be computing the step: reading its numbers waits for it."""
 
     def on_epoch(self, run: Run) -> None:
-        """After each whole epoch, when its losses have been read and its figures measured."""
+        """After each complete epoch, when its losses have been read and its metrics measured."""
 
     def check_memory(self, run: Run, memory: Memory) -> None:
-        """Raise ValueError or TypeError where a checkpoint's memory is none of this callback's.
+        """Raise ValueError or TypeError if this callback cannot have written the memory in a checkpoint.
 
-        Called once when a run is resumed, before ``on_start``: whoever uses what it remembers looks at it here, for a
-        file may hold anything. A CheckpointError that names the file follows.
+        Called once when a run is resumed, before ``on_start``. A file can hold anything, so a callback that uses its
+        memory checks it here. ``fit`` then raises a CheckpointError that names the file.
         """
 
     def on_end(self, run: Run) -> None:
-        """When training is over, for whatever reason: ``walk.error`` is the error that ended it, or None.
+        """When training has ended. ``run.error`` is the error that ended it, or None.
 
-        Each callback's is called, whatever those before it raise; the first error is raised at last.
+        It is called for every callback, even if an earlier one raises. Afterwards the first error is raised.
         """
 
 
 class Run:
-    """Where a walk is: what callbacks are given. ``fit`` makes one for each run.
+    """The state of one call of ``fit``, which callbacks are given.
 
-    ``model``, ``loss``, ``optimizer``, ``device``, ``dtype`` and ``seed`` are what is trained and how. ``epochs`` is
-    how many are asked for, ``epoch`` how many are done, ``steps`` the steps done, ``place`` those of the epoch under
-    way.
-    ``names`` are the figures of an epoch, ``history`` holds those that there are. ``source`` brings the batches, and
-    ``batch`` is the latest one, where a callback has an ``on_step``. ``state`` is what the next step consumes: look, or
-    copy, but do not keep.
+    ``model``, ``loss``, ``optimizer``, ``device``, ``dtype`` and ``seed`` are the configuration. ``epochs`` is the
+    number of epochs to train, ``epoch`` the number completed, ``steps`` the number of steps done and ``batch_index``
+    the number of steps done in the current epoch. ``names`` are the metrics of an epoch; ``history`` holds their values
+    so far. ``source`` yields the batches. ``batch`` is the latest one, if a callback has an ``on_step``. ``state`` is
+    what the next step consumes: read it or copy it, but keep no reference to it.
     """
 
     resumable: ClassVar[bool] = True
-    """Whether a file may hold all that is needed to go on from here."""
+    """Whether a checkpoint can hold everything that is needed to resume this run."""
 
     def __init__(
         self, start: Trained, state: TrainState, optimizer: Optimizer, epochs: int, seed: int, names: tuple[str, ...]
@@ -91,7 +91,7 @@ class Run:
         self.steps = 0
         self.state = state
         self.losses = EpochLosses()
-        """The losses of the epoch under way."""
+        """The losses of the current epoch."""
         self.source: BatchSource | None = None
         self.step: Step | None = None
         """The step, uncompiled."""
@@ -99,11 +99,11 @@ class Run:
         self.last_good = start
         self.error: BaseException | None = None
         self.settings: dict[str, Any] = {}
-        """What a resumed run must have in common with this one, as data."""
+        """Settings, as data, that a resumed run must have in common with this one."""
         self.resumed_memories: list[tuple[str, Memory]] = []
-        """What callbacks of the run that this one resumes had in memory, by name, until they ask for it."""
+        """Memories from the checkpoint, by the callback's name, until the callbacks read them."""
         self.seconds_before = 0.0
-        """The seconds of the run that this one resumes."""
+        """The duration of the run that this one resumes, in seconds."""
         self._began = perf_counter()
         self._memories: list[tuple[Callback, Memory]] = []
         self._trained: tuple[int, Trained] | None = None
@@ -111,27 +111,27 @@ class Run:
 
     @property
     def batch_index(self) -> int:
-        """How many steps of the epoch under way are done."""
+        """How many steps of the current epoch are done."""
         return len(self.losses)
 
     @property
     def seconds(self) -> float:
-        """How long the walk has taken so far, the part before a checkpoint included."""
+        """How long the run has taken so far in seconds, including the time before a checkpoint."""
         return self.seconds_before + perf_counter() - self._began
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The latest epoch's figures by name; empty before the first."""
+        """The metrics of the latest epoch by name; empty before the first."""
         return self.history.epochs[-1] if self.history.epochs else {}
 
     @property
     def latest_loss(self) -> float:
-        """The loss of the latest step; reading it waits for the device."""
+        """The loss of the latest step. Reading it waits for the device."""
         return self.losses.latest() if self.losses else self.history.steps[-1]
 
     @property
     def last_good(self) -> Trained:
-        """The model after the last whole epoch, or where the walk began, with its history until there."""
+        """The model after the last complete epoch, or the initial one, with the history up to there."""
         model, steps, epochs = self._last_good
         return replace(model, history=History(self.history.steps[:steps], self.history.epochs[:epochs]))
 
@@ -141,9 +141,9 @@ class Run:
 
     @property
     def trained(self) -> Trained:
-        """The model as it is now: a copy, made when it is first asked for after a step.
+        """The current model: a copy, made at the first access after a step.
 
-        Where the walk has ended with an error it is ``good``: the state may be written in part, or be consumed.
+        If the run has ended with an error it is ``last_good``: the state may be partly written or already consumed.
         """
         if self.error is not None:
             return self.last_good
@@ -153,33 +153,34 @@ class Run:
 
     @property
     def theta(self) -> Theta:
-        """θ as it is now, a copy."""
+        """A copy of the current θ."""
         return self.trained.theta
 
     @property
     def optimizer_state(self) -> Any:
-        """What the optimizer remembers, a dict of arrays for each vector of θ; the next step consumes it."""
+        """The state of the optimizer: a dict of arrays for each vector of θ. The next step consumes it."""
         return self.state["optimizer"]
 
     @property
     def result(self) -> Trained:
-        """What ``fit`` will return: what was handed back, else the model as it is now."""
+        """What ``fit`` will return: the model given to ``set_result``, else the current model."""
         return self._result or self.trained
 
     @property
     def stopped(self) -> bool:
-        """Whether somebody has asked to stop."""
+        """Whether ``stop`` has been called."""
         return bool(self.history.stopped)
 
     def stop(self, reason: str) -> None:
-        """End the walk after this step or epoch. ``history.stopped`` will hold the reason, the first one given."""
+        """Stop training after this step or epoch. ``history.stopped`` will hold the first reason given."""
         self.history.stopped = self.history.stopped or reason
 
     def memory(self, callback: Callback) -> Memory:
-        """What belongs to this callback in this run: a dict of its own, empty at first.
+        """The memory of this callback in this run: a dict, empty at first.
 
-        Checkpoints hold it: numbers, words, lists of them, None, and copies of θ or of the buffers. What cannot be
-        written, such as an open file, is kept under a name that begins with an underscore, and is not.
+        Checkpoints hold it. It can contain numbers, strings, lists of them, None, and copies of θ or of the buffers.
+        A value that cannot be written, such as an open file, needs a name that begins with an underscore; checkpoints
+        leave it out.
         """
         for owner, memory in self._memories:
             if owner is callback:
@@ -194,23 +195,23 @@ class Run:
 
     @property
     def memories(self) -> list[tuple[str, Memory]]:
-        """Every callback's memory by its class's name, those that nobody has asked for again included."""
+        """The memory of every callback with the name of its class, including those not read since a resume."""
         return [(public_name(type(owner)), memory) for owner, memory in self._memories] + self.resumed_memories
 
     @property
     def epoch_incomplete(self) -> bool:
-        """Whether the latest figures are those of an epoch that ended before its last step: ``on_epoch`` saw none."""
+        """Whether the latest metrics are those of an epoch that ended before its last step, without ``on_epoch``."""
         return len(self.history.epochs) > self.epoch
 
     @property
     def rate_scale(self) -> float:
-        """What multiplies the optimizer's learning rate: 1 until somebody sets it."""
+        """The factor of the optimizer's learning rate: 1 until it is set."""
         scale = next((s["scale"] for s in self.state["optimizer"] if "scale" in s), None)
         return 1.0 if scale is None else float(to_numpy(scale))
 
     @rate_scale.setter
     def rate_scale(self, scale: float) -> None:
-        """Raises TypeError for an optimizer that does not look at it, ValueError for a negative number."""
+        """Raises TypeError for an optimizer that does not use it, ValueError for a negative number."""
         non_negative("rate_scale", scale)
         self.check_rate_can_change()
         number = np.asarray(scale, dtype=self.dtype)
@@ -218,11 +219,11 @@ class Run:
         self.update_state(optimizer=scaled)
 
     def check_rate_can_change(self) -> None:
-        """Raise TypeError where the optimizer does not look at the scale of its rate."""
+        """Raise TypeError if the optimizer does not use the scale of its rate."""
         if not self.optimizer.scalable:
             raise TypeError(
-                f"the rate of {type(self.optimizer).__name__} cannot be changed on the way: derive it from FirstOrder, "
-                f"whose tick() does that, or multiply by state['scale'] where it is there and let scalable be True"
+                f"the rate of {type(self.optimizer).__name__} cannot be changed during training: derive it from "
+                f"FirstOrder, whose tick() does that, or multiply by state['scale'] if it exists and set scalable=True"
             )
 
     @property
@@ -232,21 +233,22 @@ class Run:
         return float(self.optimizer.rate(t)) * self.rate_scale
 
     def replace(self, theta: Theta, buffers: Theta | None = None) -> None:
-        """Go on from another θ, which is copied. Raises ValueError where it is of another layout."""
+        """Continue from another θ, which is copied. Raises ValueError if it has another layout."""
         self.model.layout_of(self.state["theta"]).check(theta)
         self.update_state(theta=copy_tree(theta))
         if buffers is not None:
             self.update_state(buffers=copy_tree(buffers))
 
     def update_state(self, **entries: Any) -> None:
-        """Put other entries into the state, arrays on the device of the same shapes and types."""
+        """Replace entries of the state by arrays on the device with the same shapes and dtypes."""
         self.state = cast("TrainState", {**self.state, **entries})
         self._trained = None
 
     def set_result(self, theta: Theta, buffers: Theta | None = None) -> None:
-        """Have ``fit`` return this θ, which is copied, instead of the one that the walk ends with. The last one counts.
+        """Let ``fit`` return this θ, which is copied, instead of the final one. The last call counts.
 
-        The walk itself stays where it is, and so do its checkpoints. Raises ValueError where θ is of another layout.
+        Training itself continues from its own θ, and checkpoints hold that one. Raises ValueError if θ has another
+        layout.
         """
         self.model.layout_of(self.state["theta"]).check(theta)
         self._result = self._model(theta, self.state["buffers"] if buffers is None else buffers)
@@ -256,7 +258,7 @@ class Run:
 
 
 def check_shapes(what: str, value: object, vectors: Theta) -> None:
-    """Raise ValueError where something remembered is not of the shapes of these vectors."""
+    """Raise ValueError if a remembered value does not have the shapes of these vectors."""
     wanted = [tuple(v.shape) for v in vectors]
     found = [tuple(v.shape) for v in cast("Theta", value)] if isinstance(value, tuple) else str(value)
     if found != wanted:

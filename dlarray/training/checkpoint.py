@@ -1,10 +1,10 @@
 """Models in files: safetensors, with the configuration as JSON and a SHA-256 of everything in the metadata.
 
-A file holds data only; ``container`` has its format. The digest is checked before anything that the file says is looked
-at. Parameters have torch's names ("0.weight", "0.bias") and dlarray's shapes: a weight is (inputs, units).
+A file holds data only; ``safetensors_file`` defines its format. The digest is checked before anything else in the file
+is used. Parameters have torch's names ("0.weight", "0.bias") and dlarray's shapes: a weight is (inputs, units).
 
-Beside model, loss and dtype the configuration may hold the ``history`` of the training and ``notes``, an object of JSON
-in which other parts of dlarray keep what belongs to the model. Files without them are read all the same.
+In addition to model, loss and dtype, the configuration can hold the ``history`` of the training and ``notes``, a JSON
+object in which other parts of dlarray store data about the model. Files without them can be read too.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ TORCH_NAMES = {
     "mean": "running_mean",
     "variance": "running_var",
 }
-MAX_MESSAGE = 1000  # of what a file says a message shows no more
+MAX_MESSAGE = 1000  # characters of a file's content in a message
 
 
 class CheckpointError(ValueError):
-    """A file that is not a whole and true model of this library."""
+    """A file is not a complete and unchanged model of this library."""
 
 
 def write_model(
@@ -56,11 +56,11 @@ def write_model(
     history: History | None = None,
     notes: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a trained model to a file, whole or not at all; with it a history and notes, an object of JSON.
+    """Write a trained model to a file, completely or not at all, with its history and with notes, a JSON object.
 
-    See ``core.files.replacing``. Raises OSError with the path where that fails, the old file untouched, TypeError
-    for a model that holds a function and for notes that are not JSON: numbers, words, None, and lists and objects of
-    them, whose names are words. NaN and infinities are written as Python's json does.
+    See ``core.files.replacing``. Raises OSError with the path if that fails, and the old file is unchanged; TypeError
+    for a model that contains a function and for notes that are not JSON: numbers, strings, None, and lists and objects
+    of them, with strings as names. NaN and infinities are written as Python's json does.
     """
     about: dict[str, Any] = {}
     if history is not None and history.epochs:
@@ -81,14 +81,14 @@ def write_file(
     loss: Loss,
     dtype: str,
     about: Mapping[str, Any],
-    beside: Mapping[str, np.ndarray] | None = None,
+    run_arrays: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """``write_model``, with ``about`` beside the configuration, and host arrays under names that begin with "run."."""
+    """``write_model`` with ``about`` as further configuration and with further host arrays named "run.…"."""
     names = _file_names(model)
     numbers = model.parameters(theta) | model.named_buffers(buffers)
-    arrays = {names[name]: to_numpy(p) for name, p in numbers.items()} | dict(beside or {})
+    arrays = {names[name]: to_numpy(p) for name, p in numbers.items()} | dict(run_arrays or {})
     config = json.dumps({"model": serialize_model(model), "loss": serialize(loss), "dtype": dtype, **about})
-    _parse_config(config)  # what could not be read again is not written, least of all over a file that can
+    _parse_config(config)  # refuse a configuration that could not be read, before an old file is replaced
     data = pack(config, arrays)
     with replacing(path) as file:
         file.write(data)
@@ -97,11 +97,11 @@ def write_file(
 def read_model(
     path: str | PathLike[str], device: str | Device | None
 ) -> tuple[MLP, Theta, Theta, Loss, Device, str, History, dict[str, Any]]:
-    """The model in a file with θ, buffers, loss, device, the type of its numbers, its history and its notes.
+    """The model in a file with θ, buffers, loss, device, dtype, history and notes.
 
-    Raises CheckpointError where the file is not a whole model of this library (truncated, changed, of a newer version,
-    with an unknown layer, or of another kind); OSError with the path where it cannot be read; DeviceError; ValueError
-    where the device has no such dtype.
+    Raises CheckpointError if the file is not a complete model of this library (truncated, changed, of a newer version,
+    with an unknown layer, or of another program); OSError with the path if it cannot be read; DeviceError; ValueError
+    if the device lacks the dtype.
     """
     target = resolve(device)
     model, loss, dtype, arrays, config = read_file(path)
@@ -123,25 +123,25 @@ def _history_of_run(path: str | PathLike[str], data: Any, arrays: Mapping[str, n
 
 
 def read_file(path: str | PathLike[str]) -> tuple[MLP, Loss, str, dict[str, np.ndarray], dict[str, Any]]:
-    """Model, loss, dtype, arrays by the model's names and "run.…", and all that is said in words."""
+    """Model, loss, dtype, arrays by the model's names and "run.…", and the configuration."""
     with Path(path).open("rb") as file:
         try:
             text, arrays = unpack(file)
             model, loss, dtype, config = _parse_config(text)
             names = _file_names(model)
-            beside = {name for name in arrays if name.startswith("run.") and "run" in config}
-            of_model = {name: x for name, x in arrays.items() if name not in beside}
+            run_arrays = {name for name in arrays if name.startswith("run.") and "run" in config}
+            of_model = {name: x for name, x in arrays.items() if name not in run_arrays}
             _check_arrays(of_model, {names[name]: (shape, dtype) for name, shape in _shapes(model).items()})
         except (MemoryError, OSError):
             raise
         except Exception as error:
             raise CheckpointError(f"{path} is not a dlarray model: {str(error)[:MAX_MESSAGE]}") from error
-    found = {own: arrays[name] for own, name in names.items()} | {name: arrays[name] for name in beside}
+    found = {own: arrays[name] for own, name in names.items()} | {name: arrays[name] for name in run_arrays}
     return model, loss, dtype, found, config
 
 
 def _parse_config(text: str) -> tuple[MLP, Loss, str, dict[str, Any]]:
-    """Model, loss, dtype and the rest of a configuration. Raises anything where it is none."""
+    """Model, loss, dtype and the rest of a configuration. Raises some exception if the text is not one."""
     config = entries("its configuration", json.loads(text, object_pairs_hook=unique_names), "model", "loss", "dtype")
     model, loss, dtype = deserialize_model(config["model"]), deserialize(config["loss"]), config["dtype"]
     if not isinstance(loss, Loss) or dtype not in ("float32", "float64"):
@@ -156,7 +156,7 @@ def _shapes(model: MLP) -> dict[str, Shape]:
 
 
 def _file_names(model: MLP) -> dict[str, str]:
-    """The arrays' names in the file: "0.W" is torch's "0.weight", where no other array of that layer has this name."""
+    """The arrays' names in the file: torch's "0.weight" for "0.W", if no other array of that layer has this name."""
     names: dict[str, str] = {}
     for name in _shapes(model):
         head, _, own = name.rpartition(".")
@@ -166,7 +166,7 @@ def _file_names(model: MLP) -> dict[str, str]:
 
 
 def _check_arrays(found: Mapping[str, np.ndarray], wanted: Mapping[str, tuple[Shape, str]]) -> None:
-    """Hold the file's arrays against the model's, shapes and dtypes."""
+    """Raise ValueError if the file's arrays do not have the names, shapes and dtypes of the model's."""
     have = {name: (x.shape, x.dtype.name) for name, x in found.items()}
     differences = [
         *(f"{name} is missing" for name in wanted if name not in have),

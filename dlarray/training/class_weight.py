@@ -1,4 +1,4 @@
-"""Examples weighed by their class."""
+"""Class weights: a weight for each example by its class."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["apply_class_weight", "class_weights"]
 
 
 def apply_class_weight(examples: Examples, class_weight: Any, loss: Loss, outputs: int, dtype: str) -> Examples:
-    """The examples with w_i c_(class of i) for their weights, w_i the weight that they have, or 1.
+    """The examples with the weights w_i c_(class of i). w_i is the weight of the example, or 1 without weights.
 
-    ``class_weight`` is a mapping (classes that it leaves out weigh 1), a sequence with a number for each class, or
-    "balanced": Σ w / (K Σ_c w), Σ_c w over the examples of class c and K the classes that there are, so that a weight
-    of 3 is three examples (scikit-learn's). A row of probabilities weighs Σ t c. Raises ValueError where the loss
-    trains no classes, or several answers at once, and for weights that are negative, too few or for a class that does
-    not exist; TypeError for anything else.
+    ``class_weight`` is a mapping (missing classes have the weight 1), a sequence with a number for each class, or
+    "balanced": Σ w / (K Σ_c w), with Σ_c w over the examples of class c and K the number of classes with examples. A
+    weight of 3 counts as three examples, as in scikit-learn. An example with probabilities t has the weight Σ t c.
+    Raises ValueError for a regression loss, for a binary loss with several outputs, and for weights that are negative,
+    too few or for an unknown class; TypeError for other objects.
     """
     shares = _shares(examples, loss, outputs)
     own = np.ones(len(shares)) if examples.weight is None else to_numpy(examples.weight).astype(np.float64)
@@ -52,9 +52,9 @@ def _shares(examples: Examples, loss: Loss, outputs: int) -> np.ndarray:
 
 
 def class_weights(given: Any, count: np.ndarray) -> np.ndarray:
-    """The weight of each class, (classes,), from what ``weighted`` takes; ``count`` is Σ w of each class's examples.
+    """The weight of each class, (classes,); ``count`` is Σ w over the examples of each class.
 
-    Raises as ``weighted`` does.
+    Takes and raises the same as ``apply_class_weight``.
     """
     classes = len(count)
     if isinstance(given, str):

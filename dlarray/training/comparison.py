@@ -1,4 +1,4 @@
-"""Configuration as data that can be compared, and in words what differs between two of them."""
+"""Configurations as data that can be compared, and messages about their differences."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def comparable(value: Any) -> Any:
 
 
 def public_name(thing: Any) -> str:
-    """The name of a class or function of the library; module and name of any other, which may be called the same."""
+    """The name of a class or function of dlarray; module and name of a third-party one."""
     return thing.__qualname__ if thing.__module__.partition(".")[0] == LIBRARY else full_name(thing)
 
 
 def difference(then: Any, now: Any) -> str:
-    """What differs, as "was …, is …", and nothing of what does not."""
+    """Only the differences, as "was …, is …"."""
     was, is_ = (str(part) for part in _differing(then, now))
     if was[:LENGTH] != is_[:LENGTH]:
         was, is_ = was[:LENGTH], is_[:LENGTH]
@@ -43,7 +43,7 @@ def difference(then: Any, now: Any) -> str:
 
 
 def _differing(then: Any, now: Any) -> tuple[Any, Any]:
-    """The two without the entries that are equal in both; places in a list become keys."""
+    """Both without their equal entries; indices of lists become keys."""
     old, new = _entries(then), _entries(now)
     if old is None or new is None:
         return then, now

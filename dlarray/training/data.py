@@ -1,4 +1,4 @@
-"""Examples: what is checked of them, where they go, and the batches that are made of them."""
+"""Examples: checked, moved to a device, and split into batches."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ from dlarray.model import MLP
 __all__ = ["Examples", "as_finite", "check_device", "choose_loss", "inputs_on", "is_ready", "training_device"]
 
 MAX_GATHERED = 2**18
-"""So many numbers of the inputs are put in order at once: one call for many small batches, a megabyte beside."""
+"""So many numbers of the inputs are gathered at once: one call for many small batches, with a megabyte of memory."""
 _HOST_TYPES = {name: np.dtype(name) for name in ("float32", "float64")}
-"""NumPy's types, of each of which there is one."""
+"""NumPy's dtypes, which are singletons."""
 
 
 def training_device(x: Array, device: str | Device | None) -> Device:
-    """Where work on x is done: the device given, else x's own; host arrays go where new arrays go."""
+    """The given device, else the device of x; for host arrays the current device."""
     if device is None and not of(x).uses_numpy_arrays:
         return device_of(x)
     return resolve(device)
 
 
 def check_device(x: Array, device: Device) -> None:
-    """Host arrays are moved to a model, others never: raise TypeError or ValueError where x lies elsewhere than it."""
+    """Raise TypeError or ValueError if x is on another device than the model. Host arrays are allowed."""
     if is_array(x) and not isinstance(x, np.ndarray) and (there := device_of(x)) != device:
         kind = ValueError if there.backend is device.backend else TypeError
         remedy = f"dlarray.to_device(x, {device.name!r}) moves it"
@@ -53,7 +53,7 @@ def check_device(x: Array, device: Device) -> None:
 
 
 def choose_loss(model: MLP, loss: str | Loss | None, y: Any) -> Loss:
-    """The loss, by default what suits y, checked against the model's end. Raises ValueError, TypeError."""
+    """The loss, by default one for the dtype of y, checked against the last layer. Raises ValueError, TypeError."""
     refuse_masked("y", y)
     if loss is None:
         if not is_array(y) or is_floating(y):
@@ -62,7 +62,7 @@ def choose_loss(model: MLP, loss: str | Loss | None, y: Any) -> Loss:
             loss = SparseCategoricalCrossEntropy() if model.outputs > 1 else BinaryCrossEntropy()
     loss = make(Loss, loss)
     if loss.reduction == "none":
-        raise ValueError("training goes down one number: the loss's reduction must be 'mean' or 'sum', got 'none'")
+        raise ValueError("training needs one number: the loss's reduction must be 'mean' or 'sum', got 'none'")
     last = model.layers[-1]
     while type(last) is Chain:
         last = last.layers[-1]
@@ -91,9 +91,9 @@ class Examples:
         """The examples of a model on a device, moved there once.
 
         Numbers are cast: inputs and targets to the model's dtype, class labels and categories to int32. Targets (n,)
-        of a model with one output become (n, 1). Raises ValueError where shapes do not fit, where there are no rows,
-        where a number is NaN, infinite or too large for the dtype, where a label is out of range and for arrays on two
-        devices; TypeError for what is no array, for arrays of objects and for arrays of two libraries.
+        of a model with one output become (n, 1). Raises ValueError for shapes that do not match, for no rows, for
+        numbers that are NaN, infinite or too large for the dtype, for labels out of range and for arrays on two
+        devices; TypeError for objects that are not arrays, for arrays of objects and for arrays of two libraries.
         """
         if t is None:
             raise ValueError("y is missing: training needs the targets of the examples in x")
@@ -123,22 +123,24 @@ class Examples:
         return int(self.x.shape[0])
 
     def take(self, index: Array) -> Examples:
-        """The examples of these numbers."""
+        """The examples with these indices."""
         xp = array_namespace(self.x)
         weight = None if self.weight is None else xp.take(self.weight, index, axis=0)
         return Examples(xp.take(self.x, index, axis=0), xp.take(self.t, index, axis=0), weight)
 
     def split(self, fraction: float, seed: int, device: Device) -> tuple[Examples, Examples]:
-        """Two parts at random, the second of this fraction. Raises ValueError where one of them would be empty."""
+        """A random split in two parts; the second has this fraction. Raises ValueError if one would be empty."""
         n = len(self)
         second = round(n * fraction)
         if not 0 < second < n:
-            raise ValueError(f"a validation fraction of {fraction} leaves one of the parts of {n} examples empty")
+            raise ValueError(
+                f"a validation fraction of {fraction} leaves no examples in one of the two parts of {n} examples"
+            )
         order = Bits(seed, "validation").permutation(n).astype(np.int32)
         return self.take(device.asarray(order[second:])), self.take(device.asarray(order[:second]))
 
     def batches(self, size: int, order: Array | None, start: int = 0) -> Iterator[tuple[Array, Array, Array | None]]:
-        """Batches of this size, the last perhaps smaller, in the order given; the first ``start`` are left out."""
+        """Batches of this size in the given order, without the first ``start``. The last can be smaller."""
         n = len(self)
         if order is None:
             yield from self._cut(size, start)
@@ -150,7 +152,7 @@ class Examples:
             yield from self.take(order[i : min(i + together, n)])._cut(size, 0)
 
     def _cut(self, size: int, start: int) -> Iterator[tuple[Array, Array, Array | None]]:
-        """Batches of examples that lie one after the other."""
+        """Batches in the order of the arrays."""
         x, t, weight, n = self.x, self.t, self.weight, len(self)
         if size >= n and start == 0:
             yield x, t, weight
@@ -168,7 +170,7 @@ def inputs_on(device: Device, model: MLP, x: Any, dtype: str) -> Array:
     xp = array_namespace(x)
     shape = tuple(x.shape)
     if len(shape) == 2 and 0 in shape:
-        raise ValueError(f"x holds no {'examples' if shape[0] == 0 else 'features'}: its shape is {shape}")
+        raise ValueError(f"x has no {'examples' if shape[0] == 0 else 'features'}: its shape is {shape}")
     model.check_shape(shape)
     if model.layers[0].integers:
         first: Any = model.layers[0]
@@ -183,26 +185,26 @@ def inputs_on(device: Device, model: MLP, x: Any, dtype: str) -> Array:
 
 
 def is_ready(device: Device, model: MLP, x: Any) -> bool:
-    """Whether x is a host array of real numbers for a model on the host, and of its shape."""
+    """Whether x is a host array of real numbers with the right shape for a model on the host."""
     if type(x) is not np.ndarray or x.ndim != 2 or x.dtype.kind not in "fiub" or x.shape[0] == 0:
         return False
     return x.shape[1] == model.inputs and not model.layers[0].integers and device.backend.uses_numpy_arrays
 
 
 def as_finite(x: np.ndarray, dtype: str) -> np.ndarray | None:
-    """x in a dtype, itself where it has it, if the sum of all squares is finite; else a closer look must say.
+    """x in this dtype (x itself if it has it) if the sum of its squares is finite; else None: x needs a full check.
 
-    A sum takes half a microsecond, a third of what looking at every number takes. vdot's is the one of NumPy's sums
-    that warns of no overflow.
+    The sum takes half a microsecond, a third of the time to check every number. Of NumPy's sums, vdot is the one
+    without overflow warnings.
     """
     if x.dtype is not _HOST_TYPES.get(dtype):
-        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is found as such
+        with np.errstate(over="ignore"):  # numbers that are too large become infinite, and the check finds them
             x = x.astype(dtype)
     return x if math.isfinite(np.vdot(x, x)) else None
 
 
 def _check_array(name: str, x: Any, beside: Array | None = None) -> None:
-    """Raise TypeError or ValueError where x is no array of numbers, or does not lie beside another array."""
+    """Raise TypeError or ValueError if x is not an array of numbers, or not on the device of another array."""
     if not is_array(x):
         raise TypeError(f"{name} must be an array, got {type(x).__name__}; numpy.asarray makes one from nested lists")
     refuse_masked(name, x)
@@ -216,11 +218,11 @@ def _check_array(name: str, x: Any, beside: Array | None = None) -> None:
         raise TypeError(f"x and {name} must be of one library, got {given}; dlarray.to_device moves arrays")
     if beside is not None and device_of(x) != device_of(beside):
         given = f"{device_of(beside)} and {device_of(x)}"
-        raise ValueError(f"x and {name} must lie on one device, got {given}; dlarray.to_device moves arrays")
+        raise ValueError(f"x and {name} must be on one device, got {given}; dlarray.to_device moves arrays")
 
 
 def _move_finite(name: str, x: Array, device: Device, dtype: str) -> Array:
-    """x on the device in this dtype. Raises ValueError with the first number that is not finite there."""
+    """x on the device in this dtype. Raises ValueError with the first number that is not finite in it."""
     moved = _cast(x, device, dtype)
     xp = array_namespace(moved)
     if is_floating(moved) and not bool(xp.all(xp.isfinite(moved))):
@@ -236,9 +238,9 @@ def _move_finite(name: str, x: Array, device: Device, dtype: str) -> Array:
 
 
 def _cast(x: Array, device: Device, dtype: str) -> Array:
-    """Cast where it is smaller to move: before, on the host; behind, on a device."""
+    """Cast host arrays before they are moved, and arrays of a device after it."""
     if isinstance(x, np.ndarray):
-        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is found as such
+        with np.errstate(over="ignore"):  # numbers that are too large become infinite, and the check finds them
             return np.asarray(x, dtype) if device.backend.uses_numpy_arrays else device.asarray(x, dtype)
     x = to_device(x, device)
     xp = array_namespace(x)

@@ -1,4 +1,4 @@
-"""Where the examples lie while they are trained on: on the device, or on the host where they do not fit."""
+"""Where the examples are stored during training: on the device, or on the host if they do not fit."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from dlarray.training.step import Step
 __all__ = ["data_placement"]
 
 _SMALL_SHARE = 16
-"""Examples that take no more than this part of what is free are not what a step has too little memory for."""
+"""Examples that need less than 1/16 of the free memory are not compared with the memory of a step."""
 
 
 def data_placement(
     data: str | None, device: Device, step: Step, given: Iterable[Any], batch_size: int | None, dtype: str, copies: int
 ) -> Device:
-    """The device of the examples: ``device``, where they train, or the host's.
+    """The device that stores the examples: ``device``, which trains, or the host.
 
-    ``data`` is "device", "host", or None: the device as long as all arrays ``given`` fit beside a step, ``copies``
-    times, in what the device has free; else the host, with a warning. Arrays that lie on a device stay there. Raises
-    ValueError for another word, and for "host" where the arrays lie on a device.
+    ``data`` is "device", "host", or None: the device if its free memory holds ``copies`` copies of all ``given`` arrays
+    together with a step; else the host, with a warning. Arrays on a device stay there. Raises ValueError for another
+    value, and for "host" with arrays on a device.
     """
     if data is not None:
         one_of("data", data, ("device", "host"))
     arrays = [x for x in given if x is not None]
-    away = [x for x in arrays if not isinstance(x, np.ndarray)]
-    if away and data == "host":
+    on_device = [x for x in arrays if not isinstance(x, np.ndarray)]
+    if on_device and data == "host":
         raise ValueError(
-            f"data='host' is for host arrays, and x lies on {device_of(away[0])}: give dlarray.to_numpy(x)"
+            f"data='host' is for host arrays, and x is on {device_of(on_device[0])}: give dlarray.to_numpy(x)"
         )
-    if away or data == "device" or device.backend.uses_numpy_arrays:
+    if on_device or data == "device" or device.backend.uses_numpy_arrays:
         return device
     host = resolve("cpu")
     if data == "host":
@@ -51,7 +51,7 @@ def data_placement(
         return device
     n = arrays[0].shape[0]
     size_ = min(batch_size or n, n)
-    taken = memory_estimate(
+    estimate = memory_estimate(
         step.model,
         device,
         batch_size=size_,
@@ -60,12 +60,12 @@ def data_placement(
         dtype=dtype,
         accumulate=step.accumulate,
     )
-    if wanted + taken.total + taken.first_step_check <= free:
+    if wanted + estimate.total + estimate.first_step_check <= free:
         return device
     warnings.warn(
-        f"the examples take {bytes_text(wanted)} and a step {bytes_text(taken.total + taken.first_step_check)}, "
-        f"and {device} has {bytes_text(free)} free: the examples stay on the host, and each batch goes to the device; "
-        "data='host' says so without this warning",
+        f"the examples need {bytes_text(wanted)} and a step {bytes_text(estimate.total + estimate.first_step_check)}, "
+        f"and {device} has {bytes_text(free)} free: the examples stay on the host, and each batch is moved to the "
+        "device; data='host' does this without a warning",
         stacklevel=3,
     )
     return host

@@ -1,4 +1,4 @@
-"""How training ends: every callback hears of it, and whatever goes wrong leaves with the last good model."""
+"""The end of training: every callback is called, and every error carries the last good model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["DivergedError", "Interrupted", "attach_model", "call_on_end"]
 
 
 class DivergedError(Picklable, ArithmeticError):
-    """Loss or weights became infinite or NaN. ``step`` says when, ``trained`` holds the model before that epoch."""
+    """The loss or θ became infinite or NaN. ``step`` is the step, ``trained`` the model before that epoch."""
 
     def __init__(self, what: str, step: int, trained: Trained) -> None:
         super().__init__(
@@ -25,22 +25,22 @@ class DivergedError(Picklable, ArithmeticError):
 
 
 class Interrupted(Picklable, KeyboardInterrupt):
-    """The user has interrupted ``fit``. ``trained`` holds the model after the last whole epoch, or where it began.
+    """The user has interrupted ``fit``. ``trained`` is the model after the last complete epoch, or the initial one.
 
-    Not after the last step: a step that was broken off may have written half of θ. A ``Checkpoint`` every so many steps
-    loses less.
+    It is not the model after the last step: an interrupted step may have written half of θ. A ``Checkpoint`` with
+    ``steps`` loses less.
     """
 
     def __init__(self, trained: Trained) -> None:
         done = len(trained.history.epochs)
-        super().__init__(f"training was interrupted; .trained holds the model after {done} whole epochs")
+        super().__init__(f"training was interrupted; .trained holds the model after {done} complete epochs")
         self.trained = trained
 
 
 def attach_model(error: BaseException, trained: Trained) -> BaseException:
-    """The error with a model as its ``trained`` and, where its message does not say so, a note of it.
+    """The error with the model as its attribute ``trained``, and with a note that says so unless its message does.
 
-    An Interrupted in the place of a KeyboardInterrupt. A class may refuse attributes: its errors are left as they are.
+    A KeyboardInterrupt becomes an Interrupted. If a class refuses attributes, its errors stay unchanged.
     """
     if isinstance(error, KeyboardInterrupt):
         interrupted = Interrupted(trained)
@@ -50,12 +50,12 @@ def attach_model(error: BaseException, trained: Trained) -> BaseException:
         BaseException.__setattr__(error, "trained", trained)  # past the __setattr__ of a frozen dataclass
         if not isinstance(error, DivergedError):
             done = len(trained.history.epochs)
-            error.add_note(f".trained of this error holds the model after {done} whole epochs")
+            error.add_note(f".trained of this error holds the model after {done} complete epochs")
     return error
 
 
 def call_on_end(callbacks: Iterable[Any], run: Any) -> BaseException | None:
-    """Call every ``on_end``, whatever others raise. Returns ``walk.error``, or else the first error that one raised.
+    """Call every ``on_end``, even if others raise. Returns ``run.error``, or else the first error that was raised.
 
     Later errors become notes of the first.
     """

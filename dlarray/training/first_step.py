@@ -1,4 +1,4 @@
-"""The first step of a training, made ready and not done."""
+"""The first step of a run with its arguments, without running it."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def first_step(
     device: str | Device | None = None,
     dtype: str = "float32",
 ) -> tuple[Step, TrainState, Batch]:
-    """The step that ``fit`` would begin with, its state and its batch: ``step(state, batch)`` does it.
+    """The first step of ``fit`` with its state and its batch: ``step(state, batch)`` runs it.
 
-    The arguments mean what they mean in ``fit``, and the same are refused. The batch is of the first examples, in the
-    order that they have.
+    The arguments mean the same as in ``fit``, and the same errors are raised. The batch holds the first examples, in
+    the order of the arrays.
     """
     at_least_one("accumulate", accumulate)
     one_of("dtype", dtype, ("float32", "float64"))

@@ -1,4 +1,4 @@
-"""``fit``: what training is asked for, checked, and the walk that does it."""
+"""``fit``: check the arguments, prepare the data and the step, and train."""
 
 from __future__ import annotations
 
@@ -81,97 +81,102 @@ def fit(
     Parameters
     ----------
     model
-        What is trained. It is configuration and does not change; the result holds the weights.
+        The model to train. It is configuration and does not change; the result holds θ.
     x, y
-        Inputs (n, inputs) and targets as the loss wants them: class labels (n,) or numbers (n, outputs). Host arrays go
-        to the device once, if they fit; arrays on a device stay there. Numbers are cast to ``dtype``.
+        Inputs (n, inputs) and the targets of the loss: class labels (n,) or numbers (n, outputs). Host arrays are moved
+        to the device once, if they fit; arrays on a device stay there. Numbers are cast to ``dtype``. Instead, x
+        can be an iterable of batches (x, y) or (x, y, weight), or a function that returns one.
     loss
-        A loss or its name. By default the sparse categorical cross-entropy for whole numbers (binary where the model
-        has one output) and the mean squared error for others.
+        A loss or its name. By default the sparse categorical cross-entropy for integers (the binary one if the model
+        has one output) and the mean squared error for other numbers.
     optimizer
         An optimizer or its name.
     epochs
-        How many times all examples are seen.
+        The number of passes over all examples.
     max_steps, max_time
-        Where to stop before that: after so many steps, or seconds.
+        Stop earlier: after this many steps, or seconds.
     steps_per_epoch
-        For batches from an iterable: how many make an epoch. The next epoch goes on where the last one ended.
+        For batches from an iterable: the number of batches in an epoch. The next epoch continues where the last ended.
     steps_per_execution
-        How many steps are given to the device as one, where that saves time: on JAX and CUDA, for small networks whose
-        batches cost more to fetch and to start than to compute. The steps are the same; elsewhere, and where a callback
-        looks at each, they are taken one by one.
+        How many steps are one call on the device. It saves time on JAX and CUDA, for small networks whose steps cost
+        more to start than to compute. The results are the same. On other backends, and if a callback has an
+        ``on_step``, steps are done one by one.
     batch_size
-        Examples per step: None is batch descent (all of them), 1 stochastic, anything between mini-batch. The last
-        batch of an epoch may be smaller. More than there are: a warning, and all.
+        Examples per step: None for batch descent (all of them), 1 for stochastic, any other for mini-batch descent. The
+        last batch of an epoch can be smaller. A larger number than there are examples: a warning, and all are used.
     shuffle
-        Whether each epoch has an order of its own, drawn from the seed.
+        Whether each epoch has a new random order, drawn from the seed.
     weight
-        A weight per example, (n,).
+        A weight for each example, (n,).
     class_weight
-        What an example weighs by its class, times its own weight: a mapping or a sequence, or "balanced", by which
-        every class weighs as much as any other: n / (classes · examples of the class). Not for validation.
+        A weight for each class, by which the weights of its examples are multiplied: a mapping, a sequence, or
+        "balanced", which gives every class the same total weight: n / (classes · examples of the class). Not used in
+        validation.
     validation
-        Examples (x, y) that are not trained on, or the fraction of the examples to be set apart at random.
+        Examples (x, y) for validation, or the fraction of the examples to hold out at random.
     metrics
-        Functions of ``dlarray.metrics`` or their names, measured after each epoch on the validation examples, or
-        without such on the training examples: accuracy for classes, R² for numbers. An empty list measures none.
+        Functions of ``dlarray.metrics`` or their names. They are measured after each epoch, on the validation examples
+        or, without validation, on the training examples. Default: accuracy for classes, R² for numbers. An empty list
+        measures none.
     accumulate
-        Into how many parts a batch is cut, to save memory. The step is the same, class weights included, but for what
-        looks at more than one example: BatchNorm's statistics and Dropout's masks are each part's own. ValueError for a
-        loss that is no sum over examples, such as RMSE.
+        The number of parts into which a batch is split to save memory. The step is the same, class weights included,
+        except for BatchNorm's statistics and Dropout's masks, which are computed for each part. ValueError for a loss
+        that is not a sum over examples, such as RMSE.
     clip_norm, clip_value
-        A limit for the norm of all gradients together, or for each number of them: ``Clipped(optimizer, …)``.
+        A limit for the norm of the whole gradient, or for each of its elements: ``Clipped(optimizer, …)``.
     callbacks
-        What is called on the way, of ``dlarray.callbacks`` or of one's own, or their names, in this order.
+        Callbacks of ``dlarray.callbacks``, custom ones, or names. They are called in this order.
     seed
-        Weights, order and masks all come from it, the same on every device.
+        The seed of initial weights, order and dropout masks. They are the same on every device.
     data
-        Where the examples lie: on the "device", or on the "host", from where each batch is brought to the device while
-        the step before is under way. By default on the device, as long as they fit there beside a step; where they do
-        not, on the host, with a warning. The numbers are the same. Arrays that lie on a device stay there.
+        Where the examples are stored: on the "device", or on the "host". From the host each batch is moved to the
+        device while the step before it is computed. By default on the device if they fit there together with a step;
+        else on the host, with a warning. The results are the same. Arrays on a device stay there.
     theta
-        Where to begin; by default ``model.init(seed)``. It is copied.
+        The initial θ, which is copied; by default ``model.init(seed)``.
     resume
-        A file of the callback ``Checkpoint``: the walk goes on from there, with the same model, examples and options,
-        and takes the steps that the run would have taken which wrote it, bit for bit.
+        A file of the callback ``Checkpoint``. Training continues from there, with the same model, examples and options;
+        its results have the bits of a run that was not interrupted.
     device
-        Where to train; by default where x lies, and for host arrays the current device.
+        The device to train on; by default the device of x, for host arrays the current device.
     dtype
-        The type of the weights: "float32" or "float64".
+        The dtype of θ: "float32" or "float64".
     precision
-        The type in which matrix products are computed, where it is not the weights' own: "bfloat16" or "float16", on
-        devices whose library has such products. Everything else stays in float32, and the loss of float16 is scaled.
+        The dtype of matrix products, if it is not that of θ: "bfloat16" or "float16", on devices whose library has such
+        products. Everything else stays in float32. With float16 the loss is scaled.
     compile
-        Whether the step is compiled, as the device's backend does it: by default on NumPy, on JAX and on torch's CPU.
-        Or a compiler of one's own: a function that takes the step and returns a faster one. A compiled step runs the
-        Python of layers, losses and optimizers once or twice for each shape of the batch and repeats what it computed:
-        numbers that your own classes hold or draw, other than arrays of the state, are those of the first step.
+        Whether the device's backend compiles the step: by default on NumPy, on JAX and on torch's CPU. Or a custom
+        compiler: a function that takes the step and returns a faster one. A compiled step runs the Python code of
+        layers, losses and optimizers once or twice for each shape of the batch, and then repeats the operations.
+        Numbers that a custom class stores or draws, other than arrays of the state, stay those of the first step.
     progress
-        Whether a bar with loss and metrics is drawn on the error stream: by default on a terminal only; True draws it
+        Whether to show a progress bar with loss and metrics on stderr: by default only on a terminal; True shows it
         anywhere, such as in a notebook.
 
     Returns
     -------
     Trained
-        The model with its θ, and the history.
+        The model with its trained θ, and the history.
 
     Raises
     ------
     ValueError, TypeError
-        For bad input, before anything has changed.
+        For invalid arguments, before training.
     DeviceError
         For a device that cannot be used.
     DivergedError
-        When the loss or the weights become infinite or NaN; it holds the last good weights.
+        When the loss or θ becomes infinite or NaN. Its ``trained`` is the last good model.
     Interrupted
-        A KeyboardInterrupt that holds the model after the last whole epoch.
+        A KeyboardInterrupt with the model after the last complete epoch.
     OutOfMemoryError
-        A MemoryError, where the device has not the memory.
+        A MemoryError, if the device has too little memory.
     CheckpointError
-        For a file to resume from that is none.
+        If the file to resume from is not a checkpoint.
 
-    Whatever ends the training itself, an error of a callback, of the iterable or of the device, has the model after the
-    last whole epoch, or where training began, as ``trained``.
+    Notes
+    -----
+    Every error during training, such as one of a callback, of the iterable or of the device, has the attribute
+    ``trained``: the model after the last complete epoch, or the initial one.
 
     Examples
     --------
@@ -185,8 +190,8 @@ def fit(
     """
     if not isinstance(model, MLP):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"model must be an MLP, such as dlarray.mlp(64, 128, 10), got {type(model).__name__}")
-    stream = IterableSource(x, steps_per_epoch) if y is None and is_batch_iterable(x) else None
-    if stream is None and not is_array(x):
+    iterable = IterableSource(x, steps_per_epoch) if y is None and is_batch_iterable(x) else None
+    if iterable is None and not is_array(x):
         raise TypeError(f"x must be an array, got {type(x).__name__}; numpy.asarray makes one from nested lists")
     for name, number in {
         "epochs": epochs,
@@ -200,49 +205,47 @@ def fit(
     one_of("dtype", dtype, ("float32", "float64"))
     if theta is not None and resume is not None:
         raise ValueError("give theta or resume, not both: a checkpoint holds the θ to go on from")
-    x, y = (x, y) if stream is None else stream.first[:2]
+    x, y = (x, y) if iterable is None else iterable.first[:2]
     loss = choose_loss(model, loss, y)
     optimizer = choose_optimizer(optimizer, clip_norm, clip_value)
     called = choose_callbacks(callbacks, max_time)
     target = training_device(x, device)
     step = mixed_precision(Step(model, loss, optimizer, accumulate), precision, target, dtype)
     with target.working("to train", MEMORY_ADVICE):
-        if stream is None:
+        if iterable is None:
             if steps_per_epoch is not None:
                 raise ValueError("steps_per_epoch is for batches from an iterable; arrays are cut by batch_size")
             measured = named_metrics(metrics, loss, model.outputs)
-            apart = isinstance(validation, Real)
-            others = () if validation is None or apart else validation_pair(validation)
-            lie = data_placement(data, target, step, (x, y, weight, *others), batch_size, dtype, 2 if apart else 1)
-            examples = Examples.on(lie, model, loss, x, y, weight, dtype)
-            seen = examples
+            hold_out = isinstance(validation, Real)
+            others = () if validation is None or hold_out else validation_pair(validation)
+            copies = 2 if hold_out else 1
+            data_device = data_placement(data, target, step, (x, y, weight, *others), batch_size, dtype, copies)
+            examples = Examples.on(data_device, model, loss, x, y, weight, dtype)
+            measured_on = examples
             if isinstance(validation, Real):
-                examples, seen = examples.split(fraction("validation", validation), seed, lie)
+                examples, measured_on = examples.split(fraction("validation", validation), seed, data_device)
             elif validation is not None:
-                seen = Examples.on(lie, model, loss, *validation_pair(validation), dtype=dtype)
+                measured_on = Examples.on(data_device, model, loss, *validation_pair(validation), dtype=dtype)
             if class_weight is not None:
                 examples = apply_class_weight(examples, class_weight, loss, model.outputs, dtype)
             n, least = len(examples), model.chain.min_batch_size
             size = choose_batch_size(n if batch_size is None else batch_size, n, accumulate, least)
-            drawn = ArraySource(examples, size, seed, shuffle, lie)
-            source: BatchSource = drawn if lie is target else UploadSource(drawn, target)
+            drawn = ArraySource(examples, size, seed, shuffle, data_device)
+            source: BatchSource = drawn if data_device is target else UploadSource(drawn, target)
             settings = {"examples": n, "batch_size": size, "shuffle": bool(shuffle)}
         else:
-            check_iterable(stream, epochs, weight, class_weight, validation, metrics)
+            check_iterable(iterable, epochs, weight, class_weight, validation, metrics)
             measured = named_metrics([] if validation is None else metrics, loss, model.outputs)
-            seen = (
-                None
-                if validation is None
-                else Examples.on(target, model, loss, *validation_pair(validation), dtype=dtype)
-            )
-            lie = resolve("cpu") if isinstance(x, np.ndarray) else target  # else each batch is where it comes from
-            stream.prepare = PrepareBatch(lie, model, loss, dtype, class_weight)
-            source = stream if lie == target else UploadSource(stream, target)
+            others = () if validation is None else validation_pair(validation)
+            measured_on = Examples.on(target, model, loss, *others, dtype=dtype) if others else None
+            data_device = resolve("cpu") if isinstance(x, np.ndarray) else target  # else batches stay on their device
+            iterable.prepare = PrepareBatch(data_device, model, loss, dtype, class_weight)
+            source = iterable if data_device == target else UploadSource(iterable, target)
             settings = {"steps_per_epoch": steps_per_epoch}
         loop = Loop(
             step=compile_step(step, target, compile, precision),
             source=source,
-            measured_on=seen,
+            measured_on=measured_on,
             prefix="" if validation is None else "validation_",
             metrics=measured,
             callbacks=called,
@@ -255,7 +258,7 @@ def fit(
         state = step.init(copy_tree(begin), copy_tree(buffers), seed, target)
         start = Trained(model, begin, buffers, loss, target, dtype, History())
         run = Run(start, state, optimizer, epochs, seed, loop.names)
-        del begin, buffers, start, state  # the walk holds them for as long as they are needed
+        del begin, buffers, start, state  # the run holds them only as long as they are needed
         run.step = step
         run.settings = settings | {
             "class_weight": comparable(class_weight),
@@ -267,6 +270,6 @@ def fit(
         }
         if resume is not None:
             read_run(resume, run, source, called)
-        for callback in called:  # in the order in which a resumed run finds what they remember
+        for callback in called:  # in the order in which a resumed run assigns memories
             run.memory(callback)
         return loop.run(run, progress)

@@ -1,4 +1,4 @@
-"""What a walk leaves behind: the loss of every step, and a row of figures for every epoch."""
+"""The history of a training run: the loss of every step, and the metrics of every epoch."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any, cast, overload
 import numpy as np
 
 from dlarray.core.check import real, whole
+from dlarray.core.html import html_table
 from dlarray.training.json_data import entries, items
 
 __all__ = ["History"]
 
-MAX_LOSSES = 8192  # losses of steps in a file; of more, means of neighbours
+MAX_LOSSES = 8192  # losses of steps in a file; of more steps, means of neighbours
 MAX_COUNT = 2**62
 
 
@@ -23,13 +24,13 @@ MAX_COUNT = 2**62
 class History:
     """``steps`` holds the loss of each step; ``epochs`` a row per epoch: loss, validation_loss and metrics by name.
 
-    Of a model from a file that took more than 8,192 steps, ``steps`` is a sequence in which the mean of 2, 4, 8, …
-    neighbours stands in the place of each of them.
+    A file holds at most 8,192 losses. If the run had more steps, each step of a loaded history has the mean loss of its
+    group of 2, 4, 8, … neighbours.
 
-    ``history["loss"]`` is a column of the epochs: the loss of an epoch's examples together, each as it was at its step.
-    ``stopped`` says why the walk ended before all of its epochs, in words; it is empty where it did not. An epoch that
-    was broken off has a row for the steps that it had. A figure is NaN for an epoch that did not measure it, as where a
-    run was resumed with other metrics.
+    ``history["loss"]`` is a column of the epochs: the loss of all examples of an epoch, each with the θ of its step.
+    ``stopped`` says why training ended before its last epoch; it is empty if it did not. An incomplete epoch has a row
+    for the steps that were done. A metric is NaN for an epoch in which it was not measured, for example after a run was
+    resumed with other metrics.
     """
 
     steps: list[float] = field(default_factory=list[float])
@@ -38,16 +39,28 @@ class History:
 
     def __getitem__(self, name: str) -> list[float]:
         if name not in self.names:
-            raise KeyError(f"no figure is named {name!r}; there are {', '.join(self.names)}")
+            raise KeyError(f"no metric is named {name!r}; there are {', '.join(self.names)}")
         return [row.get(name, math.nan) for row in self.epochs]
+
+    def __repr__(self) -> str:
+        last = self.epochs[-1] if self.epochs else {}
+        parts = [f"{len(self.epochs)} epochs", f"{len(self.steps)} steps"]
+        parts += [f"{name}={value:.4g}" for name, value in last.items()]
+        return f"History({', '.join(parts)}{f', stopped={self.stopped!r}' if self.stopped else ''})"
+
+    def _repr_html_(self) -> str:
+        columns = ((name, self[name]) for name in self.names)
+        rows = [(name, f"{values[0]:.4g}", f"{values[-1]:.4g}") for name, values in columns]
+        summary = f"{len(self.epochs)} epochs, {len(self.steps)} steps"
+        return html_table(f"{summary}\n{self.stopped}", ("metric", "first epoch", "last epoch"), rows)
 
     @property
     def names(self) -> list[str]:
-        """The names of the epochs' figures."""
+        """The names of the metrics of the epochs."""
         return list(dict.fromkeys(name for row in self.epochs for name in row))
 
     def downsampled(self) -> tuple[int, list[float]]:
-        """The losses of at most 8,192 steps, or of more the means of 2, 4, 8, … neighbours; first, of how many."""
+        """At most 8,192 losses, and before them how many steps each stands for: 1, or 2, 4, 8, … with their mean."""
         if isinstance(self.steps, _Means):
             return self.steps.each, self.steps.means
         each = 1  # a power of 2, so that equal numbers have a mean without rounding
@@ -57,13 +70,13 @@ class History:
         return each, [math.fsum(part) / len(part) for part in parts]
 
     def to_data(self) -> dict[str, Any]:
-        """The history as JSON-ready data, ``downsampled``."""
+        """The history as data for JSON, ``downsampled``."""
         each, means = self.downsampled()
         return {"count": len(self.steps), "each": each, "steps": means, "epochs": [dict(row) for row in self.epochs]}
 
     @classmethod
     def from_data(cls, data: Any) -> History:
-        """What ``to_data`` wrote; a mean stands in the place of each step it is of. Raises ValueError or TypeError."""
+        """The history that ``to_data`` wrote. Each step has the mean of its group. Raises ValueError or TypeError."""
         found = entries("its history", data, "count", "each", "steps", "epochs")
         count, each = (
             whole("its count of steps", found["count"], most=MAX_COUNT),
@@ -71,7 +84,7 @@ class History:
         )
         means = [real("a loss", value) for value in items("its steps", found["steps"])]
         if len(means) != -(-count // each):
-            raise ValueError("its history has not as many steps as it says")
+            raise ValueError("its history does not have as many steps as it says")
         epochs = [
             {name: real(name, value) for name, value in entries("an epoch", row).items()}
             for row in items("its epochs", found["epochs"])
@@ -80,9 +93,9 @@ class History:
 
 
 class _Means(Sequence[float]):
-    """The losses of steps of which only means of neighbours are known: each in the place of every step it is of.
+    """The losses of all steps when only means of neighbours are known: each step has the mean of its group.
 
-    A list of them all would take memory by their number, which a file may name as it likes.
+    It is no list: a file could name any number of steps, and a list would need that much memory.
     """
 
     def __init__(self, length: int, each: int, means: list[float]) -> None:

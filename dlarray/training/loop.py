@@ -1,4 +1,4 @@
-"""The loop: steps through the batches of an epoch, epochs one after the other, and what is called on the way."""
+"""The training loop: the epochs, the steps of each, and the callbacks."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from dlarray.training.trained import Metric, Trained
 __all__ = ["MEMORY_ADVICE", "Loop", "all_finite"]
 
 MEMORY_ADVICE = (
-    "A smaller batch_size, a batch in parts (accumulate=) or batches from an iterable in place of x take less; "
-    "dlarray.memory_estimate(model, device) says what goes where"
+    "A smaller batch_size, a batch in parts (accumulate=) or batches from an iterable instead of x need less; "
+    "dlarray.memory_estimate(model, device) shows what needs how much"
 )
 
 
 @dataclass(frozen=True)
 class Loop:
-    """What stays the same from epoch to epoch."""
+    """Everything that stays the same in all epochs."""
 
     step: Callable[..., Any]
     source: BatchSource
@@ -44,18 +44,18 @@ class Loop:
     callbacks: tuple[Callback, ...] = ()
     max_steps: int | None = None
     repeat: Callable[..., Any] | None = None
-    """Several steps in one call, as ``Backend.repeat`` has it, and how many."""
+    """Does several steps in one call, see ``Backend.repeat``."""
     steps_per_call: int = 1
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of an epoch's figures."""
+        """The names of the metrics of an epoch."""
         if self.measured_on is None:
             return ("loss",)
         return "loss", *([f"{self.prefix}loss"] if self.prefix else []), *(f"{self.prefix}{m}" for m in self.metrics)
 
     def run(self, run: Run, progress: bool | None) -> Trained:
-        """Train to the end, or until somebody stops. Whatever it raises has the last good model as ``trained``."""
+        """Train until the end or until ``run.stop``. Every error has the last good model as ``trained``."""
         run.source = self.source
         try:
             self._train(run, progress)
@@ -72,7 +72,7 @@ class Loop:
         total = None if each is None else run.epochs * each
         if self.max_steps is not None:
             total = self.max_steps if total is None else min(total, self.max_steps)
-        hidden = None if progress is None else not progress  # None: where the error stream is no terminal
+        hidden = None if progress is None else not progress  # None: hidden unless stderr is a terminal
         bar = tqdm(total=total, initial=run.steps, unit="step", desc=run.device.name, disable=hidden)
         with run.device.working("to train", MEMORY_ADVICE), bar, _ignore_overflow():
             for callback in self.callbacks:
@@ -88,7 +88,7 @@ class Loop:
         return run.stopped
 
     def _epoch(self, run: Run, bar: Any) -> None:
-        """The steps that are left of this epoch; what follows an epoch follows where it is whole."""
+        """The remaining steps of this epoch, and what follows a complete epoch."""
         left = None if self.max_steps is None else self.max_steps - run.steps
         before = run.steps
         watching = [c for c in self.callbacks if type(c).on_step is not Callback.on_step]
@@ -103,11 +103,11 @@ class Loop:
         whole = bool(run.losses) if each is None else run.batch_index >= each
         if run.steps == before and not whole:
             raise ValueError(
-                f"x brought no more batches in epoch {run.epoch + 1}, after {run.batch_index}: give a function "
+                f"x has no more batches in epoch {run.epoch + 1}, after {run.batch_index}: give a function "
                 f"that makes a new iterator, or steps_per_epoch"
             )
-        broken_off = each is None and (run.stopped or (left is not None and run.steps - before == left))
-        if broken_off or not whole:
+        incomplete = each is None and (run.stopped or (left is not None and run.steps - before == left))
+        if incomplete or not whole:
             return
         self._record(run)
         run.losses = EpochLosses()
@@ -120,7 +120,7 @@ class Loop:
     def _repeated_steps(
         self, run: Run, repeat: Callable[..., Any], source: ArraySource, left: int | None, bar: Any
     ) -> int | None:
-        """The whole batches of an epoch, several in one call. Returns how many of the ``left`` steps are left then."""
+        """The full batches of an epoch, several in one call. Returns the number of steps that are then left."""
         examples, size = source.examples, source.size
         data, order = (examples.x, examples.t, examples.weight), source.order(run.epoch)
         weights = run.loss.example_weights(examples.t, examples.weight, run.dtype)
@@ -136,7 +136,7 @@ class Loop:
         return left
 
     def _steps(self, run: Run, batches: Any, bar: Any) -> None:
-        """Nothing here waits for the device, or asks anybody."""
+        """Steps without callbacks. Nothing here waits for the device."""
         step, state, losses = self.step, run.state, run.losses
         for batch in batches:
             state, value = step(state, batch)
@@ -158,7 +158,7 @@ class Loop:
                 return
 
     def _record(self, run: Run) -> None:
-        """Read the epoch's losses, once; stop where one of them or what they led to is not a number; and measure."""
+        """Read the epoch's losses once, raise DivergedError if one or the state is not finite, and measure."""
         values, weights = run.losses.read()
         for i, value in enumerate(values):
             if not math.isfinite(value):
@@ -167,37 +167,37 @@ class Loop:
             raise DivergedError("a weight became infinite or NaN", run.steps, run.last_good)
         row = {"loss": float(run.loss.combine(np.asarray(values), np.asarray(weights)))}
         if self.measured_on is not None and (self.prefix or self.metrics):
-            figures = run.trained.measure(self.measured_on, self.metrics)
+            measured = run.trained.measure(self.measured_on, self.metrics)
             if not self.prefix:
-                del figures["loss"]  # the loss of the epoch's batches together stands there already
-            row |= {f"{self.prefix}{name}": value for name, value in figures.items()}
+                del measured["loss"]  # the row has the loss of the epoch already
+            row |= {f"{self.prefix}{name}": value for name, value in measured.items()}
         run.history.steps.extend(values)
         run.history.epochs.append(row)
 
 
 def _count_and_weight(run: Run, batch: Batch) -> tuple[int, Any]:
-    """The examples of a batch and their mean weight."""
+    """The number of examples of a batch and their mean weight."""
     x, t, weight = batch
     weights = run.loss.example_weights(t, weight, run.dtype)
     return x.shape[0], 1.0 if weights is None else mean_weight(weights)
 
 
 def _mean_weights(weights: Array | None, order: Array | None, first: int, size: int, count: int) -> Array | None:
-    """The mean weight of each of ``count`` whole batches that follow each other, from the example ``first`` on."""
+    """The mean weight of each of ``count`` consecutive full batches, from the example ``first`` on."""
     if weights is None:
         return None
-    xp, places = array_namespace(weights), slice(first, first + size * count)
-    of_steps = weights[places] if order is None else xp.take(weights, order[places], axis=0)
+    xp, span = array_namespace(weights), slice(first, first + size * count)
+    of_steps = weights[span] if order is None else xp.take(weights, order[span], axis=0)
     return mean_weight(xp.reshape(of_steps, (count, size)))
 
 
 def _ignore_overflow() -> Any:
-    """DivergedError says it once, and in words."""
+    """DivergedError reports it; NumPy's warnings would repeat it."""
     return np.errstate(over="ignore", invalid="ignore")
 
 
 def _clear_frames(error: BaseException) -> None:
-    """Clear the frames that an error has come through: their arrays fill the device for as long as the error lives."""
+    """Clear the frames of an error: their arrays would use the device's memory as long as the error exists."""
     cause: BaseException | None = error
     while cause is not None:
         clear_frames(cause.__traceback__)

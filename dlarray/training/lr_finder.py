@@ -1,4 +1,4 @@
-"""Which learning rate to begin with: one short walk whose rate grows from step to step."""
+"""A search for a good learning rate: one short run whose rate grows from step to step."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from dlarray.core.array import Array, is_array
 from dlarray.core.check import at_least_one, one_of, positive
+from dlarray.core.html import html_table
 from dlarray.core.layout import Theta
 from dlarray.core.registry import make
 from dlarray.core.trees import copy_tree
@@ -30,15 +31,30 @@ __all__ = ["LRFinderResult", "find_learning_rate"]
 
 @dataclass(frozen=True)
 class LRFinderResult:
-    """What ``find_learning_rate`` found: arrays of the same length, a number per step; ``plot.lr_finder`` draws it.
+    """What ``find_learning_rate`` measured: arrays with one number per step. ``plot.lr_finder`` draws them.
 
-    ``rates`` and ``losses`` are as they were, ``smoothed`` is the losses' exponential average with β = ``smoothing``,
-    corrected for its start. The walk counts up to ``end``: there the smoothed loss was above four times its least.
+    ``rates`` and ``losses`` are the rate and the loss of each step. ``smoothed`` is the bias-corrected exponential
+    moving average of the losses with β = ``smoothing``. Only the steps before ``end`` count: from there on the smoothed
+    loss is above four times its minimum.
     """
 
     rates: np.ndarray
     losses: np.ndarray
     smoothing: float = 0.9
+
+    def __repr__(self) -> str:
+        return f"LRFinderResult({', '.join(f'{name}={value}' for name, value in self._summary())})"
+
+    def _repr_html_(self) -> str:
+        return html_table("LRFinderResult", ("", "value"), self._summary())
+
+    def _summary(self) -> list[tuple[str, str]]:
+        try:
+            suggestion = f"{self.suggestion:.3g}"
+        except ValueError:
+            suggestion = "None"
+        rates = f"{self.rates[0]:.3g} to {self.rates[-1]:.3g}"
+        return [("suggestion", suggestion), ("rates", rates), ("steps", str(len(self.losses))), ("end", str(self.end))]
 
     @property
     def smoothed(self) -> np.ndarray:
@@ -51,7 +67,7 @@ class LRFinderResult:
 
     @property
     def end(self) -> int:
-        """How many steps there were before the loss blew up."""
+        """The number of steps before the loss diverged."""
         least = math.inf
         for i, value in enumerate(self.smoothed.tolist()):
             least = min(least, value)
@@ -63,8 +79,8 @@ class LRFinderResult:
     def suggestion(self) -> float:
         """The rate at which the smoothed loss falls most steeply against the logarithm of the rate.
 
-        The slope is taken from 1 / (1 - β) steps before to as many behind, the memory of the average, or the noise of
-        two neighbours would be steeper. Raises ValueError where the loss falls nowhere.
+        The slope is taken over 1 / (1 - β) steps on both sides, the time constant of the average: between two
+        neighbours, noise would be steeper. Raises ValueError if the loss falls at no rate.
         """
         end = self.end
         memory = max(1, min(round(1 / (1 - self.smoothing)), end // 4))
@@ -94,12 +110,12 @@ def find_learning_rate(
     dtype: str = "float32",
     compile: bool | Compiler | None = None,  # noqa: A002 - the field's word for it
 ) -> LRFinderResult:
-    """Walk ``steps`` steps with a rate that grows from lowest to highest by the same factor, and look at the losses.
+    """Train for ``steps`` steps while the rate grows from lowest to highest by a constant factor; return the losses.
 
-    η_i = lowest (highest / lowest)^(i / (steps - 1)). Nothing that is given changes: the walk is thrown away. The
-    arguments that ``fit`` has too mean what they mean there. Raises what ``fit`` raises for bad input; ValueError where
-    not 0 < lowest < highest, where steps is below 2 and where smoothing is outside [0, 1); TypeError for an optimizer
-    without a learning_rate. Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks".
+    η_i = lowest (highest / lowest)^(i / (steps - 1)). The trained weights are discarded, and no argument changes. The
+    arguments that ``fit`` has too mean the same as there. Raises what ``fit`` raises for bad input; ValueError unless
+    0 < lowest < highest, for steps below 2 and for smoothing outside [0, 1); TypeError for an optimizer without a
+    learning_rate. Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks".
     """
     if not isinstance(model, MLP):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"model must be an MLP, such as dlarray.mlp(64, 128, 10), got {type(model).__name__}")
@@ -124,7 +140,7 @@ def find_learning_rate(
     state = step.init(copy_tree(start), model.init_buffers(target, dtype), seed, target)
     run = compile_step(step, target, compile)
     losses: list[Any] = []
-    with np.errstate(all="ignore"):  # it is meant to blow up in the end
+    with np.errstate(all="ignore"):  # the loss diverges in the end, as intended
         for batch in islice(_forever(source), steps):
             state, value = run(state, batch)
             losses.append(value)
@@ -138,7 +154,7 @@ def _forever(source: ArraySource) -> Iterator[Batch]:
 
 
 def _with_rate(optimizer: Optimizer, rate: ExponentialDecay) -> Optimizer:
-    """The optimizer with another learning rate, also where it stands inside another one, as in Clipped."""
+    """The optimizer with another learning rate, also if it is inside another one, as in Clipped."""
     if is_dataclass(optimizer):
         names = [field.name for field in fields(optimizer)]
         changed: Any = optimizer
@@ -146,4 +162,4 @@ def _with_rate(optimizer: Optimizer, rate: ExponentialDecay) -> Optimizer:
             return cast("Optimizer", replace(changed, learning_rate=rate))
         if "optimizer" in names:
             return cast("Optimizer", replace(changed, optimizer=_with_rate(changed.optimizer, rate)))
-    raise TypeError(f"{type(optimizer).__name__} has no learning_rate to be found")
+    raise TypeError(f"{type(optimizer).__name__} has no learning_rate, so no rate can be searched for it")

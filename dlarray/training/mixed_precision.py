@@ -1,7 +1,7 @@
-"""Mixed precision: θ, losses and the optimizer in float32, matrix products in a type of 16 bits.
+"""Mixed precision: θ, losses and the optimizer in float32, matrix products in a 16-bit dtype.
 
-Micikevicius et al. 2018, "Mixed Precision Training". Each Dense layer rounds its inputs, its weights and the gradient
-that comes back to 16 bits and multiplies those; all else, sums over the examples among it, stays in float32.
+Micikevicius et al. 2018, "Mixed Precision Training". Each Dense layer rounds its inputs, its weights and dy to 16 bits
+and multiplies these. Everything else, including sums over the examples, stays in float32.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ __all__ = ["mixed_precision"]
 
 HALF = ("bfloat16", "float16")
 FIRST_SCALE, PATIENCE = 2.0**16, 2000
-"""torch's GradScaler: the scale at first, and after how many good steps it is doubled."""
+"""As in torch's GradScaler: the initial scale, and the number of finite steps after which it is doubled."""
 
 
 def mixed_precision(step: Step, precision: str | None, device: Device, dtype: str) -> Step:
-    """The step with its matrix products in this type; the step itself where that is its own type.
+    """The step with its matrix products in this dtype; the step itself if that is its dtype.
 
-    Raises ValueError for an unknown type, for one of 16 bits beside weights that are not float32, and on a device whose
-    library has no such products, with those that have.
+    Raises ValueError for an unknown dtype, for a 16-bit dtype if θ is not float32, and on a device whose library has no
+    such products; the message lists those that have.
     """
     if precision is None or one_of("precision", precision, ("float32", "float64", *HALF)) == dtype:
         return step
     if precision not in HALF:
-        raise ValueError(f"precision {precision!r} needs weights of that type: give dtype={precision!r}")
+        raise ValueError(f"precision {precision!r} needs weights of the same dtype: give dtype={precision!r}")
     if dtype != "float32":
-        raise ValueError(f"precision {precision!r} goes with weights of float32, got dtype {dtype!r}")
+        raise ValueError(f"precision {precision!r} needs weights of float32, got dtype {dtype!r}")
     if precision not in device.backend.half_types:
         able = [
             f"{(*b.short_names, b.name)[0]} ({', '.join(b.half_types)})" for b in backends.importable() if b.half_types
@@ -88,21 +88,21 @@ def _whole(x: Array, like: Array) -> Array:
 
 @dataclass(frozen=True)
 class _ScaledStep(Step):
-    """A step whose loss is multiplied by a scale, so that small gradients do not become 0 in float16.
+    """A step whose loss is multiplied by a scale, because small gradients would become 0 in float16.
 
-    The scale, a 0-d array of the state, is halved where a gradient overflows, and that step is not taken; it is doubled
-    after 2000 good steps in a row. All of it in array operations: the device is not waited for.
+    The scale is a 0-d array of the state. If a gradient overflows, the scale is halved and the step is skipped. It is
+    doubled after 2000 finite steps in a row. Only array operations are used, so nothing waits for the device.
     """
 
     def init(self, theta: Theta, buffers: Theta, seed: int, device: Device) -> TrainState:
         state = super().init(theta, buffers, seed, device)
-        scale, good = np.asarray(FIRST_SCALE, dtype=np.float32), np.asarray(0, dtype=np.int32)
-        state["scaling"] = {"scale": device.asarray(scale), "good": device.asarray(good)}
+        scale, finite_steps = np.asarray(FIRST_SCALE, dtype=np.float32), np.asarray(0, dtype=np.int32)
+        state["scaling"] = {"scale": device.asarray(scale), "finite_steps": device.asarray(finite_steps)}
         return state
 
     def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, Array]:
         assert "scaling" in state
-        scale, good = state["scaling"]["scale"], state["scaling"]["good"]
+        scale, finite_steps = state["scaling"]["scale"], state["scaling"]["finite_steps"]
         xp = array_namespace(scale)
         value, g, buffers = self.gradient(state, batch, scale)
         g = tuple(v / scale for v in g)
@@ -112,10 +112,10 @@ class _ScaledStep(Step):
         theta, optimizer = self.optimizer.step_all(state["theta"], g, state["optimizer"])
         new = (theta, optimizer, buffers)
         theta, optimizer, buffers = map_leaves(new, lambda x: xp.where(finite, x, next(old)))
-        enough = good >= PATIENCE - 1
+        enough = finite_steps >= PATIENCE - 1
         scaling = {
             "scale": xp.where(finite, xp.where(enough, scale * 2, scale), scale / 2),
-            "good": xp.where(finite & ~enough, good + 1, xp.zeros_like(good)),
+            "finite_steps": xp.where(finite & ~enough, finite_steps + 1, xp.zeros_like(finite_steps)),
         }
         steps = state["steps"]
         steps += 1

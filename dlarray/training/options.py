@@ -1,4 +1,4 @@
-"""What ``fit`` makes of its arguments: each is checked here, and turned into what the walk uses."""
+"""The arguments of ``fit``: each is checked here and converted for the loop."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ __all__ = [
 ]
 
 Compiler = Callable[[Step], Callable[..., Any]]
-"""Takes a step and returns a faster one."""
+"""A function that takes a step and returns a faster one."""
 
 
 def choose_callbacks(given: Sequence[str | Callback], max_time: float | None = None) -> tuple[Callback, ...]:
-    """Callbacks by name or as they are. Raises ValueError for an unknown name, with the nearest; TypeError."""
+    """Callbacks from names and objects. Raises ValueError for an unknown name, with the closest match; TypeError."""
     if isinstance(given, (str, Callback)):
         raise TypeError(f"callbacks must be a list of names or callbacks, got {given!r}; put it between brackets")
     limit = () if max_time is None else (TimeLimit(positive("max_time", max_time)),)
@@ -51,7 +51,7 @@ def choose_callbacks(given: Sequence[str | Callback], max_time: float | None = N
 
 
 def choose_optimizer(given: str | Optimizer, clip_norm: float | None, clip_value: float | None) -> Optimizer:
-    """The optimizer, clipped where that is asked for."""
+    """The optimizer, with clipping if a limit is given."""
     optimizer = make(Optimizer, given)
     if clip_norm is not None and clip_value is not None:
         raise ValueError("give clip_norm or clip_value, not both; Clipped(Clipped(…), …) clips twice")
@@ -63,7 +63,7 @@ def choose_optimizer(given: str | Optimizer, clip_norm: float | None, clip_value
 def compile_step(
     step: Step, device: Device, wanted: bool | Compiler | None, precision: str | None = None
 ) -> Callable[..., Any]:
-    """The step through the compiler that is wanted, or as it is."""
+    """The step after the chosen compiler, or the step itself."""
     if callable(wanted):
         return wanted(step)
     if wanted is None:
@@ -73,7 +73,7 @@ def compile_step(
 
 
 def validation_pair(validation: Any) -> tuple[Array, Array]:
-    """Validation examples, where they are a pair (x, y); else TypeError."""
+    """Validation examples (x, y). Raises TypeError if they are not a pair."""
     if not isinstance(validation, tuple):
         raise TypeError(f"validation must be a fraction or examples (x, y), got a {type(validation).__name__}")
     items = cast("tuple[Any, ...]", validation)
@@ -85,25 +85,27 @@ def validation_pair(validation: Any) -> tuple[Array, Array]:
 def check_iterable(
     stream: IterableSource, epochs: int, weight: Any, class_weight: Any, validation: Any, metrics: Sequence[Any] | None
 ) -> None:
-    """Raise ValueError for what cannot be had of batches that come one at a time."""
+    """Raise ValueError for options that need all examples at once."""
     if stream.only_once and stream.per_epoch is None and epochs > 1:
         raise ValueError(
-            f"an iterator can be passed through only once, and {epochs} epochs are asked for: give a function that "
-            f"makes a new one, or epochs=1, or steps_per_epoch"
+            f"an iterator can be used only once, and epochs is {epochs}: give a function that makes a new one, or "
+            f"epochs=1, or steps_per_epoch"
         )
     if weight is not None:
-        raise ValueError("weight is for arrays: an iterable brings its weights along, in batches (x, y, weight)")
+        raise ValueError("weight is for arrays: an iterable yields weights in its batches (x, y, weight)")
     if isinstance(class_weight, str):
-        raise ValueError("class_weight must be numbers here: who sees a batch at a time cannot count the classes")
+        raise ValueError(
+            "class_weight must be numbers for batches from an iterable: the classes cannot be counted in advance"
+        )
     if isinstance(validation, Real):
-        raise ValueError("a fraction can be set apart of arrays alone: give validation=(x, y)")
+        raise ValueError("only arrays can be split by a fraction: for batches from an iterable give validation=(x, y)")
     if metrics and validation is None:
-        raise ValueError("metrics are measured on validation examples where batches come one at a time: give them")
+        raise ValueError("metrics need validation examples for batches from an iterable: give validation=(x, y)")
 
 
 @dataclass(frozen=True)
 class PrepareBatch:
-    """What is done to each batch that an iterable brings."""
+    """Check a batch from an iterable, move it to the device and apply class weights."""
 
     device: Device
     model: MLP
@@ -119,7 +121,7 @@ class PrepareBatch:
 
 
 def choose_batch_size(batch_size: int, n: int, accumulate: int, least: int) -> int:
-    """At most n. Refused before the walk where a batch, or a part of one, would hold less than ``least`` examples."""
+    """The batch size, at most n. Raises ValueError if a batch or a part would hold less than ``least`` examples."""
 
     def smallest(size: int) -> int:
         last = n % size or size
@@ -129,19 +131,17 @@ def choose_batch_size(batch_size: int, n: int, accumulate: int, least: int) -> i
         sizes = [*range(min(batch_size, n), n + 1), *range(batch_size, 0, -1)]
         fitting = (size for size in sizes if smallest(size) >= least)
         raise ValueError(
-            f"BatchNorm needs at least {least} examples in a batch of training, and of {n} examples with batch_size "
-            f"{batch_size} and accumulate {accumulate} the smallest holds {found}: "
-            + next((f"batch_size={size} would do" for size in fitting), "there are too few examples, or too many parts")
+            f"BatchNorm needs at least {least} examples in a training batch; with {n} examples, batch_size "
+            f"{batch_size} and accumulate {accumulate} the smallest batch or part has {found}: "
+            + next((f"use batch_size={size}" for size in fitting), "there are too few examples, or too many parts")
         )
     if batch_size > n:
-        warnings.warn(
-            f"batch_size {batch_size} is more than the {n} examples there are: all of them are used", stacklevel=4
-        )
+        warnings.warn(f"batch_size {batch_size} is more than the {n} examples: all of them are used", stacklevel=4)
     return min(batch_size, n)
 
 
 def copied(model: MLP, theta: Theta, device: Device, dtype: str) -> Theta:
-    """θ on the device in the layout and type that belong there."""
+    """A copy of θ in the layout and dtype of this device."""
     parameters = {name: np.asarray(to_numpy(p), dtype=dtype) for name, p in model.parameters(theta).items()}
     if not all_finite(tuple(parameters.values())):
         raise ValueError("theta must be finite, got a weight that is infinite or NaN")

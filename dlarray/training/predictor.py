@@ -1,4 +1,4 @@
-"""What a model is asked: functions of a point (θ, buffers) and of inputs, compiled for the shapes that come often."""
+"""Inference: functions of (θ, buffers) and inputs, compiled for shapes that occur often."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Point = tuple[Theta, Theta]
 Inference = Callable[[Point, Array], Array]
 
 EAGER_CALLS = 16
-"""The calls of each shape that run plainly: compiling takes as long as hundreds of small predictions."""
+"""The eager calls for each shape before it is compiled: compiling takes as long as hundreds of small predictions."""
 MAX_SHAPES = 64
-"""The shapes that may be compiled; further ones run plainly."""
+"""The number of shapes that are compiled; others run eagerly."""
 
 
 class Predictor:
-    """The outputs, predictions and classes of a model. It holds no θ, so models that differ in θ alone may share it."""
+    """The outputs, predictions and classes of a model. It holds no θ: models that differ only in θ can share it."""
 
     def __init__(self, model: MLP, loss: Loss, backend: Backend) -> None:
         self._model = model
@@ -49,9 +49,9 @@ class Predictor:
 
 
 class _Accelerated:
-    """A function that runs plainly at first, and is the backend's faster one for the shapes that come again and again.
+    """A function that runs eagerly at first; for shapes that occur often the backend's compiled version is used.
 
-    The two agree to rounding. Several threads may call it.
+    The two agree to rounding. Several threads can call it.
     """
 
     def __init__(self, function: Inference, backend: Backend) -> None:
@@ -73,9 +73,9 @@ class _Accelerated:
         with self._lock:
             calls = self._calls.pop(shape, 0) + 1
             if calls < EAGER_CALLS:
-                self._calls[shape] = calls  # behind all others
+                self._calls[shape] = calls  # moved to the end
                 if len(self._calls) > 16 * MAX_SHAPES:
-                    del self._calls[next(iter(self._calls))]  # the one that has been away for longest
+                    del self._calls[next(iter(self._calls))]  # the least recently used one
                 return
             if self.fast is self._function:
                 self.fast = self._backend.accelerate(self._function)
@@ -83,5 +83,5 @@ class _Accelerated:
 
 
 def flat(x: Array) -> Array:
-    """A column as a vector; anything else as it is."""
+    """A column as a vector; any other array unchanged."""
     return array_namespace(x).reshape(x, (-1,)) if x.ndim == 2 and x.shape[1] == 1 else x

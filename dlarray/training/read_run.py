@@ -1,4 +1,4 @@
-"""A run goes on from its training checkpoint. What the file says is looked at, entry by entry, before it is used."""
+"""Resume a run from its training checkpoint. Every entry of the file is checked before it is used."""
 
 from __future__ import annotations
 
@@ -27,34 +27,36 @@ from dlarray.training.json_data import entries, items, string
 __all__ = ["read_run"]
 
 ENTRIES = ("settings", "epoch", "steps", "seconds", "metrics", "optimizer", "scaling", "callbacks")
-MAX_STEPS = 2**31 - 1  # steps are counted in 32 bits
+MAX_STEPS = 2**31 - 1  # the counter of steps has 32 bits
 
 
 def read_run(path: str | PathLike[str], run: Run, source: BatchSource, callbacks: Sequence[Callback]) -> None:
-    """Take a run, before its first step, to where the one in the file was.
+    """Set a run, before its first step, to the state of the run in the file.
 
-    Raises CheckpointError with the path and the entry where the file is no training checkpoint; OSError with the path
-    where it cannot be read; ValueError where model, loss or a setting is another one than in the file.
+    Raises CheckpointError with the path and the entry if the file is not a training checkpoint; OSError with the path
+    if it cannot be read; ValueError if model, loss or a setting differs from the file.
     """
     model, loss, dtype, arrays, config = read_file(path)
     if "run" not in config:
-        raise CheckpointError(f"{path} holds a model and no run: go on from its weights, theta=dlarray.load(…).theta")
+        raise CheckpointError(
+            f"{path} holds a model and no run: start from its weights with theta=dlarray.load(…).theta"
+        )
     with _checkpoint_errors(path):
         data = entries("the run", config["run"], *ENTRIES)
         other = _differences(run, entries("settings", data["settings"]), model, loss, dtype)
     if other:
-        raise ValueError(f"{path} is of another run, and going on from it would give neither: {'; '.join(other)}")
+        raise ValueError(f"{path} is from a different run and cannot be resumed here: {'; '.join(other)}")
     with _checkpoint_errors(path):
         file = _RunArrays(run, arrays)
         _restore(file, data, source)
         for callback in callbacks:
-            with _prefix_errors(f"what {type(callback).__name__} remembers"):
+            with _prefix_errors(f"the memory of {type(callback).__name__}"):
                 callback.check_memory(run, run.memory(callback))
 
 
 @contextmanager
 def _checkpoint_errors(path: str | PathLike[str]) -> Generator[None]:
-    """Whatever goes wrong in here is the file's fault."""
+    """Errors inside mean that the file is invalid: raise CheckpointError with the path."""
     try:
         yield
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
@@ -70,7 +72,7 @@ def _prefix_errors(what: str) -> Generator[None]:
 
 
 def _differences(run: Run, then: dict[str, Any], model: MLP, loss: Loss, dtype: str) -> list[str]:
-    """What is another in this run than in the file, in words."""
+    """A message for each difference between this run and the file."""
     now = run.settings | {"model": serialize_model(run.model), "loss": serialize(run.loss), "dtype": run.dtype}
     now = json.loads(json.dumps(now))
     then = then | {"model": json.loads(json.dumps(serialize_model(model))), "loss": serialize(loss), "dtype": dtype}
@@ -116,21 +118,21 @@ def _restore(file: _RunArrays, data: dict[str, Any], source: BatchSource) -> Non
 
 
 class _RunArrays:
-    """The arrays of a file that a run takes its own from, each once."""
+    """The arrays of a file. Each can be taken once."""
 
     def __init__(self, run: Run, arrays: dict[str, np.ndarray]) -> None:
         self.run = run
         self._arrays = dict(arrays)
 
     def numbers(self, name: str) -> np.ndarray:
-        """A row of float64."""
+        """A vector of float64."""
         x = self._take(name)
         if x.ndim != 1 or x.dtype != np.float64:
-            raise ValueError(f"{name} must be a row of float64, got {x.dtype} of the shape {x.shape}")
+            raise ValueError(f"{name} must be a vector of float64, got {x.dtype} of the shape {x.shape}")
         return x
 
     def vectors(self, prefix: str, layout: Layout, dtype: str | None = None) -> Theta:
-        """θ, or what is like it, by default of the weights' type."""
+        """θ, or arrays in its layout, by default with its dtype."""
         dtype = dtype or self.run.dtype
         found = {name: self._take(f"{prefix}{name}") for name, _ in layout.shapes}
         for (name, shape), x in zip(layout.shapes, found.values(), strict=True):
@@ -139,9 +141,9 @@ class _RunArrays:
         return on_device(layout, found, self.run.device)
 
     def check_used(self) -> None:
-        """Raise ValueError where an array is left that nothing in the file speaks of."""
+        """Raise ValueError if the file has an array that was not taken."""
         if self._arrays:
-            raise ValueError(f"it holds arrays that belong to nothing: {', '.join(sorted(self._arrays))[:200]}")
+            raise ValueError(f"it holds unknown arrays: {', '.join(sorted(self._arrays))[:200]}")
 
     def _take(self, name: str) -> np.ndarray:
         if name not in self._arrays:
@@ -150,7 +152,7 @@ class _RunArrays:
 
 
 def _optimizer(file: _RunArrays, numbers: dict[str, Any], steps: int) -> Any:
-    """The optimizer's state: what the one of this run has, from the file, and a scale of the rate where it was set."""
+    """The optimizer's state from the file: the entries of this run's state, and a scale of the rate if it was set."""
     states, device = file.run.state["optimizer"], file.run.device
     fresh: dict[str, Array] = dict(states[0]) if states else {}
     found: list[dict[str, Any]] = [{} for _ in states]
@@ -166,7 +168,7 @@ def _optimizer(file: _RunArrays, numbers: dict[str, Any], steps: int) -> Any:
         for state, own in zip(found, states, strict=True):
             if name in own:
                 state[name] = _scalar(f"optimizer.{name}", pair, like, device, *bounds)
-    for name in numbers.keys() - fresh.keys():  # the rate was changed on the way
+    for name in numbers.keys() - fresh.keys():  # the scale exists only if the rate was changed
         if name != "scale":
             raise ValueError(f"optimizer.{name} is no number of {type(file.run.optimizer).__name__}")
         like = np.zeros((), dtype=file.run.dtype)
@@ -180,19 +182,19 @@ def _optimizer(file: _RunArrays, numbers: dict[str, Any], steps: int) -> Any:
 def _scalar(
     what: str, value: Any, like: Array, device: Device, least: float = -math.inf, most: float = math.inf
 ) -> Array:
-    """A number that is written with its type, as a 0-d array of the type that it has in this run."""
+    """A number that is written with its dtype, as a 0-d array of this run's dtype."""
     pair, dtype = items(what, value), to_numpy(like).dtype
     if len(pair) != 2 or pair[0] != dtype.name:
         raise ValueError(f"{what} must be [{dtype.name!r}, a number], got {str(value)[:80]}")
     info = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype)
     number = whole(what, pair[1], int(info.min)) if dtype.kind in "iu" else finite(what, pair[1])
     if not max(least, float(info.min)) <= number <= min(most, float(info.max)):
-        raise ValueError(f"{what} must be a number of its range, got {pair[1]!r}")
+        raise ValueError(f"{what} is out of range, got {pair[1]!r}")
     return device.asarray(np.asarray(number, dtype=dtype))
 
 
 def _memory(file: _RunArrays, i: int, item: Any) -> tuple[str, Memory]:
-    """What a callback had in memory: data, and what is like θ or like the buffers."""
+    """The name and the memory of a callback: data, and arrays in the layout of θ or of the buffers."""
     pair = items(f"callbacks[{i}]", item)
     if len(pair) != 2:
         raise ValueError(f"callbacks[{i}] must be a name and a memory, got {str(item)[:80]}")

@@ -1,7 +1,7 @@
-"""A file of arrays and a text beside them: safetensors with a SHA-256 over all of it.
+"""A file of arrays and a text: safetensors with a SHA-256 over everything.
 
-Whatever the file says is looked at as data of the wrong type until the opposite is seen, and no number in it makes the
-reader take more memory or time than the file has bytes.
+The type of every entry is checked before the entry is used. No number in the file can make the reader use more memory
+or time than the file has bytes.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from dlarray.training.json_data import entries, items, string, unique_names
 __all__ = ["pack", "unpack"]
 
 VERSION = 1
-MAX_HEADER = 100_000_000  # of safetensors' own readers
+MAX_HEADER = 100_000_000  # the limit of the safetensors library
 MAX_CONFIG = 2**20
-DTYPES = {"F32": "float32", "F64": "float64", "I16": "int16", "U8": "uint8"}  # I16: of an optimizer's state alone
+DTYPES = {"F32": "float32", "F64": "float64", "I16": "int16", "U8": "uint8"}  # I16: only in an optimizer's state
 MAX_AXES = 32
 CONFIG = "config"
 
 
 def pack(config: str, arrays: Mapping[str, np.ndarray]) -> bytes:
-    """The file, the same bytes for the same contents.
+    """The bytes of a file; equal contents give equal bytes.
 
-    safetensors itself would write its metadata in an order that differs from run to run, and views with strides
-    wrongly. A long text is an array of bytes of its own, for a header has a limit and arrays have none. Raises
-    ValueError where the header alone is too long: for more than half a million arrays.
+    The safetensors library would write its metadata in a random order, and strided views wrongly. A long text is stored
+    as an array of bytes, because the header has a limit and arrays do not. Raises ValueError if the header is too long:
+    for more than half a million arrays.
     """
     metadata = {"format": "dlarray", "version": str(VERSION)}
     if len(config) < MAX_CONFIG:
@@ -49,20 +49,22 @@ def pack(config: str, arrays: Mapping[str, np.ndarray]) -> bytes:
         header[name] = {"dtype": dtype, "shape": list(x.shape), "data_offsets": [start, end]}
     text = json.dumps(header).encode()
     if len(text) > MAX_HEADER:
-        raise ValueError(f"{len(arrays):,} arrays need a header of {len(text):,} bytes, and {MAX_HEADER:,} are read")
+        raise ValueError(
+            f"{len(arrays):,} arrays need a header of {len(text):,} bytes, at most {MAX_HEADER:,} are allowed"
+        )
     text += b" " * (-len(text) % 8)  # numbers begin at a multiple of their size
     return b"".join([len(text).to_bytes(8, "little"), text, *numbers])
 
 
 def unpack(file: BinaryIO) -> tuple[str, dict[str, np.ndarray]]:
-    """The text and the arrays of a file that ``pack`` wrote. Raises ValueError or TypeError for any other."""
+    """The text and the arrays of a file that ``pack`` wrote. Raises ValueError or TypeError for any other file."""
     size = os.fstat(file.fileno()).st_size
     if size < 8:
         raise ValueError("it is too short to be a safetensors file")
     length = int.from_bytes(file.read(8), "little")
     text = file.read(length) if 2 <= length <= min(MAX_HEADER, size - 8) else b""
     if text[:1] != b"{":
-        raise ValueError("it is no safetensors file")
+        raise ValueError("it is not a safetensors file")
     header = json.loads(text, object_pairs_hook=unique_names)
     metadata = _metadata(header.pop("__metadata__", None))
     entries = _entries(header, size - 8 - length)
@@ -81,40 +83,40 @@ def unpack(file: BinaryIO) -> tuple[str, dict[str, np.ndarray]]:
 
 
 def _entries(header: dict[str, Any], size: int) -> dict[str, tuple[str, tuple[int, ...], int, int]]:
-    """Dtype, shape, start and end of each array: in bounds, end to end, under a plain name."""
+    """Dtype, shape, start and end of each array. They must be within the file, without gaps, and with plain names."""
     found = {name: _entry(name, entry, size) for name, entry in header.items()}
     end = 0
     for name, (_, _, start, stop) in sorted(found.items(), key=lambda item: item[1][2:]):
         if start != end:
-            raise ValueError(f"the array {name} does not fit its place")
+            raise ValueError(f"the array {name} does not fit its bytes")
         end = stop
     if end != size:
-        raise ValueError(f"it should hold {end} bytes of numbers, and holds {size}: it is not whole")
+        raise ValueError(f"it should hold {end} bytes of numbers, and holds {size}: it is not complete")
     return found
 
 
 def _entry(name: str, entry: Any, size: int) -> tuple[str, tuple[int, ...], int, int]:
     if not all(part.replace("_", "a").isalnum() for part in name.split(".")):
-        raise ValueError(f"it holds an array of the name {name!r}")
+        raise ValueError(f"it holds an array with the name {name!r}")
     fields = entries(f"its entry for {name}", entry, "dtype", "shape", "data_offsets")
     code = string(f"the dtype of {name}", fields["dtype"])
     if len(fields) != 3 or code not in DTYPES:
         raise ValueError(f"its entry for {name} is unusual: {str(entry)[:200]}")
     dtype = DTYPES[code]
     shape = _whole_numbers(f"the shape of {name}", fields["shape"], size)
-    place = _whole_numbers(f"the place of {name}", fields["data_offsets"], size)
-    if len(place) != 2 or len(shape) > MAX_AXES:
+    offsets = _whole_numbers(f"the offsets of {name}", fields["data_offsets"], size)
+    if len(offsets) != 2 or len(shape) > MAX_AXES:
         raise ValueError(f"its entry for {name} is unusual: {str(entry)[:200]}")
     nbytes = np.dtype(dtype).itemsize
     for n in shape:
         nbytes *= n
-    if place[1] - place[0] != nbytes:
-        raise ValueError(f"the array {name} does not fit its place")
-    return dtype, shape, *place
+    if offsets[1] - offsets[0] != nbytes:
+        raise ValueError(f"the array {name} does not fit its bytes")
+    return dtype, shape, *offsets
 
 
 def _whole_numbers(what: str, values: Any, most: int) -> tuple[int, ...]:
-    """A list of whole numbers, none of them larger than the file."""
+    """A list of whole numbers, none of them larger than the file size."""
     return tuple(whole(what, value, most=most) for value in items(what, values)[: MAX_AXES + 1])
 
 

@@ -1,7 +1,7 @@
-"""One step of the walk: forward feed, loss, back propagation, optimizer.
+"""One training step: forward feed, loss, back propagation, optimizer.
 
-``step(state, batch) -> (state, loss)`` is all that a compiler gets to see. The state is a nest of arrays alone, and
-what changes from step to step is an array in it: a Python number would be baked into the compiled step.
+A compiler gets the function ``step(state, batch) -> (state, loss)``. The state is a tree of arrays only. Everything
+that changes from step to step is an array in it: a Python number would become a constant of the compiled step.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Batch = tuple[Array, Array, Array | None]
 
 
 class TrainState(TypedDict):
-    """Everything that a step changes, and the key that it draws from."""
+    """Everything that a step changes, and the key of its random numbers."""
 
     theta: Theta
     optimizer: tuple[State, ...]
@@ -40,18 +40,18 @@ class TrainState(TypedDict):
     steps: Array
     key: Array
     scaling: NotRequired[dict[str, Array]]
-    """What float16 scales its loss by; see ``precision``."""
+    """The scale of the loss for float16; see ``mixed_precision``."""
 
 
 @dataclass(frozen=True)
 class Step:
     """θ ← optimizer(θ, dL/dθ) on one batch.
 
-    ``accumulate`` cuts the batch into that many parts, takes each forward and back in turn and adds up their gradients:
-    the same step with a fraction of the memory. Each part's mean counts by its examples, or by the sum of their
-    weights, those of their classes included. What looks at the whole batch is then different: BatchNorm takes the
-    statistics of each part, and each part has dropout masks of its own. Raises ValueError for accumulate beside a loss
-    that is no sum of terms, such as RMSE, whose gradient is not a sum of the parts' own.
+    ``accumulate`` splits the batch into that many parts, computes the gradient of each and adds them up: the same step
+    with a fraction of the memory. The mean of a part is weighted by its number of examples, or by the sum of their
+    weights (class weights included). Only BatchNorm and Dropout differ: statistics and masks are computed for each
+    part. Raises ValueError for accumulate above 1 with a loss that is not a sum of terms, such as RMSE: its gradient is
+    not the sum of the gradients of the parts.
     """
 
     model: MLP
@@ -69,7 +69,7 @@ class Step:
 
     @cached_property
     def _formula(self) -> Loss:
-        """The loss, which reads no targets: these have been checked before, and a step waits for no device."""
+        """The loss without checks of the targets: they are checked before training, and a step waits for no device."""
         return self.loss.unchecked()
 
     def init(self, theta: Theta, buffers: Theta, seed: int, device: Device) -> TrainState:
@@ -93,7 +93,7 @@ class Step:
 
     @property
     def names(self) -> Names:
-        """What its arrays are called: parameters and buffers by their layers, x and target as in the book."""
+        """The names of its arrays: parameters and buffers by layer, x and target as in the textbook."""
         return Names(
             arrays={"batch[0]": "x", "batch[1]": "target", "batch[2]": "weight"},
             parts={"theta": self.model.layout, "buffers": self.model.buffer_layout},
@@ -101,9 +101,9 @@ class Step:
         )
 
     def gradient(self, state: TrainState, batch: Batch, scale: Array | None = None) -> tuple[Array, Theta, Theta]:
-        """The batch's loss, its gradient, times ``scale`` where there is one, and the buffers after it."""
+        """The loss of the batch, its gradient, multiplied by ``scale`` if given, and the new buffers."""
         theta, buffers, steps = state["theta"], state["buffers"], state["steps"]
-        # Dozens of small operations, which an eager step would pay for even where nothing is drawn.
+        # Dozens of small operations: an eager step skips them if no layer is random.
         key = fold_in(state["key"], steps) if self.model.chain.random else None
         value: Array | None = None
         g: Theta = ()
@@ -122,7 +122,7 @@ class Step:
         return value, g, buffers
 
     def _parts(self, batch: Batch, dtype: Any) -> list[tuple[Array | float | None, Batch]]:
-        """The batch in parts, each with its share of the whole; None where it counts as it is."""
+        """The parts of the batch, each with its share of the mean; None if it is not scaled."""
         x, t, weight = batch
         n = x.shape[0]
         if (parts := min(self.accumulate, n)) == 1:
@@ -135,12 +135,12 @@ class Step:
         ]
 
     def _shares(self, n: int, weights: Array | None) -> Callable[[int, int], Array | float | None]:
-        """The share of the examples from i up to j in the mean over all n."""
+        """The share of the examples i to j in the mean over all n."""
         if self.loss.reduction == "sum":
             return lambda i, j: None
         if weights is None:
             return lambda i, j: (j - i) / n
         xp = array_namespace(weights)
         mean = mean_weight(weights)
-        w = weights / xp.where(mean == 0, 1.0, mean)  # a batch of weight 0 teaches nothing
+        w = weights / xp.where(mean == 0, 1.0, mean)  # a batch of weight 0 has a gradient of 0
         return lambda i, j: xp.sum(w[i:j]) * (1 / n)

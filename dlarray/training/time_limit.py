@@ -1,4 +1,4 @@
-"""An end after so many seconds."""
+"""Stop training after a number of seconds."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["TimeLimit"]
 
 @dataclass(frozen=True)
 class TimeLimit(Callback):
-    """Stop after the first step at which ``seconds`` have passed; the epoch may then be broken off.
+    """Stop after the first step at which ``seconds`` have passed, even in the middle of an epoch.
 
-    The time of a run that is resumed counts from its first start. Raises ValueError where seconds is not above 0.
+    The time of a resumed run counts from its first start. Raises ValueError unless seconds is above 0.
     """
 
-    abstract: ClassVar[bool] = True  # has no default, so no name of its own
+    abstract: ClassVar[bool] = True  # has no default, so it has no name
     seconds: float
 
     def __post_init__(self) -> None:

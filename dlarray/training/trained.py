@@ -1,4 +1,4 @@
-"""A model that has walked: its θ, and what it can be asked."""
+"""A trained model: its θ, predictions and metrics."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from dlarray import metrics as _metrics
-from dlarray.core.array import Array, array_namespace
+from dlarray.core.array import Array, array_namespace, size
 from dlarray.core.check import at_least_one, did_you_mean
+from dlarray.core.html import html_table
 from dlarray.core.layout import Theta
 from dlarray.device import Device, to_device, to_numpy
+from dlarray.layers import Dense
 from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.training.checkpoint import read_model, write_model
@@ -27,18 +29,20 @@ __all__ = ["Metric", "Trained", "default_metrics", "load", "load_with_notes", "n
 Metric = Callable[[Array, Array], Array]
 """metric(targets, predictions) -> a 0-d array."""
 
+MAX_LAYERS = 10
+"""The layers that a ``repr`` lists."""
 CHUNK_BYTES = 2**24
-"""Bytes of host inputs, in float64, that are looked at and answered at a time: the product finds them in the cache."""
+"""Bytes of host inputs, in float64, that are checked and predicted at a time: they are then still in the cache."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The model, the θ that training reached, and where it lies. Made by ``fit`` and by ``load``.
+    """A model with its trained θ on a device. ``fit`` and ``load`` return it.
 
-    Host arrays come back as host arrays; arrays that lie on the model's device come back on it. Inputs are cast to
-    the model's dtype. Raises ValueError for inputs that are not finite, have another number of features or lie on
-    another device; TypeError for what is no array and for arrays of another library; OutOfMemoryError, a MemoryError,
-    where the device has not the memory.
+    Predictions for host arrays are host arrays; predictions for arrays on the model's device stay there. Inputs are
+    cast to the model's dtype. Raises ValueError for inputs that are not finite, have another number of features or are
+    on another device; TypeError for objects that are not arrays and for arrays of another library; OutOfMemoryError, a
+    MemoryError, if the device has too little memory.
     """
 
     model: MLP
@@ -50,23 +54,46 @@ class Trained:
     history: History = field(default_factory=History, compare=False)
 
     def __post_init__(self) -> None:
-        """Raise ValueError where θ or the buffers are of another model."""
+        """Raise ValueError if θ or the buffers belong to another model."""
         for own, vectors in ((self.model.layout_of, self.theta), (self.model.buffers_layout_of, self.buffers)):
             layout = own(vectors)
             layout.check(vectors)
             layout.register(vectors)
 
+    def __repr__(self) -> str:
+        parts = [f"{value} {name}" if name == "parameters" else value for name, value in self._summary()]
+        last = self.history.epochs[-1] if self.history.epochs else {}
+        return f"Trained({', '.join([*parts, *(f'{name}={value:.4g}' for name, value in last.items())])})"
+
+    def _repr_html_(self) -> str:
+        last = self.history.epochs[-1] if self.history.epochs else {}
+        rows = [*self._summary(), *((name, f"{value:.4g}") for name, value in last.items())]
+        return html_table("Trained", ("", "value"), rows)
+
+    def _summary(self) -> list[tuple[str, str]]:
+        kinds = [
+            f"{type(f).__name__}({f.units})" if isinstance(f, Dense) else type(f).__name__ for f in self.model.layers
+        ]
+        if len(kinds) > MAX_LAYERS:
+            kinds[MAX_LAYERS - 2 : -1] = [f"{len(kinds) - MAX_LAYERS + 1} more"]
+        return [
+            ("layers", " → ".join([str(self.model.inputs), *kinds])),
+            ("parameters", f"{sum(size(shape) for _, shape in self.model.layout.shapes):,}"),
+            ("device", f"{self.dtype} on {self.device}"),
+            ("epochs", f"{len(self.history.epochs)} epochs"),
+        ]
+
     @property
     def parameters(self) -> dict[str, Array]:
-        """The trained parameters by name, "0.W", "0.b", …: views of θ where the library has views."""
+        """The trained parameters by name, "0.W", "0.b", …: views of θ if the library has views."""
         return self.model.parameters(self.theta)
 
     def outputs(self, x: Array, *, batch_size: int = 4096) -> Array:
-        """The model's outputs as they are: logits, where the loss has an output activation. (examples, outputs)."""
+        """The outputs of the last layer, (examples, outputs): logits if the loss has an output activation."""
         return self._forward(x, batch_size, self._predictor.outputs)
 
     def predict(self, x: Array, *, batch_size: int = 4096) -> Array:
-        """The predictions, (examples, outputs): the output activation of the loss, probabilities for a cross-entropy.
+        """The predictions, (examples, outputs): outputs after the output activation; probabilities for cross-entropies.
 
         Examples
         --------
@@ -84,10 +111,10 @@ class Trained:
         return self._forward(x, batch_size, self._predictor.predict)
 
     def classify(self, x: Array, *, batch_size: int = 4096) -> Array:
-        """The class of each example, int32: (examples,) of the most probable one, or of 0 and 1 for a single output.
+        """The predicted class of each example, (examples,), int32: the most probable one, or 0 and 1 for one output.
 
-        Where each of several outputs says yes or no, (examples, outputs) of 0 and 1. Raises ValueError where the loss
-        is one of numbers, which choose nothing.
+        For a binary loss with several outputs it is (examples, outputs) of 0 and 1. Raises ValueError for a regression
+        loss.
         """
         if self.loss.task == "regression":
             raise ValueError(f"{type(self.loss).__name__} trains numbers, not classes: use predict")
@@ -96,35 +123,35 @@ class Trained:
     def evaluate(
         self, x: Array, y: Array, metrics: Sequence[str | Metric] | None = None, *, batch_size: int = 4096
     ) -> dict[str, float]:
-        """The loss and the metrics by name on other examples; by default accuracy for classes and R² for numbers."""
+        """The loss and the metrics by name on these examples. Default: accuracy for classes, R² for numbers."""
         check_device(x, self.device)
         examples = Examples.on(self.device, self.model, self.loss, x, y, dtype=self.dtype)
         return self.measure(examples, named_metrics(metrics, self.loss, self.model.outputs), batch_size=batch_size)
 
     def measure(self, examples: Examples, metrics: Mapping[str, Metric], *, batch_size: int = 4096) -> dict[str, float]:
-        """``evaluate`` for examples that are on the device already, or on the host: inputs go there part by part."""
+        """``evaluate`` for examples on the device, or on the host: these inputs are moved batch by batch."""
         t, weight = (x if x is None else to_device(x, self.device) for x in (examples.t, examples.weight))
         z = self._in_batches(examples.x, batch_size, self._outputs_of)
         xp = array_namespace(z)
-        figures = {"loss": self.loss.unchecked().forward(z, t, weight)[0]}
+        measured = {"loss": self.loss.unchecked().forward(z, t, weight)[0]}
         t, y = flat(t), flat(self.loss.output_activation.predict(z))
-        if self.loss.threshold != 0.5:  # scores about another middle, and targets with them, as 0 and 1
+        if self.loss.threshold != 0.5:  # scores around another threshold become 0 and 1, and so do targets
             t, y = (xp.astype(a > self.loss.threshold, z.dtype) for a in (t, y))
-        figures |= {name: metric(t, y) for name, metric in metrics.items()}
-        return {name: float(to_numpy(value)) for name, value in figures.items()}
+        measured |= {name: metric(t, y) for name, metric in metrics.items()}
+        return {name: float(to_numpy(value)) for name, value in measured.items()}
 
     def save(self, path: str | PathLike[str], *, notes: Mapping[str, Any] | None = None) -> None:
-        """Write the model to a file that ``dlarray.load`` reads: safetensors, its configuration in the metadata.
+        """Write the model to a file that ``dlarray.load`` reads: safetensors, with the configuration as metadata.
 
-        The history goes with it (of a long one the means of neighbouring steps), and so do ``notes``, an object of
-        JSON that ``load_with_notes`` gives back; neither is too long for a file. A file that is there is replaced as a
-        whole or stays as it was; it keeps its mode, and a symbolic link to it stays. Raises OSError with the path where
-        it cannot be written, and TypeError for notes that would come back as something else than they went.
+        It also holds the history (means of neighbouring steps if it is long) and ``notes``, a JSON object that
+        ``load_with_notes`` returns. An existing file is replaced completely or stays unchanged; it keeps its mode, and
+        symbolic links to it stay. Raises OSError with the path if it cannot be written, and TypeError for notes that
+        JSON cannot represent exactly.
         """
         write_model(path, self.model, self.theta, self.buffers, self.loss, self.dtype, self.history, notes)
 
     def at(self, theta: Theta, buffers: Theta) -> Trained:
-        """The same model at another point; what has been compiled for this one serves it too."""
+        """The same model with another θ and other buffers. It shares the compiled functions."""
         moved = replace(self, theta=theta, buffers=buffers)
         vars(moved)["_predictor"] = self._predictor
         return moved
@@ -133,7 +160,7 @@ class Trained:
         return replace(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is pickled: the fields, with host arrays. What is compiled is compiled again where it is needed."""
+        """The fields, with host arrays. Compiled functions are not pickled; they are compiled again when needed."""
         state = {f.name: getattr(self, f.name) for f in fields(self)}
         return state | {name: tuple(map(to_numpy, state[name])) for name in ("theta", "buffers")}
 
@@ -164,11 +191,11 @@ class Trained:
             y = self._in_batches(inputs_on(self.device, self.model, x, self.dtype), batch_size, answer)
             return self.device.backend.to_numpy(y) if isinstance(x, np.ndarray) else y
         except Exception as error:
-            self.device.raise_if_out_of_memory(error, "to answer", "A smaller batch_size takes less")
+            self.device.raise_if_out_of_memory(error, "to predict", "A smaller batch_size takes less")
             raise
 
     def _predict_on_host(self, x: np.ndarray, batch_size: int, answer: Inference) -> Array | None:
-        """The answer part by part, so that what has been looked at is still in the cache; None for a closer look."""
+        """Predictions in chunks that are still in the cache after their check; None if the full check must decide."""
         n, most = x.shape[0], CHUNK_BYTES // (8 * x.shape[1])
         if n <= batch_size and n <= most:
             ready = as_finite(x, self.dtype)
@@ -190,11 +217,11 @@ class Trained:
 
 
 def load(path: str | PathLike[str], device: str | Device | None = None) -> Trained:
-    """The model in a file that ``Trained.save`` wrote, on a device: by default where new arrays go.
+    """Read a model that ``Trained.save`` wrote onto a device; by default the current device.
 
-    Raises CheckpointError where the file is not a whole model of this library (truncated, changed, of a newer version,
-    with an unknown layer, or of another kind); OSError with the path where it cannot be read; DeviceError; ValueError
-    where the device has no such dtype.
+    Raises CheckpointError if the file is not a complete model of this library (truncated, changed, of a newer version,
+    with an unknown layer, or of another program); OSError with the path if it cannot be read; DeviceError; ValueError
+    if the device lacks the dtype.
 
     Examples
     --------
@@ -215,13 +242,13 @@ def load(path: str | PathLike[str], device: str | Device | None = None) -> Train
 
 
 def load_with_notes(path: str | PathLike[str], device: str | Device | None = None) -> tuple[Trained, dict[str, Any]]:
-    """``load``, and the notes that lie beside the model. Raises as ``load`` does."""
+    """The model and the notes that were saved with it. Raises as ``load`` does."""
     model, theta, buffers, loss, target, dtype, history, notes = read_model(path, device)
     return Trained(model, theta, buffers, loss, target, dtype, history), notes
 
 
 def default_metrics(loss: Loss, outputs: int) -> tuple[str, ...]:
-    """What is measured beside this loss where nothing is asked for: accuracy of one choice, R² of numbers."""
+    """The metrics that are measured by default with this loss: accuracy for one class, R² for numbers."""
     if loss.task == "regression":
         return ("r2",)
     return ("accuracy",) if loss.task == "multiclass" or outputs == 1 else ()
@@ -230,8 +257,8 @@ def default_metrics(loss: Loss, outputs: int) -> tuple[str, ...]:
 def named_metrics(given: Sequence[str | Metric] | None, loss: Loss, outputs: int) -> dict[str, Metric]:
     """Metrics by name.
 
-    Raises ValueError for an unknown name, with the nearest, and for two functions of one name; TypeError for what is no
-    function.
+    Raises ValueError for an unknown name, with the closest match, and for two functions with the same name; TypeError
+    for objects that are not functions.
     """
     if isinstance(given, str):
         raise TypeError(f"metrics must be a list of names or functions, got {given!r}; put it between brackets")
@@ -250,6 +277,6 @@ def named_metrics(given: Sequence[str | Metric] | None, loss: Loss, outputs: int
             raise TypeError(f"a metric is a name or a function of targets and predictions, got {metric!r}")
         if found.setdefault(name, function) is not function:
             raise ValueError(
-                f"two metrics have the name {name!r}, and the history keeps one column by it: rename a function"
+                f"two metrics have the name {name!r}, and the history has one column for it: rename a function"
             )
     return found

@@ -1,7 +1,7 @@
-"""Training checkpoints: a run in a file, from which ``resumption`` takes it up again.
+"""Training checkpoints: a run in a file, which ``read_run`` resumes.
 
-The file is a model's (``dlarray.load`` reads it) with more in it: the optimizer's state, the place in the epoch, the
-history, and what the callbacks remember. Nothing random has a state: orders and masks depend on seed, epoch and step.
+The file is a model file (``dlarray.load`` reads it) with the optimizer's state, the position in the epoch, the history
+and the memories of the callbacks. Random numbers need no state: orders and masks depend on seed, epoch and step.
 """
 
 from __future__ import annotations
@@ -25,46 +25,48 @@ _Arrays = dict[str, np.ndarray]
 
 
 def write_run(path: str | PathLike[str], run: Run) -> None:
-    """Write all that a walk needs to go on, whole or not at all; ``fit(…, resume=path)`` takes it up.
+    """Write everything that ``fit(…, resume=path)`` needs to resume the run, completely or not at all.
 
-    Raises OSError with the path where that fails, the old file untouched; TypeError for a model that holds a function,
-    for an optimizer whose state is not like θ, and for a callback that remembers what cannot be written.
+    Raises OSError with the path if that fails, and the old file is unchanged; TypeError for a model that contains a
+    function, for an optimizer whose state does not have the layout of θ, and for memories that cannot be written.
     """
     theta, buffers = run.state["theta"], run.state["buffers"]
     losses, weights = run.losses.read()
-    beside: _Arrays = {
+    arrays: _Arrays = {
         "run.losses": np.asarray(losses, dtype=np.float64),
         "run.weights": np.asarray(weights, dtype=np.float64),
     }
-    whole = run.steps - run.batch_index  # where an epoch was broken off, its row is written anew when it has ended
-    beside["run.history"] = np.asarray(run.history.steps[:whole], dtype=np.float64)
+    whole = run.steps - run.batch_index  # the row of an incomplete epoch is written when the epoch has ended
+    arrays["run.history"] = np.asarray(run.history.steps[:whole], dtype=np.float64)
     data = {
         "settings": run.settings,
         "epoch": run.epoch,
         "steps": run.steps,
         "seconds": run.seconds,
         "metrics": run.history.epochs[: run.epoch],
-        "optimizer": _pack_optimizer(run, beside),
+        "optimizer": _pack_optimizer(run, arrays),
         "scaling": {name: _number(x) for name, x in run.state.get("scaling", {}).items()},
-        "callbacks": [[name, _pack_memory(i, m, run, beside)] for i, (name, m) in enumerate(run.memories)],
+        "callbacks": [[name, _pack_memory(i, m, run, arrays)] for i, (name, m) in enumerate(run.memories)],
     }
-    write_file(path, run.model, theta, buffers, run.loss, run.dtype, {"run": data}, beside)
+    write_file(path, run.model, theta, buffers, run.loss, run.dtype, {"run": data}, arrays)
 
 
-def _pack_optimizer(run: Run, beside: _Arrays) -> dict[str, Any]:
-    """The numbers of an optimizer's state; what is like θ goes to the arrays."""
+def _pack_optimizer(run: Run, arrays: _Arrays) -> dict[str, Any]:
+    """The numbers of an optimizer's state. Arrays in the layout of θ are added to ``arrays``."""
     states = run.state["optimizer"]
     numbers: dict[str, Any] = {}
     for name in states[0] if states else ():
         parts = tuple(state[name] for state in states if name in state)
-        if parts[0].ndim == 0:  # the first state's counts for all: t stands in no other
+        if parts[0].ndim == 0:  # only the first state has t
             numbers[name] = _number(parts[0])
-        elif not _pack_vectors(f"run.optimizer.{name}.", parts, run.model.layout_of(run.state["theta"]), beside):
-            raise TypeError(f"the optimizer's {name!r} is neither a number nor like θ, and cannot be written")
+        elif not _pack_vectors(f"run.optimizer.{name}.", parts, run.model.layout_of(run.state["theta"]), arrays):
+            raise TypeError(
+                f"the optimizer's {name!r} is neither a number nor in the layout of θ, and cannot be written"
+            )
     return numbers
 
 
-def _pack_memory(i: int, memory: Memory, run: Run, beside: _Arrays) -> dict[str, Any]:
+def _pack_memory(i: int, memory: Memory, run: Run, arrays: _Arrays) -> dict[str, Any]:
     packed: dict[str, Any] = {}
     for name, value in memory.items():
         if name.startswith("_"):
@@ -73,10 +75,12 @@ def _pack_memory(i: int, memory: Memory, run: Run, beside: _Arrays) -> dict[str,
             vectors = cast("Theta", value)
             layouts = {"theta": run.model.layout_of(run.state["theta"]), "buffers": _buffer_layout(run)}
             kind = next(
-                (k for k, own in layouts.items() if _pack_vectors(f"run.callback{i}.{name}.", vectors, own, beside)), ""
+                (k for k, own in layouts.items() if _pack_vectors(f"run.callback{i}.{name}.", vectors, own, arrays)), ""
             )
             if not kind:
-                raise TypeError(f"a callback remembers {name!r}, a tuple that is neither like θ nor like the buffers")
+                raise TypeError(
+                    f"the memory of a callback has {name!r}, a tuple that has the layout neither of θ nor of the buffers"
+                )
             packed[name] = {"like": kind}
         else:
             packed[name] = _to_json(name, value)
@@ -92,8 +96,8 @@ def _to_json(name: str, value: Any) -> Any:
 
 def _refuse(name: str, value: Any) -> Any:
     raise TypeError(
-        f"a callback remembers {name!r}, which a checkpoint cannot hold: numbers, words, lists and θ can be written, "
-        f"got {type(value).__name__}; a name that begins with an underscore is left out"
+        f"the memory of a callback has {name!r}, which a checkpoint cannot hold: numbers, strings, lists and θ can be "
+        f"written, got {type(value).__name__}; names that begin with an underscore are left out"
     )
 
 
@@ -102,11 +106,11 @@ def _buffer_layout(run: Run) -> Layout:
     return layout if run.device.backend.writes_in_place else layout.split_up()
 
 
-def _pack_vectors(prefix: str, vectors: Theta, layout: Layout, beside: _Arrays) -> bool:
-    """Add the arrays in vectors of this layout; False where they are of another one."""
+def _pack_vectors(prefix: str, vectors: Theta, layout: Layout, arrays: _Arrays) -> bool:
+    """Add the arrays of these vectors; False if they do not have this layout."""
     if not all(is_array(v) for v in vectors) or [tuple(v.shape) for v in vectors] != [(n,) for n in layout.lengths]:
         return False
-    beside |= {f"{prefix}{name}": to_numpy(x) for name, x in layout.split(vectors).items()}
+    arrays |= {f"{prefix}{name}": to_numpy(x) for name, x in layout.split(vectors).items()}
     return True
 
 

@@ -117,8 +117,8 @@ TRAINING: dict[str, Case] = {
     "x 3-D": (lambda: fit(X[None]), ValueError, r"x must have two axes.*got shape \(1, 8, 4\)"),
     "rows differ": (lambda: fit(X[:5]), ValueError, r"x and y must have as many rows, got shapes \(5, 4\) and \(8,\)"),
     "y a single number": (lambda: fit(y=np.array(1)), ValueError, r"as many rows, got shapes \(8, 4\) and \(\)"),
-    "no rows": (lambda: fit(X[:0], LABELS[:0]), ValueError, r"x holds no examples: its shape is \(0, 4\)"),
-    "no features": (lambda: fit(X[:, :0]), ValueError, r"x holds no features: its shape is \(8, 0\)"),
+    "no rows": (lambda: fit(X[:0], LABELS[:0]), ValueError, r"x has no examples: its shape is \(0, 4\)"),
+    "no features": (lambda: fit(X[:, :0]), ValueError, r"x has no features: its shape is \(8, 0\)"),
     "other features": (lambda: fit(X[:, :3]), ValueError, r"takes 4 inputs, got x with 3 features, shape \(8, 3\)"),
     "(n,) to two outputs": (
         lambda: fit(y=NUMBERS[:, 0], model=REGRESSION),
@@ -219,12 +219,12 @@ TRAINING: dict[str, Case] = {
     "two devices": (
         lambda: fit(strict(X, "device1"), strict(LABELS, "device2")),
         ValueError,
-        "x and y must lie on one device, got strict:device1 and strict:device2; dlarray.to_device moves",
+        "x and y must be on one device, got strict:device1 and strict:device2; dlarray.to_device moves",
     ),
     "weight on another device": (
         lambda: fit(strict(X, "device1"), strict(LABELS, "device1"), weight=strict(np.ones(8), "device2")),
         ValueError,
-        "x and weight must lie on one device, got strict:device1 and strict:device2",
+        "x and weight must be on one device, got strict:device1 and strict:device2",
     ),
     "an unknown device": (
         lambda: fit(device="cdua"),
@@ -292,12 +292,16 @@ TRAINING: dict[str, Case] = {
         ValueError,
         "seed must lie in",
     ),
-    "validation of 0": (lambda: fit(validation=0), ValueError, "leaves one of the parts of 8 examples empty"),
+    "validation of 0": (
+        lambda: fit(validation=0),
+        ValueError,
+        "leaves no examples in one of the two parts of 8 examples",
+    ),
     "validation of 1": (lambda: fit(validation=1.0), ValueError, r"validation must lie in \[0, 1\), got 1\.0"),
     "validation of too little": (
         lambda: fit(validation=0.01),
         ValueError,
-        r"fraction of 0\.01 leaves one of the parts",
+        r"fraction of 0\.01 leaves no examples in one",
     ),
     "validation a list": (
         lambda: fit(validation=[X, LABELS]),
@@ -343,22 +347,22 @@ TRAINING: dict[str, Case] = {
     "batch norm of one row": (
         lambda: fit(X[:1], LABELS[:1], NORMED, batch_size=None),
         ValueError,
-        "BatchNorm needs at least 2 examples.*of 1 examples.*the smallest holds 1: there are too few examples",
+        "BatchNorm needs at least 2 examples.*with 1 examples.*has 1: there are too few examples",
     ),
     "batch norm, stochastic": (
         lambda: fit(model=NORMED, batch_size=1),
         ValueError,
-        "of 8 examples with batch_size 1 .*the smallest holds 1: batch_size=2 would do",
+        "with 8 examples, batch_size 1 .*the smallest batch or part has 1: use batch_size=2",
     ),
     "batch norm, a last batch of one": (
         lambda: fit(X[:7], LABELS[:7], NORMED, batch_size=3),
         ValueError,
-        "of 7 examples with batch_size 3 .*the smallest holds 1: batch_size=4 would do",
+        "with 7 examples, batch_size 3 .*the smallest batch or part has 1: use batch_size=4",
     ),
     "batch norm in parts of one": (
         lambda: fit(model=NORMED, accumulate=4),
         ValueError,
-        "batch_size 4 and accumulate 4 the smallest holds 1: batch_size=8 would do",
+        "batch_size 4 and accumulate 4 the smallest batch or part has 1: use batch_size=8",
     ),
     "batch norm in too many parts": (lambda: fit(model=NORMED, accumulate=8), ValueError, "or too many parts"),
     "batch norm inside": (
@@ -605,7 +609,7 @@ ASKED: dict[str, Case] = {
         "the model takes 4 inputs, got x with 3 features",
     ),
     "x 1-D": (lambda: TRAINED.classify(X[0]), ValueError, r"x must have two axes.*\(4,\)"),
-    "no rows": (lambda: TRAINED.predict(X[:0]), ValueError, "x holds no examples"),
+    "no rows": (lambda: TRAINED.predict(X[:0]), ValueError, "x has no examples"),
     "nan": (lambda: TRAINED.outputs(with_one(X, np.nan)), ValueError, "must be finite, got nan in row 2, column 1"),
     "too large": (
         lambda: TRAINED.predict(with_one(X, 1e40)),
@@ -641,7 +645,7 @@ ASKED: dict[str, Case] = {
         ValueError,
         "MeanSquaredError trains numbers, not classes: use predict",
     ),
-    "an unknown figure": (lambda: TRAINED.history["los"], KeyError, "no figure is named 'los'; there are loss"),
+    "an unknown figure": (lambda: TRAINED.history["los"], KeyError, "no metric is named 'los'; there are loss"),
 }
 
 
@@ -742,9 +746,7 @@ def test_views_of_any_kind_work(on: On) -> None:
 
 
 def test_a_batch_larger_than_all_examples_is_a_warning_and_all_of_them() -> None:
-    with pytest.warns(
-        UserWarning, match="batch_size 100 is more than the 8 examples there are: all of them are used"
-    ) as told:
+    with pytest.warns(UserWarning, match="batch_size 100 is more than the 8 examples: all of them are used") as told:
         large = fit(batch_size=100)
     assert told[0].filename == __file__  # where the user wrote it, not inside dlarray
     assert same(large, fit(batch_size=None))
@@ -764,7 +766,7 @@ def test_the_batch_size_that_is_recommended_would_do() -> None:
                 try:
                     fit(X[:n], LABELS[:n], NORMED, batch_size=size, accumulate=parts, metrics=[])
                 except ValueError as error:
-                    if advised := re.search(r"batch_size=(\d+) would do", str(error)):
+                    if advised := re.search(r"use batch_size=(\d+)", str(error)):
                         fit(X[:n], LABELS[:n], NORMED, batch_size=int(advised[1]), accumulate=parts, metrics=[])
                     else:
                         assert n < 2 * parts

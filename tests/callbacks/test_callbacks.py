@@ -201,7 +201,7 @@ def test_an_interrupted_walk_says_so_and_keeps_the_last_whole_epoch(tmp_path: Pa
                 raise KeyboardInterrupt
 
     spy, path = Spy(), tmp_path / "walk.safetensors"
-    with pytest.raises(dl.Interrupted, match="after 2 whole epochs") as caught:
+    with pytest.raises(dl.Interrupted, match="after 2 complete epochs") as caught:
         fit(epochs=5, callbacks=[spy, dl.Checkpoint(path), Interrupts()])
     assert isinstance(caught.value, KeyboardInterrupt)
     assert equal(numbers(caught.value.trained), spy.models[1])

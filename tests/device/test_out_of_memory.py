@@ -282,7 +282,7 @@ def test_an_answer_that_does_not_fit_says_so() -> None:
     vars(full)["_predictor"] = type("Answers", (), {"outputs": answer, "predict": answer, "classify": answer})
     for ask in (full.outputs, full.predict, full.classify):
         with pytest.raises(
-            OutOfMemoryError, match="full has not enough memory to answer: Unable .* A smaller batch_size"
+            OutOfMemoryError, match="full has not enough memory to predict: Unable .* A smaller batch_size"
         ):
             ask(X)
 
@@ -320,7 +320,7 @@ def test_an_estimator_says_it_too(solver: str, monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_array_equal(x, X)
     np.testing.assert_array_equal(y, Y)
     monkeypatch.setattr(classifier, "_outputs", lambda *args: fails(None, None, None))
-    with pytest.raises(OutOfMemoryError, match="cpu has not enough memory to answer"):
+    with pytest.raises(OutOfMemoryError, match="cpu has not enough memory to predict"):
         classifier.predict(X)
     for now, then in zip(classifier.coefs_, coefs, strict=True):
         np.testing.assert_array_equal(now, then)

@@ -437,11 +437,14 @@ def _nested(depth: int) -> str:
 
 CHANGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a name twice": (_twice, "twice"),
-    "leading whitespace": (lambda d: together(b" " + json.dumps(split(d)[0]).encode(), split(d)[1]), "no safetensors"),
-    "bytes behind": (lambda d: d + b"\0", "holds 37: it is not whole"),
-    "a header of 2**63 bytes": (lambda d: (2**63).to_bytes(8, "little") + d[8:], "no safetensors file"),
-    "a header longer than the file": (lambda d: (len(d) - 7).to_bytes(8, "little") + d[8:], "no safetensors file"),
-    "a header that is a list": (lambda d: together(b"[1, 2]", b""), "no safetensors file"),
+    "leading whitespace": (
+        lambda d: together(b" " + json.dumps(split(d)[0]).encode(), split(d)[1]),
+        "not a safetensors",
+    ),
+    "bytes behind": (lambda d: d + b"\0", "holds 37: it is not complete"),
+    "a header of 2**63 bytes": (lambda d: (2**63).to_bytes(8, "little") + d[8:], "not a safetensors file"),
+    "a header longer than the file": (lambda d: (len(d) - 7).to_bytes(8, "little") + d[8:], "not a safetensors file"),
+    "a header that is a list": (lambda d: together(b"[1, 2]", b""), "not a safetensors file"),
     "a header that is not JSON": (lambda d: together(b"{1: 2}", b""), "is not a dlarray model"),
     "a header in UTF-16": (lambda d: together('{"a": 1}'.encode("utf-16-le"), b""), "is not a dlarray model"),
     "a header without end": (lambda d: together(b'{"a":' * 20000 + b"1" + b"}" * 20000, b""), "is not a dlarray"),
@@ -457,7 +460,7 @@ CHANGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "half precision": (_entry("0.bias", dtype="F16", shape=[4]), "entry for 0.bias is unusual"),
     "a shape too large": (_entry("0.bias", shape=[2**40]), "shape of 0.bias must be at most 36"),
     "a shape whose product wraps": (_entry("0.bias", shape=[2**33, 2**33]), "shape of 0.bias must be at most 36"),
-    "a shape that is too large only in all": (_entry("0.bias", shape=[30] * 30), "0.bias does not fit its place"),
+    "a shape that is too large only in all": (_entry("0.bias", shape=[30] * 30), "0.bias does not fit its bytes"),
     "a shape of too many axes": (_entry("0.bias", shape=[1] * 40 + [2]), "entry for 0.bias is unusual"),
     "a large shape that holds nothing": (_entry("0.bias", shape=[0, 2**60]), "shape of 0.bias must be at most 36"),
     "a shape that multiplies text": (_entry("0.bias", shape=["2", 2**28]), "shape of 0.bias must be a whole number"),
@@ -467,11 +470,11 @@ CHANGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a shape of fractions": (_entry("0.bias", shape=[2.0]), "shape of 0.bias must be a whole number"),
     "a shape of words": (_entry("0.bias", shape=["2"]), "shape of 0.bias must be a whole number"),
     "an entry that is a list": (_header(**{"0.bias": [1]}), "entry for 0.bias must be an object"),
-    "a dtype that is a list": (_entry("0.bias", dtype=["F32"]), "dtype of 0.bias must be words"),
-    "places behind the end": (_entry("0.bias", data_offsets=[2**70, 2**70 + 8]), "place of 0.bias must be at most 36"),
-    "places that are null": (_entry("0.bias", data_offsets=None), "place of 0.bias must be a list"),
-    "a digest that is a number": (_metadata(sha256=1), "its sha256 must be words"),
-    "places that are no numbers": (_entry("0.bias", data_offsets=["0", "8"]), "place of 0.bias must be a whole number"),
+    "a dtype that is a list": (_entry("0.bias", dtype=["F32"]), "dtype of 0.bias must be a string"),
+    "places behind the end": (_entry("0.bias", data_offsets=[2**70, 2**70 + 8]), "offsets of 0.bias must be at most 36"),
+    "places that are null": (_entry("0.bias", data_offsets=None), "offsets of 0.bias must be a list"),
+    "a digest that is a number": (_metadata(sha256=1), "its sha256 must be a string"),
+    "places that are no numbers": (_entry("0.bias", data_offsets=["0", "8"]), "offsets of 0.bias must be a whole number"),
     "three places": (_entry("0.bias", data_offsets=[0, 4, 8]), "entry for 0.bias is unusual"),
     "an empty file's header": (lambda d: together({}, b""), "another program"),
     "an array that is absent": (
@@ -521,7 +524,7 @@ def test_a_file_that_was_made_to_harm_is_refused(what: str, small: bytes, tmp_pa
     "name", ["../up", "/root", "a_/b", "a_\\b", "..", "", "0.weight ", "a_ b", "a_\n", "0.we-ight"]
 )
 def test_names_that_are_paths_or_strange_are_refused(name: str, small: bytes, tmp_path: Path) -> None:
-    with pytest.raises(dl.CheckpointError, match="holds an array of the name"):
+    with pytest.raises(dl.CheckpointError, match="holds an array with the name"):
         read(_renamed("0.bias", name)(small), tmp_path)
 
 
@@ -542,7 +545,7 @@ def test_arrays_that_overlap_or_leave_gaps_are_refused(
     header, numbers = split(small)
     assert (header["0.weight"]["data_offsets"], header["0.bias"]["data_offsets"]) == ([0, 16], [16, 24])
     header["0.weight"]["data_offsets"], header["0.bias"]["data_offsets"] = weight, bias
-    with pytest.raises(dl.CheckpointError, match="does not fit its place"):
+    with pytest.raises(dl.CheckpointError, match="does not fit its bytes"):
         read(together(header, numbers), tmp_path)
 
 
@@ -573,7 +576,7 @@ def test_a_large_file_of_another_kind_is_not_read(tmp_path: Path) -> None:
         file.write(b"PK\x03\x04 a zip file, as torch writes them")
         file.truncate(2**31)  # no disk is used: it is a hole
     tracemalloc.start()
-    with pytest.raises(dl.CheckpointError, match=r"large\.pt is not a dlarray model: it is no safetensors file"):
+    with pytest.raises(dl.CheckpointError, match=r"large\.pt is not a dlarray model: it is not a safetensors file"):
         dl.load(path)
     assert tracemalloc.get_traced_memory()[1] < 2**20
     tracemalloc.stop()
@@ -612,7 +615,7 @@ def test_files_of_other_kinds_are_refused_and_not_run(
 def test_a_file_of_torch_is_refused(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     torch.save({"0.weight": torch.ones(2, 2)}, tmp_path / "model.pt")
-    with pytest.raises(dl.CheckpointError, match=r"model\.pt is not a dlarray model: it is no safetensors file"):
+    with pytest.raises(dl.CheckpointError, match=r"model\.pt is not a dlarray model: it is not a safetensors file"):
         dl.load(tmp_path / "model.pt")
 
 
@@ -759,7 +762,7 @@ def test_the_history_comes_back_and_of_a_long_one_the_means_of_neighbours(tmp_pa
     np.testing.assert_allclose(back.steps, np.repeat(np.mean(np.reshape(steps, (-1, 4)), axis=1), 4), rtol=1e-12)
     assert dl.History.from_data(back.to_data()) == back
     assert len(long.to_data()["steps"]) == 5_000
-    with pytest.raises(ValueError, match="not as many steps as it says"):
+    with pytest.raises(ValueError, match="does not have as many steps as it says"):
         dl.History.from_data({"count": 3, "each": 1, "steps": [1.0], "epochs": []})
 
 
@@ -777,8 +780,8 @@ def test_notes_lie_beside_the_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("notes", "error", "words"),
     [
-        ({1: "a", "1": "b"}, TypeError, r"notes must have words for names, .*got 1$"),
-        ({"a": [{}, {None: 1}]}, TypeError, r"notes\['a'\]\[1\] must have words for names, .*got None"),
+        ({1: "a", "1": "b"}, TypeError, r"notes must have strings as names, .*got 1$"),
+        ({"a": [{}, {None: 1}]}, TypeError, r"notes\['a'\]\[1\] must have strings as names, .*got None"),
         ({"a": {"x": np.ones(2)}}, TypeError, r"notes\['a'\]\['x'\] must be numbers, .*got ndarray"),
         ({"a": {1, 2}}, TypeError, r"notes\['a'\] must be numbers, .*got set"),
         ({"a": np.int64(1)}, TypeError, r"notes\['a'\] must be numbers, .*got int64"),
@@ -834,7 +837,7 @@ HISTORY = {"count": 3, "each": 1, "steps": [1.0, 2.0, 3.0], "epochs": [{"loss": 
         ({"notes": [1]}, "its notes must be an object"),
         ({"history": [1]}, "its history must be an object"),
         ({"history": {"count": 3}}, "its history must have each, steps, epochs"),
-        ({"history": HISTORY | {"count": 9}}, "not as many steps as it says"),
+        ({"history": HISTORY | {"count": 9}}, "does not have as many steps as it says"),
         ({"history": HISTORY | {"count": 2.5}}, "its count of steps must be a whole number"),
         ({"history": HISTORY | {"count": -1}}, "its count of steps must be at least 0"),
         ({"history": HISTORY | {"count": 10**30, "each": 10**30}}, "its count of steps must be at most"),

@@ -131,7 +131,7 @@ def test_by_default_what_does_not_fit_beside_a_step_stays(
         words = str(caught[0].message)
         assert words.startswith("the examples take 1.4 kB and a step ")
         assert "strict:cpu has" in words
-        assert "data='host' says so without this warning" in words
+        assert "data='host' does this without a warning" in words
         assert caught[0].filename == __file__
     assert trained.history == fit("strict", model=model, data="device").history
 

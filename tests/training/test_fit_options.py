@@ -136,7 +136,7 @@ def test_batches_bring_their_weights_and_may_have_any_size() -> None:
 
 def test_a_generator_is_good_for_one_epoch() -> None:
     check_same(fit(iter(batches()), None, epochs=1), fit(epochs=1, shuffle=False))
-    with pytest.raises(ValueError, match=r"passed through only once, and 3 epochs.*give a function"):
+    with pytest.raises(ValueError, match=r"used only once, and epochs is 3.*give a function"):
         fit(iter(batches()), None)
     trained = fit(iter(batches() * 2), None, epochs=3, steps_per_epoch=2)
     assert trained.history.steps == fit(shuffle=False, epochs=2).history.steps
@@ -233,11 +233,11 @@ def test_the_scale_of_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     assert float(state["scaling"]["scale"]) == 2.0**39
     assert all(torch.equal(a, b) for a, b in zip(state["theta"], before[0], strict=True))
     assert all(torch.equal(v, before[1][k]) for k, v in state["optimizer"][0].items())
-    state["scaling"] = {"scale": torch.tensor(1024.0), "good": torch.tensor(1998, dtype=torch.int32)}
+    state["scaling"] = {"scale": torch.tensor(1024.0), "finite_steps": torch.tensor(1998, dtype=torch.int32)}
     state, _ = step(state, batch)
-    assert (float(state["scaling"]["scale"]), int(state["scaling"]["good"])) == (1024.0, 1999)
+    assert (float(state["scaling"]["scale"]), int(state["scaling"]["finite_steps"])) == (1024.0, 1999)
     state, _ = step(state, batch)
-    assert (float(state["scaling"]["scale"]), int(state["scaling"]["good"])) == (2048.0, 0)
+    assert (float(state["scaling"]["scale"]), int(state["scaling"]["finite_steps"])) == (2048.0, 0)
     assert not torch.equal(state["theta"][0], before[0][0])
 
 

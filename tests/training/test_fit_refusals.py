@@ -126,15 +126,23 @@ REFUSED: dict[str, Case] = {
         "class_weight needs one class for each example",
     ),
     # Batches from an iterable
-    "empty": (lambda: fit(lambda: iter(()), None), ValueError, "x brings no batch: the iterable is empty"),
+    "empty": (lambda: fit(lambda: iter(()), None), ValueError, "x has no batches: the iterable is empty"),
     "weight beside": (
         lambda: fit(BATCHES, None, weight=np.ones(8)),
         ValueError,
-        "an iterable brings its weights along",
+        "an iterable yields weights in its batches",
     ),
-    "balanced batches": (lambda: fit(BATCHES, None, class_weight="balanced"), ValueError, "cannot count the classes"),
+    "balanced batches": (
+        lambda: fit(BATCHES, None, class_weight="balanced"),
+        ValueError,
+        "the classes cannot be counted",
+    ),
     "a fraction of batches": (lambda: fit(BATCHES, None, validation=0.2), ValueError, r"give validation=\(x, y\)"),
-    "metrics of batches": (lambda: fit(BATCHES, None, metrics=["accuracy"]), ValueError, "measured on validation"),
+    "metrics of batches": (
+        lambda: fit(BATCHES, None, metrics=["accuracy"]),
+        ValueError,
+        "metrics need validation examples",
+    ),
     "x and y": (lambda: fit(iter(BATCHES)), TypeError, "x must be an array, got list_iterator"),
     "three things": (lambda: fit([(X, LABELS, None, 1)], None), TypeError, "each batch must be a tuple.*a tuple of 4"),
     "an end too early": (
@@ -149,7 +157,7 @@ REFUSED: dict[str, Case] = {
         r"cpu has no fast matrix products in bfloat16.*torch \(bfloat16, float16\)",
     ),
     "unknown precision": (lambda: fit(precision="bfloat"), ValueError, "unknown precision.*did you mean 'bfloat16'"),
-    "double and half": (lambda: fit(dtype="float64", precision="float16"), ValueError, "goes with weights of float32"),
+    "double and half": (lambda: fit(dtype="float64", precision="float16"), ValueError, "needs weights of float32"),
     "double products": (lambda: fit(precision="float64"), ValueError, "give dtype='float64'"),
     # The rate finder
     "rates": (lambda: find(lowest=1.0, highest=0.1), ValueError, r"lowest must be below highest, got 1\.0 and 0\.1"),

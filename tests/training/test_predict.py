@@ -206,7 +206,7 @@ def test_rows_are_refused_as_before_once_it_is_compiled():
     trained = warm()
     for x, kind, words in (
         (inputs(9)[:, :5], ValueError, "takes 6 inputs, got x with 5 features"),
-        (inputs(9)[:0], ValueError, "x holds no examples"),
+        (inputs(9)[:0], ValueError, "x has no examples"),
         (inputs(9)[0], ValueError, "two axes"),
         (inputs(9).tolist(), TypeError, "x must be an array"),
         (np.ma.masked_array(inputs(9)), TypeError, "masked"),

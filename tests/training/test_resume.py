@@ -169,7 +169,7 @@ def run(tmp_path: Path) -> Path:
     ],
 )
 def test_another_run_is_refused(run: Path, options: Any, words: str) -> None:
-    with pytest.raises(ValueError, match=rf"run is of another run.*{words}"):
+    with pytest.raises(ValueError, match=rf"run is from a different run.*{words}"):
         fit(**({"model": SMALL, "resume": run} | options))
 
 
@@ -228,7 +228,7 @@ def test_what_a_callback_remembers_must_be_data(tmp_path: Path) -> None:
     good = Hoards(n=1, words=["a", "b"], nothing=None, _open=open)
     fit(epochs=1, model=SMALL, callbacks=[good, dl.Checkpoint(path)])
     for bad in ({"f": open}, {"x": X}, {"t": (X,)}, {"d": {"a": 1}}):
-        with pytest.raises(TypeError, match="a callback remembers '[fxtd]'"):
+        with pytest.raises(TypeError, match="the memory of a callback has '[fxtd]'"):
             fit(epochs=1, model=SMALL, callbacks=[Hoards(**bad), dl.Checkpoint(path)])
 
 

@@ -95,7 +95,7 @@ def test_what_a_callback_raises_brings_the_last_good_model(error: Any, hook: str
 def test_the_model_is_told_of_in_a_note() -> None:
     with pytest.raises(OSError, match="space") as caught:
         fit(callbacks=[raising("on_epoch", OSError(*FULL.args))])
-    assert caught.value.__notes__ == [".trained of this error holds the model after 3 whole epochs"]
+    assert caught.value.__notes__ == [".trained of this error holds the model after 3 complete epochs"]
 
 
 def test_an_error_that_takes_no_attribute_is_raised_all_the_same() -> None:
@@ -146,7 +146,7 @@ def test_an_interrupt_on_every_library(each: On, place: str) -> None:
     epochs = 3 if place == "on_epoch" else 2
     given: Any = (batches(signal.SIGINT), None) if place == "iterable" else (X, Y)
     callbacks = [Looks()] if place == "iterable" else [raising(place, signal.SIGINT), Looks()]
-    with pytest.raises(dl.Interrupted, match=f"after {epochs} whole epochs") as caught:
+    with pytest.raises(dl.Interrupted, match=f"after {epochs} complete epochs") as caught:
         fit(*given, device=each.device, shuffle=False, callbacks=callbacks)
     trained = caught.value.trained
     is_model_after(trained, epochs, device=each.device, shuffle=False)
@@ -193,7 +193,7 @@ def test_every_on_end_is_called_and_the_first_error_counts() -> None:
         )  # fmt: skip
     assert ended == [first, first]
     assert caught.value.__notes__ == [
-        ".trained of this error holds the model after 3 whole epochs",
+        ".trained of this error holds the model after 3 complete epochs",
         "then Raises.on_end raised ValueError('the second')",
         "then Raises.on_end raised Mine('the third')",
     ]
