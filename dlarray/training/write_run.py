@@ -79,7 +79,7 @@ def _pack_memory(i: int, memory: Memory, run: Run, arrays: _Arrays) -> dict[str,
             )
             if not kind:
                 raise TypeError(
-                    f"the memory of a callback has {name!r}, a tuple that has the layout neither of θ nor of the buffers"
+                    f"the memory of a callback has {name!r}, a tuple in the layout neither of θ nor of the buffers"
                 )
             packed[name] = {"like": kind}
         else:

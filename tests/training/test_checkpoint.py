@@ -471,11 +471,17 @@ CHANGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a shape of words": (_entry("0.bias", shape=["2"]), "shape of 0.bias must be a whole number"),
     "an entry that is a list": (_header(**{"0.bias": [1]}), "entry for 0.bias must be an object"),
     "a dtype that is a list": (_entry("0.bias", dtype=["F32"]), "dtype of 0.bias must be a string"),
-    "places behind the end": (_entry("0.bias", data_offsets=[2**70, 2**70 + 8]), "offsets of 0.bias must be at most 36"),
-    "places that are null": (_entry("0.bias", data_offsets=None), "offsets of 0.bias must be a list"),
+    "far offsets": (
+        _entry("0.bias", data_offsets=[2**70, 2**70 + 8]),
+        "offsets of 0.bias must be at most 36",
+    ),
+    "null offsets": (_entry("0.bias", data_offsets=None), "offsets of 0.bias must be a list"),
     "a digest that is a number": (_metadata(sha256=1), "its sha256 must be a string"),
-    "places that are no numbers": (_entry("0.bias", data_offsets=["0", "8"]), "offsets of 0.bias must be a whole number"),
-    "three places": (_entry("0.bias", data_offsets=[0, 4, 8]), "entry for 0.bias is unusual"),
+    "offsets as text": (
+        _entry("0.bias", data_offsets=["0", "8"]),
+        "offsets of 0.bias must be a whole number",
+    ),
+    "three offsets": (_entry("0.bias", data_offsets=[0, 4, 8]), "entry for 0.bias is unusual"),
     "an empty file's header": (lambda d: together({}, b""), "another program"),
     "an array that is absent": (
         lambda d: _config()(_renamed("0.bias", "0.bios")(d)),
