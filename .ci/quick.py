@@ -10,7 +10,7 @@ ALWAYS = ["tests/project/test_architecture.py", "tests/project/test_public.py", 
 FORMULAS = {"activations", "initializers", "layers", "losses", "metrics", "model", "optimizers", "schedules"}
 OTHER = {
     "datasets": ["tests/cli", "tests/tables"],
-    "explanation": ["tests/planner/test_explanation.py"],
+    "explanation": ["tests/planner/test_explanation.py", "tests/plot/test_plan_picture.py"],
     "__main__": ["tests/cli"],
     "__init__": [],
 }

@@ -58,7 +58,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[dl.Trained]:
 
 @pytest.fixture
 def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without pictures, which take longer than an epoch; test_plot looks at them."""
+    """Without pictures, which take longer than an epoch; tests/plot looks at them."""
     from dlarray import plot
 
     monkeypatch.setattr(plot, "training_report", lambda *_, **__: None)

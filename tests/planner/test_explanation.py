@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,52 +13,12 @@ import dlarray
 from dlarray.core.array import array_namespace
 from dlarray.core.trees import flatten
 from dlarray.device.description import Names, bytes_text, flops_text
-from dlarray.explanation import Explanation, explain
+from dlarray.explanation import explain
 from dlarray.planner import PlannerWarning
 from dlarray.planner import compile as plan
-from tests.support.process import python
+from tests.support.explained import T, X, array, layer, layers
 
 F = 4  # bytes of a float32
-X = np.random.default_rng(0).standard_normal((8, 5)).astype(np.float32)
-T = np.arange(8, dtype=np.int32) % 3
-
-
-def array(*shape: int) -> np.ndarray:
-    return np.random.default_rng(1).standard_normal(shape).astype(np.float32)
-
-
-def layer(state: dict[str, Any], batch: tuple[Any, Any]) -> tuple[Any, Any]:
-    """One layer with ReLU, half its squared error, and descent."""
-    x, t = batch
-    xp = array_namespace(x)
-    z = x @ state["W"]
-    z += state["b"]
-    d = xp.maximum(z, 0.0) - t
-    dz = d * xp.astype(z > 0, d.dtype)
-    W, b = state["W"], state["b"]
-    W -= 0.5 * (x.T @ dz)
-    b -= 0.5 * xp.sum(dz, axis=0)
-    return {"W": W, "b": b}, 0.5 * xp.sum(d * d)
-
-
-def layers(accumulate: int = 1, **options: Any) -> Explanation:
-    model = dlarray.mlp(5, 4, 3)
-    return explain(*dlarray.first_step(model, X, T, batch_size=8, accumulate=accumulate, **options))
-
-
-def overlapping(figure: Any) -> list[tuple[str, str]]:
-    """Pairs of words whose boxes lie on each other."""
-    from matplotlib.text import Text
-
-    figure.canvas.draw()
-    texts = [t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible()]
-    boxes = [(t.get_text(), t.get_window_extent()) for t in texts]
-    return [
-        (a, b)
-        for i, (a, one) in enumerate(boxes)
-        for b, other in boxes[i + 1 :]
-        if one.width and other.width and one.shrunk(0.9, 0.8).overlaps(other.shrunk(0.9, 0.8))
-    ]
 
 
 # The facts
@@ -254,7 +213,7 @@ def test_tensors_on_the_cpu_have_the_plan_of_numpy() -> None:
 
 @pytest.mark.parametrize(
     ("device", "why"),
-    [("strict", "as it is called"), ("jax", r"XLA compiles them.*as_text\(\)")],
+    [("strict", "when it is called"), ("jax", r"XLA compiles them.*as_text\(\)")],
 )
 def test_a_library_without_dlarray_s_planner_says_what_compiles_instead(device: str, why: str) -> None:
     pytest.importorskip({"strict": "array_api_strict"}.get(device, device))
@@ -282,7 +241,7 @@ def test_units() -> None:
     assert flops_text(2_500_000) == "2.5 Mflop"
 
 
-# Pictures
+# Its forms
 
 
 def test_an_explanation_is_one_line_and_a_table_in_a_notebook() -> None:
@@ -295,46 +254,3 @@ def test_an_explanation_is_one_line_and_a_table_in_a_notebook() -> None:
     assert "target" in html
     assert "== column" in html
     assert "v2 < 0" not in html  # signs are escaped
-
-
-@pytest.mark.parametrize("kind", ["mlp", "deep", "small"])
-def test_the_picture_shows_work_traffic_and_memory(kind: str, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    from dlarray import plot
-
-    if kind == "small":
-        found = explain(layer, {"W": array(5, 3), "b": array(3)}, (X, array(8, 3)))
-    elif kind == "mlp":
-        found = layers()
-    else:
-        parts = [dlarray.Dense(4), dlarray.BatchNorm(), "swish", dlarray.Dropout(0.1)]
-        model = dlarray.MLP(5, [*parts, dlarray.Residual([dlarray.Dense(4), "gelu"]), dlarray.Dense(3)])
-        clipped = dlarray.Clipped(dlarray.AdamW(), dlarray.clip_by_global_norm, 1.0)
-        found = explain(*dlarray.first_step(model, X, T, optimizer=clipped))
-    figure = found.plot()
-    words = [text.get_text() for axes in figure.axes for text in axes.texts]
-    for i, work in enumerate(found.description.works):
-        assert f"{i + 1}  {work.title}" in words
-        assert any(word.startswith(f"{bytes_text(work.nbytes)}, {flops_text(work.flops)}: ") for word in words)
-    lanes = [label.get_text() for label in figure.axes[2].get_xticklabels()]
-    assert all(re.fullmatch(r".+\n[\d.]+ [kM]?B", lane) for lane in lanes)
-    assert {found.description.memories[v.memory].name for v in found.description.values if v.nbytes > 8} == {
-        lane.partition("\n")[0] for lane in lanes
-    }
-    assert overlapping(figure) == []
-    plot.save(figure, tmp_path / "plan.png")
-    pixels = plot.pyplot().imread(tmp_path / "plan.png")
-    assert pixels.std() > 0.05
-
-
-def test_explaining_imports_no_matplotlib_and_drawing_says_what_is_missing() -> None:
-    code = """
-import sys
-sys.modules["matplotlib"] = None
-import numpy as np, dlarray
-print("dlarray.planner" in sys.modules)
-found = dlarray.explain(*dlarray.first_step(dlarray.mlp(2, 3), np.zeros((4, 2), np.float32), np.zeros((4, 3))))
-try: found.plot()
-except ImportError as error: print(error)
-"""
-    assert python(code).splitlines() == ["False", 'pictures are drawn by matplotlib: pip install "dlarray[plot]"']

@@ -1,10 +1,21 @@
-"""What tests read off a picture."""
+"""Models and examples to draw, and what tests read from a picture."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+
+import dlarray as dl
+
+rng = np.random.default_rng(0)
+PLANE = rng.normal(size=(80, 2))
+THREE = rng.integers(0, 3, 80)
+SMALL = dl.mlp(2, 5, 3, activation="tanh")
+
+
+def fitted(model: dl.MLP, y: np.ndarray, **options: Any) -> dl.Trained:
+    return dl.fit(model, PLANE, y, epochs=5, compile=False, progress=False, **options)
 
 
 def lines(ax: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:

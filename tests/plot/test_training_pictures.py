@@ -22,12 +22,6 @@ LABELS = rng.integers(0, 3, 60)
 IMAGES = rng.uniform(size=(60, 2, 2))
 
 
-@pytest.fixture(autouse=True)
-def _closed() -> Any:
-    yield
-    plot.pyplot().close("all")
-
-
 def trained(y: np.ndarray = LABELS, outputs: int = 3, **options: Any) -> dl.Trained:
     return dl.fit(dl.mlp(4, 8, outputs), X, y, epochs=4, batch_size=20, progress=False, **options)
 
