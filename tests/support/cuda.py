@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.planner.cuda.launch import Placed, head
+from dlarray.planner.cuda.launch import ArrayOnGpu, head
 from dlarray.planner.cuda.prelude import PRELUDE
 from dlarray.planner.cuda.printer import source
 from dlarray.planner.cuda.spread import COUNT, grids, workspace
@@ -95,7 +95,7 @@ def run_on_host(call: Call, folder: Path, processors: int = 3, offset: int | Non
     fenced: dict[Any, _Fenced] = {}
     for array in (*call.inputs, *call.outputs):
         fenced.setdefault(_lies(array), _Fenced(array, offset))
-    arrays = [placed(fenced[_lies(a)].array) for a in (*call.inputs, *call.outputs)]
+    arrays = [on_gpu(fenced[_lies(a)].array) for a in (*call.inputs, *call.outputs)]
     words = head(kernel, rows, cols, call.constants, arrays, space.array.ctypes.data, work[0].warps)
     for grid in work:
         launch = getattr(_made[text], f"k{_name(text)}_launch_{grid.name}")
@@ -147,10 +147,10 @@ def _edge(size: int) -> np.ndarray:
     return memory[:pages]
 
 
-def placed(array: np.ndarray) -> Placed:
+def on_gpu(array: np.ndarray) -> ArrayOnGpu:
     """An array of the host as a kernel is told of it."""
     row, column = (stride // array.itemsize for stride in array.strides)
-    return Placed(array.ctypes.data, (row, column))
+    return ArrayOnGpu(array.ctypes.data, (row, column))
 
 
 def moved(kernel: Kernel, rows: int, cols: int, processors: int) -> int:

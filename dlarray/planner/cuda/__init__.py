@@ -1,7 +1,6 @@
-"""Plans on a CUDA GPU: kernels printed as CUDA C, products of cublasLt, a whole step as one graph.
+"""Plans on a GPU: kernels printed as CUDA C, matrix products by cublasLt, a whole step as one CUDA graph.
 
-No GPU has run any of it. What a GPU must be able to do is said in gpu.py, so that all else is tested on a fake
-GPU.
+Not tested on a GPU yet. ``gpu.py`` is the interface to a GPU, so the rest is tested on a fake one.
 """
 
 from dlarray.planner.cuda.gpu import Gpu

@@ -1,6 +1,6 @@
-"""Where everything of a plan lies on a GPU: in the caller's arrays, or in one stretch that is reserved beforehand.
+"""The addresses of a plan's values on a GPU: in the caller's arrays, or in one block that is reserved beforehand.
 
-A recorded graph holds addresses and no references, so nothing may be allocated while a step runs.
+A recorded graph holds addresses and no references, so nothing can be allocated while a step runs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Arena", "Span", "in_rows", "span"]
 
 @dataclass(frozen=True)
 class Span:
-    """How a node's value lies in the memory of its root: bytes from the start, and strides in bytes."""
+    """The layout of a node's value in the memory of its root: bytes from the start, shape, and strides in bytes."""
 
     start: int
     shape: tuple[int, ...]
@@ -27,9 +27,9 @@ class Span:
 
 
 def span(node: Node, shape: tuple[int, ...] | None = None) -> Span:
-    """The place of a node in its root's memory; its strides are those of the view in another shape, if one is given."""
+    """The layout of a node in its root's memory, in another shape if one is given."""
     base = root(node)
-    one = np.empty(1, base.dtype)  # looked at as the whole array, for its strides: nothing is read
+    one = np.empty(1, base.dtype)  # viewed as the whole array, for its strides: nothing is read
     whole = np.lib.stride_tricks.as_strided(one, base.shape, in_rows(base), writeable=False)
     seen = _follow(whole, node)
     seen = seen if shape is None else np.reshape(seen, shape, copy=False)
@@ -37,7 +37,7 @@ def span(node: Node, shape: tuple[int, ...] | None = None) -> Span:
 
 
 def in_rows(node: Node) -> tuple[int, ...]:
-    """The strides, in bytes, of an array of a node's shape whose rows lie one behind the other."""
+    """The strides, in bytes, of a contiguous array of a node's shape (row-major)."""
     sizes = [*node.shape[1:], 1]
     return tuple(math.prod(sizes[i:]) * node.dtype.itemsize for i in range(len(node.shape)))
 
@@ -47,18 +47,18 @@ def _follow(whole: np.ndarray, node: Node) -> np.ndarray:
 
 
 class Arena:
-    """The stretch: every part has its offset when the plan is made, and an address once it is reserved."""
+    """The block: each part gets its offset when the plan is made, and its address when the block is reserved."""
 
-    def __init__(self, plan: Plan, moving: int) -> None:
+    def __init__(self, plan: Plan, state_count: int) -> None:
         self.plan = plan
-        self.moving = moving
+        self.state_count = state_count
         self.nbytes = 0
         self._buffers = [self.part(n) for n in plan.buffers]
         self._staged: dict[int, int] = {}
         self._constants: dict[Node, int] = {}
         self._wholes = {u.outputs[0].number: u.outputs[0] for u in plan.units if u.op == "concat"}
         self.uploads: list[tuple[int, np.ndarray]] = []
-        """What is to be written once: an offset, and the numbers."""
+        """Constants to be written once: the offset and the numbers."""
 
     def part(self, nbytes: int) -> int:
         """The offset of a new part."""
@@ -67,28 +67,28 @@ class Arena:
         return start
 
     def staged(self, leaf: Node) -> int:
-        """The offset of the fixed place of a leaf of the batch."""
+        """The offset of the buffer that a leaf of the batch is copied to at each step."""
         number = int(leaf.attribute)
         if number not in self._staged:
             self._staged[number] = self.part(leaf.nbytes)
         return self._staged[number]
 
-    def place(self, node: Node) -> tuple[int | None, int]:
-        """Of a node's value: (None, offset in the arena), or (number of a state's array, bytes from its start)."""
+    def location(self, node: Node) -> tuple[int | None, int]:
+        """A value's location: (None, offset in the arena), or (number of a state's array, bytes from its start)."""
         base, start = root(node), span(node).start
         if base.op == "input":
-            if int(base.attribute) < self.moving:
+            if int(base.attribute) < self.state_count:
                 return int(base.attribute), start
             return None, self.staged(base) + start
         if base.op in LEAVES:
             return None, self._constant(base) + start
-        place = self.plan.locations[base]
-        if place.kind == "input":
-            return place.number, start
-        if place.kind == "slice":
-            number, offset = self.place(self._wholes[place.number])
-            return number, offset + place.start * base.dtype.itemsize + start
-        return None, self._buffers[place.number] + start
+        found = self.plan.locations[base]
+        if found.kind == "input":
+            return found.number, start
+        if found.kind == "slice":
+            number, offset = self.location(self._wholes[found.number])
+            return number, offset + found.start * base.dtype.itemsize + start
+        return None, self._buffers[found.number] + start
 
     def _constant(self, node: Node) -> int:
         if node not in self._constants:

@@ -1,11 +1,11 @@
-"""Which products can do, in cublasLt's epilogues, what kernels would do with them.
+"""Which kernels can be computed in the epilogue of a product by cublasLt.
 
-    y = max(x @ W + b, 0)                   the kernel behind a product that adds a bias, and takes what is above 0
-    dW = xᵀ @ dz,  db = Σ dz                the sum over the examples, of what the product reads anyway
-    dz = (y > 0) · (dy @ Wᵀ),  db = Σ dz    the kernel behind a product that masks it, and the sum
+    y = max(x @ W + b, 0)                   the kernel after a product that adds a bias and applies ReLU
+    dW = xᵀ @ dz,  db = Σ dz                the sum over the examples of dz, which the product reads anyway
+    dz = (y > 0) · (dy @ Wᵀ),  db = Σ dz    the kernel after a product that masks it, and the sum
 
-Whether it is faster is not known beforehand: each is an ``Option`` that tuning.py measures. They are found by the shape
-of the kernels, so a user's own layers have them as well.
+Whether an epilogue is faster is not known beforehand: each is an ``Option`` that tuning.py measures. Options are found
+by the operations of the kernels, so they work for a user's layers too.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ __all__ = ["Fused", "Option", "options"]
 
 @dataclass(frozen=True)
 class Fused:
-    """A product with an epilogue: it multiplies what the unit does, and writes ``out``."""
+    """A product with an epilogue: it has the operands of the unit, and writes ``out``."""
 
     unit: Unit
     out: Node
     epilogue: Epilogue
     bias: Node | None = None
-    """What is added, or where the sum goes."""
+    """The bias that is added, or the sum that is written."""
     mask: Node | None = None
-    """The output of the rectifier whose mask is written or read."""
+    """The output of the ReLU whose mask is written or read."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """Another way to do some units: each is done as ``instead`` says, or not at all."""
+    """Another way to compute some units: each by what is in ``instead``; by nothing if that is None."""
 
     name: str
     instead: dict[Unit, Fused | Body | None]
 
 
 def options(plan: Plan) -> Iterator[Option]:
-    """All options, in an order in which each may assume that those before it were taken or left."""
+    """All options, in the order in which they are decided."""
     finder = _Finder(plan)
     yield from finder.forward()
     yield from finder.rectified()
@@ -54,7 +54,7 @@ def options(plan: Plan) -> Iterator[Option]:
 class _Finder:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._place = {unit: i for i, unit in enumerate(plan.units)}
+        self._position = {unit: i for i, unit in enumerate(plan.units)}
         self._producer = {node: unit for unit in plan.units for node in unit.outputs}
         self._readers: dict[Node, list[Unit]] = {}
         for unit in plan.units:
@@ -63,7 +63,7 @@ class _Finder:
         self._leaving = {root(node) for node in plan.outputs}
 
     def forward(self) -> Iterator[Option]:
-        """x @ W + b, and max(…, 0) of it."""
+        """x @ W + b, and max(x @ W + b, 0)."""
         for unit, behind, body in self._pairs():
             if (found := _biased(body, unit.outputs[0])) is not None:
                 epilogue, bias = found
@@ -71,7 +71,7 @@ class _Finder:
                 yield Option(f"{epilogue} in the product before it", {unit: None, behind: fused})
 
     def rectified(self) -> Iterator[Option]:
-        """The mask of a rectifier, written by the product of the way there and read by that of the way back."""
+        """A ReLU whose mask is written by the product of the forward pass and read by that of the backward pass."""
         rectifiers = {
             body.outputs[0]: (unit, behind, found[1])
             for unit, behind, body in self._pairs()
@@ -89,7 +89,7 @@ class _Finder:
             )
 
     def bias_gradients(self) -> Iterator[Option]:
-        """db beside dW = xᵀ @ dz."""
+        """db in the product dW = xᵀ @ dz."""
         for unit in self._plan.units:
             if unit.op != "matmul":
                 continue
@@ -107,7 +107,7 @@ class _Finder:
             yield Option("bias gradient in the product of the weights' gradient", {behind: rest, unit: fused})
 
     def _pairs(self) -> Iterator[tuple[Unit, Unit, Body]]:
-        """Products, each beside the kernel that alone reads it, where the product can be done as late as the kernel."""
+        """Products with the one kernel that reads each, if the product can be computed as late as the kernel."""
         for unit in self._plan.units:
             node = unit.outputs[0]
             readers = self._readers.get(node, [])
@@ -115,21 +115,21 @@ class _Finder:
                 continue
             behind = readers[0]
             body = self._plan.bodies[behind]
-            between = self._plan.units[self._place[unit] + 1 : self._place[behind] + 1]
+            between = self._plan.units[self._position[unit] + 1 : self._position[behind] + 1]
             written = {self._memory(n) for u in between for n in u.outputs}
             if body.domain == node.shape and not written & {self._memory(root(a)) for a in node.args}:
                 yield unit, behind, body
 
     def _memory(self, node: Node) -> object:
-        """What tells the memory of two values apart."""
-        place = self._plan.locations.get(node)
-        if place is None:
+        """A key for the memory of a value: equal keys may be the same memory."""
+        found = self._plan.locations.get(node)
+        if found is None:
             return ("input", int(node.attribute)) if node.op == "input" else node
-        return (place.kind, place.number, place.start) if place.kind == "slice" else (place.kind, place.number)
+        return (found.kind, found.number, found.start) if found.kind == "slice" else (found.kind, found.number)
 
     def _can_wait(self, node: Node, unit: Unit) -> bool:
-        """Whether a value may be written as late as by this unit."""
-        return all(self._place[reader] > self._place[unit] for reader in self._readers.get(node, []))
+        """Whether a value can be written as late as by this unit."""
+        return all(self._position[reader] > self._position[unit] for reader in self._readers.get(node, []))
 
     def _without(self, unit: Unit, node: Node) -> Body:
         """A kernel without one of its outputs."""
@@ -138,7 +138,7 @@ class _Finder:
 
 
 def _biased(body: Body, product: Node) -> tuple[Epilogue, Node] | None:
-    """The epilogue and the bias of a kernel that is nothing but product + bias, or max(product + bias, 0)."""
+    """The epilogue and the bias of a kernel that computes only product + bias, or max(product + bias, 0)."""
     if len(body.outputs) != 1 or len(body.inputs) != 2:
         return None
     out = body.outputs[0]
@@ -156,7 +156,7 @@ def _biased(body: Body, product: Node) -> tuple[Epilogue, Node] | None:
 
 
 def _masked(body: Body, product: Node) -> tuple[Node, Node | None] | None:
-    """(y, db or None) of a kernel that is nothing but dz = (y > 0) · product, and db, its sum over the rows."""
+    """(y, db or None) of a kernel that computes only dz = (y > 0) · product, and db, its sum over the rows."""
     dz = body.outputs[0]
     total = next((n for n in body.outputs[1:] if _sums(n, dz)), None)
     if len(body.outputs) != (1 if total is None else 2) or dz.op != "multiply":

@@ -1,4 +1,4 @@
-"""Operations written as expressions of CUDA C, which are C++ as well: every result has the dtype that is stated."""
+"""Operations as expressions of CUDA C, which are C++ as well. Each result is cast to the dtype of its operation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ C_TYPES = {
 }
 
 COMBINE = {"sum": "plus", "max": "larger", "min": "smaller"}
-"""What two totals of a reduction are made one by."""
+"""The function that combines two partial results of a reduction."""
 
 _ARITHMETIC = {"add": "+", "subtract": "-", "multiply": "*"}
 _BITS = {"bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^"}
@@ -66,15 +66,15 @@ _NAMES = {"absolute": "fabs", "power": "pow"} | {
 }
 
 
-def expression(op: Operation, args: Sequence[str], dtypes: Sequence[str], place: str) -> str:
-    """What an operation, other than a reduction, computes of named values. ``place`` is the index at its element.
+def expression(op: Operation, args: Sequence[str], dtypes: Sequence[str], index: str) -> str:
+    """The expression of an operation, other than a reduction, on named values. ``index`` is the index of its element.
 
-    Whole numbers wrap as unsigned ones do: in C++ a signed overflow has no meaning.
+    Integers are computed as unsigned, which wrap: in C++ signed overflow is undefined.
     """
     given = dtypes[0] if dtypes else op.dtype
     floats = given.startswith("float")
     if op.name == "index":
-        text = place
+        text = index
     elif op.name == "astype":
         text = f"{args[0]} != 0" if op.dtype == "bool" else args[0]
     elif op.name == "bits":
@@ -100,12 +100,12 @@ def expression(op: Operation, args: Sequence[str], dtypes: Sequence[str], place:
 
 
 def accumulate(op: Operation, total: str, value: str) -> str:
-    """A reduction's total with one more value. A NaN stays."""
+    """A reduction's result so far with one more value. A NaN stays NaN."""
     if op.name == "sum":
         return f"{total} + {value}"
     return f"{'larger' if op.name == 'max' else 'smaller'}({value}, {total})"
 
 
 def initial(op: Operation) -> str:
-    """The total of no values."""
+    """The result of a reduction of no values."""
     return {"sum": "0", "max": "-INF", "min": "INF"}[op.name]

@@ -29,7 +29,7 @@ class FirstStep:
         flatten(batch, self._batch, gpu.arrays)
         self._before = [gpu.to_host(a) for a in given], [gpu.to_host(a) for a in self._batch]
         self._copies: list[Any] = [self._copy(x) for x in self._before[0]]
-        self._state = unflatten(program.given[0], iter(self._copies))
+        self._state = unflatten(program.input_structures[0], iter(self._copies))
         self.planned: Any = None
 
     def disagreement(self, eager: Any) -> str:

@@ -1,8 +1,8 @@
-"""The two kernels around a step whose data stay on the GPU: one fetches the batch, one counts.
+"""The two kernels around a step whose data are on the GPU: one fetches the batch, one advances the counters.
 
-``cells`` are words on the GPU that they share: where the batch begins among the examples, how many losses are written,
-and the addresses of the losses, of the order of the examples (0: as they lie), and of each array of the data. So one
-recorded graph serves for all batches of all data.
+``cells`` are words on the GPU that both use: the index of the batch's first example, how many losses are written, and
+the addresses of the losses, of the order of the examples (0: none), and of each array of the data. So one recorded
+graph serves for all batches of all data.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ _COPY = """\
 
 
 class Gathering:
-    """The kernels for arrays whose examples take ``widths`` bytes each, at addresses that are aligned to ``aligned``.
+    """The kernels for arrays whose examples take ``widths`` bytes each, at addresses that are multiples of ``aligned``.
 
-    Both count from the first example of a batch, and an example's bytes are copied as few words as they can be.
+    The bytes of an example are copied in words that are as wide as possible.
     """
 
     def __init__(self, gpu: Gpu, widths: Sequence[int], aligned: int, loss: np.dtype[Any]) -> None:
@@ -87,7 +87,7 @@ class Gathering:
         self._gather, self._count = gpu.compile(text, ["gather", "count"])
 
     def fetch(self, cells: int, loss: int, step: int, batch: int, targets: Sequence[int]) -> None:
-        """Queue the copy of the batch of this step of the graph, and of the loss of the step before it."""
+        """Queue the copy of this step's batch, and of the loss of the step before it."""
         head = np.zeros(self._length, np.int64)
         head[:4] = cells, loss, step, batch
         head[4:] = targets
@@ -95,7 +95,7 @@ class Gathering:
         self._gpu.launch(self._gather, Grid("gather", max(blocks, 1), 256), head)
 
     def advance(self, cells: int, loss: int, steps: int, batch: int) -> None:
-        """Queue what follows the last of so many steps: its loss, and the place where the next ones begin."""
+        """Queue what follows the last of so many steps: the copy of its loss, and new values of the counters."""
         head = np.zeros(self._length, np.int64)
         head[:4] = cells, loss, steps, batch
         self._gpu.launch(self._count, Grid("count", 1, 32), head)

@@ -1,6 +1,6 @@
-"""What a GPU does for the planner: memory by address, kernels, products, graphs, time.
+"""The interface to a GPU: memory by address, kernels, products, graphs, time.
 
-A backend brings one, of CuPy's parts; tests bring one of NumPy's. All work is queued, in order, on one stream.
+The CUDA backend implements it with CuPy, the tests with NumPy. All work is queued in order on one stream.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from dlarray.planner.cuda.launch import Grid
 __all__ = ["ALIGNMENT", "Epilogue", "Gpu", "Matrix", "Memory", "Product"]
 
 ALIGNMENT = 256
-"""Bytes on a multiple of which everything starts: what cudaMalloc promises, and the widest accesses want."""
+"""The bytes that every address is a multiple of: what cudaMalloc promises, and enough for the widest accesses."""
 
 Epilogue = Literal["", "bias", "relu", "relu with mask", "bias gradient", "relu gradient"]
-"""What cublasLt does with a product while it has it, beside writing it:
+"""What cublasLt computes in the same call as a product:
 
     ""                the product as it is
     bias              a @ b + bias
     relu              max(a @ b + bias, 0)
-    relu with mask    the same; a bit for each number above 0 goes to ``mask``
-    bias gradient     a @ b; the sum of b over its rows goes to ``bias``
-    relu gradient     a @ b where the bit in ``mask`` is set, else 0; its sum over the rows goes to ``bias``
+    relu with mask    the same; a bit for each number above 0 is written to ``mask``
+    bias gradient     a @ b; the sum of b over its rows is written to ``bias``
+    relu gradient     a @ b where the bit in ``mask`` is set, else 0; its sum over the rows is written to ``bias``
 """
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """Rows and columns in row-major memory, ``pitch`` items from row to row; ``transposed``: read the other way."""
+    """A matrix in row-major memory, ``pitch`` items from row to row. ``transposed``: its transpose is in memory."""
 
     address: int
     pitch: int
@@ -58,7 +58,7 @@ class Product:
 
     @property
     def mask_pitch(self) -> int:
-        """The bits from row to row of the mask: cublasLt wants a multiple of 128."""
+        """The bits from row to row of the mask: a multiple of 128, as cublasLt requires."""
         return -(-self.n // 128) * 128
 
     @property
@@ -68,41 +68,41 @@ class Product:
 
 
 class Memory(Protocol):
-    """Memory on the GPU, there as long as this object."""
+    """Memory on the GPU. It is freed with this object."""
 
     @property
     def address(self) -> int:
-        """Where it begins."""
+        """The address of its first byte."""
         ...
 
 
 class Gpu(Protocol):
-    """A GPU, or what stands for one."""
+    """A GPU, or a fake one."""
 
     @property
     def processors(self) -> int:
-        """How many multiprocessors there are."""
+        """The number of multiprocessors."""
         ...
 
     @property
     def coarseness(self) -> int:
-        """How many times as hard as float32 its products of float32 round: 1, or 8192 in TF32, of 10 bits."""
+        """The rounding of its float32 products in units of float32's: 1, or 8192 with TF32, which keeps 10 bits."""
         ...
 
     def reserve(self, nbytes: int) -> Memory:
-        """Memory that is 0 everywhere. Raises MemoryError where there is not so much."""
+        """Memory filled with 0. Raises MemoryError if there is not enough."""
         ...
 
     def write(self, address: int, values: np.ndarray) -> None:
-        """Numbers of the host to an address, before what is queued next."""
+        """Copy an array of the host to an address, before what is queued next."""
         ...
 
     def copy(self, target: int, source: int, nbytes: int) -> None:
-        """From one address to another, on the GPU."""
+        """Copy from one address to another, on the GPU."""
         ...
 
     def compile(self, text: str, names: Sequence[str]) -> list[Any]:
-        """The kernels of a text by name. Raises what the compiler raises."""
+        """Compile a text and return these kernels of it. Raises what the compiler raises."""
         ...
 
     def launch(self, function: Any, grid: Grid, head: np.ndarray) -> None:
@@ -110,18 +110,18 @@ class Gpu(Protocol):
         ...
 
     def algorithms(self, product: Product, most: int) -> list[Callable[[], None]]:
-        """Ways to compute a product, at most so many, the likeliest first; none where its library has none.
+        """At most so many ways to compute a product, the likely fastest first; none if its library has none.
 
-        Each queues it and may do so under ``record``.
+        Each queues the product, and can be called under ``record``.
         """
         ...
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        """What the work queues, as one graph that is queued at once. Raises where something cannot be recorded."""
+        """Record what ``work`` queues as one graph; the result queues it. Raises if something cannot be recorded."""
         ...
 
     def seconds(self, work: Callable[[], None]) -> float:
-        """The time that the GPU takes for it, in the middle of many times."""
+        """The time that the GPU takes for ``work``, the median of several runs."""
         ...
 
     # The library's arrays
@@ -132,21 +132,21 @@ class Gpu(Protocol):
         ...
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
-        """A new array, in rows."""
+        """A new contiguous array."""
         ...
 
     def view(self, address: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
-        """An array of the library that looks at memory; strides in bytes."""
+        """An array of the library on existing memory; strides in bytes."""
         ...
 
     def address_of(self, array: Any) -> int:
-        """Where an array's first number lies."""
+        """The address of an array's first number."""
         ...
 
     def in_rows(self, array: Any) -> Any:
-        """The array itself where its rows lie one behind the other and are aligned to their items; else such a copy."""
+        """The array itself if it is contiguous and aligned to its items; else a copy that is."""
         ...
 
     def to_host(self, array: Any) -> np.ndarray:
-        """A copy of its numbers on the host."""
+        """A copy of the array on the host."""
         ...

@@ -1,4 +1,4 @@
-"""A plan as jobs for a GPU: what is queued for each unit, with the addresses of everything filled in."""
+"""A plan as jobs for a GPU: the calls that each unit queues, with all addresses filled in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from dlarray.planner.cuda.arena import Arena, in_rows, span
 from dlarray.planner.cuda.gpu import Gpu, Matrix, Product
-from dlarray.planner.cuda.launch import Placed, head
+from dlarray.planner.cuda.launch import ArrayOnGpu, head
 from dlarray.planner.cuda.printer import source
 from dlarray.planner.cuda.spread import grids, workspace
 from dlarray.planner.run.sequence import BoundCall
@@ -22,12 +22,12 @@ from dlarray.planner.trace.node import Node, is_dense, root
 __all__ = ["Job", "Jobs"]
 
 ALGORITHMS = 8
-"""Of the ways to compute a product, how many are tried."""
+"""How many algorithms are tried for a product."""
 
 
 @dataclass
 class Job:
-    """What is queued for one unit. ``recordable``: all of it may become part of a graph."""
+    """The calls of one unit. ``recordable``: a graph can hold all of them."""
 
     title: str
     steps: list[BoundCall] = field(default_factory=list[BoundCall])
@@ -39,23 +39,23 @@ class Job:
 
 
 class Jobs:
-    """Makes the jobs of a plan. ``nbytes`` is what it needs on the GPU besides the state, all of it, always.
+    """Makes the jobs of a plan. ``nbytes`` is all the memory that it needs on the GPU in addition to the state.
 
-    ``first`` and ``last`` frame the jobs of the units: old values that are to be returned are saved before anything is
-    written, and what could not be computed in the caller's array is copied there at the end.
+    ``first`` runs before the jobs of the units: it saves old values that are to be returned, before anything is
+    written. ``last`` runs after them: it copies to the caller's arrays what could not be computed there.
     """
 
-    def __init__(self, plan: Plan, moving: int, gpu: Gpu) -> None:
+    def __init__(self, plan: Plan, state_count: int, gpu: Gpu) -> None:
         self.plan = plan
         self.gpu = gpu
-        self.moving = moving
-        self.arena = Arena(plan, moving)
+        self.state_count = state_count
+        self.arena = Arena(plan, state_count)
         self._saved = {i: self.arena.part(n.nbytes) for i, n in enumerate(plan.outputs) if self._is_old(i, n)}
         self._touch_all()
         self._workspace, self._scratch = 0, 0
         self.widen(plan.bodies.values())
-        self.first = Job("what is saved")
-        self.last = Job("what is moved")
+        self.first = Job("saving old values")
+        self.last = Job("writing back the outputs")
         self.state: list[Any] = []
         self._results: list[Callable[[], Any]] = []
         self._base = 0
@@ -65,8 +65,8 @@ class Jobs:
         """The bytes of the arena."""
         return self.arena.nbytes
 
-    def place(self, base: int, state: Sequence[Any]) -> None:
-        """The arena lies at an address, and the state in these arrays; what is constant is written."""
+    def set_addresses(self, base: int, state: Sequence[Any]) -> None:
+        """Set the address of the arena and the arrays of the state, and write the constants."""
         self._base = base
         self.state = list(state)
         for offset, numbers in self.arena.uploads:
@@ -74,8 +74,8 @@ class Jobs:
         self._frame()
 
     def address(self, node: Node) -> int:
-        """Where a value begins."""
-        number, start = self.arena.place(node)
+        """The address of a value."""
+        number, start = self.arena.location(node)
         return start + (self._base if number is None else self.gpu.address_of(self.state[number]))
 
     def part(self, offset: int) -> int:
@@ -83,7 +83,7 @@ class Jobs:
         return self._base + offset
 
     def job(self, unit: Unit) -> Job:
-        """The job of a unit by itself."""
+        """The job of a unit without options."""
         makers = {"group": self._kernel, "matmul": self._product, "concat": self._concat}
         return makers.get(unit.op, self._call)(unit)
 
@@ -97,12 +97,12 @@ class Jobs:
         kernel, (rows, cols) = body.kernel, body.domain
         processors = self.gpu.processors
         shapes = {"E": (rows, cols), "R": (1, cols), "C": (rows, 1), "S": (1, 1)}
-        arrays: list[Placed] = []
+        arrays: list[ArrayOnGpu] = []
         for node, given in zip(body.inputs, kernel.inputs, strict=True):
             strides = span(node, shapes[given.kind]).strides if not given.dense else (0, 0)
             row, column = (s // node.dtype.itemsize for s in strides)
-            arrays.append(Placed(self.address(node), (row, column)))
-        arrays += [Placed(self.address(node)) for node in body.outputs]
+            arrays.append(ArrayOnGpu(self.address(node), (row, column)))
+        arrays += [ArrayOnGpu(self.address(node)) for node in body.outputs]
         work = grids(kernel, rows, cols, processors)
         words = head(
             kernel, rows, cols, body.constants, arrays, self.part(self._workspace), work[0].warps if work else 0
@@ -113,7 +113,7 @@ class Jobs:
         return job
 
     def widen(self, bodies: Iterable[Body]) -> None:
-        """Let the workspace that all kernels share be enough for these too: one that does less may need more."""
+        """Make the workspace that all kernels share large enough for these too: a smaller kernel can need more."""
         processors = self.gpu.processors
         needed = max((workspace(body.kernel, *body.domain, processors) for body in bodies), default=0)
         if needed > self._scratch:
@@ -129,7 +129,7 @@ class Jobs:
         return self._call(unit)
 
     def product(self, unit: Unit) -> Product | None:
-        """The product of a unit; None where an operand lies in no order that a product's library takes."""
+        """The product of a unit; None if the layout of an operand is none that cublasLt takes."""
         node = unit.outputs[0]
         a, b = map(self._matrix, node.args)
         if a is None or b is None:
@@ -149,7 +149,7 @@ class Jobs:
     # The rest
 
     def _concat(self, unit: Unit) -> Job:
-        """Parts that are not computed in their slices are copied; constant ones once and for all."""
+        """Parts that are not computed in their slices are copied; constant parts once, now."""
         node = unit.outputs[0]
         job = Job("concatenation")
         start = 0
@@ -163,45 +163,45 @@ class Jobs:
         return job
 
     def copied(self, node: Node, target: int) -> BoundCall:
-        """A value, in rows, to an address."""
+        """The call that copies a value to an address, row-major."""
         if is_dense(node):
             return (self.gpu.copy, (target, self.address(node), node.nbytes))
         return (_assign, (self.gpu.view(target, node.shape, in_rows(node), node.dtype), self.seen(node)))
 
     def seen(self, node: Node) -> Any:
-        """A value as an array of the library."""
+        """A view of a value as an array of the library."""
         return self.gpu.view(self.address(node), node.shape, span(node).strides, node.dtype)
 
     def _call(self, unit: Unit) -> Job:
-        """An eager call of the library, which may allocate, so no graph can hold it."""
+        """An eager call of the library. It can allocate, so no graph can hold it."""
         node = unit.outputs[0]
         function: Callable[..., Any] = np.matmul if unit.op == "matmul" else node.attribute
         args = (function, self.seen(node), *map(self.seen, node.args))
         called = function if unit.op == "matmul" else node.attribute.function
         return Job(getattr(called, "__name__", "an eager call"), [(_eager, args)], recordable=False)
 
-    # What comes in and goes out
+    # The state and the outputs
 
     def _is_old(self, i: int, node: Node) -> bool:
-        """Whether an output is an old value of the state that is to leave at another place."""
+        """Whether an output is an old value of the state that does not stay in its own array."""
         base = root(node)
-        return base.op == "input" and int(base.attribute) < self.moving and not self._is_own(i)
+        return base.op == "input" and int(base.attribute) < self.state_count and not self._is_own(i)
 
     def _is_own(self, i: int) -> bool:
-        """Whether an output lies in the caller's array when the units are done."""
+        """Whether the units compute an output in the caller's array."""
         return i in self.plan.donated and self.plan.is_in_place(i)
 
     def _touch_all(self) -> None:
-        """Give everything that is read its part of the arena."""
+        """Give each value that is read its part of the arena."""
         for unit in self.plan.units:
             body = self.plan.bodies.get(unit)
             for node in (*(body.inputs if body else unit.outputs[0].args), *unit.outputs):
-                self.arena.place(node)
+                self.arena.location(node)
         for node in self.plan.outputs:
-            self.arena.place(node)
+            self.arena.location(node)
 
     def _frame(self) -> None:
-        self.first, self.last = Job("what is saved"), Job("what is moved")
+        self.first, self.last = Job("saving old values"), Job("writing back the outputs")
         for i, offset in self._saved.items():
             self._move(self.first, self.plan.outputs[i], self.part(offset))
         for i, node in enumerate(self.plan.outputs):
@@ -220,11 +220,11 @@ class Jobs:
         job.recordable &= is_dense(node)
 
     def outputs(self, start: int = 0) -> list[Any]:
-        """The arrays of the outputs from one on: the caller's own, or new ones."""
+        """The arrays of the outputs from number ``start`` on: the caller's own, or new ones."""
         return [made() for made in self._results[start:]]
 
     def _output(self, i: int, node: Node) -> Callable[[], Any]:
-        """What makes the array of an output: with all that can be known beforehand, for it is asked at every step."""
+        """A function that makes the array of an output. It is called at every step, so all else is computed here."""
         target = self.plan.donated.get(i)
         if target is not None:
             own = self.state[int(target.attribute)]
@@ -256,5 +256,5 @@ def _assign(target: Any, value: Any) -> None:
 def _eager(function: Callable[..., Any], out: Any, *args: Any) -> None:
     result = function(*args)
     if tuple(result.shape) != tuple(out.shape):
-        raise RuntimeError(f"{function} gave shape {result.shape}, planned was {out.shape}")
+        raise RuntimeError(f"{function} returned shape {result.shape}, expected {out.shape}")
     out[...] = result

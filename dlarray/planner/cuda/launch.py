@@ -1,11 +1,11 @@
-"""What a printed kernel is given, and the grids that it runs with.
+"""The argument of a printed kernel, and the grids that it runs with.
 
-All kernels of a call take one argument, by value, for that lies where every thread reads it without waiting:
+All kernels of a call take one argument, by value: constant memory is the fastest to read for every thread.
 
     struct Head:  rows, columns, the address of a workspace (whose first word is 0), the warps of the first grid,
-    each constant (a double or an integer), and of each array, inputs first: its address, and, where it is not dense,
-    its strides along rows and columns, which count items. Each takes a word of 8 bytes. Arrays are pointers there, so
-    that the compiler knows that they lie in global memory.
+    each constant (a double or an integer), and for each array, inputs first, its address and, if it is not dense, its
+    strides along rows and columns, in items. Each takes a word of 8 bytes. Arrays are pointers in the struct, which
+    tells the compiler that they are in global memory.
 
 The text of a kernel depends on nothing in it.
 """
@@ -19,10 +19,10 @@ import numpy as np
 
 from dlarray.planner.kernel.loops import Kernel
 
-__all__ = ["MOST_WORDS", "Grid", "Placed", "constant_place", "head", "places", "words"]
+__all__ = ["MOST_WORDS", "ArrayOnGpu", "Grid", "address_indices", "constant_index", "head", "words"]
 
 MOST_WORDS = 4096 // 8
-"""What every GPU takes as arguments, in words of 8 bytes."""
+"""The most that every GPU takes as arguments, in words of 8 bytes."""
 
 _FIXED = 4
 
@@ -42,25 +42,25 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Placed:
-    """Where an array of a kernel lies on the GPU: its address, and its strides along rows and columns in items."""
+class ArrayOnGpu:
+    """An array of a kernel on the GPU: its address, and its strides along rows and columns in items."""
 
     address: int
     strides: tuple[int, int] = (0, 0)
 
 
-def constant_place(n: int) -> int:
-    """Where in the head constant n stands."""
+def constant_index(n: int) -> int:
+    """The index of constant n in the head."""
     return _FIXED + n
 
 
-def places(kernel: Kernel) -> list[int]:
-    """Where in the head each array's address stands: inputs, then outputs."""
+def address_indices(kernel: Kernel) -> list[int]:
+    """The index of each array's address in the head: inputs, then outputs."""
     found: list[int] = []
-    place = _FIXED + len(kernel.constants)
+    index = _FIXED + len(kernel.constants)
     for k in range(len(kernel.inputs) + len(kernel.outputs)):
-        found.append(place)
-        place += 1 if k >= len(kernel.inputs) or kernel.inputs[k].dense else 3
+        found.append(index)
+        index += 1 if k >= len(kernel.inputs) or kernel.inputs[k].dense else 3
     return found
 
 
@@ -75,23 +75,23 @@ def head(
     rows: int,
     cols: int,
     constants: Sequence[bool | int | float],
-    arrays: Sequence[Placed],
+    arrays: Sequence[ArrayOnGpu],
     workspace: int,
     warps: int,
 ) -> np.ndarray:
-    """The argument, as int64. Raises ValueError where it is longer than what every GPU takes."""
+    """The argument, as int64. Raises ValueError if it is longer than every GPU takes."""
     if words(kernel) > MOST_WORDS:
         raise ValueError(f"a kernel of {len(arrays)} arrays has more arguments than a CUDA kernel takes")
     made = np.zeros(words(kernel), np.int64)
     made[:_FIXED] = rows, cols, workspace, warps
     for n, (value, dtype) in enumerate(zip(constants, kernel.constants, strict=True)):
-        place = slice(constant_place(n), constant_place(n) + 1)
+        index = slice(constant_index(n), constant_index(n) + 1)
         if dtype.startswith("float"):
-            made[place].view(np.float64)[0] = value
+            made[index].view(np.float64)[0] = value
         else:
-            made[place] = np.asarray(int(value) % 2**64, np.uint64).view(np.int64)
-    for k, (place, array) in enumerate(zip(places(kernel), arrays, strict=True)):
-        made[place] = array.address
+            made[index] = np.asarray(int(value) % 2**64, np.uint64).view(np.int64)
+    for k, (index, array) in enumerate(zip(address_indices(kernel), arrays, strict=True)):
+        made[index] = array.address
         if k < len(kernel.inputs) and not kernel.inputs[k].dense:
-            made[place + 1 : place + 3] = array.strides
+            made[index + 1 : index + 3] = array.strides
     return made

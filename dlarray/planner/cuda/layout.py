@@ -1,4 +1,4 @@
-"""How arrays lie in the GPU's memory: their bytes, and whether they share some."""
+"""The layout of arrays in the GPU's memory: their bytes, and whether they overlap."""
 
 from __future__ import annotations
 

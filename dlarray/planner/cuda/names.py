@@ -1,4 +1,4 @@
-"""What values and arrays are called in a printed text, and where they lie."""
+"""The names of values and arrays in a printed text, and the index expressions of their elements."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def indented(lines: Iterable[str]) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Names:
-    """The words of one kernel: value 3 is ``v3``, array 3 (inputs, then outputs) is ``head.a3``."""
+    """The names of one kernel: value 3 is ``v3``, array 3 (inputs, then outputs) is ``head.a3``."""
 
     kernel: Kernel
 
@@ -51,7 +51,7 @@ class Names:
         return C_TYPES[self.kernel.dtype(v)]
 
     def total_type(self, v: int) -> str:
-        """The type of a reduction on its way, of all or of a row: double for sums, which may be of millions."""
+        """The type in which a reduction of all or of a row accumulates: double for sums, of up to millions of terms."""
         return "double" if self.op(v).name == "sum" else self.type(v)
 
     def arrays(self, v: int) -> list[str]:
@@ -59,21 +59,21 @@ class Names:
         k = self.kernel
         return [f"head.a{n}" for n, out in enumerate(k.outputs, len(k.inputs)) if out == v]
 
-    def cell(self, n: int, places: dict[str, str]) -> str:
-        """The number of input n at (i, j), given where dense ones of each kind have it."""
+    def cell(self, n: int, indices: dict[str, str]) -> str:
+        """The element of input n at (i, j), given the index in dense inputs of each kind."""
         given = self.kernel.inputs[n]
         strided = {"E": f"i * head.a{n}_row + j * head.a{n}_column", "R": f"j * head.a{n}_column"}
         strided |= {"C": f"i * head.a{n}_row", "S": "0"}
-        return f"head.a{n}[{(places if given.dense else strided)[given.kind]}]"
+        return f"head.a{n}[{(indices if given.dense else strided)[given.kind]}]"
 
-    def defined(self, v: int, place: str = "0") -> str:
-        """A value that is computed. ``place`` is the index of what it is computed for."""
+    def defined(self, v: int, index: str = "0") -> str:
+        """The definition of a computed value. ``index`` is the index of its element."""
         op = self.op(v)
-        text = expression(op, [f"v{a}" for a in op.args], [self.kernel.dtype(a) for a in op.args], place)
+        text = expression(op, [f"v{a}" for a in op.args], [self.kernel.dtype(a) for a in op.args], index)
         return f"const {self.type(v)} v{v} = {text};"
 
     def scalars(self) -> Iterator[str]:
-        """Constants, scalar inputs, and what is computed of them alone: by every thread."""
+        """Constants, scalar inputs, and what is computed from them alone, in every thread."""
         k = self.kernel
         for n, dtype in enumerate(k.constants):
             yield f"const {C_TYPES[dtype]} v{len(k.inputs) + n} = ({C_TYPES[dtype]})head.c{n};"
@@ -85,24 +85,24 @@ class Names:
         return accumulate(self.op(v), held, f"v{self.op(v).args[0]}")
 
     def across(self, v: int, type_: str, held: str, start: str, stop: str) -> str:
-        """A reduction over lanes that are from start to stop apart."""
+        """A reduction over lanes at distances from start up to stop."""
         return f"across<{type_}, {COMBINE[self.op(v).name]}<{type_}>>({held}, {start}, {stop})"
 
-    # The workspace: lines of what is kept, lines of columns, what each warp has found of full reductions.
+    # The workspace: lines of kept values, lines of column reductions, each warp's results of full reductions.
 
     def line(self, v: int) -> str:
-        """The lines of a kept value or a column reduction, ``cols`` numbers in each of ``lines``."""
+        """The lines of a kept value or a column reduction: ``lines`` lines of ``cols`` numbers."""
         held: Sequence[int] = [*spread.kept(self.kernel), *spread.columns(self.kernel)]
         return f"(({self.type(v)} *)(head.workspace + {spread.COUNT} + 8 * {held.index(v)} * lines * cols))"
 
     def found(self, v: int) -> str:
-        """What each warp has found of a full reduction."""
+        """Each warp's result of a full reduction."""
         before = len(self.kernel.buffered) + len(spread.columns(self.kernel))
-        place = f"{before} * lines * cols + {spread.totals(self.kernel).index(v)} * head.warps"
-        return f"(({self.total_type(v)} *)(head.workspace + {spread.COUNT} + 8 * ({place})))"
+        index = f"{before} * lines * cols + {spread.totals(self.kernel).index(v)} * head.warps"
+        return f"(({self.total_type(v)} *)(head.workspace + {spread.COUNT} + 8 * ({index})))"
 
     def lines(self) -> Iterator[str]:
-        """How lanes share rows, as spread.py has it."""
+        """How lanes share rows, as in spread.py."""
         way, parts = spread.way(self.kernel), spread.parts(self.kernel)
         if way == "elements":
             yield "const long long lines = 0;"

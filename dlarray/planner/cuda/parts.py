@@ -1,8 +1,7 @@
-"""The parts of a lane: a few elements that it takes at once, with one text for what is done to each.
+"""The parts of a lane: a few elements that it computes together, by one text in a loop.
 
-All that is read of them is read first and all that is written is written last, for an output may be an input's memory.
-Parts that lie beyond the end are computed like the others, of numbers that are in reach, and neither written nor
-counted.
+All their inputs are read first and all their outputs are written last, because an output may have an input's memory.
+Parts beyond the end are computed like the others, from numbers that can be read, and are neither written nor counted.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ __all__ = ["Neighbours", "Pass", "Sweep"]
 
 @dataclass
 class Sweep:
-    """What the elements of a sweep want: variables, reads and writes of all parts, lines for each part and after them.
+    """The text of a sweep: variables, reads and writes of all parts, the lines for each part, the lines after them.
 
-    Where parts are neighbours, a read or write is a call that lacks its end: whole, or so many parts.
+    Where parts are neighbours, a read or write is a call without its last argument, the number of parts.
     """
 
     variables: list[str] = field(default_factory=list[str])
@@ -33,9 +32,9 @@ class Sweep:
 
 
 class Pass:
-    """What the three ways share."""
+    """What the three ways of spreading work have in common."""
 
-    places: ClassVar[dict[str, str]] = {"E": "i * cols + j", "R": "j", "C": "i", "S": "0"}
+    indices: ClassVar[dict[str, str]] = {"E": "i * cols + j", "R": "j", "C": "i", "S": "0"}
     """The index of an element, at row i and column j."""
 
     def __init__(self, kernel: Kernel) -> None:
@@ -44,11 +43,11 @@ class Pass:
         self.parts = spread.parts(kernel)
 
     def lines(self) -> Iterator[str]:
-        """Everything between the scalars and the full reductions."""
+        """The lines between the scalars and the full reductions."""
         raise NotImplementedError
 
     def loop(self, sweep: Sweep) -> Iterator[str]:
-        """The lines of a sweep for a lane that knows where its parts begin."""
+        """The lines of a sweep for a lane whose first part is known."""
         yield from sweep.variables
         yield from self.together(sweep.reads)
         yield "#pragma unroll"
@@ -63,15 +62,15 @@ class Pass:
         raise NotImplementedError
 
     def read(self, n: int, sweep: Sweep) -> None:
-        """Input n, which is an element or a column, in each part."""
-        sweep.body.append(f"const {self.names.type(n)} v{n} = {self.names.cell(n, self.places)};")
+        """Read input n, an element or a column, in each part."""
+        sweep.body.append(f"const {self.names.type(n)} v{n} = {self.names.cell(n, self.indices)};")
 
     def write(self, v: int, sweep: Sweep) -> None:
-        """A value of kind E to its outputs."""
+        """Write a value of kind E to its outputs."""
         raise NotImplementedError
 
     def single(self, known: dict[str, str]) -> Sweep:
-        """The one sweep where no row is reduced. Kinds in ``known`` are there already."""
+        """The only sweep of a kernel without row reductions. Values of the kinds in ``known`` are defined already."""
         k, names, sweep = self.kernel, self.names, Sweep()
         wanted = sorted({v for v, op in names.numbered() if op.kind == "C" or op.over == "all"} | set(k.evaluated(0)))
         have: set[int] = set()
@@ -85,7 +84,7 @@ class Pass:
         return sweep
 
     def make(self, v: int, sweep: Sweep) -> None:
-        """An operation in each part, and what is done with its value."""
+        """An operation in each part, and the writes of its value."""
         names = self.names
         op = names.op(v)
         if op.over == "all":
@@ -94,7 +93,7 @@ class Pass:
         elif op.over:
             self.reduce(v, sweep)
         else:
-            sweep.body.append(names.defined(v, self.places[op.kind]))
+            sweep.body.append(names.defined(v, self.indices[op.kind]))
             if op.kind == "E":
                 self.write(v, sweep)
             elif op.kind == "C":
@@ -106,12 +105,12 @@ class Pass:
 
 
 class Neighbours(Pass):
-    """Parts are neighbours in memory, from ``column`` on in what begins at ``row``."""
+    """Parts are neighbours in memory, from ``start`` on."""
 
     start: str
 
     def wide(self, *conditions: str) -> str:
-        """Whether whole groups of parts lie as one access wants them."""
+        """Whether each group of parts is aligned for one access."""
         k = self.kernel
         arrays = [f"head.a{n}" for n in range(len(k.inputs)) if self.neighbours(n)]
         arrays += [array for v in dict.fromkeys(k.outputs) if k.kind(v) == "E" for array in self.names.arrays(v)]
@@ -132,7 +131,7 @@ class Neighbours(Pass):
         return given.dense and given.kind == "E"
 
     def array(self, name: str, v: int) -> str:
-        """A variable with a place for each part."""
+        """A variable with an item for each part."""
         return f"{self.names.type(v)} {name}{v}[{self.parts}];"
 
     def write(self, v: int, sweep: Sweep) -> None:
@@ -140,14 +139,14 @@ class Neighbours(Pass):
             self.stored(v, f"{array} + {self.start}", sweep)
 
     def stored(self, v: int, where: str, sweep: Sweep) -> None:
-        """A value of kind E to an address."""
+        """Write a value of kind E to an address."""
         if self.array("y", v) not in sweep.variables:
             sweep.variables.append(self.array("y", v))
             sweep.body.append(f"y{v}[p] = v{v};")
         sweep.writes.append(f"store({where}, y{v}")
 
     def loaded(self, v: int, where: str, sweep: Sweep) -> None:
-        """A value of each part from an address."""
+        """Read a value of each part from an address."""
         sweep.variables.append(self.array("x", v))
         sweep.reads.append(f"load(x{v}, {where}")
         sweep.body.append(f"const {self.names.type(v)} v{v} = x{v}[p];")

@@ -29,7 +29,7 @@ def first_pass(kernel: Kernel) -> Iterator[str]:
 
 class _Elements(Neighbours):
     start = "start"
-    places: ClassVar[dict[str, str]] = {"E": "at", "R": "j", "C": "i", "S": "0"}
+    indices: ClassVar[dict[str, str]] = {"E": "at", "R": "j", "C": "i", "S": "0"}
 
     def read(self, n: int, sweep: Sweep) -> None:
         if self.neighbours(n):
@@ -94,11 +94,11 @@ class _Tiles(Pass):
         yield "}"
 
     def _once(self) -> Iterator[str]:
-        """What is of kind R is the same in all rows."""
+        """Values of kind R, which are the same in all rows."""
         k, names = self.kernel, self.names
         for n, given in enumerate(k.inputs):
             if given.kind == "R":
-                yield f"const {names.type(n)} v{n} = {names.cell(n, self.places)};"
+                yield f"const {names.type(n)} v{n} = {names.cell(n, self.indices)};"
         for v, op in names.numbered():
             if op.kind == "R" and not op.over:
                 yield names.defined(v, "j")
@@ -144,7 +144,7 @@ class _Rows(Neighbours):
         yield "    const bool own = inside && LANE % width == 0, fresh = i == line;"
         for n, given in enumerate(k.inputs):
             if given.kind == "C":
-                yield f"    const {names.type(n)} v{n} = {names.cell(n, self.places)};"
+                yield f"    const {names.type(n)} v{n} = {names.cell(n, self.indices)};"
         for s in range(k.sweeps):
             yield from indented(self._sweep(s))
         yield "}"
@@ -190,7 +190,7 @@ class _Rows(Neighbours):
         return sweep
 
     def _given(self, a: int, sweep: Sweep) -> None:
-        """An element from an input, or from what an earlier sweep has kept."""
+        """An element of an input, or a value that an earlier sweep kept."""
         if a < len(self.kernel.inputs):
             self.read(a, sweep)
         else:

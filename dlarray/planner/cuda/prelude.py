@@ -1,4 +1,4 @@
-"""What every printed text begins with: the words that kernels are written in."""
+"""The beginning of every printed text: the macros and functions that kernels use."""
 
 __all__ = ["PRELUDE"]
 
@@ -11,8 +11,8 @@ PRELUDE = """
 #define LANE ((int)(threadIdx.x & 31u))
 #define INF __longlong_as_double(0x7ff0000000000000LL)
 #define OTHER_LANE(x, distance) __shfl_xor_sync(0xffffffffu, x, distance)
-// Whether this warp is the first of the block that comes here last of all blocks, which have then read what they read
-// and written what they found. The count that is 0 at first is 0 again.
+// True in the first warp of the last block that gets here: all other blocks have done their reads and writes by then.
+// The count is 0 before and after.
 DEVICE bool last_block(unsigned *count) {
     __shared__ bool last;
     __threadfence();
@@ -27,7 +27,7 @@ template <class T> DEVICE T plus(T a, T b) { return a + b; }
 template <class T> DEVICE T larger(T a, T b) { return (a >= b || a != a) ? a : b; }
 template <class T> DEVICE T smaller(T a, T b) { return (a <= b || a != a) ? a : b; }
 template <class U, class T> DEVICE U bits(T x) { union { T from; U to; } both = {x}; return both.to; }
-// By the width or more, or a negative count, a shift leaves nothing but the sign: of C's operators it has no meaning.
+// A shift by the width or more, or by a negative count, leaves only the sign: for C's operators that is undefined.
 template <class T> DEVICE bool within(T n) {
     return sizeof(T) > 4 ? (unsigned long long)n < 8 * sizeof(T) : (unsigned int)n < 8 * sizeof(T);
 }
@@ -36,13 +36,13 @@ template <class T> DEVICE T shifted_left(T x, T n) {
     return sizeof(T) > 4 ? (T)((unsigned long long)x << n) : (T)((unsigned int)x << n);
 }
 template <class T> DEVICE T shifted_right(T x, T n) { return within(n) ? (T)(x >> n) : x < 0 ? (T)-1 : (T)0; }
-// The lanes that share so many items: a power of two.
+// The number of lanes that share so many items: a power of two.
 DEVICE int lanes_for(long long items) {
     int lanes = 1;
     while (lanes < items && lanes < 32) lanes *= 2;
     return lanes;
 }
-// What lanes hold together that are from (included) to (excluded) apart, the lower lane's first: all get the same bits.
+// Combines x of the lanes at distances from (included) to (excluded), the lower lane's first: all get the same bits.
 template <class T, T combine(T, T)> DEVICE T across(T x, int from, int to) {
     for (int d = 1; d < 32; d *= 2)
         if (from <= d && d < to) {
@@ -51,7 +51,7 @@ template <class T, T combine(T, T)> DEVICE T across(T x, int from, int to) {
         }
     return x;
 }
-// Neighbours that lie on a multiple of their size are one access.
+// Neighbours at a multiple of their size are one access.
 template <class T, int N> struct alignas(N * sizeof(T)) Whole { T part[N]; };
 template <int N, class T> DEVICE bool aligned(const T *p) { return (unsigned long long)p % (N * sizeof(T)) == 0; }
 template <class T, int N> DEVICE void load(T (&x)[N], const T *from) {

@@ -1,19 +1,19 @@
-"""A kernel printed as CUDA C. Compiled and checked without a GPU, **never yet run on one**.
+"""A kernel printed as CUDA C.
 
-Up to two kernels run one after the other; each is given the head that launch.py describes. Blocks are of whole warps.
+Up to two kernels run one after the other. Their argument is the head that launch.py describes. Blocks have whole warps.
 
-    rows_kernel     everything of an element (passes.py): first the columns, then the full reductions, warp by warp
+    rows_kernel     all elements (passes.py), with the partial results of each warp for column and full reductions
     columns_kernel  column reductions
-    finish_kernel   of kernels that have no elements
+    finish_kernel   kernels without elements
 
-What is known when all rows are done is the work of one warp: full reductions, the scalars that stand on them, and all
-scalar outputs, for these may be the memory of scalars that every block reads, and blocks begin when they like. It is
-one more warp of columns_kernel; where there is none, a warp of the block of rows_kernel that is done last. Blocks count
-themselves for that, which is all that is atomic, and changes no number.
+One warp computes what needs all rows: full reductions, the scalars that depend on them, and all scalar outputs. These
+may have the memory of scalars that every block reads, and blocks start at any time. It is one more warp of
+columns_kernel; without that, a warp of the last block of rows_kernel. Blocks are counted for that purpose: the count is
+the only atomic operation, and it changes no number.
 
-The same text compiles as C++: with ``DLARRAY_HOST`` defined, by a header that says what the capital words mean there,
-so a CPU can check the arithmetic. To keep to the arithmetic that loops.py demands, compile without contraction (nvrtc:
-``--fmad=false``); functions are CUDA's accurate ones, quotients and roots rounded as IEEE demands.
+The same text compiles as C++ with ``DLARRAY_HOST`` defined and a header that defines the macros, so a CPU can check the
+arithmetic. To keep to the arithmetic of loops.py, compile without contraction (nvrtc: ``--fmad=false``). Functions are
+CUDA's accurate ones; quotients and roots are rounded as IEEE requires.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _rows(kernel: Kernel) -> Iterator[str]:
 
 
 def _columns(kernel: Kernel) -> Iterator[str]:
-    """A warp takes a few columns of one reduction; the lanes that share a column take its lines in turns."""
+    """A warp computes a few columns of one reduction; the lanes that share a column take its lines in turns."""
     names, reductions = Names(kernel), spread.columns(kernel)
     yield from names.lines()
     yield "const long long used = lines < rows ? lines : rows;"
@@ -89,7 +89,7 @@ def _has_scalars(kernel: Kernel) -> bool:
 
 
 def _totals(kernel: Kernel) -> Iterator[str]:
-    """Full reductions of what warps have found, by one warp."""
+    """Full reductions of the warps' results, by one warp."""
     names = Names(kernel)
     for v in spread.totals(kernel):
         type_ = names.total_type(v)
@@ -101,7 +101,7 @@ def _totals(kernel: Kernel) -> Iterator[str]:
 
 
 def _by_one(kernel: Kernel, scalars: Iterable[str]) -> Iterator[str]:
-    """The other scalars, read and written by one lane: an output may be the memory of an input."""
+    """The other scalars, read and written by one lane: an output may have the memory of an input."""
     names = Names(kernel)
     yield "if (LANE == 0) {"
     yield from indented(scalars)

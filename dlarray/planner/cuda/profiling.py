@@ -1,4 +1,4 @@
-"""How long a step on a GPU takes, and each unit of it, by the GPU's own clock."""
+"""The time of a step on a GPU and of each of its units, by the GPU's clock."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _Step = Callable[[Any, Any], Any]
 
 
 def profile(step: _Step, state: Any, batch: Any, names: Names, gpu: Gpu, settings: Settings, device: str) -> Timings:
-    """The times of a step on copies of these arrays of a GPU. Raises ValueError where the step has no plan.
+    """The times of a step on copies of these arrays of a GPU. Raises ValueError if the step has no plan.
 
-    Each unit is repeated by itself, so it may find in the GPU's cache what it would not find there in the step. What a
-    product's epilogue does has no time of its own.
+    Each unit is repeated alone, so its arrays can be in the GPU's cache, unlike in the step. The kernel that is
+    computed in the epilogue of a product has the time 0.
     """
     compiled = GpuStep(step, gpu, settings)
     leaves: list[Any] = []
     structure = flatten(state, leaves, gpu.arrays)
     copies = [_copied(gpu, x) for x in leaves]
     own = unflatten(structure, iter(copies))
-    compiled(own, batch)  # makes the plan, and proves it
+    compiled(own, batch)  # makes and checks the plan
     given: list[Any] = []
     batch_structure = flatten(batch, given, gpu.arrays)
     program = compiled.program_for(own, batch_structure, signature(given))
     if program is None or not compiled.takes(program, own, given):
-        raise ValueError("the step has no plan and runs eagerly; the PlannerWarning said why")
+        raise ValueError("the step has no plan and runs eagerly; the PlannerWarning says why")
     program.stage(given)
     whole = gpu.seconds(program.run)
     jobs = program.tuning.by_unit()
@@ -52,7 +52,7 @@ def _copied(gpu: Gpu, x: Any) -> Any:
 
 
 def _as_done(program: GpuProgram, names: Names) -> Description:
-    """The plan's description, where a product with an epilogue is one work with what it does of a kernel."""
+    """The plan's description. A product and the kernel in its epilogue are one work."""
     plan = program.plan
     found = program.describe(names)
     works = list(found.works)
@@ -68,7 +68,7 @@ def _fused(plan: Plan, choice: Fused, works: Sequence[Work], i: int) -> Work:
     title = f"{product.title}, {choice.epilogue}"
     if plan.units[i] is choice.unit:
         return replace(product, title=title)
-    between = 2 * choice.unit.outputs[0].nbytes  # what is neither written nor read again
+    between = 2 * choice.unit.outputs[0].nbytes  # the product, which is neither written nor read again
     return Work(
         "product",
         title,

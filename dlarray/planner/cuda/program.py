@@ -1,4 +1,4 @@
-"""A plan on a GPU, proved before it is used, and run launch by launch or as one graph."""
+"""A plan on a GPU, run as launches or as one graph."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["GpuProgram", "Settings", "stand_in"]
 
 @dataclass(frozen=True)
 class Settings:
-    """How far a step is taken: ``epilogues`` in the products where they are faster, all of it as one ``graph``."""
+    """What is used: ``epilogues`` of products if they are faster, and one ``graph`` for the whole step."""
 
     epilogues: bool = True
     graph: bool = True
@@ -34,68 +34,68 @@ class Settings:
 class GpuProgram:
     """The plan of a step for one set of shapes and dtypes, bound to the arrays of one state.
 
-    Raises MemoryError where the GPU has not the memory, before anything is computed.
+    Raises MemoryError, before anything is computed, if the GPU has too little memory.
     """
 
     def __init__(self, step: Callable[..., Any], state: Any, batch: Any, gpu: Gpu, settings: Settings) -> None:
         self.gpu = gpu
         self.settings = settings
         found = plan_step(without_scalars(step), *(stand_in(tree, gpu.arrays) for tree in (state, batch)))
-        self.plan, self.moving = found.plan, found.state_count
-        self.given, self.structure = found.input_structures, found.output_structure
-        self.jobs = Jobs(self.plan, self.moving, gpu)
-        self.staged = [(i, self.jobs.arena.staged(n), n.nbytes) for i, n in enumerate(found.inputs[self.moving :])]
+        self.plan, self.state_count = found.plan, found.state_count
+        self.input_structures, self.output_structure = found.input_structures, found.output_structure
+        self.jobs = Jobs(self.plan, self.state_count, gpu)
+        self.staged = [(i, self.jobs.arena.staged(n), n.nbytes) for i, n in enumerate(found.inputs[self.state_count :])]
         self._in_place = found.keeps_state
-        self._build = builder(found.loss_structure if self._in_place else self.structure)
+        self._build = builder(found.loss_structure if self._in_place else self.output_structure)
         self.tuning = Tuning(self.jobs)
         if settings.epilogues:
             self.tuning.prepare()
         self.nbytes = self.jobs.nbytes
-        """What the plan needs on the GPU besides the state and the batch."""
+        """The bytes that the plan needs on the GPU in addition to the state and the batch."""
         self._memory: Memory = gpu.reserve(self.nbytes)
-        self.list: list[Job] = []
+        self.job_list: list[Job] = []
         self.recorded = False
         self.bindings = 0
-        """How often it was bound: what was recorded before holds other addresses."""
+        """How often it was bound: a graph that was recorded before has other addresses."""
         self.launch: Callable[[], None] = _nothing
-        """Queue one step on what is staged, launch by launch."""
+        """Queue one step on the staged batch, launch by launch."""
         self.run: Callable[[], None] = _nothing
-        """The same, as a graph where there is one."""
+        """The same, as a graph if there is one."""
 
     def bind(self, state: Sequence[Any]) -> None:
         """Bind to the arrays of a state, launch by launch."""
-        self.jobs.place(self._memory.address, state)
-        self.list = self.tuning.list()
+        self.jobs.set_addresses(self._memory.address, state)
+        self.job_list = self.tuning.job_list()
         self.run = self.launch = in_sequence([step for job in self._whole for step in job.steps])
         self.recorded = False
         self.bindings += 1
 
     def tune(self) -> None:
-        """Measure and choose, on the numbers that are there; to be bound again."""
+        """Measure and choose. Bind the program again afterwards."""
         if self.settings.epilogues:
             self.tuning.measure()
 
     def record(self) -> None:
-        """From now on the step is one graph. What cannot be recorded stays as it is; raises what recording raises."""
+        """From now on the step is one graph, if a graph can hold it. Raises what recording raises."""
         if self.settings.graph and all(job.recordable for job in self._whole):
             self.run = self.gpu.record(self.launch)
             self.recorded = True
 
     @property
     def _whole(self) -> list[Job]:
-        return [self.jobs.first, *self.list, self.jobs.last]
+        return [self.jobs.first, *self.job_list, self.jobs.last]
 
     @property
     def unrecordable(self) -> str:
-        """Which parts of the step no graph can hold; nothing where none was wanted."""
+        """The parts of the step that no graph can hold; "" if there are none, or no graph is wanted."""
         found = dict.fromkeys(job.title for job in self._whole if not job.recordable)
         return f"no graph can hold what the library allocates: {', '.join(found)}" if self.settings.graph else ""
 
     @property
     def runs_alone(self) -> bool:
-        """Whether one step can follow another on the GPU alone: all but the loss stays in the state's arrays.
+        """Whether steps can follow each other without the host: all outputs but the loss stay in the state's arrays.
 
-        A loss that is but a number of what the step is given lies where the next step writes.
+        The loss must be computed: if it is a number of the state or the batch, the next step writes over it.
         """
         rest = set(range(len(self.plan.outputs))) - self.plan.donated.keys()
         alone = rest == {len(self.plan.outputs) - 1} and root(self.plan.outputs[-1]).op != "input"
@@ -103,25 +103,25 @@ class GpuProgram:
 
     @property
     def loss_address(self) -> int:
-        """Where the loss lies after a step."""
+        """The address of the loss after a step."""
         return self.jobs.address(self.plan.outputs[-1])
 
     def describe(self, names: Names) -> Description:
-        """What the plan does."""
-        return describe(self.plan, self.given, self.structure, names)
+        """A description of the plan."""
+        return describe(self.plan, self.input_structures, self.output_structure, names)
 
     def stage(self, batch: Sequence[Any]) -> None:
-        """Bring the leaves of a batch to their places."""
+        """Copy the arrays of a batch to their buffers."""
         for i, offset, nbytes in self.staged:
             array = self.gpu.in_rows(batch[i])
             self.gpu.copy(self.jobs.part(offset), self.gpu.address_of(array), nbytes)
 
     def __call__(self, state: Any, batch: Sequence[Any]) -> Any:
-        """One step from the state that it is bound to: the tree of what comes out."""
+        """One step on the state that it is bound to. Returns the tree of the outputs."""
         self.stage(batch)
         self.run()
-        if self._in_place:  # the state is what it was, with other numbers in it
-            return state, self._build(self.jobs.outputs(self.moving))
+        if self._in_place:  # the same arrays, with other numbers in them
+            return state, self._build(self.jobs.outputs(self.state_count))
         return self._build(self.jobs.outputs())
 
 

@@ -1,4 +1,4 @@
-"""Many steps as one graph, on data that stay on the GPU: the launch of a graph costs more than a small step."""
+"""Many steps as one graph, on data that stay on the GPU: launching a graph costs more than a small step."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ __all__ = ["Repeated"]
 class Repeated:
     """``(state, data, order, start, batch, count) -> (state, losses)``: that many steps on batches of ``data``.
 
-    ``data`` is a tree like a batch with all examples in it. Step i takes the examples ``order[start + i · batch]`` and
-    those that follow, or, where ``order`` is None, those at these places themselves. ``order`` is an int32 vector on
-    the GPU. Consumes the state; the losses are one vector. Up to ``steps`` steps are one graph; the first such graph
-    of each length is held against the same steps one by one, bit for bit, and dropped with a PlannerWarning where it
-    differs. The very first step is done by itself, for it makes the program.
+    ``data`` is a tree like a batch, with all examples. Step i takes the ``batch`` examples from
+    ``order[start + i · batch]`` on, or from number ``start + i · batch`` on if ``order`` is None. ``order`` is an int32
+    vector on the GPU. Consumes the state; the losses are one vector. Up to ``steps`` steps are one graph. The first
+    graph of each length must give the same bits as the same steps one by one, or it is dropped with a PlannerWarning.
+    The first step of all runs alone, because it makes the program.
 
-    Raises ValueError where there are not so many examples, and TypeError for an order of another type.
+    Raises ValueError if there are too few examples, and TypeError if ``order`` has another dtype.
     """
 
     def __init__(self, step: GpuStep, steps: int) -> None:
@@ -42,7 +42,7 @@ class Repeated:
         self._graphs: dict[int, Callable[[], None]] = {}
         self._graphs_of: tuple[Any, ...] = ()
         self._refused: set[GpuProgram] = set()
-        self._proved: set[Any] = set()
+        self._checked: set[Any] = set()
 
     def __call__(self, state: Any, data: Any, order: Any, start: int, batch: int, count: int) -> tuple[Any, Any]:
         leaves: list[Any] = []
@@ -53,7 +53,7 @@ class Repeated:
             program = self._program(state, work)
         except KeyError:
             state, work = self._one_by_one(state, work, 1)
-            with suppress(KeyError):  # where that step has changed the state's tree
+            with suppress(KeyError):  # raised if that step has changed the state's tree
                 program = self._program(state, work)
         if program is not None and self.step.takes(program, state, work.leaves) and program.runs_alone:
             self._together(program, state, work)
@@ -61,12 +61,12 @@ class Repeated:
         return state, work.losses
 
     def _program(self, state: Any, work: _Work) -> GpuProgram | None:
-        """The program of such steps; None where they run plainly. Raises KeyError where none was done yet."""
+        """The program of such steps; None if they run eagerly. Raises KeyError if none has run yet."""
         shapes = tuple([(self.gpu.arrays[0], (work.batch, *x.shape[1:]), x.dtype) for x in work.leaves])
         return self.step.program_for(state, work.structure, shapes)
 
     def _together(self, program: GpuProgram, state: Any, work: _Work) -> None:
-        """As many steps as graphs can do, until one is refused."""
+        """Run the steps as graphs, until one is refused."""
         loss = program.plan.outputs[-1].dtype
         if work.losses is None:
             work.losses = self.gpu.empty((work.count,), loss)
@@ -82,9 +82,9 @@ class Repeated:
                 work.done += n
 
     def _run(self, program: GpuProgram, gathering: Gathering, state: Any, work: _Work, n: int) -> str:
-        """n steps as one graph; why they were not done."""
-        if (program, gathering, n) not in self._proved:
-            return self._prove(program, gathering, state, work, n)
+        """Run n steps as one graph. Returns why they were not run, "" if they were."""
+        if (program, gathering, n) not in self._checked:
+            return self._check_graph(program, gathering, state, work, n)
         try:
             graph = self._graph(program, gathering, work.batch, n)
         except Exception as error:
@@ -92,10 +92,10 @@ class Repeated:
         graph()
         return ""
 
-    def _prove(self, program: GpuProgram, gathering: Gathering, state: Any, work: _Work, n: int) -> str:
-        """Run n steps one by one, and again as a graph from the same state: why not, where the bits are not the same.
+    def _check_graph(self, program: GpuProgram, gathering: Gathering, state: Any, work: _Work, n: int) -> str:
+        """Run n steps one by one, and again as a graph from the same state. Returns why the graph cannot be used.
 
-        What the graph starts with has been launched then, for kernels are not to be loaded while recording.
+        All kernels are launched before recording: CUDA must not load a kernel while it records.
         """
         gpu = self.gpu
         arrays: list[Any] = []
@@ -117,13 +117,13 @@ class Repeated:
         except Exception as error:
             together, why = [], f"it fails: {type(error).__name__}: {error}"
         if together and all(a.tobytes() == b.tobytes() for a, b in zip(alone, together, strict=True)):
-            self._proved.add((program, gathering, n))
+            self._checked.add((program, gathering, n))
             return ""
         run(lambda: None)
         return why
 
     def _graph(self, program: GpuProgram, gathering: Gathering, batch: int, n: int) -> Callable[[], None]:
-        """The graph of n steps, recorded when it is first asked for after the program was bound."""
+        """The graph of n steps, recorded at its first use after the program was bound."""
         key = (program, gathering, program.bindings, batch)
         if key != self._graphs_of:
             self._graphs_of, self._graphs = key, {}
@@ -150,7 +150,7 @@ class Repeated:
         return state, work
 
     def _next_batch(self, work: _Work, i: int) -> Any:
-        """The batch of a step in arrays of its own."""
+        """The batch of a step, in new arrays."""
         made = [self.gpu.empty((work.batch, *x.shape[1:]), x.dtype) for x in work.leaves]
         self._set_cells(work, work.start + i * work.batch, 0, None)
         targets = [self.gpu.address_of(x) for x in made]
@@ -175,7 +175,7 @@ class Repeated:
 
 @dataclass
 class _Work:
-    """What is to be done, and how many steps of it are."""
+    """The steps to run, and how many have run."""
 
     structure: Any
     leaves: list[Any]

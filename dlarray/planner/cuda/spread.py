@@ -1,19 +1,19 @@
-"""How the work of a kernel is spread over warps, and what memory they need between them.
+"""How the work of a kernel is spread over warps, and how much memory they need to exchange results.
 
-There are three ways, and a kernel's operations choose among them:
+There are three ways. The kernel's operations decide which one is used:
 
-    elements  nothing is reduced over rows or columns. The elements are one long row; a lane takes neighbours that are
-              16 bytes of the widest dtype together, the next lane the next ones, so a narrow domain wastes no lane.
-    tiles     columns are reduced, rows are not. A warp takes 32 columns and every n-th row, adds up in registers and
-              writes one line of what it found. Of narrow rows it takes several at once.
-    rows      rows are reduced: by a warp, or by as many of its lanes as a narrow row needs. Of 10 classes in float32 a
-              lane takes 4, so 4 lanes share a row and a warp takes 8; they exchange numbers twice, not five times. What
-              is found of columns is added to a line that each row of lanes has to itself; the first row of data is only
+    elements  no reduction over rows or columns. The elements are one long row; a lane takes neighbours that are
+              together 16 bytes of the widest dtype, the next lane the next ones, so no lane is idle if rows are short.
+    tiles     reductions of columns, not of rows. A warp takes 32 columns and every n-th row, accumulates in registers
+              and writes one line of results. If rows are short, it takes several at once.
+    rows      reductions of rows: by a warp, or by as many of its lanes as a short row needs. With 10 classes in float32
+              a lane takes 4, so 4 lanes share a row and a warp takes 8 rows; lanes exchange numbers twice, not five
+              times. Each group of lanes has a line, to which it adds its results for columns; its first row of data is
               stored there.
 
-Lines are added up by columns_kernel, 8 columns a warp, so 4 lanes share a column. No sum is atomic: equal sizes on
-equal GPUs give equal bits. The sum of n rows in l lines has an error of at most (n / l + l / 4 + 2) ε Σ|x|, against
-n ε Σ|x| in turn.
+columns_kernel adds up the lines, 8 columns for each warp, so 4 lanes share a column. No sum is atomic: the same sizes
+on the same kind of GPU give the same bits. The sum of n rows in l lines has an error of at most (n / l + l / 4 + 2) ε
+Σ|x|; one after the other it would be n ε Σ|x|.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ __all__ = ["COLUMNS", "COUNT", "Way", "columns", "grids", "kept", "lanes_for", "
 Way = Literal["elements", "tiles", "rows"]
 
 COLUMNS = 8
-"""The columns that a warp of columns_kernel takes: of float32 the 32 bytes that memory moves at once."""
+"""The columns that a warp of columns_kernel takes: in float32, 32 bytes, which is one transfer of memory."""
 
 COUNT = 64
-"""The bytes of the workspace that hold the count of blocks that are done, and nothing else."""
+"""The bytes of the workspace that are reserved for the count of finished blocks."""
 
 _RESIDENT = 64
-"""The warps that a multiprocessor holds at once."""
+"""The warps that a multiprocessor can hold at once."""
 _COUNTED = 16
-"""As many where one warp is to add up what each warp has found: enough to keep memory busy with 16 bytes a lane."""
+"""The warps of a multiprocessor if one warp adds up the results of all: enough to keep memory busy, 16 bytes a lane."""
 _LINES = 8
-"""As many where each row of lanes leaves a line to be added up: more would take longer than the rows themselves."""
+"""The same if each group of lanes leaves a line to be added up: more lines would take longer than the rows."""
 
 
 def way(kernel: Kernel) -> Way:
@@ -61,12 +61,12 @@ def totals(kernel: Kernel) -> list[int]:
 
 
 def kept(kernel: Kernel) -> list[int]:
-    """The values of which each row of lanes keeps a row for a later sweep."""
+    """The values that each group of lanes keeps for a later sweep, one row of them."""
     return sorted(kernel.buffered)
 
 
 def parts(kernel: Kernel) -> int:
-    """The neighbours that a lane takes at once: 16 bytes of the widest dtype in memory, but no more than 4."""
+    """The neighbours that a lane takes at once: 16 bytes of the widest dtype in memory, at most 4."""
     stored = [i for i, given in enumerate(kernel.inputs) if given.kind in "ER"]
     stored += [*kernel.outputs, *kernel.buffered, *columns(kernel)]
     wide = any(np.dtype(kernel.dtype(v)).itemsize == 8 for v in stored if kernel.kind(v) in "ER")
@@ -74,12 +74,12 @@ def parts(kernel: Kernel) -> int:
 
 
 def lanes_for(items: int) -> int:
-    """The lanes that share so many items: a power of two."""
+    """The number of lanes that share so many items: a power of two."""
     return min(32, 1 << max(items - 1, 0).bit_length())
 
 
 def grids(kernel: Kernel, rows: int, cols: int, processors: int) -> list[Grid]:
-    """The kernels to run, in order, on a GPU of so many multiprocessors."""
+    """The kernels to run, in order, on a GPU with so many multiprocessors."""
     made = [_first(kernel, rows, cols, processors)] if kernel.sweeps else []
     if found := len(columns(kernel)):
         scalars = any(kernel.kind(v) == "S" for v in kernel.outputs)
@@ -89,9 +89,9 @@ def grids(kernel: Kernel, rows: int, cols: int, processors: int) -> list[Grid]:
 
 
 def workspace(kernel: Kernel, rows: int, cols: int, processors: int) -> int:
-    """The bytes that the kernels need: a count of blocks, lines of what is kept and of columns, and what warps found.
+    """The bytes of the workspace: a count of blocks, lines of kept values and of columns, and the warps' results.
 
-    The count is the first word, the same for all kernels. It is 0 before any of them and 0 when they are done.
+    The count is the first word, the same for all kernels. It is 0 before and after each of them.
     """
     if not kernel.sweeps:
         return 0
@@ -107,7 +107,7 @@ def _first(kernel: Kernel, rows: int, cols: int, processors: int) -> Grid:
     lanes = _lanes(kernel, cols)
     most = processors * (_COUNTED if totals(kernel) else _RESIDENT)
     if way(kernel) == "tiles":
-        # A lane's rows and the lines that are added up later are about as many; then every row of lanes gets as many.
+        # About as many rows for a lane as lines to add up later; then the same number for every group of lanes.
         lines = min(rows, max(isqrt(8 * rows), 1), max(1, most // _groups(cols)) * (32 // lanes))
         lines = -(-rows // (parts(kernel) * -(-rows // (parts(kernel) * lines))))
         return _grid("rows_kernel", _groups(cols) * -(-lines * lanes // 32), processors)
@@ -117,17 +117,17 @@ def _first(kernel: Kernel, rows: int, cols: int, processors: int) -> Grid:
 
 
 def _lanes(kernel: Kernel, cols: int) -> int:
-    """The lanes that share a row."""
+    """The number of lanes that share a row."""
     found = {"elements": 32, "tiles": cols, "rows": -(-cols // parts(kernel))}
     return lanes_for(found[way(kernel)])
 
 
 def _groups(cols: int) -> int:
-    """The groups of columns, of what the lanes of a warp take."""
+    """The number of groups of columns, one for each warp of a row."""
     return -(-cols // lanes_for(cols))
 
 
 def _grid(name: str, warps: int, processors: int) -> Grid:
-    """Blocks of up to 8 warps, of fewer where not every multiprocessor would have one."""
+    """Blocks of up to 8 warps; of fewer if some multiprocessor would have no block."""
     a_block = max(1, min(8, warps // processors))
     return Grid(name, max(1, -(-warps // a_block)), 32 * a_block)

@@ -58,7 +58,7 @@ class GpuStep:
         if program is None or not self.takes(program, state, new):
             result = self.step(state, batch)
             return self._write_back(result, structures[0], old, new) if any(self.programs.values()) else result
-        self._leaves_of = reader(program.given[1], new, self.gpu.arrays[0])
+        self._leaves_of = reader(program.input_structures[1], new, self.gpu.arrays[0])
         return program(state, new)
 
     def program_for(self, state: Any, structure: Any, batch_signature: tuple[Any, ...]) -> GpuProgram | None:

@@ -1,4 +1,4 @@
-"""What is fastest, found by measuring: the algorithm of each product, and which epilogues to use."""
+"""The algorithm of each product and the epilogues to use, chosen by measured time."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from dlarray.planner.trace.node import Node
 __all__ = ["Tuning"]
 
 BETTER = 0.98
-"""An option is taken where it needs at most this share of the time: less is within what a clock can tell."""
+"""An option is taken if it needs at most this share of the time: smaller gains are within the error of the clock."""
 
 
 @dataclass
 class Tuning:
-    """What was chosen for a plan. It outlives addresses: bound to another state, the same is done.
+    """The choices for a plan. They stay when the plan is bound to another state.
 
-    ``report`` says of every option what it takes and what it would replace, in seconds.
+    ``report`` has a row for each measured option: its name, its seconds, and the seconds of what it would replace.
     """
 
     jobs: Jobs
@@ -30,11 +30,11 @@ class Tuning:
     report: list[tuple[str, float, float]] = field(default_factory=list[tuple[str, float, float]])
     _algorithms: dict[object, int] = field(default_factory=dict[object, int])
     _masks: dict[Node, int] = field(default_factory=dict[Node, int])
-    _here: list[Option] = field(default_factory=list[Option])
-    """Those of ``taken`` that are possible where the state lies."""
+    _possible: list[Option] = field(default_factory=list[Option])
+    """Those of ``taken`` that are possible with the addresses of the state."""
 
     def prepare(self) -> None:
-        """Reserve what options may need, before the arena has an address."""
+        """Reserve the memory that options can need, before the arena has an address."""
         for option in options(self.jobs.plan):
             self.jobs.widen(choice for choice in option.instead.values() if isinstance(choice, Body))
             for fused in option.instead.values():
@@ -43,7 +43,7 @@ class Tuning:
                     self._masks[fused.mask] = self.jobs.arena.part(rows * -(-n // 128) * 128 // 8)
 
     def measure(self) -> None:
-        """Measure and choose. What is computed meanwhile lies in the arena, where nothing is kept."""
+        """Measure and choose. The measured work writes only into the arena, whose values no later step needs."""
         for option in options(self.jobs.plan):
             overlapped = [o for o in self.taken if o.instead.keys() & option.instead.keys()]
             whole = all(o.instead.keys() <= option.instead.keys() for o in overlapped)
@@ -52,31 +52,31 @@ class Tuning:
             others = [o for o in self.taken if o not in overlapped]
             if not self._is_possible(option):
                 continue
-            now = self._seconds(self._made(option.instead, self._choices(self.taken)))
-            then = self._seconds(self._made(option.instead, self._choices([*others, option])))
+            now = self._seconds(self._jobs_of(option.instead, self._choices(self.taken)))
+            then = self._seconds(self._jobs_of(option.instead, self._choices([*others, option])))
             self.report.append((option.name, then, now))
             if then <= BETTER * now:
                 self.taken = [*others, option]
 
-    def list(self) -> list[Job]:
-        """The jobs of the plan, in order, as they were chosen; without what is impossible where the state lies."""
-        self._here = [option for option in self.taken if self._is_possible(option)]
-        return self._made(self.jobs.plan.units, self._choices(self._here))
+    def job_list(self) -> list[Job]:
+        """The jobs of the plan, in order, with the chosen options that the addresses of the state allow."""
+        self._possible = [option for option in self.taken if self._is_possible(option)]
+        return self._jobs_of(self.jobs.plan.units, self._choices(self._possible))
 
     def by_unit(self) -> dict[Unit, Job]:
         """The job of each unit that has one."""
-        choices = self._choices(self._here)
+        choices = self._choices(self._possible)
         made = {unit: self._job(unit, choices.get(unit, unit)) for unit in self.jobs.plan.units}
         return {unit: job for unit, job in made.items() if job is not None}
 
     def chosen(self, unit: Unit) -> Unit | Fused | Body | None:
-        """How a unit is done: as it is, or otherwise, or not at all."""
-        return self._choices(self._here).get(unit, unit)
+        """How a unit is computed: unchanged, by an option, or not at all (None)."""
+        return self._choices(self._possible).get(unit, unit)
 
     def _choices(self, taken: Iterable[Option]) -> dict[Unit, Fused | Body | None]:
         return {unit: choice for option in taken for unit, choice in option.instead.items()}
 
-    def _made(self, units: Iterable[Unit], choices: dict[Unit, Fused | Body | None]) -> list[Job]:
+    def _jobs_of(self, units: Iterable[Unit], choices: dict[Unit, Fused | Body | None]) -> list[Job]:
         made = [self._job(unit, choices.get(unit, unit)) for unit in self._in_order(units)]
         return [job for job in made if job is not None]
 
@@ -96,7 +96,7 @@ class Tuning:
         return (product and self._fastest(unit, product)) or self.jobs.job(unit)
 
     def _is_possible(self, option: Option) -> bool:
-        """Whether its products can be had at the addresses that there are now."""
+        """Whether there are algorithms for its products at the current addresses."""
         products = [self._product(fused) for fused in option.instead.values() if isinstance(fused, Fused)]
         return all(product is not None and self.jobs.gpu.algorithms(product, 1) for product in products)
 
@@ -113,7 +113,7 @@ class Tuning:
         )
 
     def _fastest(self, unit: Unit, product: Product) -> Job | None:
-        """The product by the algorithm that was fastest when it was first asked for."""
+        """The product by the algorithm that was the fastest at the first measurement."""
         found = self.jobs.gpu.algorithms(product, ALGORITHMS)
         if not found:
             return None
@@ -133,6 +133,6 @@ class Tuning:
         return self.jobs.gpu.seconds(run)
 
     def _writes_state(self, option: Option) -> bool:
-        """Whether measuring would move the state: a kernel that takes part writes into it."""
-        places = self.jobs.plan.locations
-        return any(places[node].kind == "input" for unit in option.instead for node in unit.outputs)
+        """Whether measuring would change the state: one of the kernels writes into it."""
+        locations = self.jobs.plan.locations
+        return any(locations[node].kind == "input" for unit in option.instead for node in unit.outputs)

@@ -59,7 +59,7 @@ def run(call: Call, processors: int = 3, offset: int = 0) -> None:
     for array in call.outputs:
         allow(memory, copies[_key(array)])
     work = grids(kernel, rows, cols, processors)
-    arrays = [cuda.placed(copies[_key(array)]) for array in (*call.inputs, *call.outputs)]
+    arrays = [cuda.on_gpu(copies[_key(array)]) for array in (*call.inputs, *call.outputs)]
     words = head(kernel, rows, cols, call.constants, arrays, space.ctypes.data, work[0].warps)
     for grid in work:
         launch(code, memory, grid, words)

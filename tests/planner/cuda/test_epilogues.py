@@ -39,7 +39,7 @@ def taken(planned: Any) -> list[str]:
 
 
 def titles(planned: Any) -> list[str]:
-    return [job.title.split(", ")[-1] for job in program(planned).list if job.title.startswith("product")]
+    return [job.title.split(", ")[-1] for job in program(planned).job_list if job.title.startswith("product")]
 
 
 def test_what_is_found():
@@ -53,7 +53,7 @@ def test_three_layers_are_eight_products_and_two_kernels(folder: Path):
     gpu = FakeGpu(folder, quick)
     planned = check(step, state, [batch, batch], gpu)
     assert taken(planned) == [BOTH, BOTH, SUM]
-    done = program(planned).list
+    done = program(planned).job_list
     assert sum(job.title.startswith("product") for job in done) == 8
     assert sum(job.title.startswith("kernel") for job in done) == 2
     assert sum(bool(job.steps) for job in done) == 10

@@ -137,7 +137,7 @@ def _check_lives(name: str, made: Plan, jobs: Jobs) -> None:
             if node in born:
                 dies[node] = max(dies[node], i)
     dies |= {root(node): end for node in made.outputs if root(node) in born}
-    where = {node: jobs.arena.place(node) for node in born}
+    where = {node: jobs.arena.location(node) for node in born}
     nodes = list(born)
     for i, a in enumerate(nodes):
         for b in nodes[i + 1 :]:
