@@ -2,17 +2,18 @@
 A custom backend
 ================
 
-Some thirty lines make another array library known to dlarray.
+A backend for another array library takes about thirty lines.
 
-The library here is NumPy under another name, with arrays that also count the matrix products in which they take part.
-A real backend would be a package ``dlarray_mynumpy`` with an entry point in its pyproject.toml::
+The library here is NumPy under another name, with arrays that count their matrix products. A real backend would be a
+package ``dlarray_mynumpy`` with an entry point in its pyproject.toml::
 
     [project.entry-points."dlarray.backends"]
     mynumpy = "dlarray_mynumpy"
 
 Without the entry point, a module of that name is found if it can be imported; here this file is that module. No
-formula is written again, and the losses are NumPy's, bit for bit. The count shows the cost of back propagation: a
-network of L layers takes L products forward and 2 L - 1 backward, because the gradient of its inputs is not computed.
+formula is written again, and the losses are equal to those of NumPy, bit for bit. The count shows the cost of back
+propagation: a network of L layers takes L products forward and 2 L - 1 backward, because the gradient of its inputs is
+not computed.
 """
 
 import sys
@@ -27,7 +28,7 @@ from dlarray.plot import AMBER, BLUE, SKY
 
 
 class Array(np.ndarray):
-    """NumPy's array, which counts matrix products."""
+    """An array of NumPy that counts matrix products."""
 
     products = 0
 
@@ -41,11 +42,11 @@ class Array(np.ndarray):
 
 
 # %%
-# All that dlarray needs to know.
+# The backend: all that dlarray needs.
 
 
 class MyNumPy(Backend):
-    """One device, the abacus, and the conversion from and to NumPy."""
+    """One device, "abacus", and the conversion from and to NumPy."""
 
     name = "mynumpy"
     array_modules = (__name__,)  # where its array types are defined
@@ -75,11 +76,11 @@ sys.modules["dlarray_mynumpy"] = sys.modules[__name__]
 
 
 # %%
-# Train on both devices, count, draw.
+# Train on both devices, count the products, draw.
 
 
 def train(device: str, layers: int, epochs: int) -> list[float]:
-    """The losses, step by step, of a network with this number of layers that learns which points lie in a circle."""
+    """The loss of each step of a network of this many layers that classifies points as inside or outside a circle."""
     dice = np.random.default_rng(0)
     x = dice.uniform(-1, 1, (256, 2))
     inside = np.astype(np.sum(x * x, axis=1) < 0.6, np.int32)
@@ -91,11 +92,11 @@ def train(device: str, layers: int, epochs: int) -> list[float]:
 
 
 def main(path: str) -> None:
-    """Train on both devices, count, draw."""
+    """Train on both devices, count the products, draw."""
     print(f"new arrays can now be made on {dlarray.device_of(dlarray.asarray([1.0], 'mynumpy'))}")
     ours, numpys = train("mynumpy", 3, 60), train("cpu", 3, 60)
     apart = max(abs(a - b) for a, b in zip(ours, numpys, strict=True))
-    print(f"{len(ours)} steps on each device: losses end at {ours[-1]:.4f} and are at most {apart} apart")
+    print(f"{len(ours)} steps on each device: the last loss is {ours[-1]:.4f}, the largest difference {apart}")
 
     layers, counts = range(1, 7), []
     for n in layers:
@@ -104,7 +105,7 @@ def main(path: str) -> None:
         counts.append((Array.products - before) / steps)
         print(f"{n} layers: {counts[-1]:g} matrix products in a step")
 
-    print("so L layers take L products forward and 2 L - 1 backward")
+    print("L layers take L products forward and 2 L - 1 backward")
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     left.plot(range(1, len(numpys) + 1), numpys, color=SKY, linewidth=5, label="cpu: NumPy")
@@ -119,7 +120,7 @@ def main(path: str) -> None:
         color=AMBER,
         label="backward: 2 L - 1",
     )
-    right.set(title="What the abacus counted", xlabel="layers L", ylabel="matrix products in a step")
+    right.set(title="Matrix products counted", xlabel="layers L", ylabel="matrix products in a step")
     right.legend()
     figure.savefig(path, dpi=110)
 

@@ -1,7 +1,7 @@
-"""CuPy: NumPy's interface on CUDA. Every operation runs as it is called, one kernel at a time, unless told to compile.
+"""CuPy: the interface of NumPy on CUDA. Operations run eagerly, one kernel each; ``fit(compile=True)`` compiles steps.
 
-No GPU has run this backend yet. What is known without one: it imports no CuPy until a device is asked for, a machine
-without a driver gets the error that says so, and what ``compile`` makes is right on a fake GPU.
+This backend has not been tested on a GPU. Tested without one: CuPy is imported only when a device is used, a missing
+driver is reported as such, and compiled steps are right on a fake GPU.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dlarray.device.timing import Timings
 __all__ = ["CupyBackend", "backend"]
 
 _OUT_OF_MEMORY = ("cudaErrorMemoryAllocation", "CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED")
-"""What the runtime, the driver and cuBLAS say of memory that is not the pool's: pinned, of a graph, a workspace."""
+"""Messages of the runtime, the driver and cuBLAS for memory outside the pool: pinned, of a graph, a workspace."""
 
 
 class CupyBackend(Backend):
@@ -97,13 +97,13 @@ class CupyBackend(Backend):
         with handle:
             free, total = cupy.cuda.runtime.memGetInfo()
             pool = cupy.get_default_memory_pool()
-            free += pool.free_bytes()  # CuPy keeps what it has had
+            free += pool.free_bytes()  # CuPy keeps freed memory
             if limit := pool.get_limit():
                 return min(free, limit - pool.used_bytes()), min(total, limit)
             return free, total
 
     def is_out_of_memory(self, error: BaseException) -> bool:
-        if isinstance(error, MemoryError):  # CuPy's own OutOfMemoryError among them
+        if isinstance(error, MemoryError):  # the OutOfMemoryError of CuPy is one
             return True
         return isinstance(error, RuntimeError) and any(word in str(error) for word in _OUT_OF_MEMORY)
 

@@ -15,7 +15,7 @@ __all__ = ["JaxBackend", "backend"]
 
 
 class JaxBackend(Backend):
-    """Arrays of JAX. ``compile`` is jax.jit with the state donated: the step may reuse its memory."""
+    """Arrays of JAX. ``compile`` is jax.jit with the state donated, so the step can reuse its memory."""
 
     name = "jax"
     array_modules = ("jax", "jaxlib")
@@ -49,12 +49,12 @@ class JaxBackend(Backend):
     def asarray(self, host: np.ndarray, handle: Any) -> Array:
         import jax
 
-        # Without a word JAX would round such numbers, or wrap them; whole numbers pass that fit in 32 bits.
+        # JAX would silently round or wrap these numbers. Integers that fit in 32 bits are allowed.
         wide = host.dtype.kind in "fiu" and host.dtype.itemsize == 8 and not jax.config.jax_enable_x64
         if wide and (host.dtype.kind == "f" or not np.array_equal(host.astype(np.int32), host)):
             raise ValueError(
-                f"JAX holds no {host.dtype} unless told to: jax.config.update('jax_enable_x64', True), "
-                "or use types of 32 bits"
+                f"JAX supports {host.dtype} only after jax.config.update('jax_enable_x64', True); "
+                "call it, or use types of 32 bits"
             )
         return jax.device_put(np.array(host), handle)
 
@@ -62,10 +62,10 @@ class JaxBackend(Backend):
         return np.asarray(x)
 
     def concat_to_numpy(self, arrays: Sequence[Array]) -> np.ndarray:
-        # Joined they would be a program with as many operands, compiled anew for every number of them.
+        # A concatenation on the device would be compiled for every number of operands.
         if arrays[0].device.platform != "cpu":
             for x in arrays:
-                x.copy_to_host_async()  # all are on their way before the first is waited for
+                x.copy_to_host_async()  # start all transfers, then wait for the first
         return np.concatenate([np.asarray(x).reshape(-1) for x in arrays])
 
     def device_of(self, x: Array) -> str:
@@ -107,7 +107,7 @@ class JaxBackend(Backend):
         return jax.jit(step, donate_argnums=0)
 
     def repeat(self, step: Callable[..., Any], steps: int) -> Callable[..., tuple[Any, Array]]:
-        """Steps as one loop of XLA, jax.lax.scan: outside of it, fetching a batch costs more than a small step."""
+        """Steps as one loop of XLA, jax.lax.scan: outside of it, slicing a batch takes longer than a small step."""
         import jax
 
         def run(state: Any, data: Any, order: Any, start: Any, batch: int, count: int) -> Any:
@@ -127,7 +127,7 @@ class JaxBackend(Backend):
     def accelerate(self, function: Callable[[Any, Array], Array]) -> Callable[[Any, Array], Array]:
         import jax
 
-        return jax.jit(function)  # nothing donated: θ is needed again
+        return jax.jit(function)  # no donation: θ is used again
 
     def version(self) -> str:
         import jax

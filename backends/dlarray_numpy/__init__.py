@@ -1,4 +1,4 @@
-"""NumPy on the CPU: the backend that is always there."""
+"""NumPy on the CPU: the backend that is always available."""
 
 from __future__ import annotations
 

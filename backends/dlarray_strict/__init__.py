@@ -1,7 +1,7 @@
-"""array-api-strict: NumPy underneath, and nothing beyond the letter of the standard.
+"""array-api-strict: an implementation on NumPy that has only what the standard requires.
 
-Slow, and meant for tests: what runs here asks no more of an array library than the standard gives. Its made-up devices
-("device1", "device2") refuse to meet arrays of another one, as a GPU's would; "no_float64" and "no_x64" lack types.
+It is slow and meant for tests: code that runs here needs nothing beyond the standard. Its artificial devices "device1"
+and "device2" refuse operations with arrays of another device, as a GPU does; "no_float64" and "no_x64" lack dtypes.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ class StrictBackend(Backend):
 
         return array_api_strict
 
-    def _places(self) -> dict[str, Any]:
-        places = self.namespace().__array_namespace_info__().devices()
-        return {str(p).partition("'")[2].partition("'")[0].replace("CPU_DEVICE", "cpu"): p for p in places}
+    def _handles(self) -> dict[str, Any]:
+        handles = self.namespace().__array_namespace_info__().devices()
+        return {str(p).partition("'")[2].partition("'")[0].replace("CPU_DEVICE", "cpu"): p for p in handles}
 
     def devices(self) -> list[str]:
-        return list(self._places())
+        return list(self._handles())
 
     def handle(self, device: str) -> Any:
-        places = self._places()
-        if device not in places:
-            raise ValueError(f"strict has the devices {', '.join(places)}, got {device!r}")
-        return places[device]
+        handles = self._handles()
+        if device not in handles:
+            raise ValueError(f"strict has the devices {', '.join(handles)}, got {device!r}")
+        return handles[device]
 
     def asarray(self, host: np.ndarray, handle: Any) -> Array:
         return self.namespace().asarray(host, device=handle, copy=True)
@@ -50,7 +50,7 @@ class StrictBackend(Backend):
         return np.asarray(x if x.device == cpu else x.to_device(cpu))
 
     def device_of(self, x: Array) -> str:
-        return next(name for name, handle in self._places().items() if handle == x.device)
+        return next(name for name, handle in self._handles().items() if handle == x.device)
 
     def memory(self, handle: Any) -> tuple[int, int] | None:
         return host_memory()

@@ -1,9 +1,9 @@
-"""PyTorch's tensors as plain arrays, on a CPU or any accelerator that torch knows. Its autograd is not used.
+"""PyTorch's tensors as plain arrays, on a CPU or any accelerator of torch. Its autograd is not used.
 
-On a CPU a whole step goes through dlarray's planner, and so through NumPy's BLAS and its threads: a network of 2,400
-weights takes twice the time of its matrix products, where torch's own operations, plain or through torch.compile, take
-45 times as long; large ones take 1.1 times against 1.3 to 1.6. torch.compile is for accelerators, where ``fit`` is told
-to compile, and for who asks for ``compiled_by_torch``.
+On a CPU a step runs as a plan of dlarray, with NumPy's BLAS and its threads. A step of a network of 2,400 weights then
+takes twice the time of its matrix products; with torch's operations, eager or through torch.compile, it takes 45 times.
+For large networks it is 1.1 times instead of 1.3 to 1.6. torch.compile is used on accelerators with
+``fit(compile=True)``, and anywhere with ``fit(compile=compiled_by_torch)``.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _OUT_OF_MEMORY = (
     "can't allocate memory",  # a CPU, on Linux
     "not enough memory",  # and on Windows
     "size calculation overflowed",  # 2⁶³ bytes and more
-    "out of memory",  # MPS, and CUDA where it is not torch's own allocator that asks
-    "ALLOC_FAILED",  # cuBLAS, of its workspace
+    "out of memory",  # MPS, and CUDA, if another allocator than torch's fails
+    "ALLOC_FAILED",  # the workspace of cuBLAS
 )
-"""What torch says in a plain RuntimeError where memory does not suffice."""
+"""Parts of the messages of RuntimeErrors of torch that mean too little memory."""
 
 
 class TorchBackend(Backend):
-    """Tensors of torch. ``compile`` plans a step on the CPU; elsewhere it is torch.compile, and on request only."""
+    """Tensors of torch. ``compile`` plans a step on the CPU; on other devices it is torch.compile, on request only."""
 
     name = "torch"
     array_modules = ("torch",)
@@ -75,7 +75,7 @@ class TorchBackend(Backend):
             return
         import torch
 
-        for batch in batches:  # from pinned memory, which torch keeps until the copy is done: the program goes on
+        for batch in batches:  # asynchronously from pinned memory, which torch keeps until the copy is done
             yield tuple(
                 None if x is None else torch.tensor(x).pin_memory().to(handle, non_blocking=True) for x in batch
             )
@@ -113,7 +113,7 @@ class TorchBackend(Backend):
         import torch
 
         free, total = torch.cuda.mem_get_info(handle)
-        idle = torch.cuda.memory_reserved(handle) - torch.cuda.memory_allocated(handle)  # torch keeps what it has had
+        idle = torch.cuda.memory_reserved(handle) - torch.cuda.memory_allocated(handle)  # torch keeps freed memory
         return free + idle, total
 
     def is_out_of_memory(self, error: BaseException) -> bool:
@@ -148,10 +148,10 @@ class TorchBackend(Backend):
 
 
 def compiled_by_torch(step: Callable[..., Any]) -> Callable[..., Any]:
-    """A step compiled by torch.compile: ``fit(…, compile=compiled_by_torch)``. The first one takes half a minute."""
+    """A step compiled by torch.compile: ``fit(…, compile=compiled_by_torch)``. The first step takes half a minute."""
     import torch
 
-    # array_api_compat keeps namespaces in a cached function, torch warns that it looks through the cache: it may.
+    # array_api_compat caches namespaces; torch warns that it ignores the cache, which is harmless.
     warnings.filterwarnings("ignore", message="Dynamo detected a call to a `functools.lru_cache`")
     return torch.compile(step, dynamic=False)
 

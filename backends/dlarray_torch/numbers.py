@@ -1,7 +1,7 @@
-"""torch's namespace, with ``maximum`` and ``minimum`` that take a number as it is.
+"""torch's namespace, with ``maximum`` and ``minimum`` that take a Python number without a transfer.
 
-array_api_compat makes a tensor on the device of every number that the two are given. On an accelerator that is a
-transfer, and the host waits until all before it is done: in each ReLU. torch's clamp takes the number along.
+array_api_compat converts a number to a tensor on the device. On an accelerator this is a transfer that the host waits
+for, in each ReLU. torch's clamp takes the number as an argument.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ __all__ = ["namespace"]
 
 @cache
 def namespace() -> ModuleType:
-    """array_api_compat's namespace for torch, but for two functions."""
+    """array_api_compat's namespace for torch, with two functions replaced."""
     import array_api_compat.torch
     import torch
 
     xp: Any = array_api_compat.torch
 
     def maximum(x1: Any, x2: Any, /) -> Any:
-        """The larger of each two; NaN where one is NaN."""
+        """The larger of two numbers, element by element; NaN if one is NaN."""
         if isinstance(x2, (int, float)) and x1.is_floating_point():
             return torch.clamp(x1, min=x2)
         return xp.maximum(x1, x2)
 
     def minimum(x1: Any, x2: Any, /) -> Any:
-        """The smaller of each two; NaN where one is NaN."""
+        """The smaller of two numbers, element by element; NaN if one is NaN."""
         if isinstance(x2, (int, float)) and x1.is_floating_point():
             return torch.clamp(x1, max=x2)
         return xp.minimum(x1, x2)

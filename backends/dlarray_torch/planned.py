@@ -1,8 +1,8 @@
-"""The step on a CPU's tensors, through dlarray's planner: a NumPy array and a tensor can look at the same memory.
+"""Planned steps on tensors of the CPU, through NumPy arrays that share their memory.
 
-torch pays for every operation before it computes anything, and its compiler for its guards at every call; the planner's
-kernels and NumPy's products write into the tensors themselves. The formulas run plainly stay torch's own: they are what
-the plan is held against, and what runs where a step cannot be planned.
+torch has a cost for every operation, and its compiler for the guards of every call; the planner's kernels and NumPy's
+products write directly into the tensors. The eager step uses torch's operations. The plan is compared with it, and it
+runs if a step cannot be planned.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ _Step = Callable[[Any, Any], Any]
 
 
 class _Thread(threading.local):
-    """What one thread has looked at: a state, with views of its tensors, and what the plain step has returned."""
+    """What one thread keeps: views of a state, their tensors by the id of the view, and results of the eager step."""
 
     def __init__(self) -> None:
         self.is_state: Callable[[Any], bool] = _never
         self.state: Any = None
         self.known: dict[int, Any] = {}
-        self.plain: list[tuple[Any, Any]] = []
+        self.eager: list[tuple[Any, Any]] = []
 
 
 class Planned:
-    """A step that is planned where all that it is given are tensors on the CPU, of types that NumPy has.
+    """A step that is planned if all its tensors are on the CPU and have dtypes of NumPy.
 
-    What it writes in place it writes into the caller's tensors, and returns them. Tensors of other devices go to
-    ``elsewhere``, a compiler of steps; those that NumPy cannot look at take the plain step, with a PlannerWarning.
+    What it writes in place it writes into the tensors of the caller, and returns them. For tensors on other devices the
+    step is compiled by ``elsewhere``. With tensors that NumPy cannot read it runs eagerly, with a PlannerWarning.
     """
 
     def __init__(self, step: _Step, executor: str, elsewhere: Callable[[_Step], _Step]) -> None:
@@ -67,49 +67,49 @@ class Planned:
             given = self._views(batch)
             own = self._own
             if not own.is_state(state):
-                self._look_at(state)
+                self._bind(state)
         except (TypeError, RuntimeError) as error:
-            return self._unplanned(state, batch, error)
+            return self._run_unplanned(state, batch, error)
         result = self.planned(own.state, given)
-        if own.plain:
-            plain, own.plain = own.plain, []
-            for views, tensors in plain:
+        if own.eager:
+            eager, own.eager = own.eager, []
+            for views, tensors in eager:
                 if views is result:
                     return tensors
         if result[0] is own.state:  # the same tensors with other numbers in them
-            return state, map_leaves(result[1], self._seen)
-        return map_leaves(result, self._seen)
+            return state, map_leaves(result[1], self._tensor_of)
+        return map_leaves(result, self._tensor_of)
 
     def describe(self, names: Names) -> Description:
-        """What the latest plan does. Raises ValueError where there is none."""
+        """The latest plan. Raises ValueError if there is none."""
         return self.planned.describe(names)
 
     def describe_for(self, state: Any, batch: Any, names: Names) -> Description:
-        """What the plan for such tensors does. Raises ValueError where there is none."""
-        return program(self._on_views, *self._looked_at(state, batch)).describe(names)
+        """The plan for such tensors. Raises ValueError if there is none."""
+        return program(self._on_views, *self._checked_views(state, batch)).describe(names)
 
     def profile_for(self, state: Any, batch: Any, names: Names, bursts: int, seconds: float) -> Timings:
-        """How long a step on copies of such tensors takes, and each work of it. Raises ValueError where it has no plan.
+        """The times of a step on copies of such tensors, and of its works. Raises ValueError if it has no plan.
 
         This step must not have run before.
         """
-        self._looked_at(state, batch)
-        state, batch = (map_leaves(tree, self._copied) for tree in (state, batch))
+        self._checked_views(state, batch)
+        state, batch = (map_leaves(tree, self._copy) for tree in (state, batch))
         views = self._views(state), self._views(batch)
         return profiled(self.planned, lambda: self(state, batch), *views, names, bursts, seconds)
 
-    def _looked_at(self, state: Any, batch: Any) -> tuple[Any, Any]:
-        """Views of such tensors. Raises ValueError where NumPy can have none."""
+    def _checked_views(self, state: Any, batch: Any) -> tuple[Any, Any]:
+        """Views of such tensors. Raises ValueError if NumPy cannot have any."""
         try:
             return self._views(state), self._views(batch)
         except (TypeError, RuntimeError) as error:
-            raise ValueError(f"steps are planned for tensors on the CPU that NumPy can look at: {error}") from error
+            raise ValueError(f"steps are planned for tensors on the CPU that NumPy can read: {error}") from error
 
-    def _copied(self, leaf: Any) -> Any:
+    def _copy(self, leaf: Any) -> Any:
         return leaf.clone() if type(leaf) is self._tensor else leaf
 
-    def _look_at(self, state: Any) -> None:
-        """Views of a state's tensors, kept for as long as the same tensors come."""
+    def _bind(self, state: Any) -> None:
+        """Keep views of a state's tensors, as long as the same tensors are given."""
         tensors: list[Any] = []
         views: list[np.ndarray] = []
         structure = flatten(state, tensors, (self._tensor,))
@@ -123,27 +123,27 @@ class Planned:
         own.is_state = matcher(structure, tensors)
 
     def _on_views(self, state: Any, batch: Any) -> Any:
-        """The step as the planner sees it: symbols are traced, and what looks at tensors is computed by torch.
+        """The step for the planner: symbols are traced, views are converted to tensors and computed by torch.
 
-        But for the step that counts, nothing is drawn from torch's generator.
+        Only the step whose result is returned may change the state of torch's random generator.
         """
         symbols: list[Any] = []
         flatten((state, batch), symbols, (Symbol,))
-        with self._fork_rng(devices=()) if symbols or self._own.plain else nullcontext():
+        with self._fork_rng(devices=()) if symbols or self._own.eager else nullcontext():
             if symbols:
                 return without_scalars(self.step)(state, batch)
-            result = self.step(map_leaves(state, self._seen_anew), map_leaves(batch, self._seen_anew))
-        self._own.plain.append((map_leaves(result, self._view_or_itself), result))
-        return self._own.plain[-1][0]
+            result = self.step(map_leaves(state, self._new_tensor), map_leaves(batch, self._new_tensor))
+        self._own.eager.append((map_leaves(result, self._view_or_tensor), result))
+        return self._own.eager[-1][0]
 
-    def _unplanned(self, state: Any, batch: Any, error: Exception) -> Any:
+    def _run_unplanned(self, state: Any, batch: Any, error: Exception) -> Any:
         if self._other is None:
             leaves: list[Any] = []
             flatten((state, batch), leaves, (self._tensor,))
             if any(x.device.type != "cpu" for x in leaves):
                 self._other = self._elsewhere(self.step)
             else:
-                why = f"NumPy cannot look at what it is given: {error}"
+                why = f"NumPy cannot read its arguments: {error}"
                 warnings.warn(f"the step runs eagerly, uncompiled, because {why}", PlannerWarning, stacklevel=3)
                 self._other = self.step
         return self._other(state, batch)
@@ -151,7 +151,7 @@ class Planned:
     # From tensors to arrays and back
 
     def _views(self, tree: Any) -> Any:
-        """The tree with views for its tensors: at every step, so the commonest trees first."""
+        """The tree with views for its tensors. It runs at every step, so the common types come first."""
         if type(tree) is self._tensor:
             return tree.numpy()
         if tree is None:
@@ -161,26 +161,26 @@ class Planned:
         return map_leaves(tree, self._view)
 
     def _view(self, leaf: Any) -> Any:
-        """The array that looks at a tensor. TypeError or RuntimeError where there can be none."""
+        """A NumPy view of a tensor; other leaves stay. Raises TypeError or RuntimeError if there can be no view."""
         if type(leaf) is self._tensor:
             return leaf.numpy()
         if isinstance(leaf, (self._tensor, *_ARRAYS)):
             raise TypeError(f"{type(leaf).__name__} among tensors")
         return leaf
 
-    def _view_or_itself(self, leaf: Any) -> Any:
-        """As ``_view``; what NumPy cannot look at stays a tensor, so that no plan agrees with it."""
+    def _view_or_tensor(self, leaf: Any) -> Any:
+        """As ``_view``, but a tensor that NumPy cannot read stays; a plan then never agrees with this result."""
         try:
             return self._view(leaf)
         except (TypeError, RuntimeError):
             return leaf
 
-    def _seen(self, leaf: Any) -> Any:
-        """The caller's tensor for the array that looks at it, else a new one that looks at the array."""
+    def _tensor_of(self, leaf: Any) -> Any:
+        """The tensor of the caller for its view; for any other array a new tensor with its memory."""
         known = self._own.known.get(id(leaf))
-        return self._seen_anew(leaf) if known is None else known
+        return self._new_tensor(leaf) if known is None else known
 
-    def _seen_anew(self, leaf: Any) -> Any:
+    def _new_tensor(self, leaf: Any) -> Any:
         return self._from_numpy(np.asarray(leaf)) if isinstance(leaf, _ARRAYS) else leaf
 
 

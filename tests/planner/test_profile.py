@@ -151,7 +151,7 @@ def test_a_step_that_runs_eagerly_has_no_works() -> None:
     with pytest.raises(TypeError, match="profile needs arrays"):
         profile(step, {}, ())
     torch = pytest.importorskip("torch")
-    with pytest.raises(ValueError, match="tensors on the CPU that NumPy can look at"):
+    with pytest.raises(ValueError, match="tensors on the CPU that NumPy can read"):
         profile(step, torch.ones(3, requires_grad=True), torch.ones(3))
 
 
