@@ -1,9 +1,9 @@
-"""Kernels as machine code: printed, compiled by Numba, kept on disk, and bound to their arrays.
+"""Kernels as machine code: printed, compiled by Numba, stored on disk, and bound to their arrays.
 
-The printed text of a kernel is a file named by its hash, so Numba's own cache finds the machine code again in the next
-process. The folder is ``$DLARRAY_CACHE`` ("~" is the home folder), or dlarray in the user's cache folder; where it
-cannot be written a folder for this process alone takes its place. Files are made beside their place and moved there, so
-many processes may share.
+The printed text of a kernel is a file named by its hash, so Numba's cache finds the machine code again in the next
+process. The folder is ``$DLARRAY_CACHE`` ("~" is the home folder), or dlarray in the user's cache folder; if it cannot
+be written, a temporary folder for this process. Each file is written under a temporary name and then linked to its own,
+so many processes can share the folder.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HINT = "the fast executor of the planner needs Numba: pip install 'dlarray[fast]
 
 
 def available() -> bool:
-    """Whether Numba is installed and compiles, which NUMBA_DISABLE_JIT forbids; it is not imported to find out."""
+    """Whether Numba is installed and NUMBA_DISABLE_JIT is not set; Numba is not imported for it."""
     if importlib.util.find_spec("numba") is None:
         return False
     loaded = sys.modules.get("numba")
@@ -39,19 +39,19 @@ def available() -> bool:
         return not loaded.config.DISABLE_JIT
     try:
         return not int(os.environ.get("NUMBA_DISABLE_JIT", "0"))
-    except ValueError:  # Numba passes over what is no number
+    except ValueError:  # Numba ignores what is not a number
         return True
 
 
 def fastest() -> str:
-    """The name of the quickest executor that can be used here."""
+    """The name of the fastest executor that is available."""
     return "numba" if available() else "ufuncs"
 
 
 def cache_folder() -> Path:
-    """Where printed kernels and their machine code are kept."""
-    if own := os.environ.get("DLARRAY_CACHE"):
-        return _home_expanded(own)
+    """The folder of printed kernels and their machine code."""
+    if chosen := os.environ.get("DLARRAY_CACHE"):
+        return _home_expanded(chosen)
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":
@@ -62,16 +62,16 @@ def cache_folder() -> Path:
 
 
 def _home_expanded(folder: str | Path) -> Path:
-    """With the home folder for a "~" at the beginning: nobody has expanded it in a variable set without a shell."""
+    """With the home folder for a leading "~", which no shell has expanded if the variable was set elsewhere."""
     try:
         return Path(folder).expanduser()
-    except RuntimeError as error:  # "~somebody" who has no home here
+    except RuntimeError as error:  # "~name" of an unknown user
         raise FileNotFoundError(ENOENT, str(error), str(folder)) from error
 
 
 @cache
 def _versions() -> str:
-    """What else than its text a kernel's machine code depends on: Numba, and the functions that it inlines."""
+    """The versions of Numba and of the inlined functions: a kernel's machine code depends on them too."""
     try:
         import numba
     except ImportError as error:
@@ -81,13 +81,13 @@ def _versions() -> str:
             "the fast executor of the planner needs Numba's compiler: unset NUMBA_DISABLE_JIT", name="numba"
         )
     digest = hashlib.sha256()
-    for name in ("mathematics", "memory"):
+    for name in ("formats", "mathematics", "memory"):
         digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
     return f"Numba {numba.__version__}, functions {digest.hexdigest()[:16]}"
 
 
 def module_text(function: str) -> str:
-    """The module that holds a printed function."""
+    """The module of a printed function."""
     used = sorted(f"{name}_{dtype}" for name in LIBRARY for dtype in ("float32", "float64"))
     functions = [
         f'{n} = FUNCTIONS["{n.rpartition("_")[2]}"]["{n.rpartition("_")[0]}"]' for n in used if f"{n}(" in function
@@ -112,7 +112,7 @@ def module_text(function: str) -> str:
 
 @cache
 def compiled(function: str) -> Any:
-    """Numba's dispatcher of a printed function: its machine code from this process, from the disk, or made now."""
+    """Numba's dispatcher of a printed function: compiled in this process before, loaded from disk, or compiled now."""
     text = module_text(function)
     name = f"dlarray_kernel_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
     try:
@@ -121,7 +121,7 @@ def compiled(function: str) -> Any:
         path = _stored(_process_folder() / f"{name}.py", text)
     try:
         return _load(name, path)
-    except Exception:  # machine code that was cut off on the disk cannot be read
+    except Exception:  # truncated machine code on disk cannot be read
         if not _clear_cache(path):
             raise
         return _load(name, path)
@@ -142,12 +142,12 @@ def _load(name: str, path: Path) -> Any:
 
 
 def _clear_cache(path: Path) -> bool:
-    """Remove the machine code that Numba has kept of a file; whether there was any."""
+    """Remove the machine code that Numba has stored for a file; whether there was any."""
     folders = [path.parent / "__pycache__", *map(Path, filter(None, [os.environ.get("NUMBA_CACHE_DIR")]))]
-    kept = [file for folder in folders for file in folder.rglob(f"{path.stem}.*.nb[ic]")]
-    for file in kept:
+    found = [file for folder in folders for file in folder.rglob(f"{path.stem}.*.nb[ic]")]
+    for file in found:
         file.unlink(missing_ok=True)
-    return bool(kept)
+    return bool(found)
 
 
 @cache
@@ -156,9 +156,9 @@ def _process_folder() -> Path:
 
 
 def _stored(path: Path, text: str) -> Path:
-    """See that the file holds the text. A file that does is left as it is, for Numba's cache goes by its date."""
+    """Write the text to the file. A file with this text is not touched, because Numba's cache depends on its date."""
     data = text.encode()
-    if path.is_file() and path.read_bytes() == data:  # not as text, which other bytes may not be
+    if path.is_file() and path.read_bytes() == data:  # as bytes, because other content may not be text
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=".", suffix=".py", dir=path.parent)
@@ -166,7 +166,7 @@ def _stored(path: Path, text: str) -> Path:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
         try:
-            os.link(temporary, path)  # unlike a rename it leaves the file of a faster process, and its date, alone
+            os.link(temporary, path)  # unlike a rename, it does not replace the file of a faster process, nor its date
         except OSError:
             os.replace(temporary, path)
     finally:
@@ -175,9 +175,9 @@ def _stored(path: Path, text: str) -> Path:
 
 
 def numba_loops(call: Call) -> BoundKernel:
-    """Compile the kernel of a call where that has not been done, and bind it to the call's arrays."""
+    """Compile the kernel of a call if necessary, and bind it to the call's arrays."""
     layout = layout_for(call.kernel, call.rows, call.cols)
     dispatcher = compiled(source(call.kernel, layout, same_memory(call)))
-    (made,) = dispatcher.overloads.values()  # called itself: the dispatcher would look for it at every call
+    (overload,) = dispatcher.overloads.values()  # called directly: the dispatcher looks it up at every call
     block = Block(call, workspace(call.kernel, layout, call.cols))
-    return BoundKernel([(made.entry_point, block)], block.rebind)
+    return BoundKernel([(overload.entry_point, block)], block.rebind)

@@ -1,4 +1,4 @@
-"""Operations written as Python expressions for Numba: every result has the dtype that the operation states."""
+"""Operations as Python expressions for Numba: each result has the operation's dtype."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dlarray.planner.kernel.notation import INFIX
 __all__ = ["LIBRARY", "accumulate", "dtype_of", "expression", "initial"]
 
 LIBRARY = frozenset({"exp", "expm1", "log", "log1p", "tanh"})
-"""The functions that mathematics.py has; all others are calls of the C library, one element at a time."""
+"""The functions of mathematics.py; all others are calls of the C library, one element at a time."""
 
 _BOOLEAN = {"add": "|", "maximum": "|", "multiply": "&", "minimum": "&"}
 _LOGICAL = {"logical_and": "&", "logical_or": "|", "logical_xor": "^"}
@@ -35,7 +35,7 @@ def dtype_of(dtype: str) -> str:
 
 
 def expression(op: Operation, args: Sequence[str], dtypes: Sequence[str], index: str) -> str:
-    """What an operation, other than a reduction, computes of named values. ``place`` is the index at its element."""
+    """The expression of an operation, not a reduction, on named values. ``index`` is its element's index."""
     type_ = f"np.{dtype_of(op.dtype)}"
     given = dtypes[0] if dtypes else op.dtype
     if op.name == "index":
@@ -68,7 +68,7 @@ def expression(op: Operation, args: Sequence[str], dtypes: Sequence[str], index:
 
 
 def accumulate(op: Operation, total: str, value: str) -> str:
-    """A reduction's total, a name, with one more value."""
+    """A reduction's total, a variable, with one more value."""
     if op.name == "sum":
         return f"{total} + {value}"
     sign = ">" if op.name == "max" else "<"
@@ -87,7 +87,7 @@ def _truth(value: str, dtype: str) -> str:
 def _converted(value: str, given: str, wanted: str) -> str:
     if wanted == "bool":
         return _truth(value, given)
-    if given.startswith("float") and wanted.startswith("uint"):  # below 0 LLVM's own conversion means nothing
+    if given.startswith("float") and wanted.startswith("uint"):  # below 0 LLVM's conversion is undefined
         wrapped = f"np.{wanted}(np.int64({value}))"
         return f"np.uint64({value}) if {value} >= {2.0**63!r} else {wrapped}" if wanted == "uint64" else wrapped
     return f"np.{wanted}({value})"

@@ -1,9 +1,9 @@
-"""Memory as Numba's kernels see it: addresses, typed pointers, and what does not overlap.
+"""Memory in Numba's kernels: addresses, typed pointers, and which memory does not overlap.
 
-The compiler may vectorise a loop only where it knows that no store changes what a later load reads. An array of Numba
-does not tell it, and its checks at run time give up beyond a few arrays. So each load and store names the *scope* it
-belongs to: scope k (0, 1, …) is the memory of one output or buffer, and -1 that of all inputs that are no outputs. What
-lies in one scope overlaps no other scope. Indices count items, and are neither checked nor wrapped.
+The compiler vectorises a loop only if it knows that no store changes what a later load reads. Numba's arrays do not
+express that, and run-time checks work only for a few arrays. So each load and store names the *scope* it belongs to:
+scope k (0, 1, …) is the memory of one output or buffer, and -1 that of all inputs that are not outputs. Scopes do not
+overlap. Indices count items, and are neither checked nor wrapped.
 """
 
 # pyright: basic
@@ -32,7 +32,7 @@ def pointer(_typing, address, dtype):
 
 @intrinsic
 def advance(_typing, base, count):
-    """The pointer some items further on."""
+    """The pointer advanced by some items."""
 
     def generate(_context, builder, _signature, args):
         return builder.gep(args[0], [args[1]], inbounds=True)
@@ -67,9 +67,9 @@ def bits(_typing, value, dtype):
 
 @intrinsic
 def left_shift(_typing, value, count):
-    """A whole number shifted to the left in its own width: Numba's << makes 64 bits of it.
+    """An integer shifted to the left in its own width: Numba's << widens it to 64 bits.
 
-    By its width or more, or a negative count, it is 0, as in NumPy; of LLVM's instruction that would be undefined.
+    If the count is negative, or the width or more, the result is 0, as in NumPy; LLVM's instruction is undefined then.
     """
 
     def generate(_context, builder, _signature, args):
@@ -81,7 +81,7 @@ def left_shift(_typing, value, count):
 
 @intrinsic
 def right_shift(_typing, value, count):
-    """The same to the right, with the sign moving in where there is one."""
+    """The same to the right, filling with the sign bit if the type is signed."""
 
     def generate(_context, builder, _signature, args):
         within, zero = _within(builder, args[1]), ir.Constant(args[0].type, 0)
@@ -94,7 +94,7 @@ def right_shift(_typing, value, count):
 
 
 def _within(builder, count):
-    """Whether a count of places, read as an unsigned number, is below the width."""
+    """Whether a shift count, read as an unsigned number, is below the width."""
     return builder.icmp_unsigned("<", count, ir.Constant(count.type, count.type.width))
 
 
@@ -137,7 +137,7 @@ def store(_typing, base, index, value, scope, scopes):
 
 
 def _annotate(module, instruction, own, number):
-    """Say that an access belongs to its own scope, and to none of the others."""
+    """Mark an access as one of its scope, and of no other."""
     domain = module.add_metadata(["dlarray kernel"])
     scopes = [module.add_metadata([f"dlarray scope {k}", domain]) for k in range(number)]
     others = scopes[:own] + scopes[own + 1 :] if own >= 0 else scopes

@@ -3,8 +3,8 @@
 Three shapes of loops print the same operations:
 
     flat    all is elementwise or scalar: one long row, cut into chunks
-    wide    row by row, columns inside; a row is reduced in 16 lanes, in one order on every machine (numba_sums.py)
-    narrow  64 rows at a time, rows inside: a softmax over ten classes fills the vector registers too
+    wide    row by row, columns inside; a row is reduced in 16 lanes, in one order on every machine (sums.py)
+    narrow  64 rows at a time, rows inside: so a softmax over ten classes is vectorised too
 
 The function takes the address of the block that block.py describes.
 """
@@ -36,7 +36,7 @@ class Printer(Sums):
         yield from indented([*self._after(), "return"])
 
     def loops(self) -> list[str]:
-        """What is done for all rows."""
+        """The loops over all rows."""
         inside = [*self._row_start(), *(line for s in range(self.kernel.sweeps) for line in self._sweep(s))]
         inside += self.add_columns_regularly()
         return [self._rows_header(), *indented(inside)]
@@ -45,14 +45,14 @@ class Printer(Sums):
         k = self.kernel
         yield "head = pointer(block, np.int64)"
         yield "rows, cols = item(head, 0), item(head, 1)"
-        places, _ = header(k)
-        for a, place in enumerate(places):
+        offsets, _ = header(k)
+        for a, offset in enumerate(offsets):
             if a != self.aliases[a]:
-                continue  # it is the memory of another
+                continue  # it shares the memory of another array
             dtype = k.dtype(a) if a < len(k.inputs) else k.dtype(k.outputs[a - len(k.inputs)])
-            yield f"p{a} = pointer(item(head, {place}), np.{dtype_of(dtype)})"
+            yield f"p{a} = pointer(item(head, {offset}), np.{dtype_of(dtype)})"
             if a < len(k.inputs) and not self.dense(a):
-                yield f"rows{a}, columns{a} = item(head, {place + 1}), item(head, {place + 2})"
+                yield f"rows{a}, columns{a} = item(head, {offset + 1}), item(head, {offset + 2})"
         for n, dtype in enumerate(k.constants):
             block = "np.float64" if dtype.startswith("float") else "np.int64"
             value = f"item(pointer(item(head, 2), {block}), {n})"
@@ -128,12 +128,12 @@ class Printer(Sums):
             yield from (f"v{k} = {self.read(k)}" for k in inputs)
 
     def expression(self, v: int) -> str:
-        """What an operation computes."""
+        """The expression of an operation."""
         op = self.kernel.operations[v - self.kernel.first]
-        place = {"E": "start + l * cols + j" if self.narrow else "start + j", "R": "j", "S": "0"}
-        place["C"] = "i + l" if self.narrow else "i"
+        index = {"E": "start + l * cols + j" if self.narrow else "start + j", "R": "j", "S": "0"}
+        index["C"] = "i + l" if self.narrow else "i"
         args = [f"v{a}" for a in op.args]
-        return expression(op, args, [self.kernel.dtype(a) for a in op.args], place[op.kind])
+        return expression(op, args, [self.kernel.dtype(a) for a in op.args], index[op.kind])
 
     # One sweep
 
@@ -157,7 +157,7 @@ class Printer(Sums):
                 yield from ["for l in range(many):", "    for j in range(cols):", f"        {back}"]
         else:
             of_inputs = [(v, op) for v, op in lanes if op.args[0] < self.kernel.first]
-            for v, op in of_inputs:  # before an output is written in its input's place
+            for v, op in of_inputs:  # before an output is written over its input
                 yield from self._in_sixteen_lanes(v, op)
             if body:
                 yield from ["for j in range(width):", *indented(body)]
@@ -167,7 +167,7 @@ class Printer(Sums):
         yield from self._column_outputs([v for v, op in lanes if op.over == "row"])
 
     def _in_sixteen_lanes(self, v: int, op: Operation) -> Iterator[str]:
-        """Reduce a row: by itself, for a loop of fixed length that did more would be unrolled, and not vectorised."""
+        """Reduce a row in a loop of its own: a loop of fixed length with more in it is unrolled, not vectorised."""
         argument = op.args[0]
         read = self.read(argument) if self.kernel.operation(argument) is None else self.load(f"w{argument}", "j")
         step = [f"v{argument} = {read}", *self._accumulated(v, op)]
@@ -183,7 +183,7 @@ class Printer(Sums):
         yield from self._over_lanes(v, op, f"v{v}" if op.over == "row" else f"total{v}", LANES)
 
     def _over_lanes(self, v: int, op: Operation, result: str, count: int | str) -> Iterator[str]:
-        """Set the lanes of a reduction to its neutral element, or gather them into a result."""
+        """Set the lanes of a reduction to its neutral element, or reduce them to a result."""
         yield f"for l in range({count}):"
         if result == "begin":
             yield f"    {self.store(f'b{v}', 'l', f'np.{op.dtype}({initial(op)})')}"
@@ -192,7 +192,7 @@ class Printer(Sums):
             yield f"    {result} = {accumulate(op, result, 'lane')}"
 
     def _columns_once(self, s: int) -> Iterator[str]:
-        """What is done once a row, before the sweep: operations of kind C, and full reductions of such."""
+        """Once a row, before the sweep: operations of kind C, and full reductions of them."""
         done = [(v, op) for v, op in self.values if op.sweep == s and op.kind == "C" and not op.over]
         sums = [
             (v, op) for v, op in self.values if op.sweep == s and op.over == "all" and self.argument_kind(op) == "C"
@@ -226,14 +226,14 @@ class Printer(Sums):
                 yield self.store(f"p{self.array(o)}", "i", f"v{v}")
 
     def _body(self, s: int) -> list[str]:
-        """What is done for each column: all loads come before all stores, for an output may be an input's memory."""
+        """The body for each column: all loads come before all stores, because an output can be an input's memory."""
         k, lines, stores = self.kernel, list[str](), list[str]()
-        have: set[int] = set()
+        loaded: set[int] = set()
 
         def fetch(v: int) -> None:
-            if v in have or ((op := k.operation(v)) is None and v >= len(k.inputs)):
+            if v in loaded or ((op := k.operation(v)) is None and v >= len(k.inputs)):
                 return
-            have.add(v)
+            loaded.add(v)
             kind = k.kind(v)
             if kind == "C" and self.narrow:
                 lines.append(f"v{v} = {self.load(f'b{v}', 'l')}")
@@ -247,7 +247,7 @@ class Printer(Sums):
                 continue
             for a in op.args:
                 fetch(a)
-            have.add(v)
+            loaded.add(v)
             if op.over:
                 if self.narrow or op.over == "column":
                     stores += self._accumulated(v, op)
@@ -260,11 +260,11 @@ class Printer(Sums):
         return lines + stores if stores else []
 
     def _accumulated(self, v: int, op: Operation) -> list[str]:
-        """One number more in a reduction."""
+        """Add one number to a reduction."""
         name, index = f"b{v}", "l"
         if op.over == "column":
-            kept = self.narrow or v in self.float64_rows
-            name, index = (f"w{v}", self.element(v)) if kept else (f"p{self.output(v)}", "j")
+            in_workspace = self.narrow or v in self.float64_rows
+            name, index = (f"w{v}", self.element(v)) if in_workspace else (f"p{self.output(v)}", "j")
         next_ = accumulate(op, f"a{v}", f"v{op.args[0]}")
         return [f"a{v} = {self.load(name, index)}", self.store(name, index, next_)]
 

@@ -1,4 +1,4 @@
-"""The text of a kernel for Numba: the printer that suits it, and the memory that its function needs."""
+"""The text of a kernel for Numba, and the size of the workspace that it needs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["source", "workspace"]
 def source(kernel: Kernel, layout: Layout, aliases: Sequence[int]) -> str:
     """The function ``kernel(block)``.
 
-    ``places`` has for each array, inputs then outputs, the number of the first that is the same memory: its own, save
-    for an output that is written over an input.
+    ``aliases`` has for each array, inputs then outputs, the number of the first array with the same memory: its own,
+    unless an output is written over an input.
     """
     return "\n".join(Printer(kernel, layout, tuple(aliases)).lines()) + "\n"
 
 
 def workspace(kernel: Kernel, layout: Layout, cols: int) -> int:
-    """The items of 8 bytes that a kernel needs for rows that it keeps."""
+    """The items of 8 bytes that a kernel needs for rows in the workspace."""
     return Storage(kernel, layout, tuple(range(len(kernel.inputs) + len(kernel.outputs)))).workspace(cols)

@@ -1,4 +1,4 @@
-"""Where a kernel printed for Numba keeps its values: arrays, rows in a workspace, lanes on the stack."""
+"""Where a kernel printed for Numba stores its values: arrays, rows in a workspace, lanes on the stack."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHUNK, LANES, ROWS = 4096, 16, 64
 
 
 def layout_for(kernel: Kernel, rows: int, cols: int) -> Layout:
-    """The shape of loops that suits a kernel at these sizes."""
+    """The shape of loops for a kernel of these sizes."""
     if is_flat(kernel):
         return "flat"
     return "narrow" if cols < 2 * LANES and rows >= LANES else "wide"
@@ -26,13 +26,14 @@ def layout_for(kernel: Kernel, rows: int, cols: int) -> Layout:
 
 @dataclass(frozen=True)
 class Storage:
-    """The names of arrays are p, of rows of them q, of rows in the workspace w, of lanes b, of single values v."""
+    """In the text, arrays are named p, rows of them q, rows in the workspace w, lanes b, single values v.
+
+    ``aliases`` has for each array, inputs then outputs, the number of the first array with the same memory.
+    """
 
     kernel: Kernel
     layout: Layout
     aliases: tuple[int, ...]
-
-    # What there is
 
     @cached_property
     def narrow(self) -> bool:
@@ -44,15 +45,15 @@ class Storage:
 
     @cached_property
     def hoisted(self) -> list[int]:
-        """Operations of kind R: they are the same for all rows, so they are done once."""
+        """Operations of kind R: the same for all rows, so they are done once."""
         return [v for v, op in self.values if op.kind == "R" and not op.over]
 
     @cached_property
     def workspace_rows(self) -> list[int]:
-        """What lies in the workspace behind the hoisted rows.
+        """The values in the workspace, after the hoisted rows.
 
-        It is what a later sweep needs or what is reduced in lanes. A narrow kernel has there all elements that it reads
-        or writes, turned so that rows lie side by side, for strided memory is not read in vectors; and sums of columns.
+        They are those that a later sweep needs or that are reduced in lanes. In a narrow kernel they are also all
+        elements that it reads or writes, transposed because strided memory is not read in vectors, and sums of columns.
         """
         rows = set(self.kernel.buffered).union(*(self.reduced(s) for s in range(self.kernel.sweeps)))
         rows |= set(self.float64_rows)
@@ -64,23 +65,23 @@ class Storage:
 
     @cached_property
     def float64_rows(self) -> list[int]:
-        """Sums of columns: a row of the sums of some rows is added to a row of float64 before it holds many."""
+        """Sums of columns: after a few rows their sums are added to a row of float64."""
         return [v for v, op in self.values if op.name == "sum" and op.over == "column"]
 
     @cached_property
     def float64_lanes(self) -> list[int]:
-        """Other sums of many numbers: lanes are added to lanes of float64 before they hold many."""
+        """Other sums of many numbers: after a few numbers each lane is added to a lane of float64."""
         sums = [(v, op) for v, op in self.values if op.name == "sum" and op.over in ("row", "all")]
         return [v for v, op in sums if op.over == "all" or not self.narrow]
 
     def reduced(self, s: int) -> set[int]:
-        """The operations whose results a sweep of whole rows leaves behind to be reduced in lanes."""
+        """The operations whose results a sweep of whole rows stores, to be reduced in lanes."""
         of = {op.args[0] for _, op in self.values if op.sweep == s and self.in_lanes(op)}
         return set() if self.narrow else {v for v in of if v >= self.kernel.first}
 
     @cached_property
     def per_row(self) -> list[int]:
-        """What a narrow kernel holds in a buffer of ROWS items: values of kind C, and the lanes of full reductions."""
+        """What a narrow kernel has in buffers of ROWS items: values of kind C, and the lanes of full reductions."""
         inputs = [k for k, i in enumerate(self.kernel.inputs) if i.kind == "C"]
         return inputs + [
             v for v, op in self.values if op.kind == "C" or (op.over == "all" and self.argument_kind(op) == "E")
@@ -88,7 +89,7 @@ class Storage:
 
     @cached_property
     def scopes(self) -> list[str]:
-        """The memory that does not overlap: outputs, then buffers. A load of anything else is of scope -1."""
+        """Memory that does not overlap: outputs, then buffers. Any other load has scope -1."""
         outputs = [f"p{self.array(k)}" for k in range(len(self.kernel.outputs))]
         lanes = self.per_row if self.narrow else [v for v, op in self.values if self.in_lanes(op)]
         buffers = [f"w{v}" for v in self.hoisted + self.workspace_rows] + [f"d{v}" for v in self.float64_rows]
@@ -140,7 +141,7 @@ class Storage:
         return self.load(name, "j" if dense else f"j * columns{k}", f"q{self.aliases[k]}")
 
     def element(self, v: int) -> str:
-        """Where value v of kind E lies in a workspace, at the current row and column."""
+        """The index of value v of kind E in a workspace, at the current row and column."""
         return f"j * {ROWS} + l" if self.narrow and v not in self.hoisted else "j"
 
     def elements(self, s: int) -> list[tuple[int, int]]:

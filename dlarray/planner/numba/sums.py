@@ -1,7 +1,7 @@
 """Sums of many numbers in a kernel printed for Numba, as accurate as NumPy's pairwise ones.
 
-A lane adds up few numbers in their own type before it is added to a lane of float64. Of float64 numbers what that
-addition rounds away is added up too (Knuth's two-sum). Sums of columns do the same with rows in the place of lanes.
+A lane adds a few numbers in their own type; then it is added to a lane of float64. For float64 numbers the rounding
+errors of that addition are summed too (Knuth's two-sum). Sums of columns do the same with rows instead of lanes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dlarray.planner.numba.storage import LANES, ROWS, Storage
 __all__ = ["BLOCK", "Sums", "indented"]
 
 BLOCK = 16
-"""The numbers that a lane or a row adds up in their own type."""
+"""The numbers that a lane or a row adds in their own type."""
 
 
 def indented(lines: Sequence[str]) -> list[str]:
@@ -27,38 +27,38 @@ class Sums(Storage):
 
     @property
     def lanes(self) -> int:
-        """The lanes of a deep sum."""
+        """The number of float64 lanes."""
         return ROWS if self.narrow else LANES
 
     def begin_lanes(self, v: int) -> Iterator[str]:
-        """No numbers yet. The sum of none is -0, to which anything can be added."""
+        """Set the float64 lanes to -0, the neutral element of addition."""
         yield f"for l in range({self.lanes}):"
         yield f"    {self.store(f'd{v}', 'l', 'np.float64(-0.0)')}"
         if self.kernel.dtype(v) == "float64":
             yield f"    {self.store(f'c{v}', 'l', 'np.float64(0)')}"
 
     def add_to_lane(self, v: int, value: str) -> Iterator[str]:
-        """One number more in lane l."""
-        deep = self.load(f"d{v}", "l")
+        """Add one number to float64 lane l."""
+        total = self.load(f"d{v}", "l")
         if self.kernel.dtype(v) != "float64":
-            yield self.store(f"d{v}", "l", f"{deep} + np.float64({value})")
+            yield self.store(f"d{v}", "l", f"{total} + np.float64({value})")
             return
         lost = self.load(f"c{v}", "l")
-        yield f"a{v} = {deep}"
+        yield f"a{v} = {total}"
         yield f"s{v} = a{v} + {value}"
         yield f"t{v} = s{v} - a{v}"
         yield self.store(f"c{v}", "l", f"{lost} + ((a{v} - (s{v} - t{v})) + ({value} - t{v}))")
         yield self.store(f"d{v}", "l", f"s{v}")
 
     def total_of_lanes(self, v: int, op: Operation) -> Iterator[str]:
-        """The sum of the lanes, v. Where it is infinite what was lost is NaN."""
+        """The sum of the float64 lanes, v. If it is infinite, the sum of rounding errors is NaN and is not added."""
         dtype = self.kernel.dtype(v)
         yield f"total{v} = np.float64(-0.0)"
         yield f"for l in range({self.lanes}):"
         yield f"    total{v} = total{v} + {self.load(f'd{v}', 'l')}"
         if dtype == "float64":
             many = f"cols > {BLOCK * LANES}" if op.over == "row" else f"rows * cols > {BLOCK * LANES}"
-            yield f"if {many}:"  # else there is little to be lost
+            yield f"if {many}:"  # else the rounding errors are small
             yield f"    lost{v} = np.float64(0)"
             yield f"    for l in range({self.lanes}):"
             yield f"        lost{v} = lost{v} + {self.load(f'c{v}', 'l')}"
@@ -66,13 +66,13 @@ class Sums(Storage):
         yield f"v{v} = np.{dtype}(total{v})"
 
     def add_lanes(self, v: int) -> Iterator[str]:
-        """What all lanes hold, added to the deep ones."""
+        """Add all lanes to the float64 lanes."""
         yield f"for l in range({self.lanes}):"
         yield f"    x{v} = {self.load(f'b{v}', 'l')}"
         yield from indented(list(self.add_to_lane(v, f"x{v}")))
 
     def sum_in_lanes(self, v: int, op: Operation, step: Sequence[str]) -> Iterator[str]:
-        """A row's numbers, ``step`` of each, in lanes and from there in deep lanes."""
+        """Sum a row, ``step`` for each number, in lanes and then in float64 lanes."""
         if op.over == "row":
             yield from self.begin_lanes(v)
         zero = self.store(f"b{v}", "l", f"np.{op.dtype}(-0.0)")
@@ -91,7 +91,7 @@ class Sums(Storage):
             yield from self.total_of_lanes(v, op)
 
     def begin_columns(self, v: int) -> Iterator[str]:
-        """No rows yet."""
+        """Set the sums of columns to -0."""
         dtype = self.kernel.dtype(v)
         yield f"for j in range(cols{f' * {ROWS}' if self.narrow else ''}):"
         yield f"    {self.store(f'w{v}', 'j', f'np.{dtype}(-0.0)')}"
@@ -99,20 +99,20 @@ class Sums(Storage):
         yield f"    {self.store(f'd{v}', 'j', 'np.float64(-0.0)')}"
 
     def add_columns(self, v: int) -> Iterator[str]:
-        """What is known of all columns, added to the deep row, and begun anew."""
+        """Add the columns' sums to the float64 row, and set them to -0 again."""
         dtype = self.kernel.dtype(v)
         at = self.element(v)
         more = [
-            f"deep = deep + np.float64({self.load(f'w{v}', at)})",
+            f"total = total + np.float64({self.load(f'w{v}', at)})",
             self.store(f"w{v}", at, f"np.{dtype}(-0.0)"),
         ]
         yield "for j in range(cols):"
-        yield f"    deep = {self.load(f'd{v}', 'j')}"
+        yield f"    total = {self.load(f'd{v}', 'j')}"
         yield from indented([f"for l in range({ROWS}):", *indented(more)] if self.narrow else more)
-        yield f"    {self.store(f'd{v}', 'j', 'deep')}"
+        yield f"    {self.store(f'd{v}', 'j', 'total')}"
 
     def add_columns_regularly(self) -> Iterator[str]:
-        """The same, after every so many rows."""
+        """The same after every few rows."""
         if self.float64_rows:
             yield (
                 f"if i % {BLOCK * ROWS} == {(BLOCK - 1) * ROWS}:" if self.narrow else f"if i % {BLOCK} == {BLOCK - 1}:"
@@ -120,7 +120,7 @@ class Sums(Storage):
             yield from indented([line for v in self.float64_rows for line in self.add_columns(v)])
 
     def total_of_columns(self, v: int) -> Iterator[str]:
-        """The sums of all rows, written where they are wanted."""
+        """Write the sums of all rows to their output."""
         yield from self.add_columns(v)
         yield "for j in range(cols):"
         total = f"np.{self.kernel.dtype(v)}({self.load(f'd{v}', 'j')})"

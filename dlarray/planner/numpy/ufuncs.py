@@ -1,13 +1,12 @@
 """The executor without dependencies: a kernel as NumPy ufuncs with ``out=``, over blocks that stay in the cache.
 
-Every operation is the ufunc that the eager step would call, so results are equal to the last bit, save sums that are
-cut into several blocks or so small that a product with ones is quicker. Intermediate values live in a few scratch
-arrays of one block's size.
+Each operation is the ufunc that the eager step calls, so results are equal to the last bit, except sums over several
+blocks, and sums so small that a product with ones is faster. Intermediate values are in a few scratch arrays of one
+block's size.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -15,139 +14,67 @@ from typing import Any
 import numpy as np
 
 from dlarray.planner.kernel.loops import AFTER, BEFORE, BoundKernel, Call, Operation
+from dlarray.planner.numpy.blocks import Blocks
 
 __all__ = ["BLOCK", "ufuncs"]
 
 BLOCK = 32_768
-"""Elements in a block. Four times fewer or more cost some percent."""
+"""Elements in a block. Four times fewer or more are some percent slower."""
 
 SMALL = 4096
-"""The most elements of a block whose sums are products with ones: BLAS does them at a third of a reduction's cost."""
+"""The most elements of a block whose sums are products with ones: BLAS takes a third of a reduction's time."""
 
 NARROW = 16
-"""Shorter rows are turned into columns before they are reduced: NumPy takes as long for each as for one of 64."""
+"""Shorter rows are transposed before they are reduced: for each NumPy takes as long as for a row of 64."""
 
 _REDUCE: dict[str, np.ufunc] = {"sum": np.add, "max": np.maximum, "min": np.minimum}
-_Step = tuple[Callable[..., Any], Sequence[Any]]
+_UfuncCall = tuple[Callable[..., Any], Sequence[Any]]
 
 
 def ufuncs(call: Call, block: int = BLOCK, small: int = SMALL) -> BoundKernel:
-    """The steps that do what a call says. With ``small=0`` all that lies in one block is equal to the last bit."""
-    return BoundKernel(_Blocks(call, block, small).calls())
+    """A call as calls of ufuncs. With ``small=0`` a call of one block is equal to the eager step to the last bit."""
+    return BoundKernel(_Calls(call, block, small).calls())
 
 
-class _Blocks:
-    """The blocks of one call: of whole rows, or, where rows do not matter, of the elements in one row."""
+class _Calls(Blocks):
+    """The calls of ufuncs, block by block."""
 
     def __init__(self, call: Call, block: int, small: int) -> None:
-        self.call = call
+        super().__init__(call, block)
         self.small = small
-        self.kernel = call.kernel
-        self.numbered: list[tuple[int, Operation]] = list(enumerate(self.kernel.operations, self.kernel.first))
-        self.flat = self._can_be_flat()
-        length, width = (call.rows * call.cols, 1) if self.flat else (call.rows, call.cols)
-        step = max(1, block // width)
-        self.bounds = [(i, min(i + step, length)) for i in range(0, length, step)]
-        self.height = min(step, length)
-        self.outputs = {v: self._for_blocks(a, v) for v, a in zip(self.kernel.outputs, call.outputs, strict=True)}
-        self.inputs = [self._for_blocks(a, i) for i, a in enumerate(call.inputs)]
-        self.last = {a: v for v, op in self.numbered for a in op.args}
         self.scalars: dict[int, np.ndarray] = {}
         self.columns: dict[int, np.ndarray] = {}
         self.partial: dict[int, np.ndarray] = {}
         self.masks: dict[Any, tuple[np.ndarray, np.ndarray]] = {}
         self.filled: dict[Any, np.ndarray] = {}
         self.transposed: dict[Any, np.ndarray] = {}
-        self.scratch = self._assign_scratch()
 
-    def _can_be_flat(self) -> bool:
-        kernel = self.kernel
-        kinds = {i.kind for i in kernel.inputs} | {op.kind for op in kernel.operations}
-        arrays = (*self.call.inputs, *self.call.outputs)
-        return (
-            kinds <= {"E", "S"}
-            and not any(op.over in ("row", "column") for op in kernel.operations)
-            and all(a.flags.c_contiguous for a in arrays)
-        )
-
-    def _for_blocks(self, array: np.ndarray, value: int) -> np.ndarray:
-        """An array as blocks are cut from it: scalars without axes, elements in one row where rows do not matter."""
-        if self.kernel.kind(value) == "S":
-            return array.reshape(())
-        return array.reshape(-1) if self.flat else array
-
-    # Where values lie
-
-    def _assign_scratch(self) -> dict[int, np.ndarray | None]:
-        """For each value of a block its scratch array; None for one that is written where it is to be left."""
-        places: dict[int, np.ndarray | None] = {}
-        free: dict[tuple[str, str], list[np.ndarray]] = defaultdict(list)
-        for v, op in self.numbered:
-            dying = {a for a in op.args if self._is_last_read(a, v, places)}
-            if op.kind in "EC" and op.over in ("", "row"):
-                heir = None if op.over else next((a for a in sorted(dying) if self._are_alike(a, v)), None)
-                spare = free[op.kind, op.dtype]
-                if v in self.outputs and not self._read_later(v):
-                    places[v] = None
-                elif heir is not None:
-                    places[v] = places[heir]
-                    dying.remove(heir)
-                else:
-                    places[v] = spare.pop() if spare else np.empty(self._block_shape(op.kind), op.dtype)
-            for a in dying:
-                scratch = places[a]
-                assert scratch is not None
-                free[self.kernel.kind(a), self.kernel.dtype(a)].append(scratch)
-        return places
-
-    def _is_last_read(self, value: int, at: int, places: dict[int, Any]) -> bool:
-        """Whether a scratch array is read for the last time by the operation ``at``."""
-        return places.get(value) is not None and self.last[value] == at and value not in self.outputs
-
-    def _are_alike(self, a: int, b: int) -> bool:
-        kernel = self.kernel
-        return kernel.kind(a) == kernel.kind(b) and kernel.dtype(a) == kernel.dtype(b)
-
-    def _read_later(self, output: int) -> bool:
-        """Whether the array of this output is an input that is read after the output is known."""
-        array = self.outputs[output]
-        return any(
-            self.last.get(i, -1) > output and np.may_share_memory(array, x) for i, x in enumerate(self.inputs) if x.ndim
-        )
-
-    def _block_shape(self, kind: str) -> tuple[int, ...]:
-        if self.flat:
-            return (self.height,)
-        return (self.height, self.call.cols if kind == "E" else 1)
-
-    # What is done
-
-    def calls(self) -> list[_Step]:
-        """Scalars and rows first, then block by block, then what stands on reductions, and last the scalar outputs."""
-        steps: list[_Step] = []
+    def calls(self) -> list[_UfuncCall]:
+        """Scalars and rows first, then the blocks, then operations on reductions, and last the scalar outputs."""
+        calls: list[_UfuncCall] = []
         for v, op in self.numbered:
             if op.sweep == BEFORE:
                 self.scalars[v] = self._scalar(v, op.dtype)
-                self._emit(steps, op, self.scalars[v], [self._value(a, None) for a in op.args])
+                self._emit(calls, op, self.scalars[v], [self._value(a, None) for a in op.args])
             elif op.kind == "R" and not op.over:
                 self.columns[v] = np.empty((1, self.call.cols), op.dtype)
-                self._emit(steps, op, self.columns[v], [self._value(a, None) for a in op.args])
+                self._emit(calls, op, self.columns[v], [self._value(a, None) for a in op.args])
             elif op.over == "all":
                 self.scalars[v] = self._scalar(v, op.dtype)
                 self.partial[v] = np.empty(len(self.bounds), op.dtype)
         for b in range(len(self.bounds)):
-            self._block(steps, b)
+            self._block(calls, b)
         for v, op in self.numbered:
             if op.over == "all" and len(self.bounds) > 1:
-                steps.append((_REDUCE[op.name].reduce, (self.partial[v], 0, None, self.scalars[v])))
+                calls.append((_REDUCE[op.name].reduce, (self.partial[v], 0, None, self.scalars[v])))
             elif op.sweep == AFTER:
                 self.scalars[v] = self._scalar(v, op.dtype)
-                self._emit(steps, op, self.scalars[v], [self._value(a, None) for a in op.args])
+                self._emit(calls, op, self.scalars[v], [self._value(a, None) for a in op.args])
         scalars = [(self.outputs[v], self.scalars[v]) for v in self.kernel.outputs if v in self.scalars]
-        return steps + [(np.copyto, (out, scalar)) for out, scalar in scalars if out is not scalar]
+        return calls + [(np.copyto, (out, scalar)) for out, scalar in scalars if out is not scalar]
 
     def _scalar(self, v: int, dtype: str) -> np.ndarray:
-        """Where a scalar is computed: where it is to be left, unless something is still to be read there."""
+        """The array that a scalar is computed in: its output's, unless a later operation reads an input there."""
         if (out := self.outputs.get(v)) is None:
             return np.empty((), dtype)
         when = self._phase(self.kernel.operations[v - self.kernel.first]), v
@@ -157,38 +84,38 @@ class _Blocks:
 
     @staticmethod
     def _phase(op: Operation) -> int:
-        """Whether an operation is done before the blocks (0), in them (1) or after them (2)."""
+        """Whether an operation comes before the blocks (0), in them (1) or after them (2)."""
         if op.sweep == BEFORE or (op.kind == "R" and not op.over):
             return 0
         return 2 if op.sweep == AFTER else 1
 
-    def _block(self, steps: list[_Step], b: int) -> None:
-        deferred: list[_Step] = []
+    def _block(self, calls: list[_UfuncCall], b: int) -> None:
+        deferred: list[_UfuncCall] = []
         for v, op in self.numbered:
             if op.over == "all":
                 share = self.scalars[v] if len(self.bounds) == 1 else self.partial[v][b : b + 1].reshape(())
-                steps.append((_REDUCE[op.name].reduce, (self._value(op.args[0], b), None, None, share)))
+                calls.append((_REDUCE[op.name].reduce, (self._value(op.args[0], b), None, None, share)))
             elif op.over == "column":
-                steps += self._column(v, op, b)
+                calls += self._column(v, op, b)
             elif op.kind in "EC":
                 out = self._value(v, b)
                 if op.over == "row":
-                    steps += self._reduced(op, self._value(op.args[0], b), 1, out)
+                    calls += self._reduced(op, self._value(op.args[0], b), 1, out)
                 else:
-                    self._emit(steps, op, out, [self._value(a, b) for a in op.args], b)
+                    self._emit(calls, op, out, [self._value(a, b) for a in op.args], b)
                 if v in self.outputs and self.scratch[v] is not None:
                     deferred.append((np.copyto, (self._cut(self.outputs[v], self.kernel.kind(v), b), out)))
-        steps += deferred
+        calls += deferred
 
-    def _column(self, v: int, op: Operation, b: int) -> list[_Step]:
-        """A column reduction's share of a block: the first fills the output, the others add to it."""
+    def _column(self, v: int, op: Operation, b: int) -> list[_UfuncCall]:
+        """A column reduction of a block: the first block fills the output, the others add to it."""
         x, total = self._value(op.args[0], b), self.outputs[v]
         if b == 0:
             return self._reduced(op, x, 0, total)
         share = self.columns.setdefault(v, np.empty(total.shape, op.dtype))
         return [*self._reduced(op, x, 0, share), _into(_REDUCE[op.name], (total, share), total)]
 
-    def _reduced(self, op: Operation, x: np.ndarray, axis: int, out: np.ndarray) -> list[_Step]:
+    def _reduced(self, op: Operation, x: np.ndarray, axis: int, out: np.ndarray) -> list[_UfuncCall]:
         """A reduction of a block's rows (axis 1) or columns (axis 0)."""
         rows, cols = x.shape
         reduce = _REDUCE[op.name].reduce
@@ -201,7 +128,7 @@ class _Blocks:
         return [(reduce, (x, axis, None, out, True))]
 
     def _value(self, v: int, b: int | None) -> np.ndarray:
-        """The array of a value in a block, or outside of all blocks."""
+        """The array of a value in a block, or outside of the blocks."""
         kernel = self.kernel
         if v in self.scalars:
             return self.scalars[v]
@@ -225,39 +152,41 @@ class _Blocks:
         start, stop = self.bounds[b]
         return array[start:stop]
 
-    def _emit(self, steps: list[_Step], op: Operation, out: np.ndarray, args: list[np.ndarray], b: int = 0) -> None:
+    def _emit(
+        self, calls: list[_UfuncCall], op: Operation, out: np.ndarray, args: list[np.ndarray], b: int = 0
+    ) -> None:
         """One operation on one block."""
         if op.name == "where":
-            steps += self._where(op, out, *args)
+            calls += self._where(op, out, *args)
         elif op.name == "astype":
-            steps.append((_convert, (out, args[0])))
+            calls.append((_convert, (out, args[0])))
         elif op.name == "bits":
-            steps.append((np.copyto, (out.view(args[0].dtype), args[0])))
+            calls.append((np.copyto, (out.view(args[0].dtype), args[0])))
         elif op.name == "index":
             width = self.call.cols if op.kind == "E" and not self.flat else 1
             start = self.bounds[b][0] * width if op.kind in "EC" else 0
             count = np.arange(start, start + out.size).astype(op.dtype).reshape(out.shape)
-            if op.kind == "R":  # in memory of its own
+            if op.kind == "R":  # its memory is not reused, so once is enough
                 np.copyto(out, count)
             else:
-                steps.append((np.copyto, (out, count)))
+                calls.append((np.copyto, (out, count)))
         else:
-            if op.name in ("maximum", "minimum") and out.ndim:  # beside a single number they do not fill the registers
+            if op.name in ("maximum", "minimum") and out.ndim:  # with a scalar operand NumPy does not vectorise them
                 args = [
                     self._filled(out.shape, x) if self._is_constant(a) else x
                     for a, x in zip(op.args, args, strict=True)
                 ]
-            steps.append(_into(getattr(np, op.name), args, out))
+            calls.append(_into(getattr(np, op.name), args, out))
 
     def _where(
         self, op: Operation, out: np.ndarray, condition: np.ndarray, x: np.ndarray, y: np.ndarray
-    ) -> list[_Step]:
-        """Selection by bits, exact for every number: masked copies take ten times as long."""
+    ) -> list[_UfuncCall]:
+        """Selection by bits, exact for every number: masked copies are ten times slower."""
         bits = np.dtype(f"i{out.itemsize}")
         mask, mixed = self._masks(out.shape, bits)
         a, b, o = x.view(bits), y.view(bits), out.view(bits)
-        fill: _Step = (np.copyto, (mask, condition))
-        ones: _Step = (np.negative, (mask, mask))
+        fill: _UfuncCall = (np.copyto, (mask, condition))
+        ones: _UfuncCall = (np.negative, (mask, mask))
         if self._is_zero(op.args[2]):
             return [fill, ones, (np.bitwise_and, (a, mask, o))]
         if self._is_zero(op.args[1]):
@@ -271,7 +200,7 @@ class _Blocks:
         ]
 
     def _masks(self, shape: tuple[int, ...], bits: np.dtype[Any]) -> tuple[np.ndarray, np.ndarray]:
-        """Two arrays of integers, shared by all selections of one width, the last and shorter block's too."""
+        """Two arrays of integers, shared by all selections of one width, also in the shorter last block."""
         if not shape:
             return np.empty((), bits), np.empty((), bits)
         known = self.masks.get((shape[1:], bits))
@@ -294,8 +223,8 @@ class _Blocks:
         return self._is_constant(v) and not any(self._value(v, None).tobytes())
 
 
-def _into(ufunc: np.ufunc, args: Sequence[np.ndarray], out: np.ndarray) -> _Step:
-    """The quickest form of ``ufunc(*args, out=out)``; NumPy wants the keyword for maximum and minimum."""
+def _into(ufunc: np.ufunc, args: Sequence[np.ndarray], out: np.ndarray) -> _UfuncCall:
+    """The fastest form of ``ufunc(*args, out=out)``; maximum and minimum need the keyword."""
     if ufunc in (np.maximum, np.minimum):
         return partial(ufunc, out=out), args
     return ufunc, (*args, out)
