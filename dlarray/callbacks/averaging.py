@@ -1,4 +1,4 @@
-"""Averages of θ along the walk, which are often a better model than where it ends."""
+"""Averages of θ over the steps or epochs, which are often a better model than the final θ."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["EMA", "SWA"]
 class EMA(Callback):
     """θ̄ = β θ̄ + (1 - β) θ after every step, from θ̄ = θ at the start: the exponential moving average.
 
-    ``fit`` returns θ̄; the training itself, and the figures that are measured on its way, are θ's. The running
-    statistics of BatchNorm are measured for θ̄ at the end, as in SWA. β = ``decay``. Raises ValueError where decay is
-    outside [0, 1), and for BatchNorm where the batches can be had only once. Source: Polyak and Juditsky 1992; torch's
+    ``fit`` returns θ̄. Training itself, and the metrics measured during it, use θ. At the end the running statistics of
+    BatchNorm are measured for θ̄, as in SWA. β = ``decay``. Raises ValueError for a decay outside [0, 1), and for a
+    model with BatchNorm if the batches can be read only once. Source: Polyak and Juditsky 1992; torch's
     get_ema_multi_avg_fn and update_bn.
     """
 
@@ -55,13 +55,13 @@ class EMA(Callback):
 
 @dataclass(frozen=True)
 class SWA(Callback):
-    """θ̄ = (1/n) Σ θ over the ends of n epochs: stochastic weight averaging, of the epochs after ``start`` of them all.
+    """θ̄ = (1/n) Σ θ over n epochs, each θ at the end of its epoch: stochastic weight averaging.
 
-    ``start`` is a share of the epochs; from there on every ``every``-th is averaged. It works best with a learning rate
-    that stays large. ``fit`` returns θ̄. The running statistics of BatchNorm belong to no average of weights: they are
-    measured anew at the end, as means over the batches of one more pass, each counted by its examples; nothing of the
-    run's own is in them. Raises ValueError where start is outside
-    [0, 1) or every is below 1, and for such a pass where the batches can be had only once. Source: Izmailov et al.
+    ``start`` is a fraction of the epochs; after it every ``every``-th epoch is averaged. It works best with a learning
+    rate that stays large. ``fit`` returns θ̄. The running statistics of BatchNorm do not fit averaged weights. They are
+    measured again at the end, in one more pass: means over its batches, weighted by their examples. Raises ValueError
+    for a start outside [0, 1) and for every below 1, and for a model with BatchNorm if the batches can be read only
+    once. Source: Izmailov et al.
     2018, "Averaging Weights Leads to Wider Optima and Better Generalization"; torch's AveragedModel and update_bn.
     """
 
@@ -102,15 +102,15 @@ class SWA(Callback):
 def _check_second_pass(callback: Callback, run: Run) -> None:
     if run.state["buffers"] and getattr(run.source, "only_once", False):
         raise ValueError(
-            f"{type(callback).__name__} passes through the batches once more for BatchNorm's statistics, and an "
-            f"iterator has one pass alone: give a function that makes a new one"
+            f"{type(callback).__name__} needs one more pass over the batches for BatchNorm's statistics, and an "
+            f"iterator can be used only once: give a function that makes a new one"
         )
 
 
 def _buffers_at(run: Run, theta: Theta) -> Theta:
-    """The buffers of the model at θ: BatchNorm's are means over the batches of one pass, counted by their examples.
+    """The buffers for θ. BatchNorm's are means over the batches of one pass, weighted by their examples.
 
-    Of what a layer keeps beside such statistics, what the pass makes of the run's own.
+    Other buffers are updated from the run's own values by the same pass.
     """
     model, buffers = run.model, run.state["buffers"]
     if not buffers or run.source is None:

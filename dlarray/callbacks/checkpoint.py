@@ -1,4 +1,4 @@
-"""Training checkpoints on the way: files that a run can be resumed from."""
+"""Training checkpoints: files from which a run can be resumed."""
 
 from __future__ import annotations
 
@@ -20,26 +20,27 @@ __all__ = ["Checkpoint"]
 
 @dataclass(frozen=True)
 class Checkpoint(Callback):
-    """Write the walk to ``path`` every so many epochs or steps, and at its end; ``fit(…, resume=path)`` goes on there.
+    """Write the run to ``path`` after every ``epochs`` epochs or ``steps`` steps, and at the end.
 
-    The name may contain {epoch} and {step}, and the epoch's figures, with formats as ``str.format`` has them:
-    "run-{epoch:02d}-{validation_loss:.3f}.safetensors". ``keep`` is how many files stay, the latest ones. Only files
-    that this run has written are deleted, or the run that it resumes to the same path: where a run branches off to
-    another folder or name, the files of the one before stay.
+    ``fit(…, resume=path)`` resumes the run, and ``dlarray.load`` reads the file as a model. The name can contain
+    {epoch}, {step} and the metrics of the epoch, with formats as in ``str.format``:
+    "run-{epoch:02d}-{validation_loss:.3f}.safetensors". A file is replaced completely or not at all. Without ``epochs``
+    and ``steps`` every epoch is written. After an error nothing more is written.
 
-    With ``best``, the name of a figure, only epochs are written that are better than all before (``mode`` says
-    what is better where the name does not tell). Each file replaces the one before whole or not at all, and
-    ``dlarray.load`` reads it as a model. Without ``epochs`` and ``steps`` every epoch is written. Where a walk ends
-    with an error, nothing more is. In an estimator the file holds the model alone, for ``dlarray.load``: nothing
-    resumes from it.
+    With ``keep`` only that many of the latest files remain. Only files of this run, or of a run that it resumed with
+    the same path, are deleted. If a resumed run has another folder or name, the old files remain.
 
-    List it after the callbacks whose memory it is to hold as it is after the same step. Raises ValueError where
-    epochs, steps or keep is below 1, where keep is given for a path without {epoch} or {step}, and for
-    best or a figure's field beside steps; at the start of a walk for a figure that is not measured or whose format does
-    not fit; FileNotFoundError there for a missing folder.
+    With ``best``, the name of a metric, only epochs that are better than all before are written. ``mode`` is "min" or
+    "max"; it is needed only if the name does not show which is better.
+
+    In an estimator the file holds only the model, for ``dlarray.load``; nothing can be resumed from it. List this
+    callback after others, so that their memories in the file belong to the same step. Raises ValueError for epochs,
+    steps or keep below 1, for keep with a path without {epoch} and {step}, and for steps together with best or with a
+    metric in the name; at the start of training for a metric that is not measured or has another format; and
+    FileNotFoundError for a missing folder.
     """
 
-    abstract: ClassVar[bool] = True  # has no default path, so no name of its own
+    abstract: ClassVar[bool] = True  # has no default path, so it has no name
     path: str | PathLike[str]
     epochs: int | None = field(default=None, kw_only=True)
     steps: int | None = field(default=None, kw_only=True)
@@ -59,9 +60,9 @@ class Checkpoint(Callback):
                 f"keep={self.keep} needs files of different names: a path with {{epoch}} or {{step}} in it"
             )
         if self.best is not None and self.steps is not None:
-            raise ValueError("best is a figure of the epochs: give epochs, or steps without best")
+            raise ValueError("best is a metric of the epochs: give epochs, or steps without best")
         if self.steps is not None and names.metrics:
-            raise ValueError(f"{{{names.metrics[0]}}} is a figure of the epochs: give epochs, or a path without it")
+            raise ValueError(f"{{{names.metrics[0]}}} is a metric of the epochs: give epochs, or a path without it")
 
     def check_memory(self, run: Run, memory: Memory) -> None:
         whole("written", memory.get("written", 0))
@@ -78,7 +79,7 @@ class Checkpoint(Callback):
         if self.best is not None:
             if self.best not in run.names:
                 hint = did_you_mean(self.best, run.names)
-                raise ValueError(f"Checkpoint watches {self.best!r}{hint}; measured are {', '.join(run.names)}")
+                raise ValueError(f"Checkpoint monitors {self.best!r}{hint}; measured are {', '.join(run.names)}")
             direction(self.best, self.mode)
 
     def on_step(self, run: Run) -> None:
@@ -96,7 +97,7 @@ class Checkpoint(Callback):
             self._write(run)
 
     def _is_due(self, run: Run) -> bool:
-        """Whether this point is not written yet; with ``best``, whether its figure is better than all before."""
+        """Whether this step is not written yet; with ``best``, whether its metric is better than all before."""
         mine = run.memory(self)
         if self.best is None:
             return not self._is_own(mine) or mine.get("written") != run.steps
@@ -113,13 +114,15 @@ class Checkpoint(Callback):
         files = [earlier for earlier in before if names.path(earlier) != path] + [numbers] if self.keep else []
         going = files[: -self.keep] if self.keep else []
         mine |= {"written": run.steps, "pattern": names.digest, "files": files}
-        _save(path, run)  # with those that go now: should the program end before that, the next one sees to it
+        _save(
+            path, run
+        )  # it still lists the files deleted below: if the program ends before, a resumed run deletes them
         for earlier in going:
             _remove(names.path(earlier))
         mine["files"] = files[len(going) :]
 
     def _is_own(self, memory: Memory) -> bool:
-        """Whether what is remembered is of the files of this path: a run may have branched off."""
+        """Whether the memory belongs to this path: a resumed run can have another one."""
         return memory.get("pattern") == self._names.digest
 
     @property

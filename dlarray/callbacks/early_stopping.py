@@ -1,4 +1,4 @@
-"""An end where nothing gets better any more, and the best weights back."""
+"""Stop training when a metric no longer improves, and return the best weights."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["EarlyStopping"]
 
 @dataclass(frozen=True)
 class EarlyStopping(Monitored):
-    """Stop after ``patience`` epochs in a row in which the monitored figure has not become better.
+    """Stop after ``patience`` consecutive epochs in which the monitored metric has not improved.
 
-    ``fit`` returns the weights, and the buffers, of the best epoch; with ``restore=False`` those of the last. An epoch
-    that ``max_steps`` or ``max_time`` breaks off is one of them: where its figure is the best, its weights stay. See
-    ``Monitored`` for monitor, mode and min_delta. Raises ValueError where patience is below 1. Source: Prechelt 1998,
-    "Early Stopping - But When?"; Keras's EarlyStopping.
+    ``fit`` returns the weights and the buffers of the best epoch; with ``restore=False`` those of the last. An epoch
+    that ``max_steps`` or ``max_time`` ended early counts too: if its metric is the best, its weights are returned.
+    ``monitor``, ``mode`` and ``min_delta`` are those of ``Monitored``. Raises ValueError for patience below 1. Source:
+    Prechelt 1998, "Early Stopping - But When?"; Keras's EarlyStopping.
     """
 
     patience: int = field(default=10, kw_only=True)
@@ -39,9 +39,9 @@ class EarlyStopping(Monitored):
                 check_shapes(name, memory[name], run.state[name])
 
     def on_start(self, run: Run) -> None:
-        self.sign(run)  # what cannot be watched is refused before the first step
+        self.sign(run)  # raises before the first step if the metric is not measured
         mine = run.memory(self)
-        if mine.get("waited", 0) >= self.patience:  # a run that had stopped, resumed
+        if mine.get("waited", 0) >= self.patience:  # the resumed run had stopped already
             self._stop(run, mine)
 
     def on_epoch(self, run: Run) -> None:
@@ -58,7 +58,9 @@ class EarlyStopping(Monitored):
         mine = run.memory(self)
         if not self.restore:
             return
-        if run.error is None and run.epoch_incomplete and self._better(run, mine):  # a checkpoint does not know of it
+        if (
+            run.error is None and run.epoch_incomplete and self._better(run, mine)
+        ):  # not in the memory: a checkpoint has only complete epochs
             run.set_result(run.trained.theta, run.trained.buffers)
         elif "best" in mine:
             run.set_result(mine["theta"], mine["buffers"])
@@ -68,4 +70,4 @@ class EarlyStopping(Monitored):
 
     def _stop(self, run: Run, mine: Memory) -> None:
         best = f"{mine['best']:.6g} in epoch {mine['epoch']}" if "best" in mine else "never a number"
-        run.stop(f"{self.metric(run)} has not become better for {self.patience} epochs; the best was {best}")
+        run.stop(f"{self.metric(run)} has not improved for {self.patience} epochs; the best was {best}")

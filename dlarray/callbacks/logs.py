@@ -1,4 +1,4 @@
-"""The figures of each epoch in a file, as they come."""
+"""The metrics of each epoch in a file, written after each epoch."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ["CSVLog", "JSONLinesLog"]
 
 @dataclass(frozen=True)
 class _Log(Callback):
-    """A line for each epoch in a text file: epoch, step, seconds, learning rate, and the epoch's figures."""
+    """A line for each epoch in a text file: epoch, step, seconds, learning rate, and the metrics."""
 
     abstract: ClassVar[bool] = True
     path: str | PathLike[str]
 
     def __post_init__(self) -> None:
-        os.fspath(self.path)  # TypeError for what is no path
+        os.fspath(self.path)  # TypeError for objects that are not paths
 
     def on_start(self, run: Run) -> None:
-        """A new file; in a run that is resumed, the lines of the epochs that are done."""
+        """Write a new file; in a resumed run keep the lines of the epochs that are done."""
         before = Path(self.path).read_bytes() if run.epoch and Path(self.path).is_file() else None
         lines = [*self.head(run), *(self._lines_to_keep(before, run) if before else ())]
         after = "".join(f"{line}\n" for line in lines).encode()
@@ -43,21 +43,21 @@ class _Log(Callback):
         append(self.path, f"{self.line(row | run.metrics)}\n".encode())
 
     def head(self, run: Run) -> Sequence[str]:
-        """What stands above the lines."""
+        """The lines above those of the epochs."""
         return ()
 
     def line(self, row: dict[str, float]) -> str:
-        """An epoch's figures as a line."""
+        """The metrics of an epoch as a line."""
         raise NotImplementedError
 
     def epoch_of(self, line: str, run: Run) -> int:
-        """The epoch of a line, 0 for what is none or is not whole."""
+        """The epoch of a line; 0 for an incomplete or other line."""
         raise NotImplementedError
 
     def _lines_to_keep(self, data: bytes, run: Run) -> list[str]:
-        """The whole lines of the epochs that are done. Raises ValueError where they are under another head."""
-        text = data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n")  # as an editor may have saved it
-        *whole, _ = text.split("\n")  # a line without an end was cut off as it was written
+        """The complete lines of the epochs that are done. Raises ValueError if the file has other columns."""
+        text = data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n")  # an editor may have saved it so
+        *whole, _ = text.split("\n")  # a line without an end is incomplete
         head = list(self.head(run))
         if whole and whole[: len(head)] != head:
             raise ValueError(
@@ -75,16 +75,15 @@ class _Log(Callback):
 
 @dataclass(frozen=True)
 class CSVLog(_Log):
-    """A table of the epochs in a file of comma-separated values: epoch, step, seconds, rate, and each figure by name.
+    """A table of the epochs in a CSV file: epoch, step, seconds, rate, and each metric by name.
 
-    The file is begun anew by each run. One that is resumed adds to it; lines of epochs that its checkpoint does not
-    know, and lines that are not whole, are removed first, in a new file that takes the old one's place. Each line is
-    written at its epoch, whole or not at all, so that the file can be read meanwhile. Raises OSError with the path
-    where it cannot be written, and ValueError before the first step where a run is resumed with other figures than
-    those in the file.
+    Each run starts a new file. A resumed run continues it: lines of later epochs than its checkpoint, and incomplete
+    lines, are removed first by replacing the file. Each line is written at the end of its epoch, completely or not at
+    all, so other programs can read the file during training. Raises OSError with the path if it cannot be written, and
+    ValueError before the first step if a run is resumed with other metrics than those in the file.
     """
 
-    abstract: ClassVar[bool] = True  # has no default path, so no name of its own
+    abstract: ClassVar[bool] = True  # has no default path, so it has no name
 
     def head(self, run: Run) -> Sequence[str]:
         return (_csv(["epoch", "step", "seconds", "rate", *run.names]),)
@@ -102,12 +101,12 @@ class CSVLog(_Log):
 
 @dataclass(frozen=True)
 class JSONLinesLog(_Log):
-    """A JSON object for each epoch, one a line: epoch, step, seconds, rate and the figures by name; NaN is null.
+    """A JSON object for each epoch, one per line: epoch, step, seconds, rate and the metrics by name; NaN is null.
 
-    Begun, continued and written as a ``CSVLog``. Raises OSError with the path where it cannot be written.
+    The file is started, continued and written as by ``CSVLog``. Raises OSError with the path if it cannot be written.
     """
 
-    abstract: ClassVar[bool] = True  # has no default path, so no name of its own
+    abstract: ClassVar[bool] = True  # has no default path, so it has no name
 
     def line(self, row: dict[str, float]) -> str:
         return json.dumps({name: value if math.isfinite(value) else None for name, value in row.items()})

@@ -1,4 +1,4 @@
-"""What callbacks share that watch a figure: which one it is, and whether it has become better."""
+"""The base class of callbacks that monitor a metric, and whether the metric has improved."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ LARGER_IS_BETTER = ("accuracy", "f1", "precision", "r2", "recall", "score", "auc
 
 @dataclass(frozen=True)
 class Monitored(Callback):
-    """A callback that watches one figure of the epochs.
+    """A callback that monitors one metric of the epochs.
 
-    ``monitor`` names it; by default the validation loss, or where there is no validation the loss. ``mode`` says what
-    is better, "min" or "max"; by default the name tells: a loss or an error is better small, an accuracy large. What
-    differs by ``min_delta`` or less is no better, and NaN is never. Raises ValueError for an unknown mode, for a
-    min_delta below 0, and at the start of a walk for a figure that it does not measure, or whose name does not tell.
+    ``monitor`` is its name; by default "validation_loss", or "loss" without validation. ``mode`` is "min" if smaller is
+    better, "max" if larger is. The default depends on the name: "min" for a loss or an error, "max" for an accuracy.
+    A change of ``min_delta`` or less is no improvement; NaN never is. Raises ValueError for an unknown mode, for a
+    min_delta below 0, and at the start of training for a metric that is not measured, or whose name does not show which
+    mode it needs.
     """
 
     abstract: ClassVar[bool] = True
@@ -36,39 +37,39 @@ class Monitored(Callback):
         non_negative("min_delta", self.min_delta)
 
     def metric(self, run: Run) -> str:
-        """The name of the figure in this walk."""
+        """The name of the monitored metric in this run."""
         if self.monitor is None:
             return "validation_loss" if "validation_loss" in run.names else "loss"
         if self.monitor not in run.names:
             hint = did_you_mean(self.monitor, run.names)
-            lack = "" if "validation_loss" in run.names else "; validation= would add figures"
+            lack = "" if "validation_loss" in run.names else "; validation= adds metrics"
             raise ValueError(
-                f"{type(self).__name__} watches {self.monitor!r}{hint}; measured are {', '.join(run.names)}{lack}"
+                f"{type(self).__name__} monitors {self.monitor!r}{hint}; measured are {', '.join(run.names)}{lack}"
             )
         return self.monitor
 
     def sign(self, run: Run) -> int:
-        """1 where more is better, -1 where less is."""
+        """1 if larger is better, -1 if smaller is."""
         return direction(self.metric(run), self.mode)
 
 
 def check_monitor(monitor: object, mode: str | None) -> None:
-    """Raise TypeError or ValueError where these cannot be the name of a figure and what is better of it."""
+    """Raise TypeError or ValueError if these are not the name of a metric and a mode."""
     if monitor is not None and not isinstance(monitor, str):
-        raise TypeError(f"monitor must be the name of a figure, such as 'validation_loss', got {monitor!r}")
+        raise TypeError(f"monitor must be the name of a metric, such as 'validation_loss', got {monitor!r}")
     if mode is not None:
         one_of("mode", mode, ("min", "max"))
 
 
 def direction(name: str, mode: str | None) -> int:
-    """1 where more is better of a figure, -1 where less is. Raises ValueError where its name does not tell."""
+    """1 if a larger metric is better, -1 if a smaller one is. Raises ValueError if the name does not show it."""
     if mode is not None:
         return 1 if mode == "max" else -1
     if any(word in name for word in SMALLER_IS_BETTER):
         return -1
     if any(word in name for word in LARGER_IS_BETTER):
         return 1
-    raise ValueError(f"whether {name!r} is better small or large its name does not tell: give mode='min' or 'max'")
+    raise ValueError(f"the name {name!r} does not show whether smaller or larger is better: give mode='min' or 'max'")
 
 
 def is_better(value: float, best: float | None, sign: int, min_delta: float = 0.0) -> bool:

@@ -1,4 +1,4 @@
-"""Who made the first infinity or NaN: a walk through the layers, forward and back, on the batch where it happened."""
+"""Find the layer that produced the first infinity or NaN, forward or backward, on the batch where it happened."""
 
 from __future__ import annotations
 
@@ -23,20 +23,19 @@ __all__ = ["NonFiniteError", "StopOnNonFinite", "first_non_finite"]
 
 
 class NonFiniteError(DivergedError):
-    """A step made a number that is not finite. ``where`` says who made the first; ``trained`` is the model before."""
+    """A step produced a number that is not finite. ``where`` names its source; ``trained`` is the model before."""
 
     def __init__(self, where: str, step: int, trained: Trained) -> None:
-        super().__init__(f"{where} made the first number that is not finite", step, trained)
+        super().__init__(f"{where} produced the first number that is not finite", step, trained)
         self.where = where
 
 
 @dataclass(frozen=True)
 class StopOnNonFinite(Callback):
-    """Stop at the very step that makes the loss or a weight infinite or NaN, with the layer that made it first.
+    """Stop at the step that makes the loss or θ infinite or NaN, and name the layer that produced it first.
 
-    Raises NonFiniteError then, a DivergedError whose ``trained`` holds the weights before that step. Meant for the
-    search of a fault: it copies θ and waits for the device every ``every`` steps. Raises ValueError where every is
-    below 1.
+    It raises a NonFiniteError, a DivergedError whose ``trained`` is the model before that step. It is meant for
+    debugging: every ``every`` steps it copies θ and waits for the device. Raises ValueError for every below 1.
     """
 
     every: int = 1
@@ -71,9 +70,9 @@ class StopOnNonFinite(Callback):
 
 
 def first_non_finite(model: MLP, loss: Loss, theta: Theta, batch: Batch, key: Array | None = None) -> str:
-    """Who makes the first number that is not finite on a batch (x, t, weight), forward and then back; "" where nobody.
+    """What produces the first number that is not finite on a batch (x, t, weight), forward or backward; "" if all are.
 
-    Such as "layer 2, Dense(units=64, …), forward". ``key`` is there for layers that draw, as in ``model.forward``.
+    Such as "layer 2, Dense(units=64, …), forward". ``key`` is for random layers, as in ``model.forward``.
     """
     x, t, weight = batch
     if not _is_finite(x):
@@ -95,14 +94,14 @@ def first_non_finite(model: MLP, loss: Loss, theta: Theta, batch: Batch, key: Ar
 
 
 def _forward(chain: Chain, x: Array, key: Array | None, named: dict[str, Array], path: str) -> tuple[str, Array, Any]:
-    """Who is first in a chain, its output, and what backward needs."""
+    """The first such layer of a chain, the output, and what backward needs."""
     tape: list[Any] = []
     for i, f in enumerate(chain.layers):
         own = {name[len(f"{i}.") :]: p for name, p in named.items() if name.startswith(f"{i}.")}
         word = fold_in(key, i) if key is not None and f.random else None
         y, saved = f.forward(x, **own, **({} if word is None else {"key": word}))
         inner = _forward(f, x, word, own, f"{path}{i}.")[0] if isinstance(f, Chain) else ""
-        if inner or not _is_finite(y):  # inside first: tanh, say, makes an infinity finite again
+        if inner or not _is_finite(y):  # check inner layers first: tanh, for example, makes an infinity finite again
             return inner or f"layer {path}{i}, {f}", y, ()
         tape.append((saved, own))
         x = y
@@ -110,7 +109,7 @@ def _forward(chain: Chain, x: Array, key: Array | None, named: dict[str, Array],
 
 
 def _backward(chain: Chain, tape: Any, dy: Array, path: str, first: bool) -> tuple[str, Array]:
-    """Who is first on the way back, and dx; the very first layer's dx is nobody's."""
+    """The first such layer backward, and dx. The dx of the model's first layer is not computed."""
     for i in reversed(range(len(chain.layers))):
         f, (saved, own) = chain.layers[i], tape[i]
         at_the_bottom = first and i == 0

@@ -1,4 +1,4 @@
-"""Names of files with places for numbers in them: "run-{epoch:02d}-{validation_loss:.3f}.safetensors"."""
+"""File names with fields for numbers: "run-{epoch:02d}-{validation_loss:.3f}.safetensors"."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ COUNTERS = ("epoch", "step")
 
 
 class Pattern:
-    """A path whose last part may hold fields, a name and a format as ``str.format`` has them; "{{" is a brace there.
+    """A path whose last part can have fields: a name and a format as in ``str.format``; "{{" is a literal brace.
 
-    The folder is taken as it is written. Raises ValueError for a field that is more than a name and a format, TypeError
-    for what is no path.
+    The folder has no fields. Raises ValueError for a field that is not a name with an optional format, TypeError for an
+    object that is not a path.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
@@ -35,12 +35,12 @@ class Pattern:
                 f"the name {self._name!r} cannot be formatted: {error}; a brace is written {{{{"
             ) from error
         self.fields = tuple(str(field) for _, field, _, _ in parts)
-        """The names of the numbers, in the order of their places."""
+        """The names of the fields, in order."""
         for field, (_, _, form, conversion) in zip(self.fields, parts, strict=True):
             if not field or conversion or any(c in field for c in ".[") or "{" in str(form):
                 raise ValueError(
-                    f"the name {self._name!r} has the field {{{field}}}: a field is a name and perhaps a format, such "
-                    f"as {{epoch}} or {{loss:.3f}}; a brace is written {{{{"
+                    f"the name {self._name!r} has the field {{{field}}}: a field is a name with an optional format, "
+                    f"such as {{epoch}} or {{loss:.3f}}; a brace is written {{{{"
                 )
 
     @property
@@ -50,11 +50,11 @@ class Pattern:
 
     @property
     def digest(self) -> str:
-        """By what a checkpoint knows this pattern again, folder included, without holding a path."""
+        """Identifies this pattern, including its folder, in a checkpoint, which must not contain a path."""
         return hashlib.sha256(os.fsencode(os.path.abspath(self._path))).hexdigest()[:32]
 
     def check(self, names: Iterable[str]) -> None:
-        """Raise ValueError where a field is none of these figures, or where its format is not one of its number."""
+        """Raise ValueError if a field is none of these metrics, or if its format does not suit its number."""
         known = [*COUNTERS, *names]
         for field in self.fields:
             if field not in known:
@@ -62,24 +62,24 @@ class Pattern:
                 raise ValueError(f"the name {self._name!r} has the field {{{field}}}{hint}")
         self.at(1, 1, dict.fromkeys(self.metrics, 0.5))
 
-    def numbers(self, epoch: int, step: int, figures: Mapping[str, float]) -> dict[str, float]:
+    def numbers(self, epoch: int, step: int, metrics: Mapping[str, float]) -> dict[str, float]:
         """The number of each field."""
-        known = {**figures, "epoch": epoch, "step": step}
+        known = {**metrics, "epoch": epoch, "step": step}
         return {field: known.get(field, math.nan) for field in self.fields}
 
     def check_numbers(self, numbers: Mapping[str, object]) -> None:
-        """Raise ValueError or TypeError where these are not a number for each field, as ``numbers`` gives them."""
+        """Raise ValueError or TypeError unless these are a number for each field, as ``numbers`` returns them."""
         if set(numbers) != set(self.fields):
             raise ValueError(f"files must have {', '.join(self.fields)}, got {', '.join(numbers)[:80]}")
         for field, number in numbers.items():
             whole(field, number) if field in COUNTERS else real(field, number)
 
-    def at(self, epoch: int, step: int, figures: Mapping[str, float]) -> Path:
-        """The path with these numbers in it. Raises ValueError where a format is not one of its number."""
-        return self.path(self.numbers(epoch, step, figures))
+    def at(self, epoch: int, step: int, metrics: Mapping[str, float]) -> Path:
+        """The path with these numbers. Raises ValueError if a format does not suit its number."""
+        return self.path(self.numbers(epoch, step, metrics))
 
     def path(self, numbers: Mapping[str, float]) -> Path:
-        """The path with a number for each field: always a file of this pattern, in its folder."""
+        """The path with a number for each field; always a file in the pattern's folder."""
         try:
             name = self._name.format(**numbers)
         except (ValueError, OverflowError) as error:

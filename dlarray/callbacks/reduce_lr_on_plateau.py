@@ -1,4 +1,4 @@
-"""A smaller learning rate where nothing gets better any more."""
+"""Reduce the learning rate when a metric no longer improves."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["ReduceLROnPlateau"]
 
 @dataclass(frozen=True)
 class ReduceLROnPlateau(Monitored):
-    """η ← factor · η after ``patience`` epochs in a row in which the monitored figure has not become better.
+    """η ← factor · η after ``patience`` consecutive epochs in which the monitored metric has not improved.
 
-    Multiplies whatever the optimizer or its schedule gives. After a reduction it does not count for ``cooldown``
-    epochs; η never falls below ``lowest``. See ``Monitored`` for monitor, mode and min_delta. Raises ValueError where
-    factor is not between 0 and 1, patience below 1, cooldown or lowest below 0. Source: torch's ReduceLROnPlateau,
-    which reduces one epoch later: its patience is the number of epochs that it bears.
+    It multiplies the rate of the optimizer or its schedule. After a reduction, ``cooldown`` epochs are not
+    counted. η never falls below ``min_lr``. ``monitor``, ``mode`` and ``min_delta`` are those of ``Monitored``. Raises
+    ValueError for a factor outside (0, 1), patience below 1, cooldown or min_lr below 0. Source: torch's
+    ReduceLROnPlateau, which reduces one epoch later: it allows ``patience`` epochs without improvement.
     """
 
     factor: float = field(default=0.1, kw_only=True)
@@ -32,7 +32,7 @@ class ReduceLROnPlateau(Monitored):
             raise ValueError(f"factor must lie between 0 and 1, got {self.factor!r}")
         at_least_one("patience", self.patience)
         non_negative("cooldown", self.cooldown)
-        non_negative("lowest", self.min_lr)
+        non_negative("min_lr", self.min_lr)
 
     def check_memory(self, run: Run, memory: Memory) -> None:
         for name in ("waited", "cooling"):

@@ -1,4 +1,4 @@
-"""Figures for TensorBoard. Needs tensorboardX: ``pip install "dlarray[tensorboard]"``."""
+"""Metrics for TensorBoard. Needs tensorboardX: ``pip install "dlarray[tensorboard]"``."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["TensorBoard"]
 
 @dataclass(frozen=True)
 class TensorBoard(Callback):
-    """Write the figures of each epoch, and the learning rate, to a folder that TensorBoard shows.
+    """Write the metrics of each epoch and the learning rate to a folder that TensorBoard shows.
 
-    With ``steps`` the loss of every so many steps too, as "step_loss"; reading it waits for the device. The library of
-    events is tensorboardX, which needs no TensorFlow. Raises ImportError with the remedy, before the first step, where
-    it is missing; ValueError where steps is below 1.
+    With ``steps``, also the loss of every ``steps``-th step, as "step_loss"; reading it waits for the device. The files
+    are written by tensorboardX, which needs no TensorFlow. Raises ImportError with the remedy before the first step if
+    it is missing; ValueError for steps below 1.
     """
 
-    abstract: ClassVar[bool] = True  # has no default folder, so no name of its own
+    abstract: ClassVar[bool] = True  # has no default folder, so it has no name
     folder: str | PathLike[str]
     steps: int | None = field(default=None, kw_only=True)
 
@@ -50,7 +50,7 @@ class TensorBoard(Callback):
 
 
 def _writer(folder: str, done: int) -> Any:
-    """A writer of events; what a run wrote after the checkpoint that is resumed is hidden."""
+    """A writer of events. In a resumed run, events after its checkpoint are hidden."""
     try:
         from tensorboardX import SummaryWriter
     except ImportError as error:

@@ -318,9 +318,7 @@ def test_early_stopping_gives_the_best_epoch_back(values: Any, options: Any, bes
     assert len(trained.history.epochs) == last
     assert equal(numbers(trained), spy.models[best - 1])
     if best != last:
-        assert (
-            f"accuracy has not become better for 2 epochs; the best was {values[best - 1]}" in trained.history.stopped
-        )
+        assert f"accuracy has not improved for 2 epochs; the best was {values[best - 1]}" in trained.history.stopped
         assert f"in epoch {best}" in trained.history.stopped
     kept = run(dl.EarlyStopping("accuracy", patience=2, restore=False, **options), Spy())
     assert equal(numbers(kept), spy.models[last - 1])
@@ -437,7 +435,7 @@ def test_an_average_of_one_batch_has_its_mean_and_variance(average: Callback) ->
 @pytest.mark.parametrize("average", [dl.SWA(0.0), dl.EMA()], ids=repr)
 def test_an_average_with_batch_norm_needs_a_second_pass(average: Callback) -> None:
     batches = ((X[i : i + 20], LABELS[i : i + 20]) for i in (0, 20))
-    with pytest.raises(ValueError, match=f"{type(average).__name__} passes through the batches once more"):
+    with pytest.raises(ValueError, match=f"{type(average).__name__} needs one more pass over the batches"):
         fit(NORMED, batches, None, epochs=1, batch_size=32, callbacks=[average])
 
 
@@ -599,7 +597,7 @@ def test_the_layer_that_made_it_first_is_named(forwards: bool) -> None:
     spy = Spy()
     with (
         np.errstate(all="ignore"),
-        pytest.raises(dl.NonFiniteError, match=rf"layer 2\.0, Spoils\(.*\), {way} made") as caught,
+        pytest.raises(dl.NonFiniteError, match=rf"layer 2\.0, Spoils\(.*\), {way} produced") as caught,
     ):
         fit(model, x, shuffle=False, compile=False, callbacks=[dl.StopOnNonFinite(), spy])
     assert caught.value.step == 3

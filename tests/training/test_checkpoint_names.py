@@ -59,7 +59,7 @@ def test_fields_that_nothing_fills_are_refused_before_the_first_step(tmp_path: P
     }.items():
         with pytest.raises(ValueError, match=words):
             fit(callbacks=[dl.Checkpoint(tmp_path / name)])
-    with pytest.raises(ValueError, match="{loss} is a figure of the epochs: give epochs"):
+    with pytest.raises(ValueError, match="{loss} is a metric of the epochs: give epochs"):
         dl.Checkpoint(tmp_path / "{loss}", steps=2)
     with pytest.raises(ValueError, match="keep=2 needs files of different names"):
         dl.Checkpoint(tmp_path / "{loss}", keep=2)
