@@ -33,6 +33,7 @@ class Sigmoid(Activation):
     """
 
     aliases: ClassVar[tuple[str, ...]] = ("logistic",)
+    gives_probabilities: ClassVar[bool] = True
 
     def forward(self, z: Array) -> tuple[Array, tuple[Array, Array]]:
         p, q = exp_ratio(z)
@@ -109,6 +110,8 @@ class Softmax(Activation):
     The maximum is subtracted first: exp cannot overflow. -inf gives 0; a row with +inf, or of -inf only, has no softmax
     and gives NaN.
     """
+
+    gives_probabilities: ClassVar[bool] = True
 
     def forward(self, z: Array) -> tuple[Array, Array]:
         xp = array_namespace(z)

@@ -92,3 +92,5 @@ class Activation(Layer):
 
     abstract: ClassVar[bool] = True
     initializer: ClassVar[str] = "glorot_uniform"
+    gives_probabilities: ClassVar[bool] = False
+    """Whether its outputs are probabilities: each by itself, like sigmoid's, or all of a row, like softmax's."""

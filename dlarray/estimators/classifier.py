@@ -33,7 +33,7 @@ __all__ = ["MLPClassifier"]
 def _gives_probabilities(estimator: Any) -> bool:
     """Whether the outputs become probabilities: those of a hinge are scores."""
     loss = getattr(estimator, "_loss", None) or classifier_loss(estimator.loss, "binary")
-    if not isinstance(loss.output_activation, (Softmax, Sigmoid)):
+    if not loss.output_activation.gives_probabilities:
         raise AttributeError(f"loss={estimator.loss!r} trains scores, not probabilities: decision_function gives them")
     return True
 
@@ -72,7 +72,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     dropout
         The rate at which the outputs of hidden layers are dropped in training, one for all or one for each.
     normalization
-        None, "batch_norm", "layer_norm", "rms_norm" or one of these as an object, before each hidden activation.
+        None, "batch_norm", "layer_norm", "rms_norm" or any layer that keeps the number of features, before each
+        hidden activation.
     device
         Where to train host arrays: "cpu", "cuda", "torch", "jax"; by default the current device (DLARRAY_DEVICE).
         Arrays of CuPy, torch or JAX are trained on where they lie, and are answered by arrays there.
@@ -172,11 +173,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     @available_if(_gives_probabilities)
     def predict_log_proba(self, X: Any) -> Any:
-        """The logarithm of ``predict_proba``, from the outputs themselves: finite where a probability rounds to 0."""
+        """The logarithm of ``predict_proba``; of softmax and sigmoid finite even if a probability rounds to 0."""
         x, z = self._inputs_and_outputs(X, "predict_log_proba")
-        if isinstance(self._loss.output_activation, Softmax):
+        f = self._loss.output_activation
+        if isinstance(f, Softmax):
             return self._like_inputs(x, LogSoftmax().predict(z))
-        return self._like_inputs(x, self._two_columns(LogSigmoid().predict(z), lambda _: LogSigmoid().predict(-z)))
+        if isinstance(f, Sigmoid):
+            return self._like_inputs(x, self._two_columns(LogSigmoid().predict(z), lambda _: LogSigmoid().predict(-z)))
+        return self._like_inputs(x, array_namespace(z).log(self._two_columns(f.predict(z), lambda p: 1 - p)))
 
     @available_if(_gives_scores)
     def decision_function(self, X: Any) -> Any:

@@ -11,15 +11,13 @@ from dlarray.activations import Activation
 from dlarray.core.layer import Layer
 from dlarray.core.random import Bits
 from dlarray.core.registry import make
-from dlarray.layers import BatchNorm, Dense, Dropout, LayerNorm, RMSNorm
+from dlarray.layers import Dense, Dropout
 from dlarray.model import MLP
 
 __all__ = ["activations_of", "dense_names", "initial_parameters", "network"]
 
 _Draw = Callable[[int, int, Activation, str], tuple[np.ndarray, np.ndarray]]
 """W and b of a Dense layer from its inputs, its units, the activation behind it and the type of the numbers."""
-
-NORMS = (BatchNorm, LayerNorm, RMSNorm)
 
 
 def network(
@@ -36,8 +34,11 @@ def network(
     """
     rates = _per_layer("dropout", dropout, len(hidden))
     norm = [] if normalization is None else [make(Layer, normalization)]
-    if norm and not isinstance(norm[0], NORMS):
-        raise ValueError(f"normalization must be batch_norm, layer_norm, rms_norm or one of these, got {norm[0]!r}")
+    if norm and (isinstance(norm[0], Activation) or [norm[0].width(n) for n in (2, 3)] != [2, 3]):
+        raise ValueError(
+            f"normalization must be a layer that keeps the number of features, such as batch_norm, layer_norm or "
+            f"rms_norm, got {norm[0]!r}"
+        )
     layers: list[Layer] = []
     for units, activation, rate in zip(hidden, activations, rates, strict=True):
         layers += [Dense(units), *norm, activation, *([Dropout(rate)] if rate else [])]

@@ -50,7 +50,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     dropout
         The rate at which the outputs of hidden layers are dropped in training, one for all or one for each.
     normalization
-        None, "batch_norm", "layer_norm", "rms_norm" or one of these as an object, before each hidden activation.
+        None, "batch_norm", "layer_norm", "rms_norm" or any layer that keeps the number of features, before each
+        hidden activation.
     device
         Where to train host arrays: "cpu", "cuda", "torch", "jax"; by default the current device (DLARRAY_DEVICE).
         Arrays of CuPy, torch or JAX are trained on where they lie, and are answered by arrays there.

@@ -27,6 +27,7 @@ from dlarray.losses import (
 )
 from dlarray.losses.terms import SumOfTerms
 from tests.support.loss_cases import LOSSES, K, case, outputs, targets, value_and_slope
+from tests.support.own import own
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -121,6 +122,10 @@ TORCH: list[tuple[type[Loss], dict[str, Any], Callable[[Any, Any, str], Any]]] =
         lambda z, t, r: _reduce(F.kl_div(torch.log(z), t, reduction="none").sum(1), r),
     ),
 ]
+
+
+def test_every_loss_has_an_oracle() -> None:
+    assert {cls for cls, _, _ in TORCH} == set(own(Loss).values())
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])

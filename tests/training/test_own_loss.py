@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import dlarray as dl
-from dlarray.activations import Softmax
+from dlarray.activations import Activation, Softmax
 from dlarray.core.array import Array, array_namespace
+from dlarray.layers import Layer
 from dlarray.losses import Loss
 from dlarray.losses.terms import SumOfTerms
 from tests.support.matrix import On
@@ -37,8 +38,8 @@ class BrierScore(SumOfTerms):
 
 
 @dataclass(frozen=True)
-class CubedMargin(Loss):
-    """L = Σ w |z_t - 1|³ / Σ w for class labels t, with no help of ``SumOfTerms``."""
+class MeanCubedError(Loss):
+    """L = Σ w |z - one-hot(t)|³ / Σ w for class labels t, without ``SumOfTerms``."""
 
     task: ClassVar[Literal["regression", "binary", "multiclass"]] = "multiclass"
     targets_are_labels: ClassVar[bool] = True
@@ -47,20 +48,52 @@ class CubedMargin(Loss):
     def forward(self, z: Array, t: Array, weight: Array | None = None) -> tuple[Array, Any]:
         xp, rows = array_namespace(z), self.prepare(z, t)
         w = xp.ones_like(z) if weight is None else self.weight_column(z, weight)
-        w = rows * w
-        w = w / xp.sum(w)
-        d = xp.abs(z - 1)
-        return xp.sum(w * d**3), (w, z - 1, d)
+        w = w / xp.sum(w[:, 0])
+        d = z - rows
+        return xp.sum(w * xp.abs(d) ** 3), (w, d)
 
     def backward(self, saved: Any, /) -> Array:
-        w, d, size = saved
-        return 3 * w * d * size
+        w, d = saved
+        return 3 * w * d * array_namespace(d).abs(d)
+
+
+@dataclass(frozen=True)
+class Halved(Activation):
+    """a = softmax(z / 2)."""
+
+    gives_probabilities: ClassVar[bool] = True
+
+    def forward(self, z: Array) -> tuple[Array, Array]:
+        return Softmax().forward(z / 2)
+
+    def backward(self, saved: Array, dy: Array) -> Array:
+        return Softmax().backward(saved, dy / 2)
+
+
+@dataclass(frozen=True)
+class Centred(Layer):
+    """y = x - mean x of each example,  dx = dy - mean dy."""
+
+    def forward(self, x: Array) -> tuple[Array, None]:
+        return x - array_namespace(x).mean(x, axis=-1, keepdims=True), None
+
+    def backward(self, saved: None, dy: Array) -> Array:
+        return self.predict(dy)
+
+
+@dataclass(frozen=True)
+class HalvedCubedError(MeanCubedError):
+    """MeanCubedError whose outputs are read as logits of ``Halved``."""
+
+    @property
+    def output_activation(self) -> Activation:
+        return Halved()
 
 
 LABELS = np.arange(60) % 3
 X = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32) + 3 * np.eye(3, 2)[LABELS].astype(np.float32)
 MODEL = dl.mlp(2, 8, 3, activation="tanh")
-BOTH = pytest.mark.parametrize("loss", [BrierScore(), CubedMargin()], ids=repr)
+BOTH = pytest.mark.parametrize("loss", [BrierScore(), MeanCubedError()], ids=repr)
 
 
 def fit(loss: Loss | str, **options: Any) -> dl.Trained:
@@ -129,12 +162,19 @@ def test_its_activation_is_not_applied_twice() -> None:
         dl.fit(model, X, LABELS, loss="brier_score", progress=False)
 
 
-def test_a_classifier_of_scikit_learn_trains_with_it() -> None:
+@pytest.mark.parametrize(
+    ("loss", "normalization"), [(BrierScore(), None), (HalvedCubedError(), Centred())], ids=["its loss", "all its own"]
+)
+def test_a_classifier_of_scikit_learn_trains_with_it(loss: Loss, normalization: Layer | None) -> None:
     pytest.importorskip("sklearn")
     from dlarray.estimators import MLPClassifier
 
     names = np.array(["a", "b", "c"])[LABELS]
-    classifier = MLPClassifier((8,), loss=BrierScore(), random_state=0, learning_rate_init=0.05, tol=10.0)
+    classifier = MLPClassifier(
+        (8,), loss=loss, normalization=normalization, random_state=0, learning_rate_init=0.05, tol=10.0
+    )
     classifier.fit(X, names)
     assert classifier.score(X, names) > 0.6
-    np.testing.assert_allclose(classifier.predict_proba(X).sum(axis=1), 1, rtol=1e-5)
+    probabilities = classifier.predict_proba(X)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(classifier.predict_log_proba(X), np.log(probabilities), rtol=1e-4, atol=1e-5)
