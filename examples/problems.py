@@ -26,7 +26,7 @@ def network(activation: str, weight: dlarray.Initializer | None = None, bias: fl
 
 
 CASES = {
-    "ReLU, He's start": (network("relu"), Adam(0.001)),
+    "ReLU, He's weights": (network("relu"), Adam(0.001)),
     "sigmoid": (network("sigmoid"), Adam(0.001)),
     "weights too large": (network("relu", Normal(0.8)), Adam(0.001)),
     "biases of -10": (network("relu", bias=-10.0), Adam(0.001)),
@@ -51,7 +51,7 @@ print()
 print(found["biases of -10"])
 
 figure, axes = plt.subplots(2, 3, figsize=(11, 7), layout="constrained")
-for ax, name in zip(axes.flat, ("ReLU, He's start", "sigmoid", "weights too large"), strict=False):
+for ax, name in zip(axes.flat, ("ReLU, He's weights", "sigmoid", "weights too large"), strict=False):
     plot.gradient_flow(found[name], ax)
     ax.set_title(f"{name}: {found[name].verdict}")
 for ax, name in zip(axes.flat[3:], ("biases of -10", "tanh, biases of 5", "all weights equal"), strict=False):

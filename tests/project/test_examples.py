@@ -114,7 +114,7 @@ def problems(text: str) -> None:
     rows = re.findall(r"^(.{20}) (.{34}) +([\d.]+)%$", text, re.M)
     verdicts = {name.strip(): verdict.strip() for name, verdict, _ in rows}
     assert verdicts == {
-        "ReLU, He's start": "healthy",
+        "ReLU, He's weights": "healthy",
         "sigmoid": "vanishing",
         "weights too large": "exploding",
         "biases of -10": "dying",
@@ -124,7 +124,7 @@ def problems(text: str) -> None:
         "rate of 10": "steps too large",
     }
     accuracy = {name.strip(): float(share) for name, _, share in rows}
-    assert accuracy.pop("ReLU, He's start") > 85
+    assert accuracy.pop("ReLU, He's weights") > 85
     assert max(accuracy.values()) < 70
     assert "verdict: dying" in text
     assert "leaky or parametrised ReLU" in text
