@@ -1,13 +1,13 @@
-"""The planner: a whole step traced once, fused, planned and replayed, for libraries that have no compiler of their own.
+"""The planner: a whole step is traced once, fused, planned and replayed, for libraries without a compiler.
 
     fast = compile(step)                 step(state, batch) -> (state, loss), plain array-API code
-    state, loss = fast(state, batch)     the same numbers, sooner
+    state, loss = fast(state, batch)     the same numbers, faster
     fast = accelerate(function)          function(fixed, x) -> y, which consumes nothing: inference
-    print(fast.describe())               what a compiled step's plan does; dlarray.explain gives names and a picture
+    print(fast.describe())               what a compiled step's plan does; dlarray.explain adds names and a picture
 
-tracing runs the step on symbols, arrays without numbers (symbols, namespace); graph holds what it computes; grouping
-and lowering make kernels of it, which loops defines; memory says where values lie; replay repeats the plan; ufuncs runs
-kernels on NumPy. cuda runs the same plan on a GPU.
+The folders in processing order: trace runs the step on symbols and records a graph; schedule makes kernels and a plan
+of it; numpy and numba run kernels; run binds the plan to arrays and checks it; cuda does the same on a GPU. kernel
+defines kernels, report describes plans. README.md in each folder has an example.
 """
 
 from dlarray.planner.numba.executor import fastest

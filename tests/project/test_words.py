@@ -20,7 +20,7 @@ OLD = {
     "trouble": r"\b[Tt]roubles?\b",
     "player, rival": r"\b([Pp]layer|[Rr]ival)s?\b",
     "hand back": r"\bhand(s|ed|ing)? (it |them )?back\b|hand_back",
-    "link": r"\.link\b|def link\b",
+    "link": r"(?<!\bos)\.link\b|def link\b",
     "chooses": r"\.chooses\b",
     "good": r"\.good\b",
     "old classes": r"\b(WalkState|RateSearch|OutOfMemory|Diverged|NonFinite|UnknownColumn|Plateau)\b",
