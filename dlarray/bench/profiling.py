@@ -70,6 +70,9 @@ class Profile:
             ],
         }
 
+    def __repr__(self) -> str:
+        return f"Profile({str(self).splitlines()[0]})"
+
     def __str__(self) -> str:
         times, plan = self.timings, self.timings.description
         total = sum(times.works)

@@ -216,6 +216,7 @@ def test_the_figures_are_what_the_times_say() -> None:
 def test_the_table_says_the_same_in_words() -> None:
     head, titles, *rows, together, least, machine = str(shown()).splitlines()
     assert head == "a step takes 20 s: 1 product 50.0%, 1 kernel 25.0%, 1 concatenation 0.0%"
+    assert repr(shown()) == f"Profile({head})"
     assert titles.split() == ["work", "time", "share", "flop/s", "B/s", "of", "its", "limit"]
     assert [" ".join(row.split()) for row in rows] == [
         "1. product of 10: y = product 10 s 50.0% 50 flop/s 1 B/s 50% of products",
