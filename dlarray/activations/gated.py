@@ -21,7 +21,7 @@ __all__ = ["GELU", "HardSwish", "Mish", "Swish"]
 class _Gated(Activation):
     """y = z g(z),  dz = (g(z) + z g'(z)) dy.
 
-    A subclass defines ``gate(z, **p) -> g(z), kept`` and ``slope(z, kept, **p) -> g'(z)``.
+    A subclass defines ``gate(z, **p) -> g(z), saved`` and ``slope(z, saved, **p) -> g'(z)``.
     """
 
     abstract: ClassVar[bool] = True
@@ -30,12 +30,12 @@ class _Gated(Activation):
     slope: Callable[..., Array]
 
     def forward(self, z: Array, **p: Array) -> tuple[Array, tuple[Array, Array, Any]]:
-        g, kept = self.gate(z, **p)
-        return _through(z, g), (z, g, kept)
+        g, of_gate = self.gate(z, **p)
+        return _through(z, g), (z, g, of_gate)
 
     def backward(self, saved: tuple[Array, Array, Any], dy: Array, **p: Array) -> Array:
-        z, g, kept = saved
-        dz = _through(z, self.slope(z, kept, **p))
+        z, g, of_gate = saved
+        dz = _through(z, self.slope(z, of_gate, **p))
         dz += g
         dz *= dy
         return dz
@@ -61,10 +61,10 @@ class GELU(_Gated):
         g, (_, rest) = Sigmoid().forward(2 * sqrt(2 / pi) * (z + 0.044715 * (z * z * z)))
         return g, (z, g * rest)
 
-    def slope(self, z: Array, kept: Any) -> Array:
+    def slope(self, z: Array, saved: Any) -> Array:
         if self.approximate == "none":
             return normal_pdf(z)
-        z, slope = kept
+        z, slope = saved
         return 2 * sqrt(2 / pi) * (1 + 3 * 0.044715 * (z * z)) * slope
 
 
@@ -94,8 +94,8 @@ class Swish(_Gated):
         g, (_, rest) = Sigmoid().forward(z * (self.beta if beta is None else beta))
         return g, g * rest
 
-    def slope(self, z: Array, kept: Array, beta: Array | None = None) -> Array:
-        return kept * (self.beta if beta is None else beta)
+    def slope(self, z: Array, saved: Array, beta: Array | None = None) -> Array:
+        return saved * (self.beta if beta is None else beta)
 
     def gradient(self, saved: tuple[Array, Array, Array], dy: Array, /) -> dict[str, Array]:
         z, _, slope = saved
@@ -115,8 +115,8 @@ class Mish(_Gated):
         bottom = top + 2 * q * q
         return top / bottom, (p, q, bottom)
 
-    def slope(self, z: Array, kept: tuple[Array, Array, Array]) -> Array:
-        p, q, bottom = kept
+    def slope(self, z: Array, saved: tuple[Array, Array, Array]) -> Array:
+        p, q, bottom = saved
         return 4 * p * (p + q) * (q * q) / (bottom * bottom)
 
 
@@ -127,7 +127,7 @@ class HardSwish(_Gated):
     def gate(self, z: Array) -> tuple[Array, None]:
         return HardSigmoid().predict(z), None
 
-    def slope(self, z: Array, kept: None) -> Array:
+    def slope(self, z: Array, saved: None) -> Array:
         xp = array_namespace(z)
         return xp.where(xp.abs(z) < 3, 1 / 6, xp.zeros_like(z))
 

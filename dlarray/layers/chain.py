@@ -129,7 +129,7 @@ class Chain(Layer):
         return _joined(f.update_buffers(saved[i][0], **b) for i, (f, b) in enumerate(self._each(buffers)))
 
     def statistics(self, saved: Any, /) -> dict[str, Array]:
-        return _joined(f.statistics(kept) for f, (kept, _) in zip(self.layers, saved, strict=True))
+        return _joined(f.statistics(own) for f, (own, _) in zip(self.layers, saved, strict=True))
 
     def _each(self, named: dict[str, Array]) -> Iterator[tuple[Layer, dict[str, Array]]]:
         """Each layer with its arrays, by the layer's own names."""

@@ -61,7 +61,7 @@ class Clipped(Optimizer):
     ``step_all`` all of them together. Raises ValueError if limit <= 0.
     """
 
-    abstract: ClassVar[bool] = True  # has no defaults, so no name of its own
+    abstract: ClassVar[bool] = True  # has fields without defaults, so no name
     optimizer: Optimizer
     clip: Callable[[Gradients, float], Gradients]
     limit: float

@@ -746,9 +746,9 @@ def test_views_of_any_kind_work(on: On) -> None:
 
 
 def test_a_batch_larger_than_all_examples_is_a_warning_and_all_of_them() -> None:
-    with pytest.warns(UserWarning, match="batch_size 100 is more than the 8 examples: all of them are used") as told:
+    with pytest.warns(UserWarning, match="batch_size 100 is more than the 8 examples: all of them are used") as warned:
         large = fit(batch_size=100)
-    assert told[0].filename == __file__  # where the user wrote it, not inside dlarray
+    assert warned[0].filename == __file__  # where the user wrote it, not inside dlarray
     assert same(large, fit(batch_size=None))
     with pytest.warns(UserWarning, match="more than the 6 examples"):
         fit(batch_size=7, validation=0.25)

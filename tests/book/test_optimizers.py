@@ -413,7 +413,7 @@ def test_a_mask_is_kept_where_there_is_decay_alone():
 
 
 def test_a_step_writes_in_place_where_it_can():
-    """One allocation for the whole walk is what a flat θ is for."""
+    """Steps allocate nothing that stays: a flat θ and its state are reused."""
     for word in names.classes(Optimizer):
         optimizer = names.make(Optimizer, word)
         theta, g = START.copy(), START.copy()

@@ -44,7 +44,7 @@ CASES = {
 
 
 def cycle(t, length, growth):
-    """The part of its cycle that step t has done, by walking from cycle to cycle."""
+    """The fraction of its cycle that is done at step t, counted cycle by cycle."""
     while t >= length:
         t, length = t - length, length * growth
     return t / length
