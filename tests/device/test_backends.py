@@ -1,4 +1,4 @@
-"""What every backend keeps to, and how one is found: dlarray's own, and a stranger's."""
+"""The interface of every backend, and how backends are found: those of dlarray and third-party ones."""
 
 from __future__ import annotations
 
@@ -101,10 +101,10 @@ def test_an_unknown_backend_gets_the_nearest_name():
         backends.get("torhc")
 
 
-# A stranger's
+# Third-party backends
 
 
-STRANGER = """
+THIRD_PARTY = """
 import numpy as np
 from dlarray.device.backend import Backend
 
@@ -148,11 +148,11 @@ def write(folder, package, text, announced_as=None):
         (about / "entry_points.txt").write_text(f"[dlarray.backends]\n{announced_as} = {package}\n")
 
 
-def test_a_stranger_s_backend_is_found_by_its_entry_point(tmp_path):
-    write(tmp_path, "somebody", STRANGER.format(module="somebody"), announced_as="marked")
+def test_a_third_party_backend_is_found_by_its_entry_point(tmp_path):
+    write(tmp_path, "somebody", THIRD_PARTY.format(module="somebody"), announced_as="marked")
     rows = "from tests.support.matrix import selected; print([on.name for on in selected('marked')])"
-    told = python(f"{USE}print(dd.device_of(x), backends.of(x).name)\n{rows}", tmp_path).splitlines()
-    assert told == [
+    printed = python(f"{USE}print(dd.device_of(x), backends.of(x).name)\n{rows}", tmp_path).splitlines()
+    assert printed == [
         "Marked [1.0, 2.0] marked",
         "['marked:here', 'marked:there'] True",
         "marked:there marked",
@@ -160,8 +160,8 @@ def test_a_stranger_s_backend_is_found_by_its_entry_point(tmp_path):
     ]
 
 
-def test_a_stranger_s_backend_is_found_by_its_package_s_name_before_it_is_installed(tmp_path):
-    write(tmp_path, "dlarray_marked", STRANGER.format(module="dlarray_marked"))
+def test_a_third_party_backend_is_found_by_the_name_of_its_package_before_it_is_installed(tmp_path):
+    write(tmp_path, "dlarray_marked", THIRD_PARTY.format(module="dlarray_marked"))
     assert python(USE, tmp_path).splitlines()[0] == "Marked [1.0, 2.0] marked"
 
 
@@ -178,8 +178,8 @@ except dd.DeviceError as error: print("known are" in str(error))
 
 def test_a_plug_in_that_fails_takes_no_other_backend_with_it(tmp_path):
     write(tmp_path, "dlarray_aardvark", "import no_such_library", announced_as="aardvark")
-    told = python(BROKEN, tmp_path).splitlines()
-    assert told[0] == "[1] strict:cpu"
-    assert told[1] == "the package no_such_library is not installed"
-    assert told[2].startswith("DeviceError device='aardvark' names a backend whose package cannot be imported")
-    assert told[3] == "True"
+    printed = python(BROKEN, tmp_path).splitlines()
+    assert printed[0] == "[1] strict:cpu"
+    assert printed[1] == "the package no_such_library is not installed"
+    assert printed[2].startswith("DeviceError device='aardvark' names a backend whose package cannot be imported")
+    assert printed[3] == "True"

@@ -15,6 +15,7 @@ from dlarray.planner.kernel.loops import Call, Input, Kernel, Operation
 from dlarray.planner.numba import executor as numba_executor
 from tests.fuzz import exact
 from tests.support import kernels, numba_text
+from tests.support.library_steps import library_steps
 from tests.support.process import ROOT
 
 compiled = pytest.mark.skipif(not numba_executor.available(), reason="no Numba: pip install 'dlarray[fast]'")
@@ -165,7 +166,7 @@ def test_every_kernel_of_the_library(dtype: str, by: str):
         for function, args in executor(call).calls:
             function(*args)
 
-    for name, (step, state, batch) in kernels.library(dtype, every=by != "numba").items():
+    for name, (step, state, batch) in library_steps(dtype, every=by != "numba").items():
         try:
             made += kernels.through_planner(step, state, batch, run)
         except AssertionError as error:

@@ -231,7 +231,7 @@ def test_the_table_says_the_same_in_words() -> None:
 
 
 def test_a_step_has_a_time_for_each_work() -> None:
-    with pytest.raises(ValueError, match="3 works have as many times, got 1"):
+    with pytest.raises(ValueError, match="expected the times of 3 works, got 1"):
         Timings(shown().timings.description, (1.0,), 1.0, "cpu")
 
 

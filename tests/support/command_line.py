@@ -1,4 +1,4 @@
-"""The command line in this process, for tests: ``run("train", "digits")`` is what a user would type."""
+"""The command line in the test process: ``run("train", "digits")`` is ``dlarray train digits``."""
 
 from __future__ import annotations
 

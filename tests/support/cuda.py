@@ -148,7 +148,7 @@ def _edge(size: int) -> np.ndarray:
 
 
 def on_gpu(array: np.ndarray) -> ArrayOnGpu:
-    """An array of the host as a kernel is told of it."""
+    """An array of the host as a kernel gets it."""
     row, column = (stride // array.itemsize for stride in array.strides)
     return ArrayOnGpu(array.ctypes.data, (row, column))
 
@@ -232,9 +232,9 @@ def resources(text: str, architecture: str, folder: Path) -> dict[str, tuple[int
     path = folder / f"{_name(text)}.cu"
     path.write_text(text)
     command = ["nvcc", "-cubin", f"-arch={architecture}", "--fmad=false", "-Xptxas=-v", "-o", str(path) + ".cubin"]
-    told = subprocess.run([*command, str(path)], check=True, capture_output=True, text=True).stderr
+    printed = subprocess.run([*command, str(path)], check=True, capture_output=True, text=True).stderr
     found: dict[str, tuple[int, int]] = {}
-    for part in told.split("Compiling entry function ")[1:]:
+    for part in printed.split("Compiling entry function ")[1:]:
         spilled = sum(int(n) for n in re.findall(r"(\d+) bytes spill", part))
         registers = re.search(r"Used (\d+) registers", part)
         assert registers

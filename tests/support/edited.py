@@ -1,4 +1,4 @@
-"""Training checkpoints that somebody has edited who knows the format: the digest is right, the contents are not."""
+"""Edited training checkpoints: the digest is right, the contents are not."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def contents(path: Path) -> tuple[dict[str, Any], Arrays]:
 
 
 def signed(path: Path, config: Any, arrays: Arrays) -> None:
-    """A file of these, with the digest that belongs to them."""
+    """Write a file with these contents and the right digest."""
     path.write_bytes(pack(json.dumps(config), arrays))
 
 
 def edited(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    """Change what a file says of its run, in place."""
+    """Change the entry "run" of a file, in place."""
     config, arrays = contents(path)
     change(config["run"])
     signed(path, config, arrays)

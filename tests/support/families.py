@@ -1,7 +1,7 @@
-"""A small step of training with every activation, layer, loss, optimizer, schedule and way of clipping there is.
+"""A small training step for every activation, layer, loss, optimizer, schedule and kind of clipping.
 
-A new class is here by being written: it is found by walking subclasses. ``start`` and ``batches`` put such a step on a
-device; the tests of transfers and the short run for memory checkers take it there.
+New classes are found as subclasses, so nothing is added here for them. ``start`` and ``batches`` make the state and the
+batches of such a step on a device, for the tests of transfers and for the short run for memory checkers.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ NUMBERS = {"rate": 0.1, "peak": 0.1, "steps": 8, "every": 2, "factor": 0.5, "dec
 
 
 def steps() -> dict[str, Step]:
-    """The steps by name; the first word says what is tried."""
+    """The steps by name; the first word of a name says what is tested."""
     loss, plain = dl.MeanSquaredError(), dl.GradientDescent(0.1)
     found = {
         f"activation {name}": Step(dl.MLP(INPUTS, [dl.Dense(5), cls(), dl.Dense(K)]), loss, plain)
@@ -75,12 +75,12 @@ def steps() -> dict[str, Step]:
 
 
 def halves(device: Device) -> dict[str, Step]:
-    """The step WHOLE with products of 16 bits, of the types that the device's library has."""
+    """The step WHOLE with matrix products in each 16-bit dtype of the device's library."""
     return {f"precision {each}": mixed_precision(WHOLE, each, device, "float32") for each in device.backend.half_types}
 
 
 def start(step: Step, device: Device, dtype: str) -> Any:
-    """The state before the first step; a loss in float16 is scaled so that nothing overflows and each step is taken."""
+    """The state before the first step; with float16 the loss is scaled so that no step overflows."""
     state = step.init(step.model.init(0, device, dtype), step.model.init_buffers(device, dtype), 0, device)
     if "scaling" in state:
         state["scaling"]["scale"] = device.asarray(np.asarray(64.0, np.float32))
@@ -88,7 +88,7 @@ def start(step: Step, device: Device, dtype: str) -> Any:
 
 
 def batches(step: Step, device: Device, dtype: str, count: int = 1) -> list[tuple[Any, Any, Any]]:
-    """As many batches for a step, always the same."""
+    """``count`` batches for a step, always the same."""
     draw = np.random.default_rng(3)
     found: list[tuple[Any, Any, Any]] = []
     for _ in range(count):

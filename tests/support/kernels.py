@@ -1,4 +1,4 @@
-"""Kernels to hold printers to, by hand and from the library's own formulas, and how results are compared."""
+"""Kernels made by hand for the tests of printers, and the comparison of their results with the interpreter."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from dlarray.core.trees import flatten
 from dlarray.planner.kernel import interpreter
 from dlarray.planner.kernel.loops import AFTER, BEFORE, OPERATIONS, BoundKernel, Call, Input, Kernel, Operation
 from dlarray.planner.run.program import Program
-from tests.support.own import own
 
 INEXACT = {"sum", "power"} | {f"arc{n}{h}" for n in ("sin", "cos", "tan") for h in ("", "h")}
 INEXACT |= {"exp", "expm1", "log", "log1p", "log2", "log10", "sin", "cos", "tan", "sinh", "cosh", "tanh"}
-"""What another order of a sum or another library of functions changes in the last digits."""
+"""Operations whose last digits depend on the order of a sum or on the library of functions."""
 EPSILONS = 64
 
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -2.5, np.inf, -np.inf, np.nan, 1e-40, -3e-310, 88.8, -104.0, 1e30, 0.3]
@@ -60,7 +59,7 @@ def exact(dtype: str) -> Iterator[Kernel]:
 
 
 def specials(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Numbers that are hard to get right."""
+    """Numbers with special cases: zeros, infinities, NaN, very large and very small ones."""
     rng = np.random.default_rng(17)
     if dtype in FLOATS:
         with np.errstate(over="ignore"):
@@ -72,7 +71,7 @@ def specials(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def shifts(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Counts of places: fewer than the type has, as many, more, and below 0."""
+    """Shift counts: below the number of bits, equal to it, above it, and negative."""
     info = np.iinfo(dtype)
     counts = [0, 1, info.bits - 1, info.bits, info.bits + 1, 2 * info.bits, 64, info.max, max(info.min, -1), info.min]
     return np.random.default_rng(18).choice(np.array(counts, dtype), shape)
@@ -96,7 +95,7 @@ def check_exact(dtype: str, run: Run) -> None:
 
 
 def by_hand(dtype: str) -> dict[str, Kernel]:
-    """Every kind, reduction and place where an operation can stand."""
+    """Kernels with every kind of value, every reduction, and operations before, in and after the sweeps."""
 
     def op(name: str, args: tuple[int, ...], kind: Any, sweep: int, over: Any = "", to: str = dtype) -> Operation:
         return Operation(name, args, kind, to, sweep, over)
@@ -203,7 +202,7 @@ def shape(kind: str, rows: int, cols: int) -> tuple[int, int]:
 
 
 def strided(array: np.ndarray, how: str = "transposed") -> np.ndarray:
-    """The same numbers, not side by side."""
+    """The same numbers with other strides."""
     if how == "transposed":
         return np.asfortranarray(array)
     wide = np.zeros((array.shape[0], 2 * array.shape[1]), array.dtype)[:, ::-2]
@@ -214,7 +213,7 @@ def strided(array: np.ndarray, how: str = "transposed") -> np.ndarray:
 def call(
     kernel: Kernel, rows: int, cols: int, values: Callable[[str, tuple[int, int]], np.ndarray], in_place: dict[int, int]
 ) -> Call:
-    """A call with made-up inputs. ``in_place`` says which output is which input."""
+    """A call with generated inputs. ``in_place`` maps outputs to the inputs whose memory they are."""
     inputs = [values(i.dtype, shape(i.kind, rows, cols)) for i in kernel.inputs]
     for k, i in enumerate(kernel.inputs):
         inputs[k] = inputs[k] if i.dense else strided(inputs[k], "transposed" if k else "backwards")
@@ -225,7 +224,7 @@ def call(
 
 
 def copied(given: Call) -> Call:
-    """The same call on copies: what was one memory stays one, and what had strides has some."""
+    """The same call on copies: shared memory stays shared, and strided arrays stay strided."""
     copies: dict[int, np.ndarray] = {}
 
     def copy(array: np.ndarray, dense: bool) -> np.ndarray:
@@ -239,7 +238,7 @@ def copied(given: Call) -> Call:
 
 
 def check(given: Call, run: Run) -> None:
-    """Run a call on copies against the interpreter, and leave the interpreter's results in the call's own arrays."""
+    """Run a call on copies, compare with the interpreter, and leave the interpreter's results in the call's arrays."""
     interpreter.validate(given.kernel)
     found = copied(given)
     run(found)
@@ -260,7 +259,7 @@ def check(given: Call, run: Run) -> None:
 
 
 def through_planner(step: Callable[[Any, Any], tuple[Any, Any]], state: Any, batch: Any, run: Run) -> int:
-    """Trace a step and check every kernel of its plan; returns how many there were."""
+    """Trace a step and check every kernel of its plan; returns their number."""
     calls: list[Call] = []
 
     def executor(given: Call) -> BoundKernel:
@@ -272,69 +271,3 @@ def through_planner(step: Callable[[Any, Any], tuple[Any, Any]], state: Any, bat
     flatten(batch, given[1])
     Program(step, state, batch, executor).run(*given)
     return len(calls)
-
-
-def _numbers(*shapes: tuple[int, ...], dtype: str, positive: bool = False) -> list[np.ndarray]:
-    rng = np.random.default_rng(5)
-    made = [3 * rng.normal(size=s).astype(dtype) for s in shapes]
-    return [np.abs(a) + 0.1 for a in made] if positive else made
-
-
-def library(dtype: str, every: bool = True) -> dict[str, tuple[Callable[[Any, Any], tuple[Any, Any]], Any, Any]]:
-    """A step, its state and its batch for every activation, loss, optimizer and layer that needs no configuration.
-
-    ``every`` option of the losses too, or their defaults alone.
-    """
-    import dlarray.layers
-    import dlarray.layers.normalization  # noqa: F401 - so that the walk over subclasses finds its layers
-    from dlarray.core.layer import Activation, Layer
-    from dlarray.optimizers import Optimizer
-    from tests.support.loss_cases import LOSSES, outputs, targets
-
-    steps: dict[str, tuple[Any, Any, Any]] = {}
-    for name, cls in own(Activation, Layer).items():
-        try:
-            f = cls()
-        except TypeError:
-            continue  # it wants to know its units
-        if f.random or f.integers:
-            continue
-        for rows, cols in ((20, 10), (9, 40)):  # a narrow kernel and a wide one
-            p = dict(zip(f.shapes(cols), _numbers(*f.shapes(cols).values(), dtype=dtype, positive=True), strict=True))
-
-            def there_and_back(p: Any, batch: Any, f: Any = f) -> tuple[Any, Any]:
-                z, dy = batch
-                y, saved = f.forward(z, **p)
-                return p, (y, f.backward(saved, dy, **p), f.gradient(saved, dy))
-
-            steps[f"{name} {rows} x {cols}"] = (
-                there_and_back,
-                p,
-                tuple(_numbers((rows, cols), (rows, cols), dtype=dtype)),
-            )
-    for loss in LOSSES:
-        if not every and loss != type(loss)():
-            continue
-        rng = np.random.default_rng(3)
-        t = targets(loss, rng)
-        t = t.astype(dtype) if t.dtype.kind == "f" else t.astype(np.int32)
-
-        def there(state: Any, batch: Any, loss: Any = loss) -> tuple[Any, Any]:
-            value, saved = loss.forward(*batch)
-            return state, (value, loss.backward(saved))
-
-        steps[repr(loss)] = there, (), (outputs(loss, rng).astype(dtype), t)
-    for name, cls in own(Optimizer).items():
-        try:
-            optimizer = cls()
-        except TypeError:
-            continue
-        theta, g = _numbers((130,), (130,), dtype=dtype)
-
-        def move(state: Any, batch: Any, optimizer: Any = optimizer) -> tuple[Any, Any]:
-            theta, own, g = state
-            return (*optimizer.step(theta, g + batch[0], own), g), ()
-
-        state = optimizer.init(theta, None)
-        steps[name] = move, (theta, {k: np.asarray(v) for k, v in state.items()}, g), (g.copy(),)
-    return steps

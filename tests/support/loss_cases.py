@@ -1,6 +1,6 @@
-"""Which losses the tests run, and on what: every class there is, one field at a time away from its defaults.
+"""The losses of the tests, with outputs and targets: every class with its defaults, and with one field changed.
 
-A new loss is tested by being written: it gets outputs and targets from the nearest of its ancestors in ``TARGETS``.
+A new loss is tested without a change here: it gets its targets from its nearest base class in ``TARGETS``.
 """
 
 from __future__ import annotations
@@ -73,12 +73,12 @@ LOSSES = [loss for cls in own(Loss).values() for loss in variants(cls)]
 
 
 def targets(loss: Loss, rng: Rng) -> np.ndarray:
-    """Targets that this loss can read."""
+    """Targets for this loss."""
     return next(TARGETS[cls] for cls in type(loss).__mro__ if cls in TARGETS)(rng)
 
 
 def outputs(loss: Loss, rng: Rng, scale: float = 2.0) -> np.ndarray:
-    """Outputs that a model made for this loss could give."""
+    """Model outputs for this loss."""
     z = scale * rng.normal(size=(N, K))
     return loss.activation().predict(z) if isinstance(loss, FromLogits) and not loss.from_logits else z
 
@@ -90,7 +90,7 @@ def case(loss: Loss, scale: float = 2.0) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def value_and_slope(loss: Loss) -> Callable[..., tuple[Any, Any]]:
-    """(z, t, weight) -> (L, dz), one function to be compiled where a device compiles."""
+    """(z, t, weight) -> (L, dz) as one function, which can be compiled."""
 
     def both(z: Any, t: Any, weight: Any = None) -> tuple[Any, Any]:
         value, saved = loss.forward(z, t, weight)

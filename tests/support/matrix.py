@@ -1,4 +1,4 @@
-"""The devices of the test matrix: what each is called, how arrays reach it, and how its functions are called."""
+"""The rows of the test matrix: their names, their devices, and how arrays and functions are passed to them."""
 
 from __future__ import annotations
 
@@ -11,24 +11,14 @@ from typing import Any
 import numpy as np
 
 import dlarray.device as dd
+from dlarray.core.trees import leaves
 from dlarray.device import backend as backends
 from dlarray.planner.numba.executor import available
 
 
-def _arrays(tree: Any) -> Iterator[np.ndarray]:
-    if isinstance(tree, np.ndarray):
-        yield tree
-    elif isinstance(tree, dict):
-        for item in tree.values():
-            yield from _arrays(item)
-    elif isinstance(tree, (tuple, list)):
-        for item in tree:
-            yield from _arrays(item)
-
-
 @dataclass(frozen=True)
 class On:
-    """One column of the matrix: a device and the way the tests use it."""
+    """A row of the matrix: a device, and how the tests use it."""
 
     name: str
     device: str
@@ -51,7 +41,7 @@ class On:
         return 1e-12 if self.dtype == "float64" else 2e-6
 
     def host(self, values: Any) -> np.ndarray:
-        """The values as this device will hold them: floats rounded to its type, integers of 32 bits."""
+        """The values as on this device: floats in its dtype, integers in 32 bits."""
         x = np.asarray(values)
         return x.astype({"f": self.dtype, "i": "int32", "u": "int32", "b": "bool"}[x.dtype.kind])
 
@@ -65,7 +55,7 @@ class On:
         return np.asarray(x) if isinstance(x, np.generic) else dd.to_numpy(x)
 
     def run(self, f: Callable[..., Any], *args: Any, **kw: Any) -> Any:
-        """f(*args, **kw) as this device runs it: compiled on JAX, planned where an executor is named, else plainly."""
+        """f(*args, **kw) as this device runs it: compiled on JAX, planned if it has an executor, else eagerly."""
         if self.jit:
             import jax
 
@@ -73,9 +63,10 @@ class On:
         if self.executor:
             return self._planned(lambda state, batch: (state, f(*batch[0], **batch[1])))((), (args, kw))[1]
         result = f(*args, **kw)
-        if self.read_only:  # what comes out is another function's argument
-            for x in _arrays(result):
-                x.flags.writeable = False
+        if self.read_only:  # results are arguments of other functions
+            for x in leaves(result):
+                if isinstance(x, np.ndarray):
+                    x.flags.writeable = False
         return result
 
     def _planned(self, step: Callable[..., Any]) -> Callable[..., Any]:
@@ -86,7 +77,7 @@ class On:
         return plan(step, executor=self.executor)
 
     def close(self, actual: Any, expected: Any, scale: float = 1.0) -> None:
-        """Assert that two arrays agree to this device's rounding, relative to the larger of |expected| and scale."""
+        """Assert that two arrays agree up to rounding, relative to the larger of |expected| and ``scale``."""
         found = self.numpy(actual)
         expected = np.asarray(expected, dtype=np.float64)
         assert found.dtype == self.dtype, f"the result has type {found.dtype}, the input had {self.dtype}"
@@ -100,7 +91,7 @@ class On:
         assert worst <= 0, f"off by {np.max(error)}, allowed {self.rtol} relative to max(|expected|, {scale})"
 
     def missing(self) -> str | None:
-        """Why this device cannot be used here; None where it can."""
+        """Why this device cannot be used here; None if it can."""
         if self.executor == "numba" and not available():
             return 'the package numba is not installed: pip install "dlarray[fast]"'
         try:
@@ -179,7 +170,7 @@ MATRIX += [
 
 
 def selected(asked: str) -> list[On]:
-    """The columns that a comma-separated list names, each by its whole name, its device or its backend's name."""
+    """The rows for a comma-separated list of row names, devices and backends' names; all rows for an empty list."""
     chosen: list[On] = []
     for word in filter(None, map(str.strip, asked.split(","))):
         found = [on for on in MATRIX if word in (on.name, on.device, on.name.partition("-")[0])]

@@ -1,4 +1,4 @@
-"""What is printed for Numba, run by Python itself: slow, without a compiler to wait for, and watching every access."""
+"""The text printed for Numba, run by Python: slow, without a compiler, with a check of every memory access."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Pointer:
 
 
 class Memory:
-    """load, store and their kin, which assert what is promised of scopes: no two of them overlap."""
+    """load and store, which assert that no two scopes overlap."""
 
     def __init__(self) -> None:
         self.read: dict[int, int] = {}
@@ -38,13 +38,13 @@ class Memory:
         where = base.address + int(index) * base.dtype.itemsize
         assert self.written.get(where, scope) == scope, "a load of what another scope wrote"
         if self.read.setdefault(where, scope) != scope:
-            self.read[where] = -2  # of several scopes: nobody may write it
+            self.read[where] = -2  # read by several scopes: no store is allowed
         return base.at(index)[0]
 
     def store(self, base: Pointer, index: int, value: Any, scope: int, scopes: int) -> None:
         assert 0 <= scope < scopes
         where = base.address + int(index) * base.dtype.itemsize
-        assert self.written.setdefault(where, scope) == scope, "two scopes write one place"
+        assert self.written.setdefault(where, scope) == scope, "two scopes write one address"
         assert self.read.get(where, scope) == scope, "a store where another scope read"
         assert np.asarray(value).dtype == base.dtype or isinstance(value, bool), f"{value!r} into {base.dtype}"
         base.at(index)[0] = value
@@ -74,7 +74,7 @@ def names(memory: Memory) -> dict[str, Any]:
 
 
 def executor(layout: Layout) -> Any:
-    """An executor that prints every kernel in this shape of loops, save where it cannot be."""
+    """An executor that prints every kernel with this layout of loops if it can have it."""
 
     def prepared(call: Call) -> BoundKernel:
         shape: Layout = layout if layout != "flat" or is_flat(call.kernel) else "wide"

@@ -1,4 +1,4 @@
-"""The library's own classes: other tests of the same process define more, which ``classes`` finds too."""
+"""The classes of the library. ``registry.classes`` also finds those that other tests have defined."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from dlarray.core.registry import classes
 
 
 def own(*kinds: type) -> dict[str, type]:
-    """The library's classes of these kinds by name."""
+    """The subclasses of these kinds in the library, by name."""
     found = {name: cls for kind in kinds for name, cls in classes(kind).items()}
     return {name: cls for name, cls in found.items() if cls.__module__.startswith("dlarray.")}

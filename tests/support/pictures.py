@@ -1,4 +1,4 @@
-"""Models and examples to draw, and what tests read from a picture."""
+"""Models and examples for pictures, and functions that read a picture."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def lines(ax: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def overlapping(figure: Any) -> list[tuple[str, str]]:
-    """Pairs of words whose boxes lie on each other."""
+    """Pairs of texts whose boxes overlap."""
     import matplotlib.text
 
     figure.canvas.draw()
@@ -45,7 +45,7 @@ def overlapping(figure: Any) -> list[tuple[str, str]]:
 
 
 def _outside(figure: Any) -> set[Any]:
-    """The words of marks beyond the ends of their axis, which are not drawn."""
+    """The texts of ticks beyond the ends of their axis, which are not drawn."""
     found: set[Any] = set()
     for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
         low, high = sorted(axis.get_view_interval())

@@ -1,4 +1,4 @@
-"""Python in a process of its own, for tests about what an import does."""
+"""Python in a new process, for tests of what an import does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def python(code: str, *paths: Path, **variables: str) -> str:
-    """What a fresh interpreter prints; further folders to import from and environment variables may be given."""
+    """The output of a new interpreter; ``paths`` are more folders to import from, ``variables`` its environment."""
     roots = [*paths, ROOT, ROOT / "backends"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DLARRAY")}
     environment |= {"PYTHONPATH": os.pathsep.join(map(str, roots)), **variables}

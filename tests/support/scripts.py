@@ -1,4 +1,4 @@
-"""The programs in ``benchmarks``, which find each other by standing in one folder."""
+"""The programs in ``benchmarks``, which import each other from their folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FOLDER = ROOT / "benchmarks"
 
 
 def script(name: str) -> Any:
-    """A module of that folder, which stays last on the path: modules import their neighbours when they need them."""
+    """A module of that folder. The folder stays last on the path, because modules import others when they run."""
     if str(FOLDER) not in sys.path:
         sys.path.append(str(FOLDER))
     return importlib.import_module(name)

@@ -1,23 +1,24 @@
-"""A short training of every family on one device, as a program: for compute-sanitizer and other checkers of memory.
+"""A short training run of every family on one device, as a program for compute-sanitizer and other memory checkers.
 
     python -m tests.support.short_run --device cuda
     compute-sanitizer python -m tests.support.short_run --device cuda --only optimizer
     compute-sanitizer --tool racecheck python -m tests.support.short_run --device torch:cuda:0 --dtype float32
 
-Each step of ``families`` is taken a few times, compiled where ``fit`` compiles it, beside NumPy's plain step in
-float64. The exit code is 0 where all losses agree and all that the steps leave is finite, 1 where not, and 2 where the
-device cannot be used or nothing is named so.
+Each step of ``families`` runs a few times, compiled if ``fit`` compiles it, and is compared with NumPy's eager step in
+float64. The exit code is 0 if all losses agree and the state is finite, 1 if not, and 2 if the device cannot be used or
+no step has such a name.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from dlarray.core.trees import leaves
 from dlarray.device import Device, DeviceError, resolve, to_numpy
 from dlarray.training import Step
 from tests.support.families import WHOLE, batches, halves, start, steps
@@ -25,11 +26,11 @@ from tests.support.families import WHOLE, batches, halves, start, steps
 __all__ = ["main"]
 
 ROUNDING = {"float64": 1e-12, "float32": 2e-6, "bfloat16": 2e-2, "float16": 2e-3}
-"""By how much a loss may be off, relative to the larger of itself and 1; of 16 bits by what one product is off."""
+"""The allowed error of a loss relative to the larger of itself and 1; for 16 bits the error of one product."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Take the steps and print a line for each; the exit code."""
+    """Run the steps and print a line for each; returns the exit code."""
     options = _options(arguments)
     try:
         device, host = resolve(options.device), resolve("cpu")
@@ -45,9 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     bad = 0
     for name, (step, whole, allowed) in chosen.items():
-        expected, _ = _walk(whole, host, "float64", options.steps, plain=True)
+        expected, _ = _run_steps(whole, host, "float64", options.steps, plain=True)
         plain = options.plain or (step is not whole and not device.backend.compiles_half)
-        losses, left = _walk(step, device, options.dtype, options.steps, plain)
+        losses, left = _run_steps(step, device, options.dtype, options.steps, plain)
         off = float(np.max(np.abs(losses - expected) / np.maximum(np.abs(expected), 1.0)))
         good = off <= allowed and all(np.all(np.isfinite(x)) for x in left)
         bad += not good
@@ -66,8 +67,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _walk(step: Step, device: Device, dtype: str, count: int, plain: bool) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The losses of so many steps, and the floating-point numbers that they leave."""
+def _run_steps(step: Step, device: Device, dtype: str, count: int, plain: bool) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The losses of ``count`` steps, and the floating-point arrays of the last state."""
     compiled = device.backend.compiles_on(device.handle) and not plain
     run: Any = device.backend.compile(step) if compiled else step
     state = start(step, device, dtype)
@@ -75,18 +76,8 @@ def _walk(step: Step, device: Device, dtype: str, count: int, plain: bool) -> tu
     for batch in batches(step, device, dtype, count):
         state, loss = run(state, batch)
         losses.append(float(to_numpy(loss)))
-    left = [to_numpy(x) for x in _leaves(state)]
+    left = [to_numpy(x) for x in leaves(state)]
     return np.array(losses), [x for x in left if x.dtype.kind == "f"]
-
-
-def _leaves(tree: Any) -> Iterator[Any]:
-    if isinstance(tree, dict):
-        tree = tuple(tree.values())
-    if isinstance(tree, tuple):
-        for item in tree:
-            yield from _leaves(item)
-    else:
-        yield tree
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A small step that several tests of the planner take."""
+"""A small step that several tests of the planner use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several threads at the same work."""
+"""The same work in several threads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["at_once"]
 
 
 def at_once(work: Callable[[int], None], count: int = 6) -> None:
-    """Do ``work(k)`` for each k below ``count``, each in a thread of its own; all begin together."""
+    """Run ``work(k)`` for each k below ``count``, each in its own thread; all start at the same time."""
     start = threading.Barrier(count)
 
     def begin(k: int) -> None:

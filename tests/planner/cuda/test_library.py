@@ -27,6 +27,7 @@ from dlarray.planner.trace.trace import trace
 from dlarray.training import Step
 from tests.fuzz import exact
 from tests.support import cuda, kernels
+from tests.support.library_steps import library_steps
 
 ARCHITECTURES = ("sm_70", "sm_80", "sm_90", "sm_100")
 SIZES = [*kernels.SIZES, (1, 130), (130, 1), (4097, 1), (5, 4097), (130, 10), (600, 3), (33, 16)]
@@ -107,7 +108,7 @@ def library() -> dict[str, list[tuple[str, Call]]]:
     """By dtype, the calls of every kernel of the library with the name of what it belongs to."""
     found: dict[str, list[tuple[str, Call]]] = {dtype: [] for dtype in kernels.FLOATS}
     for dtype, calls in found.items():
-        for name, step in kernels.library(dtype).items():
+        for name, step in library_steps(dtype).items():
             kept: list[Call] = []
             kernels.through_planner(*step, keeping(kept.append))
             calls += [(name, call) for call in kept]

@@ -21,6 +21,7 @@ from tests.fakes.ptx.memory import Memory
 from tests.fakes.ptx.program import Program
 from tests.fuzz import exact
 from tests.support import cuda, kernels
+from tests.support.library_steps import library_steps
 
 by_nvrtc = pytest.mark.skipif(cuda.nvrtc() is None, reason="no nvrtc: pip install nvidia-cuda-nvrtc-cu12")
 
@@ -452,7 +453,7 @@ def test_every_exact_operation_bit_for_bit(dtype: str):
 @pytest.mark.parametrize("dtype", kernels.FLOATS)
 def test_kernels_of_the_library(dtype: str):
     """All of them in float32; of float64, whose functions are of many more instructions, every third."""
-    steps = list(kernels.library(dtype, every=False).items())
+    steps = list(library_steps(dtype, every=False).items())
     for name, (step, state, batch) in steps[:: 1 if dtype == "float32" else 3]:
         try:
             kernels.through_planner(step, state, batch, ptx.run)
