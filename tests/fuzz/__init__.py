@@ -1,7 +1,7 @@
-"""Random programs, plain NumPy against planned: ``python -m tests.fuzz --programs 20000 --seed 0``.
+"""Random programs, eager and planned, are compared: ``python -m tests.fuzz --programs 20000 --seed 0``.
 
-grammar and arrays write the statements of a step as Python source, inputs says what a step is called with and in which
-memory, sessions calls it several times, plainly and planned, and compares; library takes networks of dlarray's own
-layers, losses and optimizers instead of statements. Nothing in these knows what the planner can do: the oracle is the
-same program run by NumPy. exact has programs of another kind, of instructions that can be planned to the last bit.
+tables, grammar and writer make the statements of a step as Python source; inputs makes its arguments, in various memory
+layouts; sessions calls it several times, eagerly and planned, and compares. networks makes steps of dlarray's layers,
+losses and optimizers instead of statements. None of these depends on what the planner can do: the oracle is the same
+program run by NumPy. exact has other programs, of instructions that can be planned to the last bit.
 """

@@ -1,4 +1,4 @@
-"""Programs of instructions, held to the last bit: ``python -m tests.fuzz.exact --programs 20000 --seed 0``.
+"""Programs of instructions, compared to the last bit: ``python -m tests.fuzz.exact --programs 20000 --seed 0``.
 
 A program is a list of instructions that the planner can plan, in names of the array API alone. Every kernel is run by
 the executor and by the reference interpreter. With one block a kernel both must equal the eager step to the last bit.
@@ -53,7 +53,7 @@ class Program:
         return self._end(xp, state, values)
 
     def _end(self, xp: Any, state: Any, values: Values) -> Any:
-        """New values for the state, in place or not, and the last few values as what is returned beside it."""
+        """New values for the state, in place or not, and the last few values as further results."""
         how = iter(self.ending)
         theta, (velocity, t), spare = state["theta"], state["pair"], state["spare"]
         table = state["table"]
@@ -79,7 +79,7 @@ class Program:
 
     @staticmethod
     def _new_table(xp: Any, table: Any, fresh: Any, choice: int) -> Any:
-        """A matrix that is written while it is read in several ways: turned round, after a reduction, as it is."""
+        """A matrix that is written while it is read in several ways: reversed, after a reduction, unchanged."""
         kind = choice % 5
         if kind == 0:
             return xp.tanh(table[::-1, ...] - 0.5 * table)
@@ -95,7 +95,7 @@ class Program:
 
     @property
     def tolerance(self) -> float:
-        """0, equal to the last bit, save where the eager step adds up arrays in another order of memory than the
+        """0, equal to the last bit, except where the eager step adds up arrays in another order of memory than the
         planner's.
 
         NumPy's results keep the order of transposed and reversed operands; buffers of the planner are in rows.
@@ -107,12 +107,12 @@ class Program:
 
     @property
     def rounding(self) -> float:
-        """What may differ, relative to 1 and to the number, where sums are added up in another order."""
+        """The tolerance, relative to 1 and to the number, if sums are added in another order."""
         return 1e-11 if self.dtype == "float64" else 2e-4
 
     @staticmethod
     def _like(xp: Any, leaf: Any, values: Values, choice: int) -> Any:
-        """Some value of this leaf's shape and type; else one that is made for it."""
+        """A value of this leaf's shape and type; made if there is none."""
         fitting = [v for v in values if is_float(v) and v.shape == leaf.shape and v.dtype == leaf.dtype]
         if fitting:
             return xp.tanh(fitting[choice % len(fitting)])
@@ -163,7 +163,7 @@ def reference(call: Call) -> BoundKernel:
 
 
 def by_rows(call: Call) -> BoundKernel:
-    """The interpreter that goes through a kernel as printed loops do."""
+    """The interpreter that runs a kernel in the order of printed loops."""
     return BoundKernel([(run_by_rows, (call,))])
 
 
@@ -174,14 +174,14 @@ EXECUTORS: dict[str, Executor] = {
     "rows": by_rows,
 }
 COMPILED: dict[str, Executor] = {"numba": numba_loops}
-"""Executors that take a while for each new kernel: ``--executors numba`` asks for them."""
+"""Executors that compile each new kernel, used with ``--executors numba``."""
 
 EXACT = {"ufuncs"}
-"""Executors that add up in NumPy's own order."""
+"""Executors that add in NumPy's order."""
 
 
 def failure(program: Program, name: str) -> str:
-    """What is wrong with the plan of a program; "refused" where the planner chose to run it eagerly; else nothing."""
+    """What is wrong with the plan of a program; "refused" if the planner runs it eagerly; else ""."""
     executor, tolerance = (EXECUTORS | COMPILED)[name], program.tolerance if name in EXACT else program.rounding
     state, batches = program.start()
     with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -219,7 +219,7 @@ def _three_steps(step: Any, state: Any, batches: Any) -> list[np.ndarray]:
 
 
 def shrink(program: Program, name: str) -> Program:
-    """The same failure with as few instructions as dropping one after the other leaves."""
+    """The same failure with fewer instructions: each is dropped if the program still fails."""
     shorter = True
     while shorter:
         shorter = False
@@ -232,7 +232,7 @@ def shrink(program: Program, name: str) -> Program:
 
 
 def fuzz(seeds: range, names: list[str]) -> tuple[list[str], dict[str, int]]:
-    """Run the programs of these seeds; the reports of those that fail, and how many ran, were refused or invalid."""
+    """Run the programs of these seeds. Returns reports of failures, and how many ran, were refused or invalid."""
     reports: list[str] = []
     counts = {"equal": 0, "refused": 0, "invalid": 0, "failed": 0}
     for seed in seeds:

@@ -161,7 +161,7 @@ def _written(w: Writer) -> str | None:
 
 
 def _aliased(w: Writer) -> str | None:
-    """One array by two names, one of them written: NumPy binds its scalars anew and writes into 0-d arrays."""
+    """One array under two names, one of them written: NumPy rebinds scalars and writes into 0-d arrays."""
     a, b = w.two("fffi")
     if a is None or b is None:
         return None
@@ -204,11 +204,11 @@ FORMS: list[tuple[int, Written]] = [
     (5, _aliased),
 ]
 RARE: list[tuple[int, Written]] = [(2, _assigned), (2, _by_value), (2, _reduced_typed)]
-"""What often cannot be planned: in a part of the programs, or few would be."""
+"""Statements that often cannot be planned: only some programs have them, so that most can be planned."""
 
 
 def writer(r: random.Random, samples: list[dict[str, Any]]) -> Writer:
-    """A writer that likes some kinds of statements more than others, other ones in each program."""
+    """A writer that prefers some kinds of statements, different ones in each program."""
     forms = [(weight * r.choice([0, 1, 1, 1, 4]), form) for weight, form in FORMS]
     forms += [(weight * (r.random() < 0.12), form) for weight, form in RARE]
     return Writer(r, samples, [*forms, (1, _unary)])

@@ -1,4 +1,4 @@
-"""What a random step is called with: numbers, how they lie in memory, and what happens to that memory between calls."""
+"""The arguments of a random step: their numbers, memory layout, and changes of that memory between calls."""
 
 from __future__ import annotations
 
@@ -39,29 +39,29 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Setup:
-    """The calls of a step: sizes, types, structures, layouts, and what each call is given."""
+    """The calls of a step: sizes, types, structures, layouts, and arguments."""
 
     seed: int
     dtype: str = "float64"
     features: int = 3
     columns: int = 2
     rows: tuple[int, ...] = (4,)
-    """The number of rows of each call's batch, one after the other and again from the first."""
+    """The number of rows of each call's batch, used in turn."""
     calls: int = 4
     first: str = "generic"
-    """What the first batch is like."""
+    """The kind of the first batch."""
     supply: str = "fresh"
-    """Whether a batch is new at each call, or one buffer that is filled anew."""
+    """Whether a batch is new at each call, or one buffer that is refilled."""
     structure: str = "dict"
     layouts: tuple[str, ...] = ("C",)
-    """Of x, y, labels, mask, w, g; one after the other and again from the first."""
+    """The memory layouts of x, y, labels, mask, w, g, used in turn."""
     moving: bool = False
     """Whether the layouts change from call to call."""
     shared: str = "nothing"
     number: str = "array"
-    """What t is: a 0-d array, a NumPy scalar or a Python number."""
+    """The kind of t: a 0-d array, a NumPy scalar or a Python number."""
     restart: int = 0
-    """The call that begins with a new state; 0 for none."""
+    """The call that starts with a new state; 0 for none."""
     captured: bool = False
     """Whether the array that the step captures is written between calls."""
     mixed: bool = False
@@ -74,7 +74,7 @@ class Setup:
 
 
 def draw_setup(r: random.Random, seed: int) -> Setup:
-    """A setup; about half of them are plain in most respects, so that one thing at a time is tried as well."""
+    """A setup; about half of them are simple in most respects, so that special cases also come one at a time."""
     odd = r.random() < 0.5
     sizes = [1, 2, 3, 4, 5, 8, 40] + [0, 600] * (r.random() < 0.15)
     return Setup(
@@ -98,7 +98,7 @@ def draw_setup(r: random.Random, seed: int) -> Setup:
 
 
 def shaken(values: np.ndarray, times: float, r: np.random.Generator) -> np.ndarray:
-    """Numbers moved by so many times their type's epsilon or not at all; whole numbers stay: they are often exact."""
+    """Numbers changed by so many epsilons or not at all; whole numbers stay, because they are often exact."""
     if values.dtype.kind != "f" or not times:
         return values
     signs = r.integers(-1, 2, values.shape).astype(values.dtype)
@@ -108,7 +108,7 @@ def shaken(values: np.ndarray, times: float, r: np.random.Generator) -> np.ndarr
 
 
 def placed(values: np.ndarray, layout: str) -> np.ndarray:
-    """A new array with these numbers, lying in memory as the layout says."""
+    """A new array with these numbers in this memory layout."""
     if values.ndim == 0 or layout == "C":
         return values.copy()
     shape, dtype = values.shape, values.dtype
@@ -157,7 +157,7 @@ def refill(old: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 class Inputs:
-    """The arrays of one run: the same for the same setup, but for what shakes them."""
+    """The arrays of one run: the same for the same setup, except for ``shake``."""
 
     def __init__(self, setup: Setup, shake: float = 0) -> None:
         self.setup = setup
@@ -166,7 +166,7 @@ class Inputs:
         self.k0 = shaken(np.array([0.5, -1.25, 2.1]), shake, np.random.default_rng([setup.seed, 9]))
 
     def between(self, call: int) -> None:
-        """What the program around the step does before a call: it writes the array that the step has captured."""
+        """Before a call, write the array that the step has captured."""
         if self.setup.captured and call == 2:
             self.k0 *= -2
 

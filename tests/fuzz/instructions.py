@@ -1,4 +1,4 @@
-"""The instructions of a random program: each makes a value of those made so far, which the planner can plan.
+"""The instructions of a random program: each makes a value from earlier values, and can be planned.
 
 An instruction takes its operands by numbers that are reduced to what fits, so a program stays valid when instructions
 are dropped.
@@ -18,7 +18,7 @@ Choices = tuple[int, ...]
 
 
 class Sizes(Protocol):
-    """What an instruction asks of its program."""
+    """The interface of a program for its instructions."""
 
     @property
     def rows(self) -> int: ...
@@ -50,7 +50,7 @@ def pick(values: Values, choice: int, fits: Callable[[Any], bool]) -> Any:
 
 
 def partner(values: Values, choice: int, a: Any, fits: Callable[[Any], bool]) -> Any:
-    """A value that can be broadcast against a."""
+    """A value that can be broadcast with a."""
 
     def meets(v: Any) -> bool:
         try:
@@ -89,7 +89,7 @@ def unary(xp: Any, values: Values, c: Choices, program: Sizes) -> Any:
         lambda a: xp.maximum(a, 0.0),
         lambda a: 2.5 - a * 0.5,
         lambda a: xp.tanh(a) ** 2,
-        lambda a: xp.pow(xp.abs(a), 1.5) / 3,  # not the operator: for single numbers NumPy has another power
+        lambda a: xp.pow(xp.abs(a), 1.5) / 3,  # not the operator, which has another power for NumPy's scalars
     ]
     return forms[c[1] % len(forms)](a)
 
@@ -236,7 +236,7 @@ def in_place(xp: Any, values: Values, c: Choices, program: Sizes) -> Any:
 
 @_instruction
 def alias(xp: Any, values: Values, c: Choices, program: Sizes) -> Any:
-    """Written through one name, read through another: the planner must refuse or do as NumPy does."""
+    """Written under one name, read under another: the planner must refuse or do the same as NumPy."""
     if c[2] % 12:
         return None
     a = pick(values, c[0], lambda v: is_float(v) and v.ndim > 0)
@@ -251,7 +251,7 @@ def alias(xp: Any, values: Values, c: Choices, program: Sizes) -> Any:
 
 @_instruction
 def rows_again(xp: Any, values: Values, c: Choices, program: Sizes) -> Any:
-    """The shape of softmax: a value that is reduced by rows and then read again, perhaps with what it was made of."""
+    """Like softmax: a value is reduced by rows and then read again, perhaps with its own operands."""
     a = pick(values, c[0], lambda v: is_matrix(v) and 0 not in v.shape)
     if a is None:
         return None
@@ -271,7 +271,7 @@ def joined(xp: Any, values: Values, c: Choices, program: Sizes) -> Any:
 
 @_instruction
 def unknown(xp: Any, values: Values, c: Choices, program: Sizes) -> Any:
-    """What the planner leaves to NumPy."""
+    """Operations that the planner leaves to NumPy."""
     a = pick(values, c[0], lambda v: is_float(v) and v.ndim > 0)
     if 0 in a.shape:
         return None

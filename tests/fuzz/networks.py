@@ -1,4 +1,4 @@
-"""Random networks: steps of dlarray's own layers, losses and optimizers, and of ones as users write them."""
+"""Random networks: steps of dlarray's layers, losses and optimizers, and of users' ones."""
 
 from __future__ import annotations
 
@@ -112,9 +112,9 @@ STEADY = [
     "Adam({rate}, eps=0.1)",
     "Clipped(Momentum({rate}), clip_by_global_norm, 0.1)",
 ]
-"""For weights whose gradient is 0 but for rounding, as a bias before batch norm: others divide it by its own size."""
+"""Optimizers for weights with an exact gradient of 0, as a bias before batch norm: others divide by its magnitude."""
 CANCELLING = ["Hinge()", "MeanAbsoluteError()"]
-"""Losses of whose slopes, 1 and -1, a sum may be 0 but for rounding."""
+"""Losses with derivatives 1 and -1, whose sum can be 0 except for rounding."""
 RATES = ["0.01", "0.1", "StepDecay(0.1, 2, 0.5)", "ConstantRate(0.05)"]
 
 
@@ -151,7 +151,7 @@ class NetworkInputs(Inputs):
 
 @dataclass(frozen=True)
 class Network:
-    """A network, its loss and optimizer, as they are written; or its prediction."""
+    """A network with loss and optimizer, or its prediction, as source."""
 
     setup: Setup
     layers: tuple[str, ...]
@@ -162,7 +162,7 @@ class Network:
     inference: bool = False
 
     def source(self) -> str:
-        """How it is made."""
+        """The expression that makes it."""
         model = f"MLP({self.setup.features}, [{', '.join(self.layers)}])"
         if self.inference:
             return f"model = {model}\npredict = lambda fixed, x: model.predict(fixed[0], x, fixed[1])"
@@ -201,7 +201,7 @@ class Network:
         return f"{self.source()}\n# weights of examples: {self.weighted}\n# {self.setup}"
 
     def simpler(self) -> Iterator[Network]:
-        """The same with less in it, one thing at a time."""
+        """Simpler networks: each lacks one thing."""
         plain = Setup(self.setup.seed)
         for name in ("layouts", "moving", "supply", "restart", "first", "rows", "dtype", "calls"):
             if getattr(self.setup, name) != getattr(plain, name):
@@ -231,7 +231,7 @@ def drawn(seed: int) -> Network:
         layers.append(r.choice(ACTIVATIONS))
     layers.append(f"Dense({OUTPUTS})")
     if "BatchNorm()" in layers and setup.first in ("zeros", "ones", "equal rows"):
-        setup = replace(setup, first="generic")  # of equal rows it makes rounding errors, divided by their own size
+        setup = replace(setup, first="generic")  # of equal rows it normalises rounding errors
     loss = r.choice(r.choice([CONTINUOUS, LABELS, BINARY, ROWS]))
     optimizer = r.choice(STEADY if "BatchNorm()" in layers or loss in CANCELLING else OPTIMIZERS).format(
         rate=r.choice(RATES)

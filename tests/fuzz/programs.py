@@ -1,4 +1,4 @@
-"""Random steps as source: what a seed writes, and the function that the source is."""
+"""Random steps: the source that a seed makes, and the function of that source."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ RETURNS = (
 
 @dataclass(frozen=True)
 class Program:
-    """A step in source, and the calls that it is tried with."""
+    """A step as source, and the calls that test it."""
 
     setup: Setup
     lines: tuple[str, ...]
     result: str
     inference: bool = False
-    """Whether it is a function of what is fixed and of x, for ``accelerate``, instead of a step."""
+    """Whether it is a function of fixed arrays and x, for ``accelerate``, instead of a step."""
 
     def source(self) -> str:
-        """The function as it would be written."""
+        """The source of the function."""
         s = self.setup.structure
         first, second = ("fixed", "x") if self.inference else ("state", "batch")
         taken = {
@@ -96,11 +96,11 @@ class Program:
         )
 
     def _captured(self) -> str:
-        """The array that the step captures; what NumPy makes of it alone is a constant of the plan, as the docs say."""
+        """The array that the step captures. A value that NumPy computes from it alone is a constant of the plan."""
         return "h = k0 + b * 0" if self.setup.captured else "h = k0"
 
     def function(self, inputs: Inputs, shake: float) -> Any:
-        """The function itself, which captures numbers and an array; its own numbers are shaken as the inputs are."""
+        """The function, which captures numbers and an array; its numbers are shaken as the inputs are."""
         text = self.source()
         c0, c1 = 0.3, 2.0
         if shake:
@@ -128,7 +128,7 @@ class Program:
         return f"{self.source()}\n# c0 = 0.3, c1 = 2.0, k0 = np.array([0.5, -1.25, 2.1])\n# {self.setup}"
 
     def simpler(self) -> Iterator[Program]:
-        """The same with less in it, one thing at a time: plainer calls, fewer statements, a smaller result."""
+        """Simpler programs, each in one respect: simpler calls, fewer statements, a smaller result."""
         plain = Setup(self.setup.seed)
         for name in (
             "layouts",
@@ -199,7 +199,7 @@ def _reaches(v: Any, leaf: Any) -> bool:
 
 
 def _sample(inputs: Inputs, call: int, inference: bool) -> dict[str, Any]:
-    """The names that a step begins with, on the inputs of one call."""
+    """The variables at the start of a step, for the inputs of one call."""
     state = inputs.state()
     w, g, t = unpack(inputs.setup.structure, state)
     x, y, labels, mask, b = inputs.batch(call, state)

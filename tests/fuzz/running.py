@@ -1,4 +1,4 @@
-"""Many seeds: what fails is shrunk and reported as source."""
+"""Runs many seeds; failures are shrunk and reported as source."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["case_of", "fuzz"]
 
 
 def case_of(seed: int) -> Case:
-    """What a seed is: a network of the library's parts, or a program."""
+    """The case of a seed: a network of the library's parts, or a program."""
     return drawn(seed) if seed % 10 == 9 else written(seed)
 
 
 def fuzz(seeds: Iterable[int], executors: Sequence[str], whole: bool = False) -> tuple[list[str], Counter[str]]:
-    """The reports of those that fail, shrunk unless they are wanted ``whole``, and how many were what."""
+    """Reports of the failures, shrunk unless ``whole``, and how many cases had each outcome."""
     reports: list[str] = []
     counts: Counter[str] = Counter()
     for seed in seeds:

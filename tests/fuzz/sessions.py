@@ -1,4 +1,4 @@
-"""Several calls of one step, plainly and planned, and what differs."""
+"""Several calls of one step, eager and planned, and their differences."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ __all__ = ["Case", "compared", "failure", "leaves"]
 Records = list[tuple[str, np.ndarray]]
 SHAKES = 3
 TIMES = 8.0
-"""By how many epsilons inputs are moved to see how far a rounding moves the results."""
+"""The epsilons by which inputs are changed, to measure how far rounding changes the results."""
 CALLERS = " (the caller's memory)"
-"""Marks what is not only a result: a part of the state, which the next call consumes, or of a refilled batch."""
+"""Marks an array that shares memory with the state, which the next call consumes, or with a refilled batch."""
 REFUSALS = (
     *("cannot be traced", "cannot be planned", "programs:", "captur", "memory", "hashed", "other kinds of arrays"),
     *("byte order", "read-only"),
 )
-"""Words of warnings that say that a step is left to NumPy; what remains says that a plan was wrong."""
+"""Words of warnings that a step runs eagerly; any other warning says that a plan was wrong."""
 
 SLOWER = "launch by launch"
-"""Words of a warning of a plan for a GPU that is right, and no graph."""
+"""Words of a warning of a plan for a GPU that is right, but not a graph."""
 
 
 class Case(Protocol):
@@ -48,7 +48,7 @@ class Case(Protocol):
 
 
 def failure(case: Case, executor: str | Executor, check: bool = True) -> str:
-    """What is wrong with the plan of a program by an executor, as ``compared`` has it."""
+    """What is wrong with the plan of a program by an executor, as in ``compared``."""
 
     def planned(step: Any) -> Any:
         return accelerate(step, executor, check) if case.inference else compile_step(step, executor, check)
@@ -57,9 +57,9 @@ def failure(case: Case, executor: str | Executor, check: bool = True) -> str:
 
 
 def compared(case: Case, planned: Callable[[Any], Any]) -> str:
-    """What is wrong with a planned step; "refused" where it runs eagerly, with a warning; else nothing.
+    """What is wrong with a planned step; "refused" if it runs eagerly, with a warning; else "".
 
-    "invalid: …" where NumPy itself does not run it.
+    "invalid: …" if NumPy itself does not run it.
     """
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -74,13 +74,13 @@ def compared(case: Case, planned: Callable[[Any], Any]) -> str:
                 actual = _run(case, planned, 0)
             except Exception as error:
                 return f"raises {type(error).__name__}: {error}"
-    said = [str(w.message) for w in caught if issubclass(w.category, PlannerWarning)]
-    said = [text for text in said if SLOWER not in text]
-    wrong = [text for text in said if not any(word in text for word in REFUSALS)]
+    warned = [str(w.message) for w in caught if issubclass(w.category, PlannerWarning)]
+    warned = [text for text in warned if SLOWER not in text]
+    wrong = [text for text in warned if not any(word in text for word in REFUSALS)]
     if wrong:
         return f"its plan is wrong: {wrong[0]}"
     with np.errstate(all="ignore"):
-        return _difference(expected, actual, shaken, _rounding(case)) or ("refused" if said else "")
+        return _difference(expected, actual, shaken, _rounding(case)) or ("refused" if warned else "")
 
 
 def _difference(expected: Records, actual: Records, shaken: list[Records], rounding: float) -> str:
@@ -99,15 +99,15 @@ def _difference(expected: Records, actual: Records, shaken: list[Records], round
 
 
 def _run(case: Case, fast: Callable[[Any], Any] | None, shake: float) -> Records:
-    """All that the calls give, and once more at the end what of it should not have changed."""
+    """The results of all calls, and at the end again those that must not have changed."""
     s = case.setup
     inputs = case.inputs(shake)
     step = case.function(inputs, shake)
     step = step if fast is None else fast(step)
     state = case.start(inputs)
     records: Records = []
-    kept: list[tuple[str, np.ndarray, Any]] = []
-    """Results that lie in no memory of the state, which the next call consumes."""
+    results: list[tuple[str, np.ndarray, Any]] = []
+    """Each with its leaf; None if it shares memory with the state, which the next call consumes."""
     for call in range(s.calls):
         inputs.between(call)
         if call and call == s.restart:
@@ -124,8 +124,8 @@ def _run(case: Case, fast: Callable[[Any], Any] | None, shake: float) -> Records
                 records.append((name, np.array(leaf)))
                 if what == "result":
                     consumed = any(np.may_share_memory(leaf, a) for a in arrays if isinstance(leaf, np.ndarray))
-                    kept.append((f"{name}, at the end", np.array(leaf), None if consumed else leaf))
-    for name, before, leaf in kept:
+                    results.append((f"{name}, at the end", np.array(leaf), None if consumed else leaf))
+    for name, before, leaf in results:
         now = before if leaf is None else np.array(leaf)
         free = leaf is None or not np.array_equal(before, now, equal_nan=now.dtype.kind == "f")
         records.append((name + CALLERS * free, now))
@@ -133,7 +133,7 @@ def _run(case: Case, fast: Callable[[Any], Any] | None, shake: float) -> Records
 
 
 def _changed(fixed: Any, call: int, s: Setup) -> Any:
-    """What is fixed, as callers change it: written in place, of another type, in another order, with another number."""
+    """The fixed tree after a change: written in place, of another type, in another order, with another number."""
     how = np.random.default_rng([s.seed, 3, call]).integers(0, 8) if call else 7
     if how == 0:
         return _mapped(fixed, lambda v: v.astype("float32" if v.dtype == np.float64 else "float64"))
@@ -163,7 +163,7 @@ def _mapped(tree: Any, f: Callable[[Any], Any], number: Callable[[Any], Any] = l
 
 
 def leaves(tree: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """The arrays and numbers of a tree, each with a name that says where it stands and in what."""
+    """The arrays and numbers of a tree, each with its path and the types of its containers."""
     if tree is None:
         return
     if isinstance(tree, Mapping):
@@ -177,7 +177,7 @@ def leaves(tree: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def _rounding(case: Case) -> float:
-    """What adding up in another order may change, relative to 1 and to the number, in the coarsest type around."""
+    """The tolerance for sums in another order, relative to 1 and to the number, in the coarsest type of the case."""
     text = case.source() + case.setup.dtype + case.setup.dtype_of(1)
     if "float16" in text:
         return 2e-2
@@ -185,7 +185,7 @@ def _rounding(case: Case) -> float:
 
 
 def _off(x: np.ndarray, y: np.ndarray, moved: list[np.ndarray], rounding: float) -> str:
-    """By how much two arrays differ more than rounding explains, element by element, in words."""
+    """The difference of two arrays beyond what rounding explains, element by element, in words."""
     if x.shape != y.shape or x.dtype != y.dtype:
         return f"{x.dtype}{x.shape} eagerly, {y.dtype}{y.shape} planned"
     if x.dtype.kind not in "fiub" or x.size == 0:

@@ -1,4 +1,4 @@
-"""Failures with as little in them as may be."""
+"""Shrinking a failure to a small program."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ ATTEMPTS = 400
 
 
 def is_failure(found: str) -> bool:
-    """Whether a program has failed: neither equal, nor refused, nor one that NumPy itself does not run."""
+    """Whether a program has failed: not equal, not refused, and not invalid in NumPy."""
     return bool(found) and found != "refused" and not found.startswith("invalid")
 
 
 def shrink(case: Any, failure: Callable[[Any], str]) -> Any:
-    """A program that fails as well, and nothing can be left out of it."""
+    """A program that fails too, and from which nothing can be left out."""
     left = ATTEMPTS
     again = True
     while again and left > 0:

@@ -36,7 +36,7 @@ OVER = _table("""
     np.max({a}) ¦ np.max(np.abs({a}), axis=-1, keepdims=True) ¦ np.sum(np.exp({a}), -1, keepdims=True)
     ¦ np.sqrt(np.sum({a} * {a})) ¦ np.max({a}, axis=0) ¦ np.sum(np.abs({a}))
 """)
-"""What users divide by: a maximum, a sum, a norm."""
+"""Divisors that users write: a maximum, a sum, a norm."""
 NORMALISED = _table("""
     {a} / {over} ¦ np.floor({a} / {over} * 127) ¦ ({a} / {over} >= 1.0) * 1.0 ¦ np.exp({a}) / {over}
     ¦ np.rint(127 * ({a} / {over})) ¦ ({a} / {over} == 1) & ({a} > 0)
@@ -98,7 +98,7 @@ ALIASED = _table("""
     ¦ [np.argmin({y}) % len({y})] ¦ .T.reshape(-1) ¦ .ravel() ¦ [..., None] ¦ [0][...] ¦ [::2][1:] ¦ .T.ravel()
     ¦ .reshape(-1)[1:] ¦ [None].T
 """)
-"""How one array is had by another name: itself, a view, sometimes a copy."""
+"""Ways to give an array another name: itself, a view, sometimes a copy."""
 ASSIGNED = _table("""
     {y} = {a} * 1.0; {y}[0] = 0.5
     ¦ {y} = {a} * 1.0; {y}[{y} < 0] = 0.0

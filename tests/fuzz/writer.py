@@ -1,4 +1,4 @@
-"""Writing the statements of a random step: each is tried on sample inputs before it is kept."""
+"""Writes the statements of a random step: each is run on sample inputs before it is accepted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 __all__ = ["Writer", "Written", "is_kept"]
 
 LARGEST = 1e6
-"""Numbers beyond it are not made: where everything overflows nothing is compared."""
+"""Larger numbers are rejected: if everything overflows, nothing is compared."""
 SIZE = 4000
 NUMBERS = ("2", "3", "0.5", "-0.3", "0.1", "1.7", "-1", "1", "0", "0.0", "-0.0", "1e-3", "7", "100", "c0", "c1")
 TYPED = ("np.float32(0.3)", "np.float64(1.3)", "np.int32(3)", "np.asarray(0.7)", "np.asarray(2)", "True")
@@ -20,7 +20,7 @@ Written = Callable[["Writer"], "str | None"]
 
 
 class Writer:
-    """Makes statements and tries them on sample values, one dictionary of names for each sample of the inputs."""
+    """Makes statements and runs them on sample values, with a dictionary of variables for each sample."""
 
     def __init__(self, r: random.Random, samples: list[dict[str, Any]], forms: list[tuple[int, Written]]) -> None:
         self.r = r
@@ -30,7 +30,7 @@ class Writer:
         self._count = 0
 
     def write(self, wanted: int) -> None:
-        """So many statements more, or as many as forty times as many attempts give."""
+        """Add so many statements, with at most forty attempts for each."""
         for _ in range(40 * wanted):
             if wanted <= 0:
                 return
@@ -49,14 +49,14 @@ class Writer:
         return self.r.choice(table).format(a=a, b=b, c=self.number(), i=labels, s=self.space(), **names)
 
     def name(self) -> str:
-        """A name that is not in use."""
+        """An unused name."""
         self._count += 1
         return f"v{self._count}"
 
     def _accept(self, line: str) -> bool:
         first = self.samples[0]
         old = set(first) | {"__builtins__"}
-        invalid = "raise" if "astype" in line or "dtype" in line else "ignore"  # NaN has no whole number
+        invalid = "raise" if "astype" in line or "dtype" in line else "ignore"  # NaN cannot be cast to an integer
         try:
             with np.errstate(all="ignore", invalid=invalid):
                 for sample in self.samples:
@@ -74,7 +74,7 @@ class Writer:
         return False
 
     def pick(self, kinds: str = "f", fits: Callable[[Any], bool] = lambda v: True) -> str | None:
-        """The name of an array of one of these kinds of type, a late one more often."""
+        """The name of an array of one of these kinds of dtype, more often a late one."""
         names = [
             name
             for name, v in self.samples[0].items()
@@ -86,7 +86,7 @@ class Writer:
         return late if self.r.random() < 0.7 else self.r.choice(names)
 
     def two(self, kinds: str) -> tuple[str | None, str | None]:
-        """The names of two arrays that can be broadcast against each other."""
+        """The names of two arrays that can be broadcast together."""
         a = self.pick(kinds)
         return a, None if a is None else self.partner(a, kinds)
 
@@ -95,7 +95,7 @@ class Writer:
         return self.pick(kinds, lambda v: v.ndim >= axes)
 
     def partner(self, a: str, kinds: str) -> str | None:
-        """The name of a value that can be broadcast against a."""
+        """The name of a value that can be broadcast with a."""
 
         def meets(v: Any) -> bool:
             try:
@@ -127,12 +127,12 @@ class Writer:
         return self.r.choice(words.split())
 
     def space(self) -> str:
-        """A namespace: NumPy itself or the one that the arrays give."""
+        """A namespace: NumPy itself or that of the arrays."""
         return self.r.choice(["np", "xp"])
 
 
 def is_kept(value: Any) -> bool:
-    """Whether a value may stay: small, and its numbers neither huge nor mostly NaN."""
+    """Whether a value is accepted: small, and its numbers neither huge nor mostly NaN."""
     if isinstance(value, tuple | list):
         return all(map(is_kept, value))
     if not isinstance(value, np.ndarray | np.generic):

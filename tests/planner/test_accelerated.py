@@ -1,4 +1,4 @@
-"""``accelerate``: a function of what is fixed and of what moves, planned, against the function itself."""
+"""``accelerate``: a planned function of fixed arrays and a new one, compared with the function itself."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_it_agrees_as_the_inputs_move(executor: str, n: int):
     fast, fixed = accelerate(network, executor), (W, (B,))
     xs = [rows(n, seed=i) for i in range(5)]
     results = [fast(fixed, x) for x in xs]
-    for x, y in zip(xs, results, strict=True):  # kept: a later call writes into no earlier result
+    for x, y in zip(xs, results, strict=True):  # a later call writes into no earlier result
         np.testing.assert_allclose(y, np.tanh(x @ W + B), rtol=1e-13, atol=1e-15)
     assert len(fast.programs) == 1
     assert None not in fast.programs.values()
@@ -74,7 +74,7 @@ def test_every_layer_predicts_alike(kind: type[Layer], dtype: str):
     assert None not in fast.programs.values()
 
 
-# What is fixed
+# The fixed arrays
 
 
 def test_numbers_written_into_what_is_fixed_count_and_other_arrays_are_bound_anew():
@@ -103,7 +103,7 @@ def test_nothing_is_consumed():
     for _ in range(3):
         y = fast((w, (b,)), x)
         assert y.flags.writeable
-        y[...] = np.nan  # the caller's own
+        y[...] = np.nan  # the result is the caller's
     np.testing.assert_array_equal(w, W)
     np.testing.assert_array_equal(b, B)
     np.testing.assert_array_equal(x, before)
@@ -128,7 +128,7 @@ def test_a_tree_may_come_out():
         assert result["all"][1] == np.sum(x)
 
 
-# What moves
+# The new array
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
@@ -164,10 +164,10 @@ def test_inputs_may_lie_anyhow(executor: str, n: int, function: Callable[..., An
 
 
 class Own(np.ndarray):
-    """A user's array, which may mean something else by an operation."""
+    """A user's array class, whose operations can differ from NumPy's."""
 
 
-def test_other_arrays_and_types_run_plainly():
+def test_other_arrays_and_types_run_eagerly():
     fast, x = accelerate(network), rows(3)
     fixed = (W, (B,))
     expected = network(fixed, x)
@@ -176,7 +176,7 @@ def test_other_arrays_and_types_run_plainly():
     for _ in range(3):
         np.testing.assert_allclose(fast(fixed, swapped), expected, rtol=1e-13)
         np.testing.assert_allclose(fast((np.asfortranarray(W), (B,)), x), expected, rtol=1e-13)
-    for _ in range(3):  # planned by now, and then bound to what cannot be bound
+    for _ in range(3):  # planned by now, and then called with arrays that cannot be bound
         np.testing.assert_allclose(fast(fixed, x), expected, rtol=1e-13)
         np.testing.assert_allclose(fast((np.asfortranarray(W), (B,)), x), expected, rtol=1e-13)
     assert len(fast.programs) == 1
@@ -234,7 +234,7 @@ def test_threads_do_not_disturb_each_other(executor: str, function: Callable[...
     assert len(fast.programs) == 3
 
 
-# What cannot be planned
+# Functions that cannot be planned
 
 
 def test_a_branch_on_values_falls_back_loudly_and_once():

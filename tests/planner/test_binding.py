@@ -1,4 +1,4 @@
-"""What a plan is bound to: refilled batches, trees of every kind, arrays that share memory, calls that fail."""
+"""Bindings of a plan: refilled batches, trees of every kind, arrays that share memory, calls that fail."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def total(state: Any, x: Any) -> Any:
 
 
 @pytest.mark.parametrize("lies", ["in columns", "in rows", "every second"])
-def test_a_batch_that_is_refilled_in_place_is_read_anew(lies: str) -> None:
+def test_a_batch_that_is_refilled_in_place_is_read_again(lies: str) -> None:
     whole = np.zeros((100, 128))
     x = {"in columns": whole.T[:64], "in rows": np.zeros((64, 100)), "every second": whole.T[::2]}[lies]
     fast, state, found = compile_step(total), np.ones((100, 2)), list[float]()
@@ -127,7 +127,7 @@ def test_states_of_every_kind_are_planned(name: str) -> None:
     assert type(state) is type(made(0, 0))
 
 
-def test_numbers_are_told_apart_by_type_and_sign() -> None:
+def test_numbers_are_distinguished_by_type_and_sign() -> None:
     values: list[Any] = [0, 0.0, -0.0, False, 1, 1.0, True, float("nan"), "1", None, (1,), 1j, -1j, b"1", int, len]
     for a in values:
         known = matcher(flatten((a,), []), [])
@@ -153,7 +153,7 @@ def test_dicts_are_known_in_their_order() -> None:
     assert reader(structure, leaves)({"b": leaves[1], "a": leaves[0]}) is None
 
 
-# What an accelerated function is planned for
+# The key of an accelerated function's plan
 
 X = np.arange(6.0).reshape(2, 3)
 FIXED: dict[str, tuple[Callable[[Any, Any], Any], list[Any]]] = {
@@ -197,7 +197,7 @@ def test_a_trained_model_at_weights_of_another_type() -> None:
     np.testing.assert_array_equal(trained.predict(x), expected)
 
 
-def test_fixed_values_that_may_change_unseen_run_plainly_and_say_so() -> None:
+def test_fixed_values_that_can_change_unnoticed_run_eagerly_with_a_warning() -> None:
     class Scale:
         value = 2.0
 

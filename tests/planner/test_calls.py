@@ -1,4 +1,4 @@
-"""What calls of NumPy give in a step: a plan's results have NumPy's types, shapes and numbers."""
+"""Calls of NumPy in a step: a plan's results have NumPy's types, shapes and numbers."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ CALLS: dict[str, str] = {
     (x>1).sum()  (x>1).mean()  (x>1)&(x<2)  np.arange(3)+i  np.bool_(True)&b
     """,
 }
-"""Two spaces stand between two calls."""
+"""Two spaces separate calls."""
 
 
 def arrays(seed: int) -> dict[str, np.ndarray]:
@@ -127,7 +127,7 @@ def arrays(seed: int) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("group", CALLS)
 def test_calls_give_numpys_types_shapes_and_numbers(group):
-    """All calls of a group are one step. What has no axes is a number or an array, as NumPy has it."""
+    """All calls of a group are one step. A result without axes is a scalar or a 0-d array, as in NumPy."""
     calls = [call.strip() for line in CALLS[group].splitlines() for call in line.split("  ") if call.strip()]
     texts = [compile(call, call, "eval") for call in calls]
     numbers: dict[str, bool | None] = {}

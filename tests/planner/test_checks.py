@@ -1,4 +1,4 @@
-"""When a plan is held against the plain step, whose memory an array lies in, and what an error leaves behind."""
+"""Checks of a plan against the eager step, arrays that share memory, and the state after an error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def is_traced(x: Any) -> bool:
     return not isinstance(x, (np.ndarray, np.generic))
 
 
-# Mistakes that first data hide: each step is wrong where it is traced, by as much as the first data let it be
+# Mistakes that first data hide: each step does something else when it is traced, which the first data do not show
 
 
 def counted(state: Any, x: Any) -> Any:
@@ -45,7 +45,7 @@ def labelled(state: Any, x: Any) -> Any:
     return state, xp.sum(values * k * (2.0 if is_traced(values) else 1.0))
 
 
-def moving(state: Any, x: Any) -> Any:
+def momentum(state: Any, x: Any) -> Any:
     return state * 0.9 + x * 0.1, array_namespace(x).sum(state * (3.0 if is_traced(x) else 1.0))
 
 
@@ -53,7 +53,7 @@ DEGENERATE: dict[str, tuple[Any, Any, Any]] = {
     "t = 0": (counted, lambda: (np.ones(3), np.zeros((), np.int32)), lambda: np.ones(3)),
     "an empty mask": (masked, lambda: np.ones(2), lambda: (np.ones(5), np.zeros(5, bool))),
     "one class": (labelled, lambda: np.ones(2), lambda: (np.ones(5), np.zeros(5, np.int64))),
-    "moments of 0": (moving, lambda: np.zeros(4), lambda: np.ones(4)),
+    "moments of 0": (momentum, lambda: np.zeros(4), lambda: np.ones(4)),
 }
 
 
@@ -65,7 +65,7 @@ def test_what_first_data_hide_is_found_on_made_up_data(what: str) -> None:
     flatten(x, leaves)
     with pytest.warns(PlannerWarning, match="because on synthetic numbers output"):
         found = fast(given, x)
-    np.testing.assert_equal(found, step(state(), batch()))  # and the caller's arrays hold nothing made up
+    np.testing.assert_equal(found, step(state(), batch()))  # and the caller's arrays hold no synthetic numbers
     for a, b in zip(kept, leaves, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -117,7 +117,7 @@ def test_made_up_data_are_like_the_callers() -> None:
         assert 0 < np.max(np.abs(made[6])) < 1e-8
 
 
-# Later
+# Later checks
 
 
 def test_a_rate_that_the_closure_changes_is_found_some_steps_later() -> None:
@@ -144,7 +144,7 @@ def test_an_array_that_was_used_up_by_tracing_and_has_changed_is_found_later() -
     scale = np.ones(3)
 
     def step(state: Any, x: Any) -> Any:
-        return state + x * np.sqrt(scale), array_namespace(x).sum(x)  # NumPy takes the root, while the step is traced
+        return state + x * np.sqrt(scale), array_namespace(x).sum(x)  # NumPy takes the root when the step is traced
 
     fast, state = compile_step(step), np.zeros(3)
     state, _ = fast(state, np.ones(3))
@@ -172,7 +172,7 @@ def test_a_right_plan_is_kept_and_runs_alone_after_its_checks() -> None:
         plain = plain * 0.99 + 0.01 * i
         assert loss == expected
     np.testing.assert_array_equal(state, plain)
-    assert len(runs) == 3 + len(LATER_STEPS)  # traced, first, made up, and later
+    assert len(runs) == 3 + len(LATER_STEPS)  # traced, first, synthetic, and later
 
 
 # Memory that is shared
@@ -180,7 +180,7 @@ def test_a_right_plan_is_kept_and_runs_alone_after_its_checks() -> None:
 
 @pytest.mark.parametrize("rows", [4, 4000])
 @pytest.mark.parametrize("at", [0, 1, 3])
-def test_a_batch_that_lies_in_the_states_memory(rows: int, at: int) -> None:
+def test_a_batch_that_shares_memory_with_the_state(rows: int, at: int) -> None:
     def step(state: Any, x: Any) -> Any:
         state -= 0.5 * array_namespace(x).max(state)
         return state, array_namespace(x).sum(x * state)
@@ -189,9 +189,9 @@ def test_a_batch_that_lies_in_the_states_memory(rows: int, at: int) -> None:
     state, plain = np.arange(1.0 * rows), np.arange(1.0 * rows)
     for i in range(6):
         x, y = (a[::-1] if i >= at else np.ones(rows) for a in (state, plain))
-        told = pytest.warns(PlannerWarning, match="an array of the batch shares memory with the state")
+        warned = pytest.warns(PlannerWarning, match="an array of the batch shares memory with the state")
         if i == at:
-            with told:
+            with warned:
                 state, loss = fast(state, x)
         else:
             state, loss = fast(state, x)
@@ -228,7 +228,7 @@ def test_memory_is_known_by_all_its_names(way: str) -> None:
 
 @pytest.mark.parametrize("first", ["overlapping", "in columns", "read-only", "foreign"])
 def test_outputs_of_a_call_that_is_not_planned_stay_as_they_are(first: str) -> None:
-    """The plain step may return one array as state and output, and the next planned step writes the state."""
+    """The eager step can return one array as state and output, and the next planned step writes the state."""
 
     def step(state: Any, x: Any) -> Any:
         a, b = state
@@ -361,13 +361,13 @@ def test_the_table_of_programs_does_not_grow_for_ever(what: str) -> None:
     assert words in str(said[0].message)
     np.testing.assert_array_equal(state, np.full(2, 81.0))
     given, _ = fast(state, batch(1))
-    state, _ = fast(given, batch(100))  # plain, and yet in the same memory
+    state, _ = fast(given, batch(100))  # eager, but in the same memory
     assert state is given
     assert fast(state, batch(1))[0] is given
 
 
 class Own(np.ndarray):
-    """A user's array, which may mean something else by an operation."""
+    """A user's array class, whose operations can differ from NumPy's."""
 
 
 @pytest.mark.parametrize("kind", [Own, np.ma.MaskedArray, np.matrix])

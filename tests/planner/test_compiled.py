@@ -1,4 +1,4 @@
-"""``compile``: programs, the state written in place, the check, and what it does when a step cannot be planned."""
+"""``compile``: programs, the state written in place, the check, and steps that cannot be planned."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_loss_that_was_returned_stays_as_it_is():
     np.testing.assert_array_equal(state[0], np.full(3, 0.25))
 
 
-def test_another_state_of_the_same_shapes_is_taken_where_it_lies():
+def test_another_state_of_the_same_shapes_is_bound_in_place():
     fast = compile_step(descent)
     one, two = start(), start()
     two["theta"] += 1
@@ -95,7 +95,7 @@ def test_a_state_of_numpys_numbers_and_swapped_arrays():
         assert not difference(plain[:2], state[:2])
 
 
-def test_an_executor_that_can_be_told_reads_the_batch_where_it_lies(monkeypatch: pytest.MonkeyPatch):
+def test_an_executor_that_can_rebind_reads_the_batch_in_place(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(replay, "STAGED", 0)  # not even a small one is copied
     seen: list[np.ndarray] = []
 
@@ -114,7 +114,7 @@ def test_an_executor_that_can_be_told_reads_the_batch_where_it_lies(monkeypatch:
     assert seen
 
 
-# When a step cannot be planned
+# Steps that cannot be planned
 
 
 def test_a_branch_on_values_falls_back_loudly_and_once():
@@ -212,7 +212,7 @@ def plan_of(step: Any, state: Any, x: Any) -> Any:
 
 
 def test_what_rounding_explains_is_measured_on_the_step_itself():
-    """A number that is divided by its own size, as Adam does: its sign is all that is left, and rounding turns it."""
+    """A number divided by its magnitude, as in Adam: only its sign remains, and rounding changes it."""
 
     def step(state, x):
         xp = array_namespace(x)
@@ -231,7 +231,7 @@ def test_what_rounding_explains_is_measured_on_the_step_itself():
 
 
 def test_rounding_is_measured_where_a_transposed_result_is_reshaped():
-    """NumPy gives 1.5 Wᵀ in columns, a plan in rows: as such it is reshaped."""
+    """NumPy stores 1.5 Wᵀ by columns, a plan by rows: so must it be reshaped."""
 
     def step(state, x):
         xp = array_namespace(x)
@@ -242,7 +242,7 @@ def test_rounding_is_measured_where_a_transposed_result_is_reshaped():
 
 
 def test_the_largest_of_a_row_is_itself_in_every_rounding():
-    """The slope of a cross-entropy hangs on z == max z, which no rounding changes: a small mistake is no rounding."""
+    """The derivative of a cross-entropy depends on z == max z, which no rounding changes: a mistake is not rounding."""
     r = np.random.default_rng(0)
     z = r.normal(size=(64, 5)).astype(np.float32)
 
@@ -261,7 +261,7 @@ def test_the_largest_of_a_row_is_itself_in_every_rounding():
 
 
 def test_a_saturated_tangent_hangs_on_rounding_though_no_input_does():
-    """1 - tanh² z near 1 has no digits left, and Adam makes a step of it."""
+    """1 - tanh² z near 1 has no significant digits, and Adam makes a step of it."""
 
     def step(state, x):
         xp = array_namespace(x)
@@ -281,7 +281,7 @@ def test_a_saturated_tangent_hangs_on_rounding_though_no_input_does():
 
 
 def test_whole_numbers_in_a_float_column_do_not_void_the_check():
-    """An epsilon less, and a label is another one: so the gradients of all weights would hang on rounding."""
+    """An epsilon less makes another label: then the gradients of all weights would depend on rounding."""
 
     def step(theta, x):
         xp = array_namespace(x)
@@ -299,7 +299,7 @@ def test_whole_numbers_in_a_float_column_do_not_void_the_check():
 
 
 def test_numbers_that_flip_are_left_out_alone():
-    """What is floored hangs on rounding where it lies on an edge, and a mistake anywhere else is found all the same."""
+    """A floored number depends on rounding only near an integer; a mistake anywhere else is found."""
 
     def step(state, x):
         xp = array_namespace(x)

@@ -1,4 +1,4 @@
-"""What ``explain`` says of a step is true: counted by hand, and read from the picture."""
+"""``explain`` is right about a step: counted by hand, and read from the picture."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ def test_the_whole_of_a_training_step_is_counted_as_by_hand() -> None:
     assert (theta.shape, theta.nbytes, theta.leaves) == ((length,), F * length, True)
     move = found.works[theta.written or 0]
     assert "theta′ = theta - 0.1 * gradient" in move.formulas
-    # The two counters are moved by the same kernel: each is an int32 that is read and written.
+    # The same kernel updates the two counters: each is an int32 that is read and written.
     assert (move.flops, move.nbytes) == (2 * length + 2, 3 * F * length + 2 * 2 * F)
     (whole,) = found.of("concatenation")
-    assert (whole.nbytes, whole.flops) == (0, 0)  # all parts are computed in their places
+    assert (whole.nbytes, whole.flops) == (0, 0)  # all parts are computed in their slices
     assert found.in_place == found.state
 
 
@@ -125,7 +125,7 @@ def test_formulas_are_written_as_people_write_them() -> None:
 
 
 def test_a_formula_computes_what_the_step_does() -> None:
-    """The text of the kernel that moves θ, read as Python, gives the next θ."""
+    """The text of the kernel that updates θ, run as Python, gives the next θ."""
     model = dlarray.mlp(5, 4, 3)
     step, state, batch = dlarray.first_step(model, X, T, batch_size=8)
     work = next(work for work in explain(step, state, batch).description.works if "theta′ = " in str(work.formulas))
@@ -141,7 +141,7 @@ def test_a_formula_computes_what_the_step_does() -> None:
         target, _, formula = line.partition(" = ")
         known[target] = eval(re.sub(r"(?<![\d.])[A-Za-z][\w.]*′?", python_of, formula), functions | {"known": known})
     expected = step(state, batch)[0]["theta"][0]
-    # The text gives numbers with six digits, 5e-6 of each; the two that are logarithms pass on no more than that.
+    # The text has numbers with six digits, 5e-6 of each; the two logarithms do not increase that error.
     np.testing.assert_allclose(known["theta′"], expected, rtol=1e-5)
 
 
@@ -241,7 +241,7 @@ def test_units() -> None:
     assert flops_text(2_500_000) == "2.5 Mflop"
 
 
-# Its forms
+# Text, HTML and data
 
 
 def test_an_explanation_is_one_line_and_a_table_in_a_notebook() -> None:

@@ -1,4 +1,4 @@
-"""What ``explain`` counts as products."""
+"""The products that ``explain`` counts."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ from dlarray.explanation import explain
     ],
 )
 def test_every_product_counts_its_terms(product, count):
-    """Two operations for each term, whether the planner has the product or calls NumPy for it."""
+    """Two operations for each term, both for planned products and for calls of NumPy."""
     found = explain(lambda state, batch: (state * 1.0, product(*batch)), np.ones(2), (np.ones((6, 4)), np.ones((4, 5))))
     assert sum(work.flops for work in found.description.of("product")) == 2 * count

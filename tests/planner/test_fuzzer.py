@@ -1,4 +1,4 @@
-"""The fuzzer itself: a seed is a program, and a plan that is wrong is found and shrunk."""
+"""The fuzzer itself: a seed is a program, and a wrong plan is found and shrunk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLAIN = Setup(0)
 
 
 def forgetful(call: Call) -> BoundKernel:
-    """An executor that is right the first two times only."""
+    """An executor that is right only the first two times."""
     bound = ufuncs(call)
     left = [2]
 
@@ -62,7 +62,7 @@ def test_a_step_that_is_left_to_numpy_is_refused():
 
 
 def test_numbers_that_hang_on_rounding_do_not_count():
-    """1e16 x is rounded at random where x is moved by an epsilon; its last digits say nothing."""
+    """1e16 x is rounded at random if x changes by an epsilon; its last digits are not significant."""
     tie = "v1 = np.floor(np.sum(x * 0.1) * 1e16) % 7"
     assert failure(Program(PLAIN, (tie,), "v1"), "ufuncs") == ""
 

@@ -1,4 +1,4 @@
-"""Random programs, eager against planned: a part of what ``python -m tests.fuzz`` and ``tests.fuzz.exact`` run."""
+"""Random programs, eager and planned: a part of those that ``python -m tests.fuzz`` and ``tests.fuzz.exact`` run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SOURCES = 500
 
 @pytest.mark.parametrize("first", range(0, SOURCES, 125))
 def test_random_source(first: int):
-    """Programs and networks as users write them, against NumPy's run of the same calls."""
+    """Programs and networks as users write them, compared with NumPy's results of the same calls."""
     reports, counts = fuzz(range(first, first + 125), ["ufuncs"])
     print(f"seeds {first} to {first + 124}: {dict(counts)}")
     assert not reports, "\n".join(reports)
@@ -39,7 +39,7 @@ def test_random_programs(name, first):
 
 
 def test_a_wrong_plan_is_found_and_shrunk(monkeypatch):
-    """The fuzzer itself: with a planner that lets scalars be read too early it must fail, in few instructions."""
+    """The fuzzer itself: if the planner reads scalars too early, it must find a failure of few instructions."""
     from dlarray.planner.schedule import memory
 
     monkeypatch.setattr(memory, "reaches", lambda start, goal: True)  # nothing is written in place

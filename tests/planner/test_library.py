@@ -1,4 +1,4 @@
-"""Everything the library has, in a whole step: eager against planned."""
+"""All layers, losses and optimizers of the library in a whole step, eager and planned."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def batches(step: Step, dtype: str, rows: int, weighted: bool = False) -> list[A
     outputs = step.model.outputs
     made: list[Any] = []
     for i in range(STEPS):
-        n = rows if i % 5 != 4 else rows - 2  # a ragged batch at the end of each epoch
+        n = rows if i % 5 != 4 else rows - 2  # a shorter batch at the end of each epoch
         x = r.standard_normal((n, step.model.inputs)).astype(dtype)
         if step.model.layers[0].integers:
             x = r.integers(0, 5, x.shape).astype(np.int32)
         if isinstance(step.loss, SparseCategoricalCrossEntropy):
             t = r.integers(0, outputs, n).astype(np.int32)
-        else:  # rows that are distributions: right for every other loss too
+        else:  # rows that are distributions: valid for every other loss too
             t = r.random((n, outputs))
             t = np.round(t / t.sum(axis=1, keepdims=True), 2).astype(dtype)
         made.append((x, t, r.random(n).astype(dtype) if weighted else None))
@@ -62,7 +62,7 @@ def batches(step: Step, dtype: str, rows: int, weighted: bool = False) -> list[A
 
 
 def compare(step: Step, dtype: str = "float64", rows: int = 7, weighted: bool = False, exact: bool = True) -> Any:
-    """Walk twice, and hold every loss and every array of the state against each other."""
+    """Train eagerly and planned, and compare every loss and every array of the state."""
     device = resolve("cpu")
 
     def start() -> Any:
@@ -89,7 +89,7 @@ def compare(step: Step, dtype: str = "float64", rows: int = 7, weighted: bool = 
 
 
 def default(kind: type[Any]) -> Any:
-    """An instance with its defaults, and a small number for each field that has none."""
+    """An instance with its defaults, and a small number for each field without a default."""
     if kind is Residual:
         return Residual([Dense(8), "tanh"])
     needed = {f.name: 6 for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
@@ -120,7 +120,7 @@ def test_every_loss(kind, weighted, dtype):
 
 @pytest.mark.parametrize("loss", [loss for loss in LOSSES if getattr(loss, "reduction", "mean") != "none"], ids=repr)
 def test_a_loss_in_a_step_of_the_users_own(loss):
-    """It checks targets, of which it reads no values while the step is traced."""
+    """It checks targets, but reads no values of them while the step is traced."""
 
     def step(state, batch):
         value, saved = loss.forward(*batch)
@@ -195,7 +195,7 @@ class Squares(Layer):
 
     def forward(self, x: Any, s: Any) -> tuple[Any, Any]:
         xp = array_namespace(x)
-        total = xp.cumulative_sum(x, axis=1)  # the planner knows nothing of it
+        total = xp.cumulative_sum(x, axis=1)  # an eager call in the plan
         return x**2 * s + total / (1 + xp.max(xp.abs(x), axis=-1, keepdims=True)) + x.sum(axis=1, keepdims=True), x
 
     def backward(self, x: Any, dy: Any, s: Any) -> Any:
@@ -212,7 +212,7 @@ def test_a_users_layer_is_planned_as_it_is(dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_wide_layers_in_several_blocks(dtype):
-    """Sums that are cut into blocks round otherwise."""
+    """Sums over several blocks round differently."""
     step = Step(
         mlp(30, 300, 20, 10, dropout=0.1),
         SparseCategoricalCrossEntropy(),

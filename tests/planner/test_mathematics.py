@@ -62,14 +62,14 @@ def apply(name: str, x: np.ndarray) -> np.ndarray:
 
 
 def stated(name: str, dtype: str) -> float:
-    """The error in ulp that the function's docstring promises."""
+    """The error in ulp that the function's docstring states."""
     found = re.search(r"within (\d\.\d) and (\d\.\d) ulp", FUNCTIONS[dtype][name].py_func.__doc__)
     assert found
     return float(found[1 if dtype == "float32" else 2])
 
 
 def arguments(name: str, dtype: str) -> np.ndarray:
-    """All over the range, near zero, near one, at every power of ten and at the limits of the range."""
+    """In the whole range, near zero, near one, at every power of ten and at the limits of the range."""
     rng = np.random.default_rng(4)
     low, high = (max(limit, -104) if dtype == "float32" else limit for limit in RANGE[name])
     info = np.finfo(dtype)
@@ -86,12 +86,12 @@ def arguments(name: str, dtype: str) -> np.ndarray:
         ]
     ).astype(dtype)
     if name == "erfc":
-        x = x[np.abs(x) < 1e6]  # mpmath goes no further
+        x = x[np.abs(x) < 1e6]  # mpmath's limit
     return x[x > {"log": 0, "log1p": -1}.get(name, -np.inf)]
 
 
 def ulp(exact: Any, dtype: str) -> Any:
-    """The unit in the last place of a number that lies between two floats."""
+    """The unit in the last place of a number between two floats."""
     info = np.finfo(dtype)
     exponent = int(mp.frexp(exact)[1]) - info.nmant - 1
     return mp.ldexp(mp.mpf(1), max(exponent, info.minexp - info.nmant))
@@ -117,7 +117,7 @@ def test_error_stays_below_what_the_docstring_states(name: str, dtype: str):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_float32_against_float64_on_a_dense_sample(name: str):
-    """Every 4099th of all float32, NaN and infinities among them."""
+    """Every 4099th of all float32, including NaN and infinities."""
     x = np.arange(0, 2**32, 4099, dtype=np.uint64).astype(np.uint32).view(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):  # signalling NaNs are among them
         exact, y = apply(name, x.astype(np.float64)), apply(name, x)
@@ -143,7 +143,7 @@ def test_limits(name: str, dtype: str):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", NAMES)
 def test_the_loop_is_vectorised(name: str, dtype: str):
-    """No call of a library is left in it, and its multiplications are of packed numbers."""
+    """It contains no call of a library, and its multiplications are vector instructions."""
     apply(name, np.ones(4, dtype))
     (text,) = loop(name, dtype).inspect_asm().values()
     assert not re.search(rf"\b(?:call|bl)\w*\s+\S*\b{name}f?\b", text)

@@ -1,4 +1,4 @@
-"""Kernels printed for Numba against the interpreter, and what becomes of them on disk."""
+"""Kernels printed for Numba, compared with the interpreter, and their files on disk."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def positive(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(("dtype", "name"), HAND)
 def test_the_text_run_by_python(dtype: str, name: str, layout: numba_text.Layout):
-    """In every shape of loops, whatever the sizes; every access is held to the scope that it names."""
+    """In every layout of loops, at all sizes; each access is checked against the scope that it names."""
     kernel = kernels.by_hand(dtype)[name]
 
     def by_python(call: Call) -> None:
@@ -96,7 +96,7 @@ def test_every_exact_operation_bit_for_bit(dtype: str):
 @compiled
 @pytest.mark.parametrize("dtype", kernels.FLOATS)
 def test_a_quotient_by_the_largest_is_a_quotient(dtype: str):
-    """The largest number divided by itself is 1, and 127 of it is 127, whatever it is."""
+    """x / max(x) is 1 for the largest number, and 127 times that is 127, for any number."""
     divided = Operation("divide", (0, 1), "E", dtype, 0)
     kernel = Kernel((Input("E", dtype), Input("S", dtype)), (), (divided,), (2,))
     for largest in range(2, 1000, 7):
@@ -121,7 +121,7 @@ def test_numbers_below_0_wrap_to_unsigned_ones(dtype: str):
 @pytest.mark.parametrize("dtype", kernels.FLOATS)
 @pytest.mark.parametrize(("rows", "cols"), [(2, 300_000), (300_000, 2), (30_000, 40), (1, 100_003)])
 def test_sums_of_many_numbers_are_as_accurate_as_numpys(rows: int, cols: int, dtype: str):
-    """Of rows, of columns, of all and of what rows have, against exact sums of the same numbers."""
+    """Sums of rows, columns, all elements and values by row, compared with exact sums."""
 
     def reduced(name: str, over: Any, of: int = 0) -> Operation:
         return Operation(name, (of,), {"row": "C", "column": "R", "all": "S"}[over], dtype, 0, over)
@@ -238,7 +238,7 @@ def program(folder: Path) -> subprocess.Popen[str]:
 
 @compiled
 def test_processes_share_a_folder(tmp_path: Path):
-    """Three at once on an empty folder; then one that finds the machine code there."""
+    """Three processes at once on an empty folder; then one that finds the machine code there."""
     for process in [program(tmp_path) for _ in range(3)]:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors

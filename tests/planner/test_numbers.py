@@ -1,4 +1,4 @@
-"""Every operation on numbers at the ends of their types, planned, against NumPy: wraps, shifts, zeros, NaN, casts."""
+"""Every planned operation on numbers at the limits of their types equals NumPy: wraps, shifts, zeros, NaN, casts."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ TYPES = {
     "float32": "int64",
     "float64": "float32",
 }
-"""Types, and what their numbers are cast to."""
+"""Types, and the types that their numbers are cast to."""
 
 
 def ends(dtype: str) -> np.ndarray:
-    """Numbers at the ends of a type, and around its width, 0 and 1."""
+    """Numbers at the limits of a type, and around its width, 0 and 1."""
     if dtype in kernels.FLOATS:
         return np.array(
             [0.0, -0.0, 1, -1, 0.5, -2.5, 3, -7, np.inf, -np.inf, np.nan, 1e30, -1e-40, 300.7, 2.0**31], dtype
@@ -91,7 +91,7 @@ def test_every_operation_at_the_ends_of_a_type(dtype: str, executor: str):
         if np.asarray(x).dtype.kind == "f":
             np.testing.assert_allclose(x, y, rtol=4 * np.finfo(x.dtype).eps, err_msg=str(i))
             zero = np.asarray(x == 0)
-            if i not in (6, 7):  # of 0 and -0 NumPy's maximum is the one or the other
+            if i not in (6, 7):  # NumPy's maximum of 0 and -0 is either of them
                 np.testing.assert_array_equal(np.signbit(x[zero]), np.signbit(y[zero]), err_msg=str(i))
         else:
             np.testing.assert_array_equal(x, y, err_msg=str(i))

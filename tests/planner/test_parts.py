@@ -104,7 +104,7 @@ def test_stale_views_refuse_and_numbers_of_their_own_do_not():
 
 
 @pytest.mark.parametrize("ask", [bool, float, int, np.asarray, lambda x: x.item(), lambda x: np.unique(x)])
-def test_values_cannot_be_asked_for(ask):
+def test_values_cannot_be_read(ask):
     with pytest.raises(UntraceableError):
         ask(symbol((1,)))
 
@@ -126,7 +126,7 @@ def test_forms_and_density():
     assert not is_dense(x[:, 1:3].node)
     assert not is_dense(x.T.node)
     xp = array_namespace(x)
-    assert xp.reshape(x.T, (-1,)).node.args[0].op == "call"  # memory order forbids a view
+    assert xp.reshape(x.T, (-1,)).node.args[0].op == "call"  # memory order requires a copy
 
 
 def test_a_mask_is_generated_in_its_own_shape():
@@ -185,7 +185,7 @@ def test_an_optimizer_is_one_kernel_over_the_whole_vector():
         return (theta, m, v, t), xp.sum(theta)
 
     program = planned(adam, (*arrays((50,), (50,), (50,)), np.zeros((), np.int32)), arrays((50,))[0])
-    assert units(program) == ["group"]  # the vector, and the counter besides
+    assert units(program) == ["group"]  # the vector and the counter
     assert program.plan.buffers == [8]  # the loss
 
 
@@ -243,7 +243,7 @@ def softmax_kernel(dtype: str = "float64") -> Kernel:
             Operation("add", (0, 1), E, dtype, 0),  # 5: z + b
             Operation("max", (5,), C, dtype, 0, "row"),  # 6
             Operation("subtract", (5, 6), E, dtype, 1),
-            Operation("exp", (7,), E, dtype, 1),  # 8: kept
+            Operation("exp", (7,), E, dtype, 1),  # 8: buffered
             Operation("sum", (8,), C, dtype, 1, "row"),  # 9
             Operation("divide", (2, 9), C, dtype, 2),  # 10
             Operation("multiply", (8, 10), E, dtype, 2),
@@ -292,7 +292,7 @@ def test_the_interpreter_does_what_the_formula_says():
 def test_executors_agree_with_the_interpreter(name, shape, dtype):
     call, oracle = softmax_call(*shape, dtype), softmax_call(*shape, dtype)
     run(oracle)
-    for _ in range(2):  # a second step finds what the first has left
+    for _ in range(2):  # a second step uses the memory of the first
         EXECUTORS[name](call)
     for made, value in zip(call.outputs, oracle.outputs, strict=True):
         np.testing.assert_allclose(
@@ -314,7 +314,7 @@ def test_selection_is_exact_to_the_bit(name, constant, dtype):
     condition = np.array([[True, False, True, True], [False, True, False, True]])
     args = [0, 1, 2]
     inputs, given = [Input("E", "bool"), Input("E", dtype), Input("E", dtype)], [condition, a, b]
-    if constant is not None:  # 0, whose bits are all 0, takes a short way
+    if constant is not None:  # 0, whose bits are all 0, has a shorter form
         del inputs[constant], given[constant]
         args = [0, 2, 1] if constant == 1 else [0, 1, 2]
     constants, zero = ((), []) if constant is None else ((dtype,), [np.zeros((), dtype).item()])

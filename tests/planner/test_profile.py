@@ -1,4 +1,4 @@
-"""Where a step's time goes: the arithmetic by a clock of our own, the parts against the step. No time is judged."""
+"""The profile of a step: its arithmetic with a fake clock, the parts compared with the step. No real time is judged."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from dlarray.planner.run.profiling import measure_in_turns
 
 TINY = "8-6-3x5"
 QUICK: dict[str, Any] = {"bursts": 2, "seconds": 1e-4}
-X = np.random.default_rng(0).standard_normal((700, 7)).astype(np.float32)  # 19,600 bytes: read where they lie
+X = np.random.default_rng(0).standard_normal((700, 7)).astype(np.float32)  # 19,600 bytes: read in place
 T = (np.arange(700) % 3).astype(np.int32)
 
 
 class Clock:
-    """Goes by what is done, not by the time of day."""
+    """A clock that advances with each part, not with time."""
 
     def __init__(self, tick: float = 0.0) -> None:
         self.now = 0.0
@@ -51,7 +51,7 @@ def arrays(*trees: Any) -> list[np.ndarray]:
     return found
 
 
-# The measuring
+# Measuring
 
 
 def test_each_part_is_given_the_time_that_it_took() -> None:
@@ -100,7 +100,7 @@ def test_a_program_that_has_not_run_cannot_be_taken_apart() -> None:
         compile(step).pieces(batch)
 
 
-# What a backend says
+# Backends
 
 
 @pytest.mark.parametrize("executor", ["ufuncs", "numba"])
@@ -172,14 +172,14 @@ def test_what_limits_a_work() -> None:
         (work("product", 500, 10), 5.0, "products"),
         (work("product", 10, 100), 5.0, "memory"),
         (work("product", 10, 16), 0.4, "cache"),
-        (work("kernel", 10_000, 16), 0.4, "cache"),  # what its arithmetic could take at least nobody knows
+        (work("kernel", 10_000, 16), 0.4, "cache"),  # the least time of its arithmetic is unknown
         (work("kernel", 1, 100), 5.0, "memory"),
         (work("concatenation", 0, 0), 0.0, "cache"),
     ]
     for one, seconds, which in cases:
         assert (ROOF.seconds(one), ROOF.which(one)) == (seconds, which)
     flat = Limits(100.0, ((10, 24.0), (40, 20.0)))
-    assert (flat.cache, flat.which(work("kernel", 1, 1))) == (0, "memory")  # no cache was seen
+    assert (flat.cache, flat.which(work("kernel", 1, 1))) == (0, "memory")  # no cache was measured
 
 
 def test_limits_are_measured_by_the_clock() -> None:
@@ -191,7 +191,7 @@ def test_limits_are_measured_by_the_clock() -> None:
     )  # a second product, and ten of each in a turn of 20 ms
 
 
-# What people see
+# Text and pictures
 
 
 def shown() -> Profile:
@@ -237,7 +237,7 @@ def test_a_step_has_a_time_for_each_work() -> None:
 
 @pytest.fixture
 def no_large_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limits of small arrays say as much of the form."""
+    """The limits of small arrays depend on the form in the same way."""
     monkeypatch.setattr("dlarray.bench.profiling.limits", lambda device, dtype: ROOF)
 
 

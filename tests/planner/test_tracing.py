@@ -1,4 +1,4 @@
-"""What a traced step means: the numbers, types and memory that NumPy would give."""
+"""A traced step has the numbers, types and memory of NumPy's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXECUTORS = ["ufuncs", "numba"]
 
 
 def second(step: Any, state: Any, batches: list[Any], executor: str = "ufuncs") -> tuple[Any, Any]:
-    """The loss of the last batch: of the compiled step, which was checked on the first, and of the plain one."""
+    """The loss of the last batch: of the compiled step, which was checked on the first, and of the eager one."""
     fast = compile_step(step, executor)
     ours, plain = np.copy(state), np.copy(state)
     got = expected = None
@@ -60,11 +60,11 @@ def test_a_mean_weighted_by_default_weights_divides_by_all_of_them():
     assert got == expected == 7.0
 
 
-# Numbers and arrays without axes
+# Scalars and 0-d arrays
 
 
 def by_operator(operator: str) -> Any:
-    """a = x; a (operator)= w on the second operand of a step: what x is afterwards."""
+    """The value of x after a = x; a (operator)= w on the second operand of a step."""
     return eval(f"lambda a, w: operator.{operator}(a, w)", {"operator": __import__("operator")})
 
 
@@ -103,7 +103,7 @@ def test_augmented_assignment_rebinds_a_number_and_writes_an_array(make, operato
 
 
 def test_a_counter_in_the_state_may_be_an_array_or_a_number():
-    """The plan leaves an array where NumPy's first step leaves a number, so neither may show."""
+    """The plan leaves an array where NumPy's first step leaves a scalar, so the step must not depend on it."""
 
     def step(state, x):
         t = state["t"]
@@ -150,7 +150,7 @@ def test_a_librarys_arrays_without_axes_are_written():
     "view", ["+y", "y.flatten()", "xp.meshgrid(y[0])[0]", "xp.conj(y)", "y.sum()", "y[0, 1]", "y[i]"]
 )
 def test_views_are_torchs_on_torch(view):
-    """Where torch gives the same memory and NumPy a copy or a number."""
+    """Functions that return the same memory on torch, and a copy or a scalar on NumPy."""
     torch = pytest.importorskip("torch")
     from dlarray.device import backend
 
@@ -258,7 +258,7 @@ VIEWS: dict[str, Any] = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("view", VIEWS)
 def test_what_is_written_through_a_view_is_numpys(view, layout):
-    """In place on what a function gives, then the array is read: as NumPy has it, if need be without a plan."""
+    """A write into a function's result, then a read of the array: as in NumPy, without a plan if necessary."""
 
     def step(s, w):
         xp = array_namespace(w)
@@ -303,11 +303,11 @@ def test_matrix_products_in_place_write_the_array():
     assert got == expected
 
 
-# NumPy's arrays beside symbols
+# NumPy's arrays with symbols
 
 
 def halved(state, x):
-    """An array of the step's own, changed between two reads."""
+    """An array that the step makes and changes between two reads."""
     k, out = np.ones(3), 0.0
     for _ in range(3):
         out = out + np.sum(x * k)
@@ -367,8 +367,8 @@ def test_an_array_of_the_closure_in_the_states_memory_runs_eagerly():
     assert fast(after, np.ones(2))[1] == plain
 
 
-def test_constants_are_told_apart_by_all_their_bits():
-    """Long arrays whose text is cut short, 0.0 and -0.0, True and 1, and two arrays of equal numbers."""
+def test_constants_are_distinguished_by_all_their_bits():
+    """Long arrays whose text is shortened, 0.0 and -0.0, True and 1, and two arrays of equal numbers."""
     one, other = np.zeros(5000), np.zeros(5000)
     other[2500] = 1.0
     places, others = np.zeros(5000, int), np.zeros(5000, int)
@@ -393,7 +393,7 @@ def test_constants_are_told_apart_by_all_their_bits():
 
 
 class Louder(np.ndarray):
-    """A user's class of arrays."""
+    """A user's array class."""
 
     def __mul__(self, other: Any) -> Any:
         return 2 * np.asarray(self) * other
@@ -422,7 +422,7 @@ def test_arrays_that_compute_otherwise_run_eagerly(place, kind):
         assert fast(np.ones(2), x)[1] == step(np.ones(2), x)[1]
 
 
-# What no plan can hold
+# Steps that no plan can repeat
 
 BY_VALUES: dict[str, Any] = {
     "mask": lambda x, i: x[x > 0],
@@ -456,7 +456,7 @@ BY_VALUES: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", BY_VALUES)
 def test_shapes_and_types_that_depend_on_numbers_run_eagerly_from_the_start(name):
-    """The first batch is degenerate: what comes of it has a shape or type that the next batch's has not."""
+    """The first batch is degenerate: its results have another shape or type than those of the next batch."""
 
     def step(state, batch):
         made = BY_VALUES[name](*batch)
@@ -472,7 +472,7 @@ def test_shapes_and_types_that_depend_on_numbers_run_eagerly_from_the_start(name
 
 
 def test_a_function_is_known_as_an_object_and_not_by_its_name():
-    """np.linalg.diagonal takes the last two axes, np.diagonal the first two; an own ufunc may be called anything."""
+    """np.linalg.diagonal takes the last two axes, np.diagonal the first two; a user's ufunc can have any name."""
 
     def step(state, x):
         return state + 0.0, (np.linalg.diagonal(x) + 0.0, np.diagonal(x) + 0.0, np.linalg.trace(x) * 1.0)
@@ -540,7 +540,7 @@ def test_a_number_is_not_assigned_to():
         fast(np.ones(2), np.ones(3))
 
 
-# What a closure holds
+# Closures
 
 
 def test_a_state_in_the_memory_of_the_closures_arrays_runs_eagerly():
@@ -559,7 +559,7 @@ def test_a_state_in_the_memory_of_the_closures_arrays_runs_eagerly():
 
 
 def test_what_a_step_does_besides_is_done_when_its_program_is_made():
-    """With the check on symbols, on arrays and on made-up arrays; once without; and the closure's numbers are fixed."""
+    """With the check on symbols, arrays and synthetic arrays; once without; and the closure's numbers are fixed."""
     for check in (True, False):
         seen: list[str] = []
         rate = [0.5]
@@ -603,7 +603,7 @@ def test_what_a_step_keeps_of_its_symbols_is_not_read_later():
 
 
 def caught(state, x):
-    """On arrays the first way, on symbols the second: they differ where the first batch does not show it."""
+    """One branch for arrays, another for symbols: they differ, but not on the first batch."""
     try:
         total = float(np.sum(x))
     except TypeError:
@@ -646,7 +646,7 @@ def test_what_numpy_says_of_a_refusal_does_not_hide_it():
 
 
 class Table:
-    """Numbers of another library, whose text is cut short."""
+    """Numbers of another library, whose text is shortened."""
 
     def __init__(self, numbers: list[int]) -> None:
         self.numbers = numbers
