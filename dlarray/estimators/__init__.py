@@ -6,7 +6,7 @@ Needs scikit-learn 1.9 or newer: ``pip install "dlarray[sklearn]"``.
 from importlib import import_module
 
 try:
-    import_module("sklearn.callback")  # scikit-learn has it since 1.9
+    import_module("sklearn.callback")  # new in scikit-learn 1.9
 except ImportError as error:
     raise ImportError('the estimators need scikit-learn 1.9 or newer: pip install "dlarray[sklearn]"') from error
 

@@ -1,4 +1,4 @@
-"""What both estimators share: training, and the outputs of the trained network."""
+"""The base class of both estimators: training by scikit-learn's rules."""
 
 from __future__ import annotations
 
@@ -50,26 +50,26 @@ CURVES = (
     "validation_loss_curve_",
     "validation_scores_",
 )
-"""What says how a training went."""
+"""The attributes about the last training, which a new one removes."""
 
 
 class BaseMLP(CallbackSupportMixin, Parameters, PredictMixin):
-    """A network trained on examples, by scikit-learn's rules. A subclass says what its targets and answers are."""
+    """A network that is trained by scikit-learn's rules. A subclass defines targets, loss and score."""
 
     _numbers = False
-    """Whether targets are numbers, not labels."""
+    """Whether targets are numbers (regression) and not labels."""
 
     n_features_in_: int
     _loss: Loss
 
-    # What a subclass says
+    # Defined by a subclass
 
     def _prepare_targets(self, y: Any, incremental: bool) -> int:
-        """Note the classes and the loss, and say how many outputs these need."""
+        """Set the classes and the loss. Returns the number of outputs."""
         raise NotImplementedError
 
     def _encode(self, y: Any) -> np.ndarray:
-        """Targets as the loss wants them."""
+        """The targets of the loss."""
         raise NotImplementedError
 
     def _score_of(self, z: Array, t: np.ndarray, weight: np.ndarray | None) -> float:
@@ -79,17 +79,22 @@ class BaseMLP(CallbackSupportMixin, Parameters, PredictMixin):
     # Training
 
     def _fit(
-        self, X: Any, y: Any, sample_weight: Any, kept: LastGood, seen: tuple[Any, Any, Any] = (None, None, None)
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        last_good: LastGood,
+        validation: tuple[Any, Any, Any] = (None, None, None),
     ) -> Any:
-        with kept.restored_on_error(hasattr(self, "coefs_") and (self.warm_start or kept.incremental)):
-            self._train(X, y, sample_weight, kept, seen)
+        with last_good.restored_on_error(hasattr(self, "coefs_") and (self.warm_start or last_good.incremental)):
+            self._train(X, y, sample_weight, last_good, validation)
         return self
 
-    def _train(self, X: Any, y: Any, sample_weight: Any, kept: LastGood, seen: tuple[Any, Any, Any]) -> None:
-        incremental = kept.incremental
+    def _train(self, X: Any, y: Any, sample_weight: Any, last_good: LastGood, validation: tuple[Any, Any, Any]) -> None:
+        incremental = last_good.incremental
         with parameters.invalid_parameters():
             parameters.check_parameters(self)
-        self._check_validation(*seen)
+        self._check_validation(*validation)
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
@@ -110,22 +115,22 @@ class BaseMLP(CallbackSupportMixin, Parameters, PredictMixin):
             self._prepare(outputs, first, device, dtype)
             rows = self._rows(x, t, weight, device, dtype)
             if self.solver == "lbfgs":
-                self._train_lbfgs(rows, device, dtype, hooks, kept)
+                self._train_lbfgs(rows, device, dtype, hooks, last_good)
             else:
-                self._train_by_steps(rows, t, device, dtype, hooks, kept, seen)
+                self._train_by_steps(rows, t, device, dtype, hooks, last_good, validation)
         if not all(np.isfinite(to_numpy(array)).all() for array in self._parameters().values()):
             raise ValueError(NOT_FINITE)
         hooks.end()
 
     def _check_validation(self, X: Any, y: Any, sample_weight: Any) -> None:
-        """Raise ValueError where examples to validate on are given in part, or to a solver that looks at none."""
+        """Raise ValueError if validation examples are incomplete, or if the solver does not validate."""
         given = {"X_val": X, "y_val": y, "sample_weight_val": sample_weight}
         names = [name for name, value in given.items() if value is not None]
         if names and (X is None or y is None):
             missing = " and ".join(name for name in ("X_val", "y_val") if given[name] is None)
             raise ValueError(f"{' and '.join(names)} without {missing}: validation needs inputs and targets")
         if names and self.solver == "lbfgs":
-            raise ValueError("lbfgs validates nothing on the way, got X_val: leave it out, or take another solver")
+            raise ValueError("lbfgs does not validate during training, got X_val: leave it out, or use another solver")
 
     def _weights(self, sample_weight: Any, y: Any, incremental: bool) -> np.ndarray | None:
         return weights(sample_weight, y.shape[0])
@@ -142,14 +147,16 @@ class BaseMLP(CallbackSupportMixin, Parameters, PredictMixin):
         )
 
     def _prepare(self, outputs: int, first: bool, device: Device, dtype: str) -> None:
-        """The network, and where training begins its weights and curves."""
+        """Set the network; at the start of a training also the initial weights and empty curves."""
         with parameters.invalid_parameters():
             hidden = parameters.hidden_sizes(self.hidden_layer_sizes)
             activations = activations_of(self.activation, len(hidden))
             model = network(self.n_features_in_, hidden, outputs, activations, self.normalization, self.dropout)
         if not first:
             if model != self._model:
-                raise ValueError(f"training cannot go on with another network: it was {self._model}, now it is {model}")
+                raise ValueError(
+                    f"the network cannot change between two trainings: it was {self._model}, now it is {model}"
+                )
             if self.solver != "lbfgs" and self.early_stopping != (getattr(self, "best_loss_", None) is None):
                 self._reset_progress()
             return
@@ -158,7 +165,7 @@ class BaseMLP(CallbackSupportMixin, Parameters, PredictMixin):
         self._set_parameters(on_device(model.layout, initial_parameters(model, activations, self._draw, dtype), device))
         self._buffers = model.init_buffers(device, dtype)
         self.n_iter_ = self.t_ = 0
-        for name in ("_training", *CURVES):  # of the training before
+        for name in ("_training", *CURVES):  # of the previous training
             vars(self).pop(name, None)
         if self.solver != "lbfgs":
             self.loss_curve_: list[float] = []
@@ -166,7 +173,7 @@ class BaseMLP(CallbackSupportMixin, Parameters, PredictMixin):
             self._reset_progress()
 
     def _init_coef(self, fan_in: int, fan_out: int, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
-        """W and b of a Dense layer at the start, as scikit-learn's method of this name, which may be overridden.
+        """The initial W and b of a Dense layer. As in scikit-learn, subclasses can override this method.
 
         Both are uniform in ±√(6 / (inputs + outputs)), ±√(2 / (inputs + outputs)) for the logistic function.
         Source: Glorot and Bengio 2010.
@@ -181,7 +188,7 @@ class BaseMLP(CallbackSupportMixin, Parameters, PredictMixin):
         return self._init_coef(fan_in, fan_out, np.dtype(dtype))
 
     def _reset_progress(self) -> None:
-        """What is watched for progress, from the beginning: the score with early stopping, else the loss."""
+        """Reset what measures progress: the score with early stopping, else the loss."""
         stopping = self.early_stopping
         self.validation_scores_: list[float] | None = [] if stopping else None
         self.best_validation_score_ = -np.inf if stopping else None
@@ -194,14 +201,14 @@ class BaseMLP(CallbackSupportMixin, Parameters, PredictMixin):
         device: Device,
         dtype: str,
         hooks: Hooks,
-        kept: LastGood,
-        seen: tuple[Any, Any, Any],
+        last_good: LastGood,
+        validation: tuple[Any, Any, Any],
     ) -> None:
         with parameters.invalid_parameters():
             optimizer = optimizer_of(self)
         descent = Descent(Gradient(self._model, self._loss.unchecked()), optimizer, float(self.alpha))
         earlier: Training | None = getattr(self, "_training", None)
-        if kept.incremental and earlier is not None:
+        if last_good.incremental and earlier is not None:
             training = earlier
         else:
             start = on_device(self._model.layout, {n: to_numpy(a) for n, a in self._parameters().items()}, device)
@@ -212,8 +219,8 @@ class BaseMLP(CallbackSupportMixin, Parameters, PredictMixin):
         training.resume(self._parameters(), device)
         self._training = training
         validate: Validation | None = None
-        if seen[0] is not None:
-            validate = self._validation(*seen, device, dtype)
+        if validation[0] is not None:
+            validate = self._validation(*validation, device, dtype)
             self.validation_scores_ = self.validation_scores_ or []
         elif self.early_stopping:
             rows, validate = Validation.split(self, rows, t, device)
@@ -231,18 +238,18 @@ class BaseMLP(CallbackSupportMixin, Parameters, PredictMixin):
             return hooks.epoch_ends(context, self._snapshot)
 
         step = training.step(device, is_sparse(rows.x))
-        with np.errstate(over="ignore", invalid="ignore"):  # what became of the weights is said at the end
-            along = (
+        with np.errstate(over="ignore", invalid="ignore"):  # weights that are not finite are an error at the end
+            adapter = (
                 CallbackAdapter(hooks.run_callbacks, training.descent, training.rate, device, dtype)
                 if hooks.run_callbacks
                 else None
             )
             size = self._batch_size(len(rows))
-            run = EpochLoop(self, training, kept, step, rows, device, size, least, hooks, along, validate, after)
-            run.run(kept.incremental)
+            run = EpochLoop(self, training, last_good, step, rows, device, size, least, hooks, adapter, validate, after)
+            run.run(last_good.incremental)
 
     def _validation(self, X: Any, y: Any, sample_weight: Any, device: Device, dtype: str) -> Validation:
-        """Examples that the user has set apart."""
+        """The validation examples that the user has given."""
         x, y = examples(self, X, y, False, numbers=self._numbers)
         t, weight = self._encode(y), weights(sample_weight, y.shape[0])
         return Validation(self, self._rows(x, t, weight, device, dtype), t, weight)
@@ -254,14 +261,12 @@ class BaseMLP(CallbackSupportMixin, Parameters, PredictMixin):
             warnings.warn(f"batch_size {self.batch_size} is more than the {n} examples: all are used", stacklevel=5)
         return min(int(self.batch_size), n)
 
-    def _train_lbfgs(self, rows: Rows, device: Device, dtype: str, hooks: Hooks, kept: LastGood) -> None:
+    def _train_lbfgs(self, rows: Rows, device: Device, dtype: str, hooks: Hooks, last_good: LastGood) -> None:
         model = self._model
         if model.chain.random or model.buffer_layout.shapes:
-            raise ValueError("lbfgs needs a loss that stays the same: no dropout and no batch_norm; layer_norm will do")
+            raise ValueError("lbfgs needs the same loss in every iteration: no dropout, no batch_norm")
         if hooks.run_callbacks:
-            raise ValueError(
-                f"lbfgs takes no steps that {hooks.run_callbacks[0]!r} could look at: give a function instead"
-            )
+            raise ValueError(f"lbfgs calls no callbacks with hooks, got {hooks.run_callbacks[0]!r}: give a function")
         names = dense_names(model)
         order = (*(W for W, _ in names), *(b for _, b in names), *self._others)
         compile_ = compiler(device)
@@ -278,7 +283,7 @@ class BaseMLP(CallbackSupportMixin, Parameters, PredictMixin):
             if self.verbose:
                 print(f"Iteration {count}, loss = {value:.8f}")  # noqa: T201 - what ``verbose`` asks for
             if np.isfinite(vector).all():
-                kept.save_iteration(lambda: problem.unpack(vector), loss_=value, n_iter_=count)
+                last_good.save_iteration(lambda: problem.unpack(vector), loss_=value, n_iter_=count)
             if not hooks.needed:
                 return False
             self._set_parameters(problem.unpack(vector))
@@ -287,7 +292,7 @@ class BaseMLP(CallbackSupportMixin, Parameters, PredictMixin):
             return stop
 
         tol, fun = float(self.tol), int(self.max_fun)
-        with kept.restored_on_error():
+        with last_good.restored_on_error():
             reached, self.loss_, self.n_iter_ = problem.run(
                 problem.pack(self._parameters()), self.max_iter, fun, tol, after
             )

@@ -1,4 +1,4 @@
-"""Callbacks with the hooks of ``dlarray.fit``, along the walk of an estimator: what they are told, and may ask for."""
+"""The state of an estimator's training for callbacks of ``dlarray.fit``."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ __all__ = ["CallbackAdapter"]
 
 
 class CallbackAdapter:
-    """Where a walk is, for callbacks with the hooks ``on_start``, ``on_step``, ``on_epoch`` and ``on_end``.
+    """What ``Run`` is in ``dlarray.fit``: the object that ``on_start``, ``on_step``, ``on_epoch`` and ``on_end`` get.
 
-    Each is given this object. ``figures`` and ``history`` hold the loss of each epoch and, where there are examples set
-    apart, ``validation_loss`` and ``validation_score``; ``trained`` is the model as it is now, whose loss is dlarray's
-    own: a mean over examples and outputs, and of squares without a half.
+    ``metrics`` and ``history`` hold the loss of each epoch and, with validation examples, ``validation_loss`` and
+    ``validation_score``. ``trained`` is the current model with dlarray's loss: a mean over examples and outputs, and
+    for squares without the factor ½.
     """
 
     resumable = False
-    """No training of an estimator is resumed from a file: a checkpoint holds the model alone."""
+    """An estimator's training cannot be resumed from a file: a checkpoint holds only the model."""
 
     epoch_incomplete = False
-    """An estimator's epochs are all whole."""
+    """All epochs of an estimator are complete."""
 
     def __init__(self, callbacks: list[Any], descent: Descent, rate: Rate, device: Device, dtype: str) -> None:
         self.model, self.loss, self.optimizer = descent.gradient.model, descent.gradient.loss, descent.optimizer
@@ -53,12 +53,12 @@ class CallbackAdapter:
 
     @property
     def seconds(self) -> float:
-        """How long the walk has taken so far."""
+        """How long training has taken so far, in seconds."""
         return perf_counter() - self._began
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The latest epoch's figures by name; empty before the first."""
+        """The metrics of the latest epoch by name; empty before the first."""
         return self.history.epochs[-1] if self.history.epochs else {}
 
     @property
@@ -68,27 +68,27 @@ class CallbackAdapter:
 
     @property
     def trained(self) -> Trained:
-        """The model as it is now, a copy."""
+        """A copy of the current model."""
         theta, buffers = copy_tree((self.state["theta"], self.state["buffers"]))
         return Trained(self.model, theta, buffers, public_loss(self.loss), self.device, self.dtype, self.history)
 
     def memory(self, callback: Any) -> dict[str, Any]:
-        """What belongs to this callback in this run: a dict of its own, empty at first."""
+        """The memory of this callback in this training: a dict, empty at first."""
         return self._memories.setdefault(id(callback), {})
 
     def stop(self, reason: str) -> None:
-        """End the walk after this epoch; the first reason given counts."""
+        """Stop training after this epoch. The first reason counts."""
         self.stopped = self.stopped or reason
 
     def set_result(self, theta: Theta, buffers: Theta | None = None) -> None:
-        """Have the estimator keep this θ instead of the one that the walk ends with."""
+        """Let the estimator use this θ instead of the final one."""
         self._result = theta, self.state["buffers"] if buffers is None else buffers
 
     def check_rate_can_change(self) -> None:
-        """The rate of an estimator is changed by its own parameters alone: raises TypeError."""
-        raise TypeError("callbacks do not change an estimator's rate: learning_rate='adaptive', or a schedule, does")
+        """Raise TypeError: only an estimator's parameters change its rate."""
+        raise TypeError("callbacks cannot change an estimator's rate: use learning_rate='adaptive' or a schedule")
 
-    # What the walk says
+    # Called by EpochLoop
 
     def begins(self, state: dict[str, Any], epochs: int, names: tuple[str, ...]) -> None:
         """Before the first step."""
@@ -101,17 +101,17 @@ class CallbackAdapter:
         self.steps += 1
         self._call("on_step")
 
-    def epoch_done(self, state: dict[str, Any], losses: np.ndarray, figures: dict[str, float]) -> bool:
-        """After each epoch: whether somebody wants to stop."""
+    def epoch_done(self, state: dict[str, Any], losses: np.ndarray, metrics: dict[str, float]) -> bool:
+        """After each epoch. Returns whether a callback has called ``stop``."""
         self.state, self.latest_loss = state, float(losses[-1])
         self.epoch += 1
         self.history.steps.extend(float(loss) for loss in losses)
-        self.history.epochs.append(figures)
+        self.history.epochs.append(metrics)
         self._call("on_epoch")
         return bool(self.stopped)
 
     def ends(self, state: dict[str, Any]) -> dict[str, Any]:
-        """After the last epoch; the state to keep."""
+        """After the last epoch. Returns the final state."""
         self.state = state
         if (error := self._ended()) is not None:
             raise error
@@ -121,7 +121,7 @@ class CallbackAdapter:
         return {**state, "theta": theta, "buffers": buffers}
 
     def fails(self, error: BaseException) -> None:
-        """Where training ends with an error, which may be an ``on_end``'s own: then all have been called."""
+        """After an error. If an ``on_end`` raised it, all of them have been called already."""
         if not self._over:
             self.error = error
             self._ended()

@@ -1,4 +1,4 @@
-"""MLPClassifier."""
+"""A classifier with the interface of scikit-learn's MLPClassifier."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["MLPClassifier"]
 
 
 def _gives_probabilities(estimator: Any) -> bool:
-    """Whether the outputs become probabilities: those of a hinge are scores."""
+    """Whether the outputs become probabilities. Those of a hinge loss are scores."""
     loss = getattr(estimator, "_loss", None) or classifier_loss(estimator.loss, "binary")
     if not loss.output_activation.gives_probabilities:
         raise AttributeError(f"loss={estimator.loss!r} trains scores, not probabilities: decision_function gives them")
@@ -49,38 +49,38 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     """scikit-learn's MLPClassifier on dlarray: the same parameters, attributes and numbers, and more of each.
 
     Parameters from ``hidden_layer_sizes`` to ``max_fun``, and all attributes, are those of
-    ``sklearn.neural_network.MLPClassifier``. Beyond them:
+    ``sklearn.neural_network.MLPClassifier``. Only additions are listed below.
 
-    Sparse inputs stay sparse in training and prediction. Raises ValueError, TypeError or DeviceError in ``fit`` for a
-    parameter that cannot be, with what was expected.
+    Sparse inputs stay sparse in training and prediction. For an invalid parameter ``fit`` raises ValueError, TypeError
+    or DeviceError and names what was expected.
 
     Parameters
     ----------
     activation
         Also any activation of dlarray, by name or as an object, or a list with one for each hidden layer.
     solver
-        Also any optimizer of dlarray, by name (with ``learning_rate_init`` as its rate) or as an object (with its own).
+        Also any optimizer of dlarray, by name (with ``learning_rate_init`` as its rate) or as an object with its rate.
     learning_rate
         Also a schedule, a function of the steps done.
     loss
         "log_loss", or any loss of dlarray for classes, by name or as an object: "hinge", "focal", a cross-entropy with
-        label smoothing. Its mean is its own; one that answers yes or no is asked about each class.
+        label smoothing. It uses its own mean, not scikit-learn's. A binary loss is applied one-vs-rest.
     class_weight
-        None, "balanced", or a weight for each class, by label or in the order of ``classes_``: what its examples count,
-        besides ``sample_weight``. "balanced" counts examples by ``sample_weight``: a weight of 3 is three of them. Of
-        several labels a list with one of these for each.
+        None, "balanced", or a weight for each class, by label or in the order of ``classes_``. It multiplies
+        ``sample_weight``. With "balanced" an example of weight 3 counts as three. For several labels a list with one of
+        these for each.
     dropout
-        The rate at which the outputs of hidden layers are dropped in training, one for all or one for each.
+        The dropout rate of hidden layers in training, one for all or one for each.
     normalization
         None, "batch_norm", "layer_norm", "rms_norm" or any layer that keeps the number of features, before each
         hidden activation.
     device
-        Where to train host arrays: "cpu", "cuda", "torch", "jax"; by default the current device (DLARRAY_DEVICE).
-        Arrays of CuPy, torch or JAX are trained on where they lie, and are answered by arrays there.
+        The device that trains on host arrays: "cpu", "cuda", "torch", "jax"; by default the current device
+        (DLARRAY_DEVICE). Arrays of CuPy, torch or JAX stay on their device, and predictions for them too.
     callbacks
-        Functions of the estimator, called after each epoch; one that returns True ends training. Or those of
-        ``dlarray.callbacks``, which are told of the walk: they may stop it and hand weights back, not change the rate.
-        ``set_callbacks`` takes scikit-learn's own.
+        Functions of the estimator, called after each epoch; one that returns True stops training. Or callbacks of
+        ``dlarray.callbacks``: they can stop training and return other weights, but not change the learning rate.
+        ``set_callbacks`` takes scikit-learn's own callbacks.
     """
 
     _label_binarizer: Any
@@ -134,27 +134,27 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ) -> MLPClassifier:
         """Train on inputs (examples, features), dense or sparse, and labels (examples,) or rows of 0 and 1.
 
-        ``X_val`` and ``y_val``, where given, are examples not to train on: ``validation_scores_`` and
-        ``validation_loss_curve_`` say after each epoch how the model does on them, with the weights
-        ``sample_weight_val``, and early stopping goes by them instead of setting examples apart.
+        ``X_val`` and ``y_val`` are optional validation examples with the weights ``sample_weight_val``.
+        ``validation_scores_`` and ``validation_loss_curve_`` then hold the score and the loss on them after each epoch,
+        and early stopping uses them instead of holding out examples.
         """
-        seen = (X_val, y_val, sample_weight_val)
-        return self._fit(X, y, sample_weight, LastGood(self, incremental=False), seen)
+        validation = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, LastGood(self, incremental=False), validation)
 
     @available_if(takes_batches)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> MLPClassifier:
-        """One epoch over these examples. ``classes``, all that will come, must be given in the first call."""
-        kept = LastGood(self, incremental=True)
+        """Train for one epoch on these examples. The first call needs ``classes``, all classes that will occur."""
+        last_good = LastGood(self, incremental=True)
         if getattr(self, "classes_", None) is None:
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             self._set_labels(Labels.of_classes(foreign_to_host("y", y), classes), unique_labels(classes))
         elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
             raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit: {self.classes_}")
-        return self._fit(X, y, sample_weight, kept)
+        return self._fit(X, y, sample_weight, last_good)
 
     def predict(self, X: Any) -> Any:
-        """The label of each example, (examples,), or of several labels a row of 0 and 1."""
+        """The label of each example, (examples,); for several labels rows of 0 and 1."""
         x, z = self._inputs_and_outputs(X, "predict")
         chosen = self._labels.predict(z, self._loss)
         if not is_foreign(x) or self.classes_.dtype.kind not in "iub":
@@ -162,7 +162,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         decoded = self._labels.decode(to_numpy(chosen))
         try:
             return device_of_input(x).asarray(decoded)
-        except Exception:  # a device without integers of 64 bits
+        except Exception:  # a device without 64-bit integers
             return device_of_input(x).asarray(decoded.astype(np.int32))
 
     @available_if(_gives_probabilities)
@@ -184,22 +184,22 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     @available_if(_gives_scores)
     def decision_function(self, X: Any) -> Any:
-        """The scores, (examples,) of two classes, above 0 for the second, else (examples, classes)."""
+        """The scores: for two classes (examples,), above 0 for the second; else (examples, classes)."""
         x, z = self._inputs_and_outputs(X, "decision_function")
         return self._like_inputs(x, z[:, 0] if z.shape[1] == 1 else z)
 
     def _two_columns(self, yes: Array, no: Callable[[Array], Array]) -> Array:
-        """A column for each class where one output tells two classes apart; one output of several labels stays one."""
+        """Two columns if one output distinguishes two classes; one column for one of several labels."""
         if yes.shape[1] > 1 or self._labels.kind == "multilabel-indicator":
             return yes
         return array_namespace(yes).concat([no(yes), yes], axis=1)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """The share of examples whose label is right; of several labels, of rows that are right throughout."""
+        """The accuracy; for several labels the fraction of rows in which all labels are right."""
         y, weight = foreign_to_host("y", y), foreign_to_host("sample_weight", sample_weight)
         return float(accuracy_score(y, foreign_to_host("predictions", self.predict(X)), sample_weight=weight))
 
-    # What training asks
+    # Used by training
 
     def _set_labels(self, labels: Labels, classes: np.ndarray) -> None:
         self._labels, self.classes_ = labels, classes

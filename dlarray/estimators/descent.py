@@ -4,7 +4,7 @@
     state, (value, dp, buffers) = gradient(state, (θ, buffers, key, batch))     gradient of the loss by name
     state, value = descent(state, batch)                                         the step
 
-Like ``dlarray.training.Step`` they are made of array operations alone, for a backend to compile.
+Like ``dlarray.training.Step`` they consist of array operations only, so a backend can compile them.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from dlarray.training.step import Step
 __all__ = ["AddBias", "Compile", "Descent", "Gradient", "RateInVelocity", "SparseDescent", "SparseGradient"]
 
 Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
-"""What makes a step faster: a backend's ``compile``."""
+"""A function that returns a faster step: a backend's ``compile``."""
 
 
 @dataclass(frozen=True)
 class RateInVelocity(Optimizer):
     """v = γ v + η g,  θ -= v: the learning rate within the velocity, as scikit-learn and Keras keep it.
 
-    ``momentum`` is an optimizer of rate 1 that is given η g in the place of g. η lies in the state, where it may be
-    changed between steps; where it is a schedule it is that of the step.
+    ``momentum`` is an optimizer of rate 1 that gets η g instead of g. η is in the state, where it can be changed
+    between steps; a schedule gives the η of the step.
     """
 
     abstract: ClassVar[bool] = True
@@ -78,7 +78,7 @@ class Gradient:
 
 @dataclass(frozen=True)
 class AddBias(Layer):
-    """y = x + b,  dx = dy,  db = Σ dy: what is left of a Dense layer when x W has been computed already."""
+    """y = x + b,  dx = dy,  db = Σ dy: the rest of a Dense layer after x W."""
 
     abstract: ClassVar[bool] = True
 
@@ -97,14 +97,14 @@ class AddBias(Layer):
 
 @dataclass(frozen=True)
 class _AfterFirstProduct:
-    """``Gradient`` from the first layer's x W on; with it comes the gradient with respect to x W."""
+    """``Gradient`` from the first layer's x W on. It also returns the gradient with respect to x W."""
 
     model: MLP
     loss: Loss
 
     def __call__(self, state: Any, batch: Any) -> tuple[Any, Any]:
         theta, buffers, key, (product, t, weight) = batch
-        chain = Chain([AddBias(), *self.model.layers[1:]])  # names and the masks' keys stay those of the whole
+        chain = Chain([AddBias(), *self.model.layers[1:]])  # keeps the names and the keys of the masks
         p = {name: array for name, array in self.model.parameters(theta).items() if name != "0.W"}
         z, saved = chain.forward(product, key, **p)
         value, terms = self.loss.forward(z, t, weight)
@@ -113,7 +113,7 @@ class _AfterFirstProduct:
 
 
 class SparseGradient:
-    """``Gradient`` for a sparse x, whose two products, x W and xᵀ dy, are its own; what lies between is compiled."""
+    """``Gradient`` for a sparse x: x W and xᵀ dy are sparse products; everything between them is compiled."""
 
     def __init__(self, model: MLP, loss: Loss, compile: Compile) -> None:  # noqa: A002 - the field's word for it
         self.model = model
@@ -135,11 +135,11 @@ class Descent:
     alpha: float
 
     def init(self, theta: Theta, buffers: Theta, seed: int, device: Device) -> dict[str, Any]:
-        """The state before the first step, as that of ``Step``. θ and the buffers in it will be consumed."""
+        """The initial state, like that of ``Step``. θ and the buffers in it will be consumed."""
         return dict(Step(self.gradient.model, self.gradient.loss, self.optimizer).init(theta, buffers, seed, device))
 
     def key(self, state: dict[str, Any]) -> Array | None:
-        """The key of this step's masks; None where no layer draws."""
+        """The key of this step's masks; None if no layer is random."""
         return fold_in(state["key"], state["steps"]) if self.gradient.model.chain.random else None
 
     def __call__(self, state: Any, batch: Any) -> tuple[Any, Array]:
@@ -148,7 +148,7 @@ class Descent:
         return self.update(state, (value, dp, buffers, batch[1], batch[2]))
 
     def update(self, state: Any, found: Any) -> tuple[Any, Array]:
-        """The step from the loss and its gradient on."""
+        """The rest of the step, from the loss and its gradient on."""
         value, dp, buffers, t, weight = found
         theta, steps, model = state["theta"], state["steps"], self.gradient.model
         if self.alpha:
@@ -164,7 +164,7 @@ class Descent:
 
 
 class SparseDescent:
-    """``Descent`` for sparse inputs: the products with them as they are, the two stretches around them compiled."""
+    """``Descent`` for sparse inputs: the products with them are sparse, everything else is compiled."""
 
     def __init__(self, descent: Descent, compile: Compile) -> None:  # noqa: A002 - the field's word for it
         self.descent = descent

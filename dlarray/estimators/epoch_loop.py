@@ -1,4 +1,4 @@
-"""Epochs as scikit-learn counts them: what is shuffled, what is recorded, and when it is enough."""
+"""The epochs of an estimator by scikit-learn's rules: shuffling, curves, and when to stop."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
     "preprocessed: standardise them, or give a smaller learning rate."
 )
-"""What an estimator says whose training has diverged; the first sentences are scikit-learn's."""
+"""The message for diverged training. The first sentences are scikit-learn's."""
 
 
 @dataclass
 class EpochLoop:
-    """Training by steps, for an estimator whose curves and counts it writes, and whose whole epochs it has kept.
+    """Trains an estimator by steps, writes its curves and counts, and saves each complete epoch in ``last_good``.
 
-    ``validate(state)`` is the score of the model in this state, where there are examples for it. ``after(context,
-    state)`` is called at the end of each epoch and says whether to stop.
+    ``validate(state)``, if given, is the validation score of the model in this state. ``after(context, state)`` is
+    called at the end of each epoch and returns whether to stop.
     """
 
     estimator: Any
@@ -51,9 +51,9 @@ class EpochLoop:
     after: Callable[[Any, Any], bool]
 
     def run(self, once: bool) -> None:
-        """Train for all epochs, or for one, to the last state, or with early stopping to that of the best score.
+        """Train for all epochs or for one. The result is the last state, or the one of the best score (early stopping).
 
-        An interrupt ends it after the last whole epoch; one in the first is raised, as every error is.
+        An interrupt ends training after the last complete epoch. In the first epoch it is raised, as every error is.
         """
         with self.last_good.restored_on_error():
             try:
@@ -93,9 +93,8 @@ class EpochLoop:
                 )
         if best and estimator.validation_scores_ and not np.isfinite(estimator.best_validation_score_):
             raise ValueError(
-                f"the validation score was a number after none of {len(estimator.validation_scores_)} epochs: the "
-                f"outputs for the examples set apart are infinite or NaN. Standardised inputs or a smaller learning "
-                f"rate help"
+                f"the validation score was NaN in all {len(estimator.validation_scores_)} epochs: the outputs for the "
+                f"validation examples are infinite or NaN. Standardised inputs or a smaller learning rate help"
             )
         state = {**state, "theta": best[0], "buffers": best[1]} if best else state
         self.training.state = self.adapter.ends(state) if self.adapter else state
@@ -103,23 +102,23 @@ class EpochLoop:
         estimator._buffers = self.training.state["buffers"]
 
     def _call_on_epoch(self, state: Any) -> bool:
-        """Whether a callback with hooks wants to stop, having been told of the epoch."""
+        """Call ``on_epoch`` of callbacks with hooks. Returns whether one of them stops training."""
         if self.adapter is None:
             return False
         estimator = self.estimator
-        figures = {"loss": estimator.loss_}
+        metrics = {"loss": estimator.loss_}
         if self.validate:
-            figures["validation_loss"] = estimator.validation_loss_curve_[-1]
-            figures["validation_score"] = estimator.validation_scores_[-1]
-        return self.adapter.epoch_done(state, self._losses, figures)
+            metrics["validation_loss"] = estimator.validation_loss_curve_[-1]
+            metrics["validation_score"] = estimator.validation_scores_[-1]
+        return self.adapter.epoch_done(state, self._losses, metrics)
 
     def _best(self, state: Any) -> tuple[Theta, Theta] | None:
         return copy_tree((state["theta"], state["buffers"])) if self.estimator.early_stopping else None
 
     def _epoch(self, state: Any) -> Any:
-        """Every example once, and the loss of all of them together, each batch's counted by its examples.
+        """One pass over the examples. The loss of the epoch weights each batch by its number of examples.
 
-        Raises ValueError where that is NaN: then the weights are too, and no further epoch mends them.
+        Raises ValueError if it is NaN: then θ is NaN too, and no further epoch can repair it.
         """
         estimator, n = self.estimator, len(self.rows)
         order = None
@@ -150,7 +149,7 @@ class EpochLoop:
         self._losses = np.zeros(0)
 
     def _check_score(self, state: Any, best: Any) -> Any:
-        """Note the score, and keep the weights where it is the best so far."""
+        """Record the score, and return the weights if it is the best so far."""
         estimator = self.estimator
         self._record_score(score := self.validate(state) if self.validate else np.nan)
         self._count(not score >= estimator.best_validation_score_ + estimator.tol or not np.isfinite(score))
@@ -164,7 +163,7 @@ class EpochLoop:
         self._print(f"Validation score: {score:f}")
 
     def _check_loss(self, state: Any) -> None:
-        """Note whether the loss has fallen."""
+        """Record whether the loss has decreased."""
         estimator = self.estimator
         if self.validate:
             self._record_score(self.validate(state))
@@ -175,7 +174,7 @@ class EpochLoop:
         self.estimator._no_improvement_count = self.estimator._no_improvement_count + 1 if worse else 0
 
     def _converged(self, state: Any) -> bool:
-        """Whether nothing has become better for too long; a smaller rate may give it another chance."""
+        """Whether nothing has improved for ``n_iter_no_change`` epochs and the rate cannot be reduced."""
         estimator = self.estimator
         if estimator._no_improvement_count <= estimator.n_iter_no_change:
             return False

@@ -1,4 +1,4 @@
-"""What is called during training: scikit-learn's callbacks, which ``set_callbacks`` sets, and the parameter's own."""
+"""Calls scikit-learn's callbacks (``set_callbacks``) and those of the parameter ``callbacks`` during training."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ __all__ = ["Hooks"]
 class Hooks:
     """The tasks of one ``fit``: the fit itself and, within it, each epoch, for scikit-learn's protocol.
 
-    ``now()`` gives the fitted attributes of the model as it is, so that a callback may be handed an estimator ready to
-    predict. A callback of the parameter ``callbacks`` is a function of the estimator, which is ready to predict then.
-    Either stops training by returning True. One with hooks is told of the walk, see ``Along``.
+    ``now()`` returns the current fitted attributes, from which scikit-learn makes an estimator that can predict. A
+    function in the parameter ``callbacks`` gets the estimator itself, which can predict then. Both stop training by
+    returning True. Callbacks with hooks such as ``on_epoch`` are called through ``CallbackAdapter``.
     """
 
     def __init__(self, estimator: Any, x: Any, y: Any, weight: Any, own: Any) -> None:
         self._estimator = estimator
         self._task_data = {"X": x, "y": y, "metadata": None if weight is None else {"sample_weight": weight}}
         self.run_callbacks, self._functions = _split(own)
-        """Callbacks with the hooks of ``dlarray.fit``, which a walk by steps calls."""
+        """Callbacks with the hooks of ``dlarray.fit``, which ``EpochLoop`` calls."""
         self._has_sklearn_callbacks = bool(getattr(estimator, "_skl_callbacks", None))
         self._fit: Any = None
 
     @property
     def needed(self) -> bool:
-        """Whether anybody wants to see the model after each epoch."""
+        """Whether any callback needs the model after each epoch."""
         return self._has_sklearn_callbacks or bool(self._functions)
 
     def begin(self) -> None:
@@ -37,7 +37,7 @@ class Hooks:
         self._fit.call_on_fit_task_begin(estimator=self._estimator, **self._task_data)
 
     def epoch_begins(self) -> Any:
-        """At the beginning of an epoch; what comes back is for ``epoch_ends``."""
+        """At the beginning of an epoch. Returns the context for ``epoch_ends``."""
         if not self._has_sklearn_callbacks or self._fit is None:
             return None
         context = self._fit.subcontext(task_name="epoch")
@@ -45,24 +45,24 @@ class Hooks:
         return context
 
     def epoch_ends(self, context: Any, now: Callable[[], dict[str, Any]]) -> bool:
-        """At the end of an epoch: whether somebody wants training to stop."""
+        """At the end of an epoch. Returns whether a callback stops training."""
         stop = False
         if context is not None:
-            told = {**self._task_data, "reconstruction_attributes": now}
-            stop = bool(context.call_on_fit_task_end(estimator=self._estimator, **told))
+            data = {**self._task_data, "reconstruction_attributes": now}
+            stop = bool(context.call_on_fit_task_end(estimator=self._estimator, **data))
         answers = [callback(self._estimator) for callback in self._functions]
         return any([stop, *(bool(cast("Any", answer)) for answer in answers if isinstance(answer, (bool, np.bool_)))])
 
     def cancel_epoch(self, context: Any) -> None:
-        """An epoch that was begun and will not be: whoever was told of its beginning is told of its end."""
+        """End an epoch that has begun and will not be trained: each begin of a task needs its end."""
         if context is not None:
             context.call_on_fit_task_end(estimator=self._estimator)
 
     def end(self) -> None:
         """At the end of ``fit``."""
         if self._fit is not None:
-            told = {**self._task_data, "reconstruction_attributes": dict[str, Any]}
-            self._fit.call_on_fit_task_end(estimator=self._estimator, **told)
+            data = {**self._task_data, "reconstruction_attributes": dict[str, Any]}
+            self._fit.call_on_fit_task_end(estimator=self._estimator, **data)
 
 
 def _split(given: Any) -> tuple[list[Any], list[Callable[[Any], Any]]]:
@@ -76,5 +76,5 @@ def _split(given: Any) -> tuple[list[Any], list[Callable[[Any], Any]]]:
                 f"callbacks must be functions of the estimator, or have hooks such as on_epoch, got {item!r}; "
                 "set_callbacks takes scikit-learn's"
             )
-    walkers = [item for item in items if hasattr(item, "on_epoch")]
-    return walkers, [item for item in items if item not in walkers]
+    with_hooks = [item for item in items if hasattr(item, "on_epoch")]
+    return with_hooks, [item for item in items if item not in with_hooks]

@@ -1,7 +1,7 @@
-"""Examples as users bring them: lists, tables, NumPy arrays, sparse matrices, arrays on a device.
+"""Inputs and targets: lists, tables, NumPy arrays, sparse matrices, arrays on a device.
 
-Host data pass through scikit-learn's own validation. Arrays of other libraries, "foreign" here, stay where they are:
-they are checked there, with or without scikit-learn's ``array_api_dispatch``.
+Host data are checked by scikit-learn's validation. Arrays of other libraries ("foreign" here) stay on their device and
+are checked there, with or without scikit-learn's ``array_api_dispatch``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
 
 
 def is_sparse(x: Any) -> bool:
-    """Whether x is a sparse matrix of SciPy, or one with the same face, such as CuPy's."""
+    """Whether x is a sparse matrix of SciPy, or one with the same interface, such as CuPy's."""
     return sparse.issparse(x) or (hasattr(x, "tocsr") and hasattr(x, "nnz"))
 
 
@@ -49,13 +49,13 @@ def is_foreign(x: Any) -> bool:
 
 
 def foreign_to_host(name: str, x: Any) -> Any:
-    """A foreign array's numbers on the host; anything else as it is. Raises TypeError for a masked array."""
+    """A foreign array as a host array; anything else unchanged. Raises TypeError for a masked array."""
     refuse_masked(name, x)
     return to_numpy(x) if is_foreign(x) and not is_sparse(x) else x
 
 
 def host_view(x: Any) -> np.ndarray | None:
-    """A foreign array as NumPy reads it of its own accord; None where it does not, as on another device."""
+    """A foreign array as NumPy converts it implicitly; None if it does not, such as from a GPU."""
     try:
         return None if is_sparse(x) else np.asarray(x)
     except Exception:  # each library refuses in its own way
@@ -63,7 +63,7 @@ def host_view(x: Any) -> np.ndarray | None:
 
 
 def takes_sparse(device: str | Device | None) -> bool:
-    """Whether sparse matrices can be brought to this device; where it cannot be used, it is not known to refuse."""
+    """Whether sparse matrices can be moved to this device. True also for a device that cannot be used."""
     try:
         return type(resolve(device).backend).csr_matrix is not Backend.csr_matrix
     except (DeviceError, ImportError, TypeError, ValueError):
@@ -71,12 +71,12 @@ def takes_sparse(device: str | Device | None) -> bool:
 
 
 def device_of_input(x: Any) -> Device:
-    """The device on which a foreign array lies."""
+    """The device of a foreign array."""
     return device_of(x.data if is_sparse(x) else x)
 
 
 def inputs(estimator: Any, x: Any) -> Any:
-    """Inputs to predict from, checked against those of training."""
+    """Inputs for prediction, checked against those of training."""
     refuse_masked("X", x)
     if is_foreign(x):
         return _foreign(estimator, x, reset=False)
@@ -84,7 +84,7 @@ def inputs(estimator: Any, x: Any) -> Any:
 
 
 def examples(estimator: Any, x: Any, y: Any, reset: bool, numbers: bool) -> tuple[Any, np.ndarray]:
-    """Inputs and targets to train on, checked; the targets on the host. ``reset`` notes the features anew."""
+    """Checked inputs and targets for training; the targets on the host. ``reset`` sets the number of features."""
     refuse_masked("X", x)
     y = foreign_to_host("y", y)
     if not is_foreign(x):
@@ -105,7 +105,7 @@ def examples(estimator: Any, x: Any, y: Any, reset: bool, numbers: bool) -> tupl
 
 
 def _foreign(estimator: Any, x: Any, reset: bool) -> Any:
-    """A foreign matrix, refused where it is not (examples, features) of finite real numbers."""
+    """A foreign matrix. Raises ValueError unless it is (examples, features) of finite real numbers."""
     values = x.data if is_sparse(x) else x
     xp, shape = array_namespace(values), tuple(x.shape)
     if len(shape) != 2:
@@ -129,7 +129,7 @@ def _foreign(estimator: Any, x: Any, reset: bool) -> Any:
 def weights(given: Any, n: int) -> np.ndarray | None:
     """The weights of n examples, from None, one number or one for each.
 
-    Raises ValueError where they are not (n,), and where all are 0.
+    Raises ValueError for another shape than (n,), and if all are 0.
     """
     if given is None:
         return None
@@ -150,7 +150,7 @@ def weights(given: Any, n: int) -> np.ndarray | None:
 
 
 def dtype_of(x: Any, device: Device) -> str:
-    """float32 where x holds numbers of 32 bits or less, or where the device has no others; else float64."""
+    """float32 if x has floats of at most 32 bits, or if the device has no float64; else float64."""
     if str(x.dtype).rpartition(".")[2] in {"float32", "float16", "bfloat16"}:
         return "float32"
     try:
@@ -161,7 +161,7 @@ def dtype_of(x: Any, device: Device) -> str:
 
 
 def to_model_device(x: Any, device: Device, dtype: str) -> Any:
-    """A matrix on a device in this dtype; a sparse one by rows. The same one where it is that already."""
+    """A matrix on a device in this dtype; a sparse one as CSR. x itself if it is that already."""
     if is_sparse(x):
         if is_foreign(x) and device_of_input(x) != device:
             raise ValueError(
@@ -190,18 +190,18 @@ class Rows:
 
     @property
     def whole(self) -> tuple[Any, Array, Array | None]:
-        """All of them as one batch."""
+        """All examples as one batch."""
         return self.x, self.t, self.weight
 
     def take(self, index: Array) -> Rows:
-        """The examples of these numbers."""
+        """The examples with these indices."""
         xp = array_namespace(self.t)
         x = self.x[index] if is_sparse(self.x) else xp.take(self.x, index, axis=0)
         weight = None if self.weight is None else xp.take(self.weight, index, axis=0)
         return Rows(x, xp.take(self.t, index, axis=0), weight)
 
     def batches(self, size: int, order: Array | None, least: int = 1) -> Iterator[Rows]:
-        """Batches of this size in the order given, the last perhaps smaller: below ``least`` it joins another."""
+        """Batches of this size in the given order. The last can be smaller; below ``least`` it joins the one before."""
         n = len(self)
         stops = [*range(size, n, size), n]
         if len(stops) > 1 and n - stops[-2] < least:

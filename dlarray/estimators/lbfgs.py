@@ -1,4 +1,4 @@
-"""L-BFGS: SciPy's quasi-Newton walk of θ over all examples at once."""
+"""L-BFGS: SciPy's quasi-Newton method on all examples at once."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ __all__ = ["LBFGS"]
 
 @dataclass(frozen=True)
 class LBFGS:
-    """J(θ) = loss + ½ α |W|² / Σ w and its gradient, as SciPy wants them: one vector of float64 on the host.
+    """J(θ) = loss + ½ α |W|² / Σ w and its gradient as SciPy needs them: one vector of float64 on the host.
 
-    ``names`` is the order of the parameters in it: weights first, as scikit-learn has them.
+    ``names`` is the order of the parameters in it: weights first, as in scikit-learn.
     """
 
     model: MLP
@@ -68,7 +68,7 @@ class LBFGS:
         tol: float,
         after: Callable[[np.ndarray, float], bool],
     ) -> tuple[np.ndarray, float, int]:
-        """The vector reached, J there, and the number of iterations. Warns where it has not converged."""
+        """The final vector, its J, and the number of iterations. Warns if it has not converged."""
 
         def callback(intermediate_result: Any) -> None:
             if after(intermediate_result.x, float(intermediate_result.fun)):

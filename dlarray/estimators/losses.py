@@ -1,4 +1,4 @@
-"""scikit-learn's losses in terms of dlarray's: means over examples, sums over outputs."""
+"""scikit-learn's losses from dlarray's: means over examples, sums over outputs."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ class PerExample(Loss):
 class SquaredError(PerExample):
     """L = ½ Σ w (z - t)² / (Σ w · outputs),  dz = w (z - t) / Σ w.
 
-    For several outputs dz is the slope of the sum over them, L their mean: so scikit-learn has it, and its curves and
-    its walk can be had no other way.
+    For several outputs dz is the derivative of the sum over them, but L is the mean over them: this is needed to get
+    the curves and the weights of scikit-learn.
     """
 
     abstract: ClassVar[bool] = True
@@ -91,14 +91,14 @@ class PoissonDeviance(PerExample):
     def forward(self, z: Array, t: Array, weight: Array | None = None) -> tuple[Array, Any]:
         value, saved = super().forward(z, t, weight)
         xp = array_namespace(z, t)
-        least = xp.where(t > 0, t * xp.log(xp.where(t > 0, t, 1.0)), 0.0) - t  # what no model can change
+        least = xp.where(t > 0, t * xp.log(xp.where(t > 0, t, 1.0)), 0.0) - t  # independent of the model
         if weight is not None:
             least = least * xp.reshape(shares(weight, z.shape[0]), (-1, 1))
         return value + xp.sum(least) / saved[1], saved
 
 
 def total_weight(z: Array, weight: Array | None) -> Array | int:
-    """Σ w, the number of examples where they have no weights, and 1 where all weights are 0."""
+    """Σ w; without weights the number of examples; 1 if all weights are 0."""
     if weight is None:
         return z.shape[0]
     xp = array_namespace(weight)
@@ -107,27 +107,27 @@ def total_weight(z: Array, weight: Array | None) -> Array | int:
 
 
 def classifier_loss(given: Any, kind: str) -> Loss:
-    """The loss of a classifier of this kind of targets, by scikit-learn's name, dlarray's, or as an object.
+    """The loss of a classifier for this kind of targets, by scikit-learn's or dlarray's name or as an object.
 
-    Raises ValueError where it is one of numbers, or chooses one of several classes where several may be right.
+    Raises ValueError for a regression loss, and for a multiclass loss with several labels per example.
     """
     if given == "log_loss":
         several = CategoricalCrossEntropy if kind == "multiclass" else BinaryCrossEntropy
         return PerExample(several(reduction="sum"))
     loss = make(Loss, given)
     if loss.task == "regression":
-        raise ValueError(f"{given!r} is a loss of numbers, not of classes: give it to an MLPRegressor")
+        raise ValueError(f"{given!r} is a loss for numbers, not for classes: use it in an MLPRegressor")
     if loss.task == "multiclass" and kind == "multilabel-indicator":
         raise ValueError(
-            f"{given!r} chooses one class of each row, and several may be right here: 'binary_cross_entropy'"
+            f"{given!r} is for one class per example, and y has several labels: use 'binary_cross_entropy'"
         )
     return _check_reduction(loss)
 
 
 def regressor_loss(given: Any) -> Loss:
-    """The loss of a regressor, by scikit-learn's name, dlarray's, or as an object.
+    """The loss of a regressor, by scikit-learn's or dlarray's name or as an object.
 
-    Raises ValueError for one of classes.
+    Raises ValueError for a classification loss.
     """
     own: dict[str, type[Loss]] = {
         "squared_error": SquaredError,
@@ -136,7 +136,7 @@ def regressor_loss(given: Any) -> Loss:
     }
     loss = own[given]() if isinstance(given, str) and given in own else _by_name(given, own)
     if loss.task != "regression":
-        raise ValueError(f"{given!r} is a loss of classes, not of numbers: give it to an MLPClassifier")
+        raise ValueError(f"{given!r} is a loss for classes, not for numbers: use it in an MLPClassifier")
     return _check_reduction(loss)
 
 
@@ -153,13 +153,13 @@ def _check_reduction(loss: Loss) -> Loss:
 
 
 def output_activation(loss: Loss) -> str:
-    """What scikit-learn calls the activation of the outputs: "softmax", "logistic", "identity", "exp"."""
+    """scikit-learn's name of the output activation: "softmax", "logistic", "identity", "exp"."""
     word = spelling(type(loss.output_activation))
     return SPELLINGS.get(word, word)
 
 
 def public_loss(loss: Loss) -> Loss:
-    """dlarray's own loss of the same predictions, which files can name: it differs by a constant factor."""
+    """The loss of dlarray with the same predictions, which files can name. It differs by a constant factor."""
     if not isinstance(loss, PerExample):
         return loss
     summed: Any = loss.summed

@@ -1,4 +1,4 @@
-"""The network that the parameters describe, its weights at the start, and what scikit-learn calls them."""
+"""The network from an estimator's parameters, its initial weights, and scikit-learn's names for them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dlarray.model import MLP
 __all__ = ["activations_of", "dense_names", "initial_parameters", "network"]
 
 _Draw = Callable[[int, int, Activation, str], tuple[np.ndarray, np.ndarray]]
-"""W and b of a Dense layer from its inputs, its units, the activation behind it and the type of the numbers."""
+"""Returns W and b of a Dense layer from inputs, units, the next activation and the dtype."""
 
 
 def network(
@@ -28,9 +28,10 @@ def network(
     normalization: Any = None,
     dropout: float | Sequence[float] = 0.0,
 ) -> MLP:
-    """For each hidden layer Dense, a norm where one is asked for, the activation, dropout; and Dense for the outputs.
+    """For each hidden layer: Dense, the normalization if given, the activation, dropout. Then Dense for the outputs.
 
-    Raises ValueError for an unknown norm, with the nearest, and where there are not as many rates as hidden layers.
+    Raises ValueError for an unknown normalization, with the closest match, and unless there is a rate for each hidden
+    layer.
     """
     rates = _per_layer("dropout", dropout, len(hidden))
     norm = [] if normalization is None else [make(Layer, normalization)]
@@ -46,7 +47,7 @@ def network(
 
 
 def activations_of(given: Any, hidden: int) -> list[Activation]:
-    """An activation for each hidden layer, from one for all or a list of them, by name or as objects."""
+    """An activation for each hidden layer, from one for all or a list, by name or as objects."""
     return [make(Activation, f) for f in _per_layer("activation", given, hidden)]
 
 
@@ -65,9 +66,9 @@ def dense_names(model: MLP) -> list[tuple[str, str]]:
 
 
 def initial_parameters(model: MLP, activations: Sequence[Activation], draw: _Draw, dtype: str) -> dict[str, np.ndarray]:
-    """The parameters at the start by name: those of Dense layers as they are drawn, the others as dlarray's.
+    """The initial parameters by name: those of Dense layers from ``draw``, others from dlarray's initializers.
 
-    Raises ValueError where a drawn array has another shape than its parameter.
+    Raises ValueError if a drawn array has another shape than its parameter.
     """
     initializers = model.chain.initializers()
     drawn: dict[str, np.ndarray] = {}

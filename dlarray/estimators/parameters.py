@@ -1,4 +1,4 @@
-"""What the estimators are told: their parameters, and the checks of these, which run when training begins."""
+"""The parameters of the estimators, and their checks, which run when training begins."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RATES = ("constant", "invscaling", "adaptive")
 
 
 class Parameters:
-    """The constructor's parameters as they were given: scikit-learn wants them unchanged, and checked by ``fit``."""
+    """The unchanged parameters of the constructor: in scikit-learn ``fit`` checks them."""
 
     hidden_layer_sizes: int | Sequence[int]
     activation: Any
@@ -59,14 +59,14 @@ def set_parameters(estimator: Parameters, parameters: dict[str, Any]) -> None:
 
 
 def hidden_sizes(given: int | Sequence[int]) -> list[int]:
-    """The units of each hidden layer. Raises ValueError or TypeError where one is no whole number above 0."""
+    """The units of each hidden layer. Raises ValueError or TypeError unless all are whole numbers above 0."""
     sizes: list[Any] = list(cast("Iterable[Any]", given)) if isinstance(given, Iterable) else [given]
     return [at_least_one("hidden_layer_sizes", size) for size in sizes]
 
 
 @contextmanager
 def invalid_parameters() -> Generator[None]:
-    """A ``with`` block whose ValueError or TypeError is scikit-learn's InvalidParameterError, which is both."""
+    """A ``with`` block that turns ValueError and TypeError into scikit-learn's InvalidParameterError, which is both."""
     try:
         yield
     except InvalidParameterError:
@@ -76,7 +76,7 @@ def invalid_parameters() -> Generator[None]:
 
 
 def check_parameters(given: Parameters) -> None:
-    """Raise ValueError or TypeError for the first parameter that cannot be, with what was expected."""
+    """Raise ValueError or TypeError for the first invalid parameter, with what was expected."""
     hidden_sizes(given.hidden_layer_sizes)
     non_negative("alpha", given.alpha)
     if given.batch_size != "auto":
@@ -85,7 +85,7 @@ def check_parameters(given: Parameters) -> None:
         at_least_one("batch_size", given.batch_size)
     if not isinstance(given.learning_rate, Schedule):
         if not isinstance(given.learning_rate, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"learning_rate must be a word or a schedule, got {given.learning_rate!r}")
+            raise TypeError(f"learning_rate must be a string or a schedule, got {given.learning_rate!r}")
         one_of("learning_rate", given.learning_rate, RATES)
     positive("learning_rate_init", given.learning_rate_init)
     non_negative("power_t", given.power_t)
@@ -108,7 +108,7 @@ def check_parameters(given: Parameters) -> None:
 
 
 def takes_batches(given: Parameters) -> bool:
-    """Whether the solver takes batches, so that there is a ``partial_fit``. Raises AttributeError where it does not."""
+    """Whether the solver uses batches and ``partial_fit`` exists. Raises AttributeError if not."""
     if given.solver == "lbfgs":
         raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
     return True

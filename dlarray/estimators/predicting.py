@@ -1,4 +1,4 @@
-"""What a trained estimator answers: the outputs of its network, where the inputs lie."""
+"""Predictions of a trained estimator, on the device of the inputs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from dlarray.losses import Loss
 __all__ = ["PredictMixin"]
 
 BATCH_SIZE = 4096
-"""How many examples are predicted at once: enough for a device, and few enough for its memory."""
+"""The examples of one prediction: enough for a device, and few enough for its memory."""
 
 
 class PredictMixin(StorageMixin):
-    """An estimator's outputs for inputs, and what scikit-learn asks about them."""
+    """The outputs of an estimator, with scikit-learn's checks and tags."""
 
     device: str | Device | None
     _loss: Loss
@@ -31,17 +31,17 @@ class PredictMixin(StorageMixin):
 
     @property
     def out_activation_(self) -> str:
-        """What makes predictions of the outputs, by scikit-learn's name. It belongs to the loss, and cannot be set."""
+        """scikit-learn's name of the output activation. It belongs to the loss and cannot be set."""
         if not hasattr(self, "_model"):
             raise AttributeError(f"{type(self).__name__} has no out_activation_ before it is fitted")
         return output_activation(self._loss)
 
     @out_activation_.setter
     def out_activation_(self, value: object) -> NoReturn:
-        raise AttributeError(f"out_activation_ is the loss's: choose a loss with it (loss=…), got {value!r}")
+        raise AttributeError(f"out_activation_ belongs to the loss: choose it by loss=…, got {value!r}")
 
     def _outputs(self, x: Any, named: dict[str, Array], buffers: Theta) -> Array:
-        """The outputs for inputs on the model's device, (n, outputs)."""
+        """The outputs, (n, outputs), for inputs on the model's device."""
         model = self._model
         kept = model.named_buffers(buffers) if buffers else {}
         n = x.shape[0]
@@ -52,10 +52,10 @@ class PredictMixin(StorageMixin):
         return parts[0] if len(parts) == 1 else array_namespace(*parts).concat(parts)
 
     def _check_inputs(self, X: Any, method: str) -> Any:
-        """Inputs as they are answered, and refused where they lie elsewhere than the model.
+        """The inputs for a prediction. Raises ValueError if they are on another device than the model.
 
-        Without ``array_api_dispatch`` NumPy reads arrays that share the host with it, for a model there, as for
-        scikit-learn.
+        Without ``array_api_dispatch``, a model on the host also accepts arrays of other libraries on the host, as
+        scikit-learn does: NumPy converts them.
         """
         check_is_fitted(self)
         self._check_fitted()
@@ -65,22 +65,22 @@ class PredictMixin(StorageMixin):
             host = host_view(X) if shared and not dispatched else None
             return self._refuse(method, f"the model is on {home}, X on {there}") if host is None else host
         if not is_foreign(X) and not self._from_host and not home.backend.uses_numpy_arrays and dispatched:
-            self._refuse(method, f"the model was fitted on arrays of {home}, X lies on the host")
+            self._refuse(method, f"the model was fitted on arrays of {home}, X is on the host")
         return X
 
     def _check_fitted(self) -> None:
-        """Raise NotFittedError where somebody has set the weights of a model that was never trained."""
+        """Raise NotFittedError if weights were set on a model that was never trained."""
         if not hasattr(self, "_model"):
             raise NotFittedError(
-                f"this {type(self).__name__} has coefs_ that were set by hand, and was not fitted: which network they "
-                "are of is not known. Fit it first (max_iter=1 will do), then put others in"
+                f"this {type(self).__name__} was not fitted, and its coefs_ were set by hand: their network is "
+                "unknown. Fit it first (max_iter=1 is enough), then set coefs_"
             )
 
     def _inputs_and_outputs(self, X: Any, method: str) -> tuple[Any, Array]:
-        """The inputs as ``_given`` has them, and their outputs on the model's device."""
+        """The checked inputs, and their outputs on the model's device."""
         x, home = self._check_inputs(X, method), device_of(self.coefs_[0])
         dtype = str(self.coefs_[0].dtype).rpartition(".")[2]
-        with home.working("to predict", "Fewer examples at a time take less"):
+        with home.working("to predict", "Fewer examples at a time need less"):
             return x, self._outputs(to_model_device(inputs(self, x), home, dtype), self._parameters(), self._buffers)
 
     def _refuse(self, method: str, why: str) -> NoReturn:
@@ -91,7 +91,7 @@ class PredictMixin(StorageMixin):
 
     @staticmethod
     def _like_inputs(X: Any, y: Array) -> Any:
-        """Answers where the inputs lie: host arrays for host inputs."""
+        """Predictions on the device of the inputs; host arrays for host inputs."""
         return to_device(y, device_of_input(X)) if is_foreign(X) else to_numpy(y)
 
     def __sklearn_tags__(self) -> Any:

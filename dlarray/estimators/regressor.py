@@ -1,4 +1,4 @@
-"""MLPRegressor."""
+"""A regressor with the interface of scikit-learn's MLPRegressor."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     """scikit-learn's MLPRegressor on dlarray: the same parameters, attributes and numbers, and more of each.
 
     Parameters from ``loss`` to ``max_fun``, and all attributes, are those of ``sklearn.neural_network.MLPRegressor``.
-    Beyond them:
+    Only additions are listed below.
 
-    Sparse inputs stay sparse in training and prediction. Raises ValueError, TypeError or DeviceError in ``fit`` for a
-    parameter that cannot be, with what was expected.
+    Sparse inputs stay sparse in training and prediction. For an invalid parameter ``fit`` raises ValueError, TypeError
+    or DeviceError and names what was expected.
 
     Parameters
     ----------
     loss
         "squared_error" and "poisson" as in scikit-learn, "absolute_error", or any loss of dlarray for numbers, by name
-        or as an object: "huber", "log_cosh", ``Huber(delta=2.0)``. Its mean is its own.
+        or as an object: "huber", "log_cosh", ``Huber(delta=2.0)``. It uses its own mean, not scikit-learn's.
     activation
         Also any activation of dlarray, by name or as an object, or a list with one for each hidden layer.
     solver
-        Also any optimizer of dlarray, by name (with ``learning_rate_init`` as its rate) or as an object (with its own).
+        Also any optimizer of dlarray, by name (with ``learning_rate_init`` as its rate) or as an object with its rate.
     learning_rate
         Also a schedule, a function of the steps done.
     dropout
-        The rate at which the outputs of hidden layers are dropped in training, one for all or one for each.
+        The dropout rate of hidden layers in training, one for all or one for each.
     normalization
         None, "batch_norm", "layer_norm", "rms_norm" or any layer that keeps the number of features, before each
         hidden activation.
     device
-        Where to train host arrays: "cpu", "cuda", "torch", "jax"; by default the current device (DLARRAY_DEVICE).
-        Arrays of CuPy, torch or JAX are trained on where they lie, and are answered by arrays there.
+        The device that trains on host arrays: "cpu", "cuda", "torch", "jax"; by default the current device
+        (DLARRAY_DEVICE). Arrays of CuPy, torch or JAX stay on their device, and predictions for them too.
     callbacks
-        Functions of the estimator, called after each epoch; one that returns True ends training. Or those of
-        ``dlarray.callbacks``, which are told of the walk: they may stop it and hand weights back, not change the rate.
-        ``set_callbacks`` takes scikit-learn's own.
+        Functions of the estimator, called after each epoch; one that returns True stops training. Or callbacks of
+        ``dlarray.callbacks``: they can stop training and return other weights, but not change the learning rate.
+        ``set_callbacks`` takes scikit-learn's own callbacks.
     """
 
     _numbers = True
@@ -110,30 +110,30 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     ) -> MLPRegressor:
         """Train on inputs (examples, features), dense or sparse, and numbers (examples,) or (examples, outputs).
 
-        ``X_val`` and ``y_val``, where given, are examples not to train on: ``validation_scores_`` and
-        ``validation_loss_curve_`` say after each epoch how the model does on them, with the weights
-        ``sample_weight_val``, and early stopping goes by them instead of setting examples apart.
+        ``X_val`` and ``y_val`` are optional validation examples with the weights ``sample_weight_val``.
+        ``validation_scores_`` and ``validation_loss_curve_`` then hold the score and the loss on them after each epoch,
+        and early stopping uses them instead of holding out examples.
         """
-        seen = (X_val, y_val, sample_weight_val)
-        return self._fit(X, y, sample_weight, LastGood(self, incremental=False), seen)
+        validation = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, LastGood(self, incremental=False), validation)
 
     @available_if(takes_batches)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
-        """One epoch over these examples."""
+        """Train for one epoch on these examples."""
         return self._fit(X, y, sample_weight, LastGood(self, incremental=True))
 
     def predict(self, X: Any) -> Any:
-        """The numbers, (examples,) of one output, else (examples, outputs)."""
+        """The predictions: (examples,) for one output, else (examples, outputs)."""
         x, z = self._inputs_and_outputs(X, "predict")
         y = self._loss.output_activation.predict(z)
         return self._like_inputs(x, y[:, 0] if y.shape[1] == 1 else y)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """R², 1 less the squared errors as a share of those of the mean; the mean of it over outputs."""
+        """R² = 1 - Σ (t - y)² / Σ (t - mean t)², the mean over outputs."""
         y, weight = foreign_to_host("y", y), foreign_to_host("sample_weight", sample_weight)
         return float(r2_score(y, foreign_to_host("predictions", self.predict(X)), sample_weight=weight))
 
-    # What training asks
+    # Used by training
 
     def _prepare_targets(self, y: Any, incremental: bool) -> int:
         with invalid_parameters():

@@ -1,4 +1,4 @@
-"""What ``solver`` and ``learning_rate`` mean: dlarray's optimizers, and how scikit-learn changes their rate."""
+"""The parameters ``solver`` and ``learning_rate`` as dlarray's optimizers, with scikit-learn's changes of the rate."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["Rate", "optimizer_of"]
 
 
 def optimizer_of(given: Parameters) -> Optimizer:
-    """The optimizer that the parameters describe.
+    """The optimizer from the parameters.
 
     "sgd" is momentum with the rate inside the velocity, "adam" Adam with the ε of its paper's faster form ("hat"). Any
-    other name is dlarray's, with ``learning_rate_init`` or the schedule given as ``learning_rate``; an object is taken
-    as it is. Raises ValueError for an unknown name, with the nearest.
+    other name is dlarray's, with ``learning_rate_init`` or the schedule given as ``learning_rate``. An object is used
+    unchanged. Raises ValueError for an unknown name, with the closest match.
     """
     if isinstance(given.solver, Optimizer):
         return given.solver
@@ -34,27 +34,27 @@ def optimizer_of(given: Parameters) -> Optimizer:
 
 
 class Rate:
-    """The learning rate of "sgd" from epoch to epoch; other optimizers keep theirs, or have a schedule.
+    """The learning rate of "sgd", which can change after an epoch. Other optimizers have a constant or a schedule.
 
-    - "invscaling": η = η₀ / (t + 1)^p after an epoch that ends with t examples seen;
-    - "adaptive": η / 5 each time the loss no longer falls, until it is 1e-6 or less.
+    - "invscaling": η = η₀ / (t + 1)^p after t examples;
+    - "adaptive": η / 5 each time the loss stops decreasing, until η is 1e-6 or less.
     """
 
     def __init__(self, given: Parameters) -> None:
         self.value = float(given.learning_rate_init)
         self._first = self.value
         self.changes = given.solver == "sgd" and isinstance(given.learning_rate, str)
-        """Whether this is where the rate is kept."""
+        """Whether this object determines the rate."""
         self._kind = given.learning_rate if self.changes else "constant"
         self._power = float(given.power_t)
 
     def epoch_ends(self, seen: int, state: dict[str, Any]) -> None:
-        """After an epoch, with so many examples seen since the beginning."""
+        """After an epoch, with ``seen`` examples since the beginning."""
         if self._kind == "invscaling":
             self._set(self._first / (seen + 1) ** self._power, state)
 
     def no_progress(self, state: dict[str, Any]) -> str:
-        """What follows where nothing has become better, in scikit-learn's words; it ends in "Stopping." for the end."""
+        """Reduce the rate if possible. Returns scikit-learn's message; "Stopping." at its end stops training."""
         if self._kind != "adaptive":
             return "Stopping."
         if self.value <= 1e-6:
@@ -63,7 +63,7 @@ class Rate:
         return f"Setting learning rate to {self.value:f}"
 
     def _set(self, value: float, state: dict[str, Any]) -> None:
-        """Into the state's own arrays where these can be written: a compiled step is bound to them."""
+        """Write into the arrays of the state if possible: a compiled step is bound to them."""
         self.value = value
         for own in state["optimizer"]:
             rate = own["rate"]

@@ -1,4 +1,4 @@
-"""Fitted arrays on their way: to another device, into a file, and out of one where the device may be missing."""
+"""Copy, pickle and move the fitted arrays; unpickle them even if their device is missing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ARRAYS = ("coefs_", "intercepts_", "_others", "_buffers")
 
 
 class StorageMixin(BaseEstimator):
-    """An estimator whose arrays may lie on a device: files hold them as NumPy's, with the device's name."""
+    """An estimator whose arrays can be on a device. Pickles hold NumPy arrays and the name of the device."""
 
     coefs_: list[Array]
     intercepts_: list[Array]
@@ -34,8 +34,8 @@ class StorageMixin(BaseEstimator):
     def to_device(self, device: str | Device) -> Any:
         """Move the fitted model to a device, such as "cpu" or "cuda", and return it.
 
-        What it predicts from is then expected there, or on the host. Raises NotFittedError before training, DeviceError
-        for a device that cannot be used.
+        Inputs for predictions must then be on this device or on the host. Raises NotFittedError before training,
+        DeviceError for a device that cannot be used.
         """
         check_is_fitted(self)
         self._move(resolve(device))
@@ -46,7 +46,7 @@ class StorageMixin(BaseEstimator):
             setattr(self, name, map_arrays(getattr(self, name), lambda x: to_device(x, target)))
 
     def __copy__(self) -> Any:
-        """A copy with arrays and curves of its own: a step that trains the one consumes what it is given."""
+        """A copy with copies of arrays and curves: training one of the two would consume shared arrays."""
         own: dict[str, Any] = dict(vars(self))
         own |= {name: copy_tree(own[name]) for name in ARRAYS if name in own}
         own |= {name: copy(cast("Any", x)) for name, x in own.items() if isinstance(x, (list, Training))}
@@ -83,7 +83,7 @@ class StorageMixin(BaseEstimator):
         return named
 
     def _set_parameters(self, theta: Theta) -> dict[str, Array]:
-        """The parameters in θ as fitted attributes."""
+        """Set the fitted attributes from θ. Returns the parameters by name."""
         named = self._model.parameters(theta)
         names = dense_names(self._model)
         self.coefs_ = [named[W] for W, _ in names]

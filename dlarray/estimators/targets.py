@@ -1,4 +1,4 @@
-"""Labels to numbers and back: what the classes are, what the network trains towards, what its outputs say."""
+"""Labels as targets, and outputs as labels; class weights."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ __all__ = ["Labels", "check_known", "check_same", "weights_by_class"]
 
 
 class Labels:
-    """The classes of a classifier, by the labels it was given.
+    """The classes of a classifier, from the labels of training.
 
-    ``kind`` is scikit-learn's word for them: "binary", "multiclass", "multilabel-indicator".
+    ``kind`` is scikit-learn's type of target: "binary", "multiclass", "multilabel-indicator".
     """
 
     def __init__(self, y: Any) -> None:
@@ -33,24 +33,24 @@ class Labels:
 
     @classmethod
     def of_classes(cls, y: Any, classes: Any) -> Labels:
-        """The classes where y is only a part of what will come: those told, or the columns of several labels."""
+        """The classes if y is only a part of the data: those given, or the columns of several labels."""
         return cls(y if type_of_target(y).startswith("multilabel") else classes)
 
     def columns(self, loss: Loss) -> int:
-        """The number of outputs: one for a yes or no, unless the loss chooses one of a row."""
+        """The number of outputs: one for two classes, unless the loss is multiclass."""
         if self.kind == "binary":
             return 2 if loss.task == "multiclass" else 1
         return len(self.classes)
 
     def encode(self, y: Any, loss: Loss) -> np.ndarray:
-        """Targets (n, outputs) of 0 and 1; whole numbers (n,) for the loss that wants these."""
+        """Targets (n, outputs) of 0 and 1; class indices (n,) for a loss that needs them."""
         rows: np.ndarray = self.binarizer.transform(y)
         if self.kind == "binary" and loss.task == "multiclass":
             rows = np.hstack([1 - rows, rows])
         return np.argmax(rows, axis=1).astype(np.int32) if loss.targets_are_labels else rows
 
     def predict(self, z: Array, loss: Loss) -> Array:
-        """What outputs say: the number of a class of each example, (n,) int32; of several labels a row of 0 and 1."""
+        """The predicted class index of each example, (n,) int32; for several labels rows of 0 and 1."""
         xp = array_namespace(z)
         y = loss.output_activation.predict(z)
         if z.shape[1] > 1 and self.kind != "multilabel-indicator":
@@ -61,7 +61,7 @@ class Labels:
         return xp.reshape(yes, (-1,)) * (1 if len(self.classes) > 1 else 0)
 
     def decode(self, chosen: np.ndarray) -> Any:
-        """Labels of the host, as they were given, from what ``chosen`` says."""
+        """The labels, on the host and in their original form, from what ``predict`` returns."""
         if self.kind != "multilabel-indicator":
             return self.classes[chosen]
         rows = chosen.astype(np.int64)
@@ -69,7 +69,7 @@ class Labels:
 
 
 def check_same(estimator: Any, y: Any) -> None:
-    """Raise ValueError where y has not the very classes that training began with."""
+    """Raise ValueError unless y has exactly the classes of training."""
     found, known = unique_labels(y), estimator.classes_
     if set(found) != set(known):
         raise ValueError(
@@ -79,18 +79,18 @@ def check_same(estimator: Any, y: Any) -> None:
 
 
 def check_known(estimator: Any, y: Any) -> None:
-    """Raise ValueError where y has classes that training does not know."""
+    """Raise ValueError if y has classes that are unknown in training."""
     known = estimator.classes_
     if strange := sorted(set(unique_labels(y)) - set(known)):
         raise ValueError(f"`y` has classes not in `self.classes_`: {strange}; `self.classes_` has {known}")
 
 
 def weights_by_class(given: Any, labels: Labels, y: Any, own: np.ndarray | None) -> np.ndarray:
-    """What each example counts by its class, (n,), where ``own`` is what it weighs besides: as so many examples.
+    """The class weight of each example, (n,). ``own`` are the other weights, by which "balanced" counts examples.
 
-    ``given`` is "balanced", a mapping from labels, or a number for each class in the order of ``classes_``; of several
-    labels "balanced" or one such for each, the factors multiplied. Raises ValueError and TypeError as
-    ``dlarray.training.class_weight.weighted`` does, and for a mapping with labels that there are not.
+    ``given`` is "balanced", a mapping from labels, or a number for each class in the order of ``classes_``. For several
+    labels it is "balanced" or a list with one of these for each label; their weights are multiplied. Raises ValueError
+    and TypeError as ``dlarray.training.class_weight.apply_class_weight`` does, and for a mapping with unknown labels.
     """
     counts = np.ones(int(y.shape[0])) if own is None else own
     if labels.kind != "multilabel-indicator":
@@ -102,7 +102,7 @@ def weights_by_class(given: Any, labels: Labels, y: Any, own: np.ndarray | None)
     elif isinstance(given, Sequence):
         each = list(cast("Sequence[Any]", given))
     else:
-        raise ValueError(f"class_weight of several labels must be 'balanced' or a list, one for each, got {given!r}")
+        raise ValueError(f"class_weight for several labels must be 'balanced' or a list, one for each, got {given!r}")
     if len(each) != columns.shape[1]:
         raise ValueError(f"class_weight has {len(each)} entries for {columns.shape[1]} labels")
     both = np.arange(2)
@@ -111,7 +111,7 @@ def weights_by_class(given: Any, labels: Labels, y: Any, own: np.ndarray | None)
 
 
 def _one_class(given: Any, classes: np.ndarray, index: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """``weights_by_class`` of examples of one class each, which ``index`` numbers."""
-    if isinstance(given, Mapping):  # by label, as scikit-learn reads it
+    """``weights_by_class`` for one class per example; ``index`` is its number."""
+    if isinstance(given, Mapping):  # by label, as in scikit-learn
         return np.asarray(plain_weights(compute_class_weight(given, classes=classes, y=classes)))[index]
     return class_weights(given, np.bincount(index, weights=own, minlength=len(classes)))[index]

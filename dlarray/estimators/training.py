@@ -1,4 +1,4 @@
-"""A training that may go on: the compiled step, the optimizer's state, and the learning rate reached."""
+"""The state of an estimator's training, which can continue: compiled step, optimizer state, learning rate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Training", "compiler"]
 
 
 def compiler(device: Device) -> Compile:
-    """What compiles steps on this device: its backend where that compiles of its own accord, else nothing."""
+    """The backend's ``compile`` if the backend compiles by default; else the identity."""
     return device.backend.compile if device.backend.compiles else lambda step: step
 
 
@@ -29,7 +29,7 @@ def _relaid(states: tuple[State, ...], new: Layout, old: Layout) -> tuple[State,
     for name, first in states[0].items():
         if first.ndim:
             parts = new.join(old.split(tuple(state[name] for state in states)))
-        else:  # one number for all; only the first state counts the steps
+        else:  # a number; only the first state has t
             parts = (first,) * (1 if name == "t" else count)
         for own, part in zip(relaid, parts, strict=False):
             own[name] = copy_array(part)
@@ -37,9 +37,9 @@ def _relaid(states: tuple[State, ...], new: Layout, old: Layout) -> tuple[State,
 
 
 class Training:
-    """The walk's state between one call of ``partial_fit`` and the next, and the step compiled for it.
+    """The state of training between two calls of ``partial_fit``, and its compiled step.
 
-    A copy in a file holds the state on the host and leaves the compiled step behind, which is made again when needed.
+    A pickle holds the state on the host, without the compiled step, which is compiled again when needed.
     """
 
     def __init__(self, descent: Descent, rate: Rate, state: dict[str, Any], earlier: Training | None = None) -> None:
@@ -47,7 +47,7 @@ class Training:
         self.rate = rate
         self.state = state
         self.views: Mapping[str, Array] = {}
-        """The estimator's parameters when they were last told of this state: views of its θ where there are views."""
+        """The estimator's parameters when they were last set from this state: views of θ if the library has views."""
         same = earlier is not None and earlier.descent == descent
         self._steps: dict[tuple[str, bool], Callable[..., Any]] = earlier._steps if same and earlier else {}
 
@@ -60,11 +60,11 @@ class Training:
         return self._steps[key]
 
     def shows(self, arrays: Mapping[str, Array]) -> bool:
-        """Whether these parameters are the very ones reached here."""
+        """Whether these parameters are the same objects as ``views``."""
         return arrays.keys() == self.views.keys() and all(arrays[name] is self.views[name] for name in arrays)
 
     def resume(self, arrays: Mapping[str, Array], device: Device) -> None:
-        """Go on from these parameters on this device, where they are not the very ones reached here."""
+        """Continue from these parameters on this device, unless they are those of this state."""
         if self.shows(arrays):
             return
         model = self.descent.gradient.model
@@ -86,5 +86,5 @@ class Training:
         rest = {name: item for name, item in self.state.items() if name != "theta"}
         return {"descent": self.descent, "rate": self.rate, "state": map_arrays(rest, to_numpy)}
 
-    def __setstate__(self, kept: dict[str, Any]) -> None:
-        self.__init__(kept["descent"], kept["rate"], kept["state"])
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        self.__init__(saved["descent"], saved["rate"], saved["state"])

@@ -1,4 +1,4 @@
-"""Examples set apart to tell when training is enough."""
+"""Validation examples for early stopping and curves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Validation"]
 
 @dataclass(frozen=True)
 class Validation:
-    """The score of a state of training on examples that are not trained on; their loss is noted on the way."""
+    """Returns the validation score of a training state, and records the validation loss."""
 
     estimator: Any
     rows: Rows
@@ -25,9 +25,9 @@ class Validation:
 
     @classmethod
     def split(cls, estimator: Any, rows: Rows, t: np.ndarray, device: Device) -> tuple[Rows, Validation]:
-        """The examples in two parts, those to train on first; drawn as scikit-learn draws them.
+        """Training and validation examples, drawn as scikit-learn draws them.
 
-        A yes or no keeps its proportions. Raises ValueError where fewer than two examples would be set apart.
+        For two classes the split is stratified. Raises ValueError for fewer than two validation examples.
         """
         stratified = hasattr(estimator, "classes_") and estimator.n_outputs_ == 1
         train, seen = train_test_split(

@@ -58,7 +58,7 @@ def test_examples_to_validate_on_are_used_or_refused(solver: str) -> None:
         with pytest.raises(ValueError, match=message):
             model.fit(x, y, **given)
     if solver == "lbfgs":
-        with pytest.raises(ValueError, match="lbfgs validates nothing"):
+        with pytest.raises(ValueError, match="lbfgs does not validate"):
             model.fit(x, y, X_val=x, y_val=y)
 
 
@@ -214,7 +214,7 @@ def test_weights_set_by_hand_are_used_or_refused() -> None:
     coefs, intercepts = [np.ones((5, 6)), np.ones((6, 3))], [np.zeros(6), np.zeros(3)]
     model.coefs_, model.intercepts_ = coefs, intercepts
     for call in (lambda: model.predict(x), lambda: model.fit(x, y), lambda: model.predict_proba(x)):
-        with pytest.raises(NotFittedError, match="set by hand, and was not fitted.*Fit it first"):
+        with pytest.raises(NotFittedError, match="was not fitted, and its coefs_ were set by hand.*Fit it first"):
             call()
     model = MLPClassifier(**SMALL).fit(x, y)
     model.coefs_, model.intercepts_ = coefs, intercepts
@@ -226,5 +226,5 @@ def test_the_activation_of_the_outputs_cannot_be_set() -> None:
     assert not hasattr(model, "out_activation_")
     model.fit(*classes())
     assert model.out_activation_ == "softmax"
-    with pytest.raises(AttributeError, match=r"out_activation_ is the loss's: choose a loss.*'identity'"):
+    with pytest.raises(AttributeError, match=r"out_activation_ belongs to the loss: choose it.*'identity'"):
         model.out_activation_ = "identity"

@@ -236,7 +236,7 @@ def test_losses_of_classes(loss: Any, task: str) -> None:
     if task == "labels":
         y = np.stack([y == 0, y != 1], axis=1).astype(int)
         if loss in ("cross_entropy", "sparse_cross_entropy", "kl_divergence"):
-            with pytest.raises(ValueError, match="several may be right"):
+            with pytest.raises(ValueError, match="y has several labels"):
                 MLPClassifier(loss=loss).fit(x, y)
             return
     model = MLPClassifier(20, loss=loss, random_state=0, max_iter=60, learning_rate_init=0.02).fit(x, y)
@@ -265,9 +265,9 @@ def test_losses_of_numbers(loss: Any) -> None:
 
 def test_a_loss_of_the_other_kind_is_refused() -> None:
     x, y = classes()
-    with pytest.raises(ValueError, match="loss of numbers, not of classes"):
+    with pytest.raises(ValueError, match="loss for numbers, not for classes"):
         MLPClassifier(loss="huber").fit(x, y)
-    with pytest.raises(ValueError, match="loss of classes, not of numbers"):
+    with pytest.raises(ValueError, match="loss for classes, not for numbers"):
         MLPRegressor("focal").fit(x, y)
     with pytest.raises(ValueError, match="did you mean 'huber'.*squared_error"):
         MLPRegressor("hubber").fit(x, y)
@@ -354,7 +354,7 @@ def test_dropout_and_norms() -> None:
         np.testing.assert_array_equal(model.predict(x), pickle.loads(pickle.dumps(model)).predict(x))
         again = MLPClassifier(**own, random_state=0, max_iter=40).fit(x, y)
         np.testing.assert_array_equal(model.coefs_[0], again.coefs_[0])
-    with pytest.raises(ValueError, match="no dropout and no batch_norm"):
+    with pytest.raises(ValueError, match="no dropout, no batch_norm"):
         MLPClassifier(6, solver="lbfgs", dropout=0.1).fit(x, y)
     with pytest.raises(ValueError, match="did you mean 'batch_norm'"):
         MLPClassifier(6, normalization="batchnorms").fit(x, y)
@@ -459,7 +459,7 @@ def test_callbacks_with_the_hooks_of_fit() -> None:
     assert (stopped, rate, model.n_iter_) == ("eight are enough", 0.3, 8)
     assert best < 8
     assert model.score(x[80:], y[80:]) == model.validation_scores_[best - 1]
-    with pytest.raises(ValueError, match="lbfgs takes no steps"):
+    with pytest.raises(ValueError, match="lbfgs calls no callbacks with hooks"):
         MLPClassifier(**{**own, "solver": "lbfgs"}).fit(x, y)
 
 
@@ -476,7 +476,7 @@ def test_callbacks_of_dlarray(tmp_path: Path) -> None:
     lines = (tmp_path / "log.csv").read_text().splitlines()
     assert lines[0] == "epoch,step,seconds,rate,loss,validation_loss,validation_score"
     assert len(lines) == model.n_iter_ + 1
-    with pytest.raises(TypeError, match="learning_rate='adaptive', or a schedule, does"):
+    with pytest.raises(TypeError, match="learning_rate='adaptive' or a schedule"):
         MLPClassifier(**own, callbacks=ReduceLROnPlateau()).fit(x, y)
 
 
@@ -575,7 +575,7 @@ def test_going_on_after_a_file_is_going_on() -> None:
 def test_a_warm_start_of_another_network_is_refused() -> None:
     x, y = classes()
     model = MLPClassifier(**SMALL, warm_start=True).fit(x, y)
-    with pytest.raises(ValueError, match="cannot go on with another network"):
+    with pytest.raises(ValueError, match="the network cannot change between two trainings"):
         model.set_params(hidden_layer_sizes=7).fit(x, y)
     with pytest.raises(ValueError, match="same classes as in the previous call"):
         MLPClassifier(**SMALL, warm_start=True).fit(x, y).fit(x[y > 0], y[y > 0])

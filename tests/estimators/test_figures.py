@@ -54,7 +54,7 @@ def test_a_score_that_is_no_number_is_no_progress() -> None:
 def test_a_score_that_never_is_a_number_is_an_error(bad: float) -> None:
     model = Scripted(**SMALL, early_stopping=True, n_iter_no_change=3)
     model.scores = (bad,) * 200
-    with pytest.raises(ValueError, match="the validation score was a number after none of 4 epochs"):
+    with pytest.raises(ValueError, match="the validation score was NaN in all 4 epochs"):
         model.fit(X, Y)
 
 
