@@ -10,6 +10,7 @@ import pytest
 from dlarray.core import registry as names
 from dlarray.core.array import array_namespace, device
 from dlarray.core.layout import Layout
+from dlarray.core.trees import copy_tree
 from dlarray.optimizers import (
     Adadelta,
     Adagrad,
@@ -316,12 +317,8 @@ def test_scikit_learns_adam():
 
 
 def writable(tree):
-    """Copies: a step consumes its arguments, and one device of the matrix hands out arrays that cannot be written."""
-    if isinstance(tree, dict):
-        return {name: writable(x) for name, x in tree.items()}
-    if isinstance(tree, tuple):
-        return tuple(writable(x) for x in tree)
-    return array_namespace(tree).asarray(tree, copy=True, device=device(tree))
+    """Copies: a step consumes its arguments, and on one device of the matrix arrays cannot be written."""
+    return copy_tree(tree)
 
 
 VARIANTS = {

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from dlarray_cupy.cublaslt import CublasLt
 
+from dlarray.core.trees import map_arrays
 from dlarray.planner.cuda.gpu import ALIGNMENT, Product
 from dlarray.planner.cuda.launch import Grid
 from dlarray.planner.cuda.layout import extent
@@ -135,11 +136,5 @@ class _Queued:
 
 
 def to_fake(tree: Any) -> Any:
-    """The tree with the GPU's arrays for NumPy's."""
-    if isinstance(tree, (np.ndarray, np.generic)):
-        return np.array(tree).view(FakeArray)
-    if isinstance(tree, dict):
-        return {name: to_fake(item) for name, item in tree.items()}
-    if isinstance(tree, tuple):
-        return tuple(to_fake(item) for item in tree)
-    return tree
+    """The tree with copies of its arrays as arrays of the GPU."""
+    return map_arrays(tree, lambda x: np.array(x).view(FakeArray))

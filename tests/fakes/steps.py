@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.core.trees import flatten
+from dlarray.core.trees import flatten, map_leaves
 from dlarray.planner.cuda.program import GpuProgram, Settings
 from dlarray.planner.cuda.step import GpuStep, compile_on_gpu
 from tests.fakes.gpu import FakeArray, FakeGpu, to_fake
@@ -32,11 +32,7 @@ def with_fake_arrays(step: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _as_fake(tree: Any) -> Any:
-    if isinstance(tree, (np.ndarray, np.generic)):
-        return np.asarray(tree).view(FakeArray)
-    if isinstance(tree, dict):
-        return {name: _as_fake(item) for name, item in tree.items()}
-    return tuple(map(_as_fake, tree)) if isinstance(tree, tuple) else tree
+    return map_leaves(tree, lambda x: np.asarray(x).view(FakeArray) if isinstance(x, (np.ndarray, np.generic)) else x)
 
 
 def run(step: Callable[..., Any], state: Any, batches: Sequence[Any]) -> list[list[np.ndarray]]:

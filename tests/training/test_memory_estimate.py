@@ -18,6 +18,7 @@ import pytest
 
 import dlarray
 from dlarray.core.array import array_namespace
+from dlarray.core.trees import leaves
 from dlarray.device import backend as backends
 from dlarray.device.backend import Backend
 from dlarray.device.memory import host_memory
@@ -74,9 +75,7 @@ def first(model: dlarray.MLP, n: int, **options: Any) -> Any:
 
 
 def nbytes(tree: Any) -> int:
-    if isinstance(tree, dict):
-        return sum(map(nbytes, tree.values()))
-    return sum(map(nbytes, tree)) if isinstance(tree, tuple) else 0 if tree is None else tree.nbytes
+    return sum(x.nbytes for x in leaves(tree) if x is not None)
 
 
 def peak(act: Callable[[], Any]) -> int:

@@ -14,6 +14,7 @@ import pytest
 import dlarray as dl
 from dlarray.core.array import array_namespace
 from dlarray.core.layer import Layer
+from dlarray.core.trees import leaves
 from dlarray.device import resolve
 from dlarray.planner import PlannerWarning
 from dlarray.training import Step
@@ -39,12 +40,6 @@ PROBLEMS = {
     "NAdam": ([dl.Dense(8), "sigmoid", dl.Dense(4)], dl.NAdam(weight_decay=0.01)),
     "Lion": ([dl.Dense(8), "elu", dl.Dense(4)], dl.Lion()),
 }
-
-
-def leaves(tree: Any) -> list[Any]:
-    if isinstance(tree, dict):
-        return [x for item in tree.values() for x in leaves(item)]
-    return [x for item in tree for x in leaves(item)] if isinstance(tree, tuple) else [tree]
 
 
 def start(step: Step, dtype: str = "float64") -> Any:

@@ -16,6 +16,7 @@ from dlarray_cupy.gpu import CupyGpu
 from dlarray_cupy.planned import STAGES, Planned, planned, repeated
 
 import dlarray as dl
+from dlarray.core.trees import map_leaves
 from dlarray.planner import PlannerWarning
 from dlarray.planner.cuda.launch import Grid
 from dlarray.training.first_step import first_step
@@ -62,12 +63,9 @@ def cupy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def to_gpu(tree: Any, cupy: Any) -> Any:
-    """The tree with arrays of CuPy for NumPy's; without copies where they are that."""
-    if isinstance(tree, (np.ndarray, np.generic)):
-        return tree if isinstance(tree, cupy.ndarray) else cupy.array(tree)
-    if isinstance(tree, dict):
-        return {name: to_gpu(item, cupy) for name, item in tree.items()}
-    return tuple(to_gpu(item, cupy) for item in tree) if isinstance(tree, tuple) else tree
+    """The tree with arrays of CuPy for those of NumPy; an array of CuPy is not copied."""
+    numpys = (np.ndarray, np.generic)
+    return map_leaves(tree, lambda x: cupy.array(x) if isinstance(x, numpys) and not isinstance(x, cupy.ndarray) else x)
 
 
 def network(**options: Any) -> tuple[Any, Any, list[Any]]:
