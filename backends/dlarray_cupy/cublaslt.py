@@ -1,11 +1,11 @@
-"""Products by cublasLt, called past CuPy's wrapper: that one refuses whatever is to become part of a graph.
+"""Products by cublasLt, called directly: CuPy's wrapper refuses products while a graph is recorded.
 
-Descriptors are made and algorithms looked for beforehand; what is queued at each step is one call, which allocates
-nothing. cublasLt thinks in columns: a matrix of rows in memory is the transposed one to it, so it is asked for
-outᵀ = bᵀ aᵀ. Its A is our b, its B our a, and its bias has an entry for each unit.
+Descriptors and algorithms are made beforehand. Each step queues one call, which allocates nothing. cublasLt is
+column-major: it sees a row-major matrix as its transpose, so it computes outᵀ = bᵀ aᵀ. Its A is our b, its B our a,
+and its bias has an entry for each unit.
 
-Source: NVIDIA's documentation of cublasLt 12 and 13. No GPU has run this; the calls are held against that documentation
-on the host.
+Source: NVIDIA's documentation of cublasLt 12 and 13. Not tested on a GPU yet; on the host the calls are compared with
+the documentation.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ _EPILOGUES: dict[Epilogue, str] = {
     "relu gradient": "DRELU_BGRAD",
 }
 BIAS_ALIGNMENT = 16
-"""Bytes on a multiple of which what is added or summed up must start."""
+"""The address of a bias must be a multiple of this many bytes."""
 
 
 class CublasLt:
-    """A handle of cublasLt, through ``nvmath.bindings.cublasLt`` and ``cublas`` (for the names of types)."""
+    """A handle of cublasLt, through ``nvmath.bindings.cublasLt`` and, for the names of types, ``cublas``."""
 
     def __init__(
         self, lt: Any, compute_types: Any, workspace: tuple[int, int], stream: Callable[[], int], tf32: bool = False
     ) -> None:
-        """``workspace`` is an address and its bytes; ``stream`` says where products are queued now."""
+        """``workspace`` is an address and a number of bytes; ``stream`` returns the current stream."""
         self._lt = lt
         self._compute_types = compute_types
         self._workspace = workspace
@@ -51,8 +51,8 @@ class CublasLt:
         weakref.finalize(self, lt.destroy, self._handle)
 
     def algorithms(self, product: Product, most: int) -> list[Callable[[], None]]:
-        """Ways to compute a product, the likeliest first; none where cublasLt has none for it."""
-        empty = 0 in (product.m, product.n, product.k)  # it has no layout for what has no rows
+        """Ways to compute a product, the likely fastest first; none if cublasLt has none for it."""
+        empty = 0 in (product.m, product.n, product.k)  # it has no layout for empty matrices
         if product.dtype not in _DATA or empty or product.bias % BIAS_ALIGNMENT:
             return []
         call = _Call(self._lt, product, self._compute(product.dtype))
@@ -65,7 +65,7 @@ class CublasLt:
                 with_preference(preference, most, results.ctypes.data, found.ctypes.data)
             finally:
                 self._lt.matmul_preference_destroy(preference)
-        except self._lt.cuBLASLtError:  # not supported: of these shapes, with this epilogue, on this GPU
+        except self._lt.cuBLASLtError:  # not supported: these shapes, with this epilogue, on this GPU
             return []
         fine = [i for i in range(int(found[0])) if results[i]["state"] == 0]
         return [_Algorithm(self, call, results, i) for i in fine]
@@ -75,7 +75,7 @@ class CublasLt:
         return int(self._compute_types[name])
 
     def _preference(self, product: Product) -> int:
-        """The workspace there is, and how well operands are aligned: cublasLt takes 256 bytes for granted."""
+        """The workspace, and the alignment of the operands, which cublasLt otherwise assumes to be 256 bytes."""
         lt, made = self._lt, self._lt.matmul_preference_create()
         addresses = {"A": product.b.address, "B": product.a.address, "C": product.out, "D": product.out}
         wanted = {f"MIN_ALIGNMENT_{name}_BYTES": _alignment(where) for name, where in addresses.items()}
@@ -106,7 +106,7 @@ class CublasLt:
 
 
 class _Algorithm:
-    """One way to compute a product. Holds what its addresses point to."""
+    """One way to compute a product. Keeps alive the memory that its addresses point to."""
 
     def __init__(self, owner: CublasLt, call: _Call, results: np.ndarray, i: int) -> None:
         self._owner, self._call, self._results = owner, call, results
@@ -134,7 +134,7 @@ class _Call:
         self.layouts = (self._layout(lt, product.b, k, n), self._layout(lt, product.a, m, k), out, out)
 
     def _attributes(self, p: Product) -> dict[str, int | str]:
-        """cublasLt's A is our b: a view that is transposed to us is not to it, and the other way round."""
+        """cublasLt's A is our b. Row-major is column-major transposed, twice, so ``transposed`` keeps its meaning."""
         epilogue = "DRELU" if p.epilogue == "relu gradient" and not p.bias else _EPILOGUES[p.epilogue]
         found: dict[str, int | str] = {"TRANSA": int(p.b.transposed), "TRANSB": int(p.a.transposed)}
         found["EPILOGUE"] = epilogue
@@ -145,7 +145,7 @@ class _Call:
         return found
 
     def _layout(self, lt: Any, matrix: Matrix, rows: int, cols: int) -> int:
-        """The matrix as it lies in memory, in columns: what are rows to us."""
+        """The matrix in memory, column-major: cublasLt's columns are our rows."""
         height, width = (rows, cols) if matrix.transposed else (cols, rows)
         made: int = lt.matrix_layout_create(_DATA[self.product.dtype], height, width, matrix.pitch)
         self._finalizers.append(weakref.finalize(self, lt.matrix_layout_destroy, made))
@@ -153,5 +153,5 @@ class _Call:
 
 
 def _alignment(address: int) -> int:
-    """The bytes on a multiple of which an address lies, as far as cublasLt asks."""
+    """The largest power of two, up to 256, that divides an address."""
     return min(address & -address, ALIGNMENT) if address else ALIGNMENT

@@ -1,6 +1,6 @@
-"""A GPU through CuPy: memory of its pool, kernels of nvrtc, graphs of its streams, products of cublasLt.
+"""A GPU through CuPy: memory of its pool, kernels compiled by nvrtc, graphs of its streams, products by cublasLt.
 
-All is queued on CuPy's current stream, so it stays in order with what the user queues there. No GPU has run this.
+All work is queued on CuPy's current stream, so it stays in order with the user's work there. Not tested on a GPU yet.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ WORKSPACE = 32 << 20
 """Bytes for cublasLt: what NVIDIA recommends for the newest GPUs."""
 FROM_HOST, ON_DEVICE = 1, 3
 """Kinds of copies in CUDA: cudaMemcpyHostToDevice, cudaMemcpyDeviceToDevice."""
-ROUNDS, AT_LEAST = 7, 1e-3
-"""What is timed is repeated for this many seconds, so many times."""
+ROUNDS, ROUND_SECONDS = 7, 1e-3
+"""A timing has so many rounds, each of this many seconds."""
 
 
 class _Memory:
-    """Memory of CuPy's pool, given back when nothing holds this object."""
+    """Memory of CuPy's pool, returned to it with this object."""
 
     def __init__(self, pointer: Any) -> None:
         self._pointer = pointer
@@ -37,9 +37,10 @@ class _Memory:
 
 
 class CupyGpu:
-    """The GPU with this number, as ``Gpu`` wants it.
+    """The GPU with this number, with the interface ``Gpu``.
 
-    ``no_products`` says why cublasLt cannot be used, if so: products are CuPy's own then, and no step can be a graph.
+    ``no_products`` says why cublasLt cannot be used, "" if it can. Without it products are CuPy's and no step is a
+    graph.
     """
 
     def __init__(self, number: int) -> None:
@@ -57,7 +58,7 @@ class CupyGpu:
             self._library = self._cublaslt()
         except ImportError as error:
             self.no_products = f'{error}; pip install "dlarray[cuda13]", or cuda12 by the driver\'s version, brings it'
-        except RuntimeError as error:  # nvmath does not find NVIDIA's library, or that does not work
+        except RuntimeError as error:  # nvmath does not find NVIDIA's library, or the library fails
             self.no_products = f"{type(error).__name__}: {error}"
 
     def _cublaslt(self) -> CublasLt:
@@ -73,7 +74,7 @@ class CupyGpu:
         )
 
     def _stream(self) -> int:
-        """Where things are queued now."""
+        """The current stream."""
         return int(self._cupy.cuda.get_current_stream().ptr)
 
     def reserve(self, nbytes: int) -> _Memory:
@@ -85,7 +86,7 @@ class CupyGpu:
         values = np.ascontiguousarray(values)
         runtime, stream = self._cupy.cuda.runtime, self._cupy.cuda.get_current_stream()
         runtime.memcpyAsync(address, values.ctypes.data, values.nbytes, FROM_HOST, stream.ptr)
-        stream.synchronize()  # until then the numbers must stay where they are
+        stream.synchronize()  # until then the host's array must not change or go
 
     def copy(self, target: int, source: int, nbytes: int) -> None:
         self._cupy.cuda.runtime.memcpyAsync(target, source, nbytes, ON_DEVICE, self._stream())
@@ -108,16 +109,16 @@ class CupyGpu:
             try:
                 work()
             except BaseException:
-                with suppress(Exception):  # what broke the capture says more
+                with suppress(Exception):  # the error that broke the capture says more
                     stream.end_capture()
                 raise
             graph = stream.end_capture()
         return graph.launch
 
     def seconds(self, work: Callable[[], None]) -> float:
-        """Median over rounds of the time between two events, around as many repeats as last a millisecond."""
+        """The median over rounds of the time between two events, around the repeats that take a millisecond."""
         once = self._elapsed(work, 1)
-        repeats = min(max(1, round(AT_LEAST / max(once, 1e-6))), 200)
+        repeats = min(max(1, round(ROUND_SECONDS / max(once, 1e-6))), 200)
         return median(self._elapsed(work, repeats) / repeats for _ in range(ROUNDS))
 
     def _elapsed(self, work: Callable[[], None], repeats: int) -> float:

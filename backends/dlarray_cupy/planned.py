@@ -1,6 +1,6 @@
 """A step on CuPy's arrays through dlarray's planner: fused kernels, cublasLt, one CUDA graph.
 
-No GPU has run it, so nothing uses it unless it is asked for: ``fit(…, device="cuda", compile=True)``.
+Not tested on a GPU yet, so it is used on request only: ``fit(…, device="cuda", compile=True)``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _Step = Callable[[Any, Any], Any]
 
 
 _gpus: WeakValueDictionary[int, CupyGpu] = WeakValueDictionary()
-"""One object for each GPU, and one workspace, as long as a compiled step needs it."""
+"""One object, and one workspace, for each GPU, as long as a compiled step uses it."""
 
 
 def _gpu(number: int) -> CupyGpu:
@@ -42,7 +42,7 @@ def _gpu(number: int) -> CupyGpu:
 
 
 class Planned:
-    """A step that is planned on the GPU where the state's arrays lie."""
+    """A step that is planned on the GPU of the state's arrays."""
 
     def __init__(self, step: _Step, settings: Settings) -> None:
         self.step = step
@@ -62,20 +62,20 @@ class Planned:
         if number not in self._on:
             gpu = _gpu(number)
             if gpu.no_products:
-                what = "products are CuPy's own and the step is no graph, for cublasLt is not there"
+                what = "products are CuPy's and the step is no graph, because cublasLt is missing"
                 warnings.warn(f"{what}: {gpu.no_products}", PlannerWarning, stacklevel=3)
             settings = replace(self.settings, graph=False) if gpu.no_products else self.settings
             self._on[number] = compile_on_gpu(self.step, gpu, settings)
         return self._on[number]
 
     def describe(self, state: Any, batch: Any, names: Names) -> Description:
-        """What the plan for such arrays does; nothing is run. Raises ValueError where there is none."""
+        """A description of the plan for such arrays; nothing runs. Raises ValueError if there is none."""
         import cupy
 
         return program(self.step, *(stand_in(tree, (cupy.ndarray,)) for tree in (state, batch))).describe(names)
 
     def profile(self, state: Any, batch: Any, names: Names) -> Timings:
-        """How long the step takes on copies of such arrays, and each part of it. Raises ValueError without a plan."""
+        """The time of the step on copies of such arrays, and of each part. Raises ValueError if it has no plan."""
         number = _number(state)
         if number is None:
             raise ValueError("the state has no arrays of CuPy")
@@ -105,14 +105,14 @@ def repeated(step: Planned, steps: int) -> Callable[..., tuple[Any, Any]]:
 
 
 def _current(number: int) -> Any:
-    """The GPU on which CuPy allocates and launches, in a ``with`` block."""
+    """A ``with`` block in which CuPy allocates and launches on this GPU."""
     import cupy
 
     return cupy.cuda.Device(number)
 
 
 def _number(tree: Any) -> int | None:
-    """The number of the GPU where a tree's first array lies."""
+    """The number of the GPU that a tree's first array is on."""
     import cupy
 
     leaves: list[Any] = []
@@ -132,4 +132,4 @@ STAGES: Mapping[str, Callable[[_Step], _Step]] = MappingProxyType(
         "epilogues": planned,
     }
 )
-"""What a step gains by each stage: compilers, from the plain step to all that there is."""
+"""Compilers of a step, from eager to all that there is, for measuring each stage."""

@@ -1,14 +1,14 @@
-"""Batches from the host to the GPU while the step before is under way: pinned memory, a copy stream, two slots.
+"""Batches from the host to the GPU while the step before is running: pinned memory, a copy stream, two slots.
 
-The step works on the current stream, copies on a stream of their own. A slot is a piece of pinned memory on the host
-and one on the GPU, and two events keep its order, batch after batch:
+Steps run on the current stream, copies on another one. A slot is pinned memory on the host and memory on the GPU. Two
+events keep its order, batch after batch:
 
-    host     waits for ``copied``        before it writes the pinned memory: the copy out of it is done
+    host     waits for ``copied``        before it writes the pinned memory: the copy from it is done
     copies   wait for ``read``           before they write the GPU's memory: the step that reads it is done
     steps    wait for ``copied``         before they read the GPU's memory: the copy into it is done
 
-The host only queues, and runs ahead of the GPU. So while step k computes, the copy of batch k + 1 goes into the other
-slot; that of k + 2 goes into the slot of k, and waits for the end of step k. No GPU has run this.
+The host only queues work, so it runs ahead of the GPU. While step k computes, batch k + 1 is copied into the other
+slot. Batch k + 2 is copied into the slot of batch k, after step k. Not tested on a GPU yet.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["upload"]
 
 
 def upload(batches: Iterable[HostBatch], handle: Any) -> Iterator[tuple[Array | None, ...]]:
-    """``Backend.upload`` for a GPU of CuPy: a batch is the caller's until the next one is asked for."""
+    """``Backend.upload`` for CuPy: a batch is valid until the next one is requested."""
     import cupy
 
     with handle:
@@ -36,14 +36,14 @@ def upload(batches: Iterable[HostBatch], handle: Any) -> Iterator[tuple[Array | 
             slot = slots[number % 2]
             with handle:
                 if not number:
-                    slots[1].room(batch)  # new memory is waited for: now, when no step is queued
+                    slots[1].room(batch)  # allocating waits for the GPU: do it now, before any step is queued
                 arrays = slot.fill(batch, copies)
                 cupy.cuda.get_current_stream().wait_event(slot.copied)
             yield arrays
             with handle:  # all that reads the batch is queued now
                 slot.read.record(cupy.cuda.get_current_stream())
     finally:
-        copies.synchronize()  # both memories of a slot may go only when no copy is under way
+        copies.synchronize()  # the memory of a slot can be freed only when no copy is running
 
 
 class _Slot:
@@ -58,7 +58,7 @@ class _Slot:
         self._on_gpu: dict[int, Any] = {}
 
     def fill(self, batch: HostBatch, copies: Any) -> tuple[Array | None, ...]:
-        """The arrays on the GPU into which the batch is being copied: whoever reads them waits for ``copied``."""
+        """The arrays on the GPU that the batch is copied into. Wait for ``copied`` before reading them."""
         self.copied.synchronize()
         arrays = self.room(batch)
         copies.wait_event(self.read)
@@ -71,7 +71,7 @@ class _Slot:
         return arrays
 
     def room(self, batch: HostBatch) -> tuple[Array | None, ...]:
-        """Arrays on the GPU for a batch: the first rows of what there is, or new memory."""
+        """Arrays on the GPU for a batch: the first rows of the slot's arrays, or new ones."""
         return tuple(None if x is None else self._room(i, x) for i, x in enumerate(batch))
 
     def _room(self, i: int, x: np.ndarray) -> Array:

@@ -1,7 +1,7 @@
 """A fake cublasLt: the functions of ``nvmath.bindings.cublasLt`` that dlarray calls, on the host's memory.
 
-Written from NVIDIA's documentation, in its own terms: matrices in columns with a leading dimension, D = epilogue(
-op(A) op(B)), a bias as long as D has rows. Nothing here knows of dlarray's.
+Written from NVIDIA's documentation, in its terms: column-major matrices with a leading dimension, D = epilogue(
+op(A) op(B)), a bias with an entry for each row of D. It uses nothing of dlarray.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def get_matmul_preference_attribute_dtype(attr: int) -> Any:
 
 
 class FakeLt:
-    """One fake library, with its live objects; ``refuses`` are epilogues that it has no algorithm for."""
+    """A fake library and its live objects; ``refuses``: the epilogues that it has no algorithm for."""
 
     MatmulDescAttribute = MatmulDescAttribute
     MatmulPreferenceAttribute = MatmulPreferenceAttribute
@@ -180,7 +180,7 @@ class FakeLt:
         assert _number(beta, np.dtype(scale).itemsize, scale) == 0
         assert workspace % 256 == 0
         for address, layout in ((a, adesc), (b, bdesc), (d, ddesc)):
-            assert address % desc["aligned"][layout] == 0, "less aligned than was promised"
+            assert address % desc["aligned"][layout] == 0, "less aligned than the preference states"
         left, right = self._matrix(a, adesc), self._matrix(b, bdesc)
         left, right = (left.T if desc[3] else left), (right.T if desc[4] else right)
         out = self._matrix(d, ddesc)
@@ -188,7 +188,7 @@ class FakeLt:
         assert desc.get(8, 0) % 16 == 0, "a bias that is not aligned to 16 bytes"
         epilogue = Epilogue(desc[7])
         self.calls.append((epilogue, _number(algo, 8, np.uint64)))
-        with np.errstate(all="ignore"):  # as a GPU does: what is measured are no numbers that anybody reads
+        with np.errstate(all="ignore"):  # as a GPU does: while measuring, operands can be any numbers
             value = left @ right
         if epilogue in (Epilogue.BIAS, Epilogue.RELU_BIAS, Epilogue.RELU_AUX_BIAS):
             value = value + _vector(desc[8], len(value), value.dtype)[:, None]

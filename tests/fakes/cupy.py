@@ -1,7 +1,7 @@
-"""A fake CuPy: what dlarray's CuPy GPU asks of it, on the host's memory, as CuPy has it.
+"""A fake CuPy on the host's memory: the functions that dlarray uses, with CuPy's names and parameters.
 
-Streams run what is queued at once, unless they are capturing: then copies and launches on the capturing stream are
-kept for its graph, and what CUDA or CuPy refuses meanwhile raises.
+Streams run queued work at once. While a stream is capturing, copies and launches on it are kept for its graph, and
+everything that CUDA or CuPy refuses during capture raises.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ USED: Mapping[str, str | None] = {
     "cuda.runtime.getDeviceCount": "",
     "cuda.runtime.memcpyAsync": "dst, src, size, kind, stream",
 }
-"""What is asked for, and the parameters that it has, as here and in CuPy."""
+"""What dlarray uses of CuPy, with the parameters here and in CuPy; None: no function."""
 
 
 class CaptureError(RuntimeError):
@@ -62,7 +62,7 @@ class CaptureError(RuntimeError):
 
 
 class Machine:
-    """The state of a driver: streams, what is capturing, and how much was queued."""
+    """The state of a driver: streams, the stream that is capturing, and the queued work."""
 
     def __init__(self, folder: Path, capacity: int) -> None:
         self.folder = folder
@@ -87,7 +87,7 @@ class Machine:
 
 
 def fake_cupy(folder: Path, capacity: int = 2**40) -> Any:
-    """A module that stands for ``cupy``; ``machine`` says what it has done."""
+    """A module in place of ``cupy``; its attribute ``machine`` has the work so far."""
     machine = Machine(folder, capacity)
     found = ModuleType("cupy")
     arrays = _arrays(machine)

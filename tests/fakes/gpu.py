@@ -1,4 +1,4 @@
-"""A fake GPU: what the planner asks of one, on the host. Kernels are the CUDA text compiled as C++."""
+"""A fake GPU: the interface ``Gpu`` on the host. Kernels are the CUDA text compiled as C++."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class FakeMemory:
 
 
 class FakeArray(np.ndarray):
-    """The GPU's own arrays, which nothing else takes for its own."""
+    """The type of the fake GPU's arrays, which no other library has."""
 
 
 class FakeGpu:
-    """``cost`` says what a piece of queued work takes, by what it is made of; ``capacity`` bounds the memory."""
+    """``cost`` gives the seconds of queued work, from a list of what it is; ``capacity`` is the memory in bytes."""
 
     processors = 3
     no_products = ""
@@ -44,7 +44,7 @@ class FakeGpu:
         self._scratch = FakeMemory(4096)
         self._library = CublasLt(self.lt, ComputeType, (self._scratch.address, 4096), lambda: 0)
         self.queued: list[Any] = []
-        """Everything that was ever queued, by kind."""
+        """All work so far, by kind."""
         self.recording: list[tuple[Callable[..., None], tuple[Any, ...]]] | None = None
         self.records = 0
         self.refuses_to_record = ""
@@ -58,7 +58,7 @@ class FakeGpu:
 
     def reserve(self, nbytes: int) -> FakeMemory:
         if nbytes > self.capacity:
-            raise MemoryError(f"{nbytes} bytes are asked for, there are {self.capacity}")
+            raise MemoryError(f"{nbytes} bytes are requested, there are {self.capacity}")
         return FakeMemory(nbytes)
 
     def write(self, address: int, values: np.ndarray) -> None:

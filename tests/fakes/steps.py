@@ -1,4 +1,4 @@
-"""Steps on a fake GPU beside the plain step on NumPy's arrays."""
+"""Steps on a fake GPU, compared with the eager step on NumPy's arrays."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def leaves(tree: Any) -> list[np.ndarray]:
 
 
 def with_fake_arrays(step: Callable[..., Any]) -> Callable[..., Any]:
-    """The step with the GPU's arrays for what NumPy makes of them: a library's own step gives its own arrays alone."""
+    """The step, with its results as arrays of the fake GPU: NumPy makes some of them plain arrays or scalars."""
     return lambda state, batch: _as_fake(step(state, batch))
 
 
@@ -60,7 +60,7 @@ def close(actual: list[list[np.ndarray]], expected: list[list[np.ndarray]]) -> N
 def check(
     step: Callable[..., Any], state: Any, batches: Sequence[Any], gpu: FakeGpu, settings: Settings | None = None
 ) -> GpuStep:
-    """Hold a step on the GPU against the plain one on NumPy's arrays."""
+    """Compare a step on the GPU with the eager one on NumPy's arrays."""
     planned = compile_on_gpu(with_fake_arrays(step), gpu, settings or Settings())
     given = to_fake(copy.deepcopy(state)), [to_fake(batch) for batch in batches]
     expected = run(step, copy.deepcopy(state), copy.deepcopy(batches))

@@ -1,8 +1,8 @@
-"""CuPy's streams and events, faked: what is queued is done later, in any order that they allow.
+"""Fake streams and events of CuPy: work that is queued runs later, in any order that streams and events allow.
 
-A stream does its work in order, and is at work whenever it likes: at each call of the program a generator of random
-numbers says which streams go on, and how far. A copy reads the host's memory when it is done, not when it is queued, so
-whoever forgets to wait gets other numbers, for some of the generator's seeds.
+Each stream runs its work in order, at times of its own: at each call of the program a random generator chooses which
+streams go on, and how far. A copy reads the host's memory when it runs, not when it is queued. A program that forgets
+to wait reads wrong numbers, for some seeds of the generator.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["AsyncGpu"]
 
 
 class AsyncGpu:
-    """A fake GPU; ``cupy`` and ``cupyx`` are what a program would import. ``lost``: waits that are forgotten."""
+    """A fake GPU that works later; ``cupy`` and ``cupyx`` are its modules. ``lost``: the waits that are left out."""
 
     def __init__(self, seed: int, lost: str = "") -> None:
         self._random = np.random.default_rng(seed)
@@ -25,7 +25,7 @@ class AsyncGpu:
         self.streams: list[_Stream] = []
         self.current = _Stream(self)
         self.trace: list[str] = []
-        """What has been done, in order."""
+        """The work that has run, in order."""
         gpu = self
 
         class Stream(_Stream):
@@ -44,20 +44,20 @@ class AsyncGpu:
         self.cupyx = SimpleNamespace(empty_pinned=lambda shape, dtype: np.full(shape, -2, dtype))
 
     def some_time_passes(self) -> None:
-        """Any stream may go on, each at its own speed."""
+        """Let streams go on, each at its speed."""
         for stream in self.streams:
             for _ in range(self._random.poisson(stream.speed)):
                 stream.go_on()
 
     def speed(self) -> float:
-        """How much a new stream does between two calls of the program: nothing at all, a little, or all there is."""
+        """How much a new stream runs between two calls of the program: nothing, a little, or all."""
         return float(self._random.choice([0.0, 0.2, 1.0, 10.0]))
 
     def until(self, done: Callable[[], bool]) -> None:
         """The program waits."""
         while not done():
             moved = [stream.go_on() for stream in self.streams]
-            assert any(moved), "everybody waits for somebody"
+            assert any(moved), "a deadlock: every stream waits"
 
     def __enter__(self) -> None: ...
     def __exit__(self, *_: object) -> None: ...
@@ -75,7 +75,7 @@ class _Stream:
         self.gpu.some_time_passes()
 
     def go_on(self) -> bool:
-        """Do what is next, where it may be done."""
+        """Run the next work, if its event has been reached."""
         if not self.queue or not self.queue[0][0]():
             return False
         self.queue.popleft()[1]()
@@ -111,7 +111,7 @@ class _Event:
 
 
 class _Array:
-    """An array on the GPU. Numbers come in by ``set``; a step reads them by ``read``."""
+    """An array on the GPU. ``set`` copies numbers to it; a step reads them by ``read``."""
 
     def __init__(self, gpu: AsyncGpu, memory: np.ndarray) -> None:
         self.gpu, self.memory = gpu, memory
@@ -136,7 +136,7 @@ class _Array:
         def first() -> None:
             into.append(self.memory[:half].copy())
 
-        def second() -> None:  # a step takes its time: the numbers must stay until its end
+        def second() -> None:  # a step reads in two parts: the numbers must stay until its end
             into.append(np.concatenate([into.pop(), self.memory[half:]]))
             self.gpu.trace.append("step")
 

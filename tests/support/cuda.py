@@ -36,10 +36,19 @@ def _launchers(text: str, names: Sequence[str], prefix: str = "", scope: str = "
     return "".join(LAUNCH.format(name=n, prefix=prefix, scope=scope, exchange=exchange) for n in names)
 
 
-def _started(whole: str, folder: Path) -> tuple[subprocess.Popen[bytes], Path]:
-    path = folder / f"{_name(whole)}.so"
-    path.with_suffix(".cpp").write_text(whole)
-    return subprocess.Popen([*COMPILER, str(path.with_suffix(".cpp")), "-o", str(path)]), path
+@cache
+def _header(folder: Path) -> Path:
+    """What all texts begin with, compiled once."""
+    path = folder / "host.h"
+    path.write_text(HOST + PRELUDE)
+    subprocess.run([*COMPILER, "-x", "c++-header", str(path), "-o", f"{path}.gch"], check=True)
+    return path
+
+
+def _started(text: str, folder: Path) -> tuple[subprocess.Popen[bytes], Path]:
+    path = folder / f"{_name(text)}.so"
+    path.with_suffix(".cpp").write_text(f'#include "{_header(folder)}"\n{text.removeprefix(PRELUDE)}')
+    return subprocess.Popen([*COMPILER, "-shared", str(path.with_suffix(".cpp")), "-o", str(path), "-lm"]), path
 
 
 def _finished(compiling: subprocess.Popen[bytes], path: Path) -> ctypes.CDLL:
@@ -50,7 +59,7 @@ def _finished(compiling: subprocess.Popen[bytes], path: Path) -> ctypes.CDLL:
 @cache
 def library(text: str, names: tuple[str, ...], folder: Path) -> ctypes.CDLL:
     """A text, compiled; ``launch_name(head, warps)`` runs a kernel, of a negative number the last warp first."""
-    return _finished(*_started(HOST + text + _launchers(text, names), folder))
+    return _finished(*_started(text + _launchers(text, names), folder))
 
 
 def prepare(kernels: Iterable[Kernel], folder: Path, processes: int = 2) -> None:
@@ -63,18 +72,14 @@ def prepare(kernels: Iterable[Kernel], folder: Path, processes: int = 2) -> None
             space = f"k{_name(text)}"
             texts[text] = f"namespace {space} {{\n{inner}\n}}\n" + _launchers(text, names, f"{space}_", f"{space}::")
     bundles = [list(texts)[i::processes] for i in range(processes)]
-    started = [
-        (_started(HOST + PRELUDE + "".join(texts[text] for text in bundle), folder), bundle)
-        for bundle in bundles
-        if bundle
-    ]
+    started = [(_started("".join(texts[text] for text in bundle), folder), bundle) for bundle in bundles if bundle]
     for compiling, bundle in started:
         made = _finished(*compiling)
         _made.update(dict.fromkeys(bundle, made))
 
 
 def have_compiler() -> bool:
-    return shutil.which("g++") is not None
+    return shutil.which("gcc") is not None
 
 
 def run_on_host(call: Call, folder: Path, processors: int = 3, offset: int | None = 0, order: int = 1) -> None:
@@ -175,6 +180,14 @@ def nvrtc() -> ctypes.CDLL | None:
     return None
 
 
+def _version() -> tuple[int, int]:
+    """The version of this nvrtc."""
+    lib, major, minor = nvrtc(), ctypes.c_int(), ctypes.c_int()
+    assert lib is not None
+    assert lib.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor)) == 0
+    return major.value, minor.value
+
+
 def known(architecture: str) -> bool:
     """Whether this nvrtc compiles for an architecture."""
     lib = nvrtc()
@@ -185,14 +198,19 @@ def known(architecture: str) -> bool:
     return lib.nvrtcGetSupportedArchs(found) == 0 and int(architecture.removeprefix("sm_")) in found
 
 
-def compile_for(text: str, architecture: str) -> bytes:
-    """The PTX of a CUDA source; AssertionError with the compiler's log where it does not compile."""
+def compile_for(text: str, architecture: str, optimized: bool = True) -> bytes:
+    """The PTX of a CUDA source; AssertionError with the compiler's log if it does not compile.
+
+    Without optimization, which older compilers cannot leave out, it takes a quarter of the time.
+    """
     lib = nvrtc()
     assert lib is not None
     program = ctypes.c_void_p()
     assert lib.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernel.cu", 0, None, None) == 0
     try:
         options = [f"--gpu-architecture={architecture}".encode(), b"--fmad=false", b"--std=c++14"]
+        if not optimized and _version() >= (12, 9):
+            options.append(b"--Ofast-compile=max")
         failed = lib.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
         size = ctypes.c_size_t()
         lib.nvrtcGetProgramLogSize(program, ctypes.byref(size))
@@ -228,7 +246,7 @@ def have_ptxas() -> bool:
 
 
 def resources(text: str, architecture: str, folder: Path) -> dict[str, tuple[int, int]]:
-    """For each kernel of a text the registers and the bytes spilled, as nvcc and ptxas have it."""
+    """The registers and the spilled bytes of each kernel of a text, as nvcc and ptxas report them."""
     path = folder / f"{_name(text)}.cu"
     path.write_text(text)
     command = ["nvcc", "-cubin", f"-arch={architecture}", "--fmad=false", "-Xptxas=-v", "-o", str(path) + ".cubin"]

@@ -73,6 +73,6 @@ extern "C" int {prefix}launch_{name}(const {scope}Head *head, long long warps) {
 
 # As on a GPU, nothing is contracted; whole numbers wrap, and memory has no type.
 COMPILER = [
-    *("g++", "-O0", "-std=c++14", "-shared", "-fPIC", "-w", "-ffp-contract=off", "-fwrapv", "-fno-strict-aliasing"),
+    *("gcc", "-O0", "-std=c++14", "-fPIC", "-w", "-ffp-contract=off", "-fwrapv", "-fno-strict-aliasing"),
     *("-fsanitize=alignment", "-fsanitize-undefined-trap-on-error"),
 ]

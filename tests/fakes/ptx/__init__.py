@@ -1,4 +1,4 @@
-"""What nvrtc makes of the planner's CUDA C, executed on the host: kernels, and a GPU whose kernels run so."""
+"""The PTX that nvrtc makes from the planner's CUDA C, executed on the host: single kernels, and a fake GPU."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def launch(code: Program, memory: Memory, grid: Grid, words: np.ndarray) -> None
 def run(call: Call, processors: int = 3, offset: int = 0) -> None:
     """Run the kernels of a call on a GPU of few multiprocessors.
 
-    They work on copies that begin ``offset`` items behind a multiple of 64 bytes. They touch nothing but
-    these and the workspace, and write no input that is not an output.
+    They work on copies that start ``offset`` items after a multiple of 64 bytes. An access to other memory than these
+    and the workspace is an error, and so is a write to an input that is no output.
     """
     kernel, rows, cols = call.kernel, call.rows, call.cols
     memory = Memory(watch=True)
     code = program(source(kernel))
     space = memory.allocate(workspace(kernel, rows, cols, processors), "global")
-    space[:64] = 0  # a count may stand there
+    space[:64] = 0  # the count of blocks
     copies = {_key(array): _copied(array, offset) for array in (*call.inputs, *call.outputs)}
     for array in call.inputs:
         allow(memory, copies[_key(array)], writable=False)
@@ -82,7 +82,7 @@ def _key(array: np.ndarray) -> Any:
 
 
 class PtxGpu(FakeGpu):
-    """A fake GPU whose kernels are those of nvrtc. They touch what the GPU was asked for and has been shown."""
+    """A fake GPU that executes nvrtc's PTX. Kernels can access what it has reserved or taken the address of."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -1,4 +1,4 @@
-"""Instructions of PTX that touch memory, and those that move bits and addresses."""
+"""Instructions of PTX that access memory, and those that move bits and addresses."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The arithmetic of PTX on arrays: IEEE 754 with every rounding that nvrtc's code asks for, and whole numbers.
+"""The arithmetic of PTX on arrays: IEEE 754 with every rounding that nvrtc's code uses, and integers.
 
-add, sub, mul, fma, div, rcp, sqrt and cvt are exact to the last bit. What the ISA calls ``approx`` is not defined to a
-bit and is NumPy's value here: rcp, rsqrt, sqrt, ex2, lg2, sin, cos, tanh.
+add, sub, mul, fma, div, rcp, sqrt and cvt are exact to the last bit. Instructions that the ISA calls ``approx`` are not
+defined to the bit; here they have NumPy's values: rcp, rsqrt, sqrt, ex2, lg2, sin, cos, tanh.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def remainder(a: Array, b: Array) -> Array:
 
 
 def field_extracted(a: Array, start: Array, length: Array) -> Array:
-    """bfe: so many bits from a place on; a signed field that is cut off is filled with the sign of a."""
+    """bfe: so many bits from a position on; a signed field is extended by its sign."""
     bits = 8 * a.dtype.itemsize
     start, length = (x.astype(np.int64) & 255 for x in np.broadcast_arrays(start, length))
     python = np.empty(np.broadcast_shapes(a.shape, start.shape), object)
@@ -203,7 +203,7 @@ def field_extracted(a: Array, start: Array, length: Array) -> Array:
 
 
 def field_inserted(a: Array, b: Array, start: Array, length: Array) -> Array:
-    """bfi: the low bits of a in place of so many of b."""
+    """bfi: b with so many of its bits replaced by the low bits of a."""
     made = []
     for x, y, p, n in zip(*np.broadcast_arrays(a, b, start, length), strict=True):
         mask = ((1 << (int(n) & 255)) - 1) << (int(p) & 255)

@@ -1,4 +1,4 @@
-"""Instructions of PTX made into steps of the machine."""
+"""Instructions of PTX compiled to steps of the machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["blocks"]
 
 
 def blocks(code: Code, codes: dict[str, Code]) -> list[Block]:
-    """The function's code, cut where threads come together or part."""
+    """The function's basic blocks: cut where threads diverge or must be together."""
     pieces: list[list[Instruction]] = [[]]
     labels: dict[str, int] = {}
     for item in code.function.code:
@@ -31,7 +31,7 @@ def blocks(code: Code, codes: dict[str, Code]) -> list[Block]:
 
 class _Compiler(Accesses, Threads):
     def step(self, instruction: Instruction) -> Step:
-        """Raises NotImplementedError by the instruction's text."""
+        """A function that executes an instruction. Raises NotImplementedError with its text if it is unknown."""
         special = getattr(self, f"_{instruction.name}", None)
         made: Step = special(instruction) if special else self.plain(instruction)
         if instruction.guard is None:

@@ -1,4 +1,4 @@
-"""What each instruction of PTX computes of values in registers: the types of its operands, and a function of arrays."""
+"""The instructions of PTX that compute on registers: the types of their operands, and a function of arrays."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def kinds_of(opcode: Sequence[str]) -> list[str]:
 
 
 def only(opcode: Sequence[str], allowed: str = "") -> set[str]:
-    """The modifiers of an instruction, all of them among these."""
+    """The modifiers of an instruction. NotImplementedError if one is not allowed."""
     found = {part for part in opcode[1:] if part not in DTYPES}
     if not found <= set(allowed.split()):
         raise NotImplementedError(f"this instruction of PTX: {'.'.join(opcode)}")

@@ -1,9 +1,9 @@
 """A machine that executes PTX: all threads of a grid at once, each instruction an operation on an array of threads.
 
-Threads that stand at the smallest program counter go first, which brings together again what a branch has parted.
-Threads wait at shuffles for their whole warp and at barriers for their whole block; where no thread can go on, that is
-an error. Registers hold bits; each instruction takes them for what its types say. Uninitialised registers and memory
-are filled with a pattern.
+Threads with the smallest program counter go first, so threads that diverged at a branch converge again. Threads wait
+at shuffles for their whole warp and at barriers for their whole block; if no thread can go on, that is an error.
+Registers hold bits, which each instruction reads by its types. Uninitialised registers and memory are filled with a
+pattern.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["DONE", "Block", "Code", "Frame", "Launch", "Mask", "Step", "unknown"
 
 DONE = 2**60
 MOST_BLOCKS = 10**5
-"""More pieces of code than a kernel of a test executes."""
+"""More basic blocks than a kernel of a test executes."""
 
 Mask = Array | None
 """The threads that execute an instruction; None: all."""
@@ -35,7 +35,7 @@ class Block:
     """Instructions that are executed one after the other; only the last one jumps."""
 
     together: bool = False
-    """Whether whole warps are needed."""
+    """Whether whole warps must execute it together."""
     steps: list[Step] = field(default_factory=list)
 
 
@@ -69,7 +69,7 @@ class Launch:
         """The barriers that each thread's block had passed at its last fence."""
         self.published: dict[int, list[int]] = {}
         self.known = np.full((3, blocks), -1)
-        """Of each block's last atomic operation: its number, its thread, and the barriers passed."""
+        """The number, the thread, and the barriers passed, of each block's last atomic operation."""
         self.seen = np.full(self.n, -1)
 
     def who(self, mask: Mask) -> Who:
@@ -77,14 +77,14 @@ class Launch:
         return everyone if mask is None else everyone[mask]
 
     def fence(self, mask: Mask) -> None:
-        """What a thread sees behind it: its block's atomic operation, its own one or from before a barrier."""
+        """After a fence a thread sees its block's last atomic operation, if it is its own or from before a barrier."""
         here = slice(None) if mask is None else mask
         number, thread, epoch = self.known[:, self.block]
-        told = np.where((thread == self.thread) | (epoch < self.epoch), number, self.seen)
-        self.fenced[here], self.seen[here] = self.epoch[here], told[here]
+        sees = np.where((thread == self.thread) | (epoch < self.epoch), number, self.seen)
+        self.fenced[here], self.seen[here] = self.epoch[here], sees[here]
 
     def publish(self, thread: int) -> None:
-        """An atomic operation: what its block has fenced off before a barrier is known to those that come after it."""
+        """An atomic operation: writes of its block before a fence and a barrier are visible to later ones."""
         self.clock += 1
         block = int(self.block[thread])
         mine = slice(block * self.threads, (block + 1) * self.threads)
@@ -94,7 +94,7 @@ class Launch:
             self.published.setdefault(block, []).append(self.clock)
 
     def release(self) -> bool:
-        """Let go the blocks whose threads all wait, or have ended; whether there were any."""
+        """Release the blocks whose threads all wait or have ended. Returns whether there were any."""
         arrived = (self.waiting | self.ended).reshape(self.blocks, self.threads).all(1)
         free = np.repeat(arrived, self.threads) & self.waiting
         self.epoch += np.repeat(free.reshape(self.blocks, self.threads).any(1), self.threads)
@@ -111,7 +111,7 @@ class Frame:
         self.addresses = addresses
         self.pc = np.zeros(launch.n, np.int64)
         self.shared: Array | None = None
-        """Where each thread finds what its block shares."""
+        """The address of the shared memory of each thread's block."""
         self.shared_bytes = 0
 
 
@@ -149,7 +149,7 @@ class Code:
             memory.forbid(start)
 
     def _place(self, frame: Frame, memory: Memory, mine: list[int]) -> None:
-        """Room for the variables: those of each thread, and those that a block shares."""
+        """Allocate the variables of each thread, and those that a block shares."""
         launch, shared = frame.launch, 0
         for v in self.function.variables:
             if v.space == "shared":

@@ -1,8 +1,8 @@
-"""The memory that a kernel of PTX may touch: ranges of the host's own addresses, each access checked.
+"""The memory that a kernel of PTX can access: ranges of the host's addresses. Each access is checked.
 
-With ``watch``, every access is remembered, so that after a launch ``races`` can say where what a thread reads or writes
-depends on whether another thread has been there before. Accesses have an order where one thread does both, where a
-barrier of their block or warp stands between them, or fences and an atomic operation of each block.
+With ``watch`` every access is recorded. After a launch ``races`` finds accesses of two threads to the same bytes, one
+of them a write, without an order. Two accesses have an order if one thread does both, if a barrier of their block or
+warp is between them, or fences and an atomic operation of each block.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Access", "Memory", "Range"]
 
 @dataclass
 class Who:
-    """Which threads do something, and what they know of each other."""
+    """Threads that access memory, and what each of them has seen of the others."""
 
     threads: Array
     blocks: Array
@@ -47,7 +47,7 @@ class Range:
     space: str
     writable: bool = True
     owner: Any = None
-    """What keeps the memory alive."""
+    """The object that keeps the memory alive."""
 
     def __post_init__(self) -> None:
         self.base = self.start // 16 * 16  # so that every aligned access is an item of a view
@@ -78,7 +78,7 @@ class Memory:
         self.accesses: list[Access] = []
 
     def allow(self, start: int, nbytes: int, space: str = "global", writable: bool = True, owner: Any = None) -> None:
-        """Let kernels touch these bytes; ranges that overlap become one."""
+        """Let kernels access these bytes; ranges that overlap become one."""
         stop = start + nbytes
         known = any(r.start <= start and stop <= r.stop and r.writable >= writable for r in self._ranges)
         if not nbytes or known:
@@ -96,14 +96,14 @@ class Memory:
         self._starts = [r.start for r in self._ranges]
 
     def allocate(self, nbytes: int, space: str, writable: bool = True) -> Array:
-        """Bytes that begin at a multiple of 256, as CUDA's do."""
+        """Bytes that start at a multiple of 256, as in CUDA."""
         whole = np.full(nbytes + 512, 0x5A, np.uint8)
         start = -whole.ctypes.data % 256
         self.allow(whole.ctypes.data + start, nbytes, space, writable, whole)
         return whole[start : start + nbytes]
 
     def _pieces(self, addresses: Array, nbytes: int, space: str, write: bool) -> Iterator[tuple[Range, Any]]:
-        """The range of each address, with where in the addresses it is meant."""
+        """The ranges of the addresses, each with the indices of its addresses."""
         if (addresses & np.uint64(nbytes - 1)).any():
             wrong = int(addresses[(addresses & np.uint64(nbytes - 1)) != 0][0])
             raise ValueError(f"an access of {nbytes} bytes at {wrong:#x} is not aligned")
@@ -129,10 +129,10 @@ class Memory:
         """``count`` items side by side at each address, as (count, addresses)."""
         made = np.empty((count, addresses.size), dtype)
         for found, here in self._pieces(addresses, dtype.itemsize * count, space, False):
-            places = ((addresses[here] - np.uint64(found.base)) // np.uint64(dtype.itemsize)).astype(np.int64)
+            units = ((addresses[here] - np.uint64(found.base)) // np.uint64(dtype.itemsize)).astype(np.int64)
             items = found.items(dtype)
             for i in range(count):
-                made[i, here] = items[places + i]
+                made[i, here] = items[units + i]
             self._remember(found, addresses[here], dtype.itemsize * count, False, who, here)
         return made
 
@@ -140,10 +140,10 @@ class Memory:
         """Each of the values, side by side, at each address."""
         dtype, count = values[0].dtype, len(values)
         for found, here in self._pieces(addresses, dtype.itemsize * count, space, True):
-            places = ((addresses[here] - np.uint64(found.base)) // np.uint64(dtype.itemsize)).astype(np.int64)
+            units = ((addresses[here] - np.uint64(found.base)) // np.uint64(dtype.itemsize)).astype(np.int64)
             items = found.items(dtype)
             for i, value in enumerate(values):
-                items[places + i] = value[here]
+                items[units + i] = value[here]
             self._remember(found, addresses[here], dtype.itemsize * count, True, who, here)
 
     def _remember(self, found: Range, addresses: Array, size: int, write: bool, who: Who | None, here: Any) -> None:
@@ -152,25 +152,25 @@ class Memory:
             self.accesses.append(Access(found, np.broadcast_to(addresses, mine.threads.shape), size, write, mine))
 
     def races(self, published: dict[int, list[int]]) -> list[str]:
-        """Bytes that one thread writes and another touches in no order, said in words.
+        """Descriptions of the bytes that one thread writes and another accesses without an order.
 
-        ``published``: the atomic operations of each block by number, where all its threads had come to a fence before.
+        ``published``: the numbers of each block's atomic operations before which all its threads had passed a fence.
         """
         found: list[str] = []
         for owner in {id(a.range): a.range for a in self.accesses}.values():
             mine = [a for a in self.accesses if a.range is owner]
             unit = int(np.gcd.reduce([a.size for a in mine]))
-            places, which, who = _units(mine, unit, owner, published)
+            units, which, who = _units(mine, unit, owner, published)
             writes = np.array([a.write for a in mine])[which]
-            last = np.full((owner.stop - owner.base) // unit + 1, -1)  # of a place's writes in order
-            last[places[writes]] = np.flatnonzero(writes)
-            other = last[places]
+            last = np.full((owner.stop - owner.base) // unit + 1, -1)  # the last write of each unit
+            last[units[writes]] = np.flatnonzero(writes)
+            other = last[units]
             ordered = (other < 0) | (who.threads == who.threads[other])
             ordered |= (who.blocks == who.blocks[other]) & (who.epochs != who.epochs[other])
             ordered |= (who.threads // 32 == who.threads[other] // 32) & (who.turns != who.turns[other])
-            ordered |= (who.told <= who.seen[other]) | (who.told[other] <= who.seen)
+            ordered |= (who.visible_at <= who.seen[other]) | (who.visible_at[other] <= who.seen)
             for i in np.flatnonzero(~ordered)[:3]:
-                what, at = "written" if writes[i] else "read", int(places[i]) * unit + owner.base
+                what, at = "written" if writes[i] else "read", int(units[i]) * unit + owner.base
                 by = f"thread {who.threads[i]} and written by thread {who.threads[other[i]]}"
                 found.append(f"{at:#x} is {what} by {by}")
         return found
@@ -183,28 +183,28 @@ class _Known:
     epochs: Array
     turns: Array
     seen: Array
-    told: Array
-    """The first atomic operation that tells others of an access, by number."""
+    visible_at: Array
+    """The number of the first atomic operation that makes an access visible to others."""
 
 
 def _units(
     accesses: Sequence[Access], unit: int, owner: Range, published: dict[int, list[int]]
 ) -> tuple[Array, Array, _Known]:
-    """The units that are touched, each with its access by number and with who did it."""
-    places, which = list[Array](), list[Array]()
+    """The accessed units, each with the number of its access and the thread."""
+    units, which = list[Array](), list[Array]()
     parts = list[tuple[Array, ...]]()
     for n, a in enumerate(accesses):
         first = ((a.addresses - np.uint64(owner.base)) // np.uint64(unit)).astype(np.int64)
-        told = np.full(first.size, 2**62)
+        visible_at = np.full(first.size, 2**62)
         for block in set(a.who.blocks.tolist()) & published.keys():
             later = [number for number in published[block] if number > a.who.clock]
-            told[a.who.blocks == block] = min(later, default=2**62)
+            visible_at[a.who.blocks == block] = min(later, default=2**62)
         for i in range(a.size // unit):
-            places.append(first + i)
+            units.append(first + i)
             which.append(np.full(first.size, n))
-            parts.append((a.who.threads, a.who.blocks, a.who.epochs, a.who.turns, a.who.seen, told))
+            parts.append((a.who.threads, a.who.blocks, a.who.epochs, a.who.turns, a.who.seen, visible_at))
     return (
-        np.concatenate(places),
+        np.concatenate(units),
         np.concatenate(which),
         _Known(*(np.concatenate([part[k] for part in parts]) for k in range(6))),
     )

@@ -1,4 +1,4 @@
-"""Operands of PTX as functions that read and write registers: bits, taken for what an instruction says they are."""
+"""Operands of PTX as functions that read and write registers: bits, with the type of the instruction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Writer = Callable[[Frame, Mask, Array], None]
 
 
 class Operands:
-    """Of the code of one function, with the labels in it and the other functions."""
+    """Operands in the code of one function, which can name its labels and other functions."""
 
     def __init__(self, code: Code, labels: dict[str, int], codes: dict[str, Code]) -> None:
         self.code, self.labels, self.codes = code, labels, codes

@@ -1,4 +1,4 @@
-"""The text of PTX read into functions, variables and instructions: what nvrtc prints, and no more of the language.
+"""Parses PTX to functions, variables and instructions: only the parts of the language that nvrtc prints.
 
 Source: NVIDIA, Parallel Thread Execution ISA, version 8.8.
 """
@@ -23,7 +23,7 @@ class Name:
 
 @dataclass(frozen=True)
 class Immediate:
-    """A whole number, or the bits of a floating-point number of so many bits."""
+    """An integer, or the bits of a floating-point number of so many bits."""
 
     value: int
     float_bits: int = 0
@@ -37,7 +37,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Not:
-    """A predicate that is turned."""
+    """A negated predicate."""
 
     name: Name
 
@@ -103,7 +103,7 @@ _INTEGER = re.compile(r"[+-]?(0[xX][0-9A-Fa-f]+|\d+)U?")
 
 
 def parse(text: str) -> Module:
-    """Raises NotImplementedError at what it does not know."""
+    """Raises NotImplementedError at an unknown part."""
     module = Module()
     text = _COMMENT.sub("", text).replace("\0", "")
     text = re.sub(r"^\s*\.(version|target|address_size)\b[^\n]*$", "", text, flags=re.MULTILINE)
@@ -172,7 +172,7 @@ def _body(function: Function, text: str) -> None:
 
 
 def _statements(text: str) -> Iterator[str]:
-    """Statements without their semicolon, and labels with their colon; what braces enclose is what stands in them."""
+    """Statements without their semicolon, and labels with their colon; braces are dropped."""
     place = 0
     while place < len(text):
         if text[place] in "{}" or text[place].isspace():
@@ -208,7 +208,7 @@ def _instruction(statement: str) -> Instruction:
 
 
 def _split(text: str) -> Iterator[str]:
-    """What stands between the commas that no brace, bracket or parenthesis encloses; ``p|q`` are two."""
+    """The parts between commas outside of braces, brackets and parentheses; ``p|q`` are two."""
     depth, start = 0, 0
     for place, letter in enumerate(text):
         depth += (letter in "([{") - (letter in ")]}")

@@ -1,4 +1,4 @@
-"""A module of PTX from its text to a launch."""
+"""A module of PTX, from its text to a launch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Program:
             code.blocks += blocks(code, self.codes)
 
     def launch(self, memory: Memory, name: str, blocks: int, threads: int, argument: bytes) -> Launch:
-        """Execute a kernel; its parameters lie side by side in the argument, as in a struct of C.
+        """Execute a kernel; its parameters are in the argument one after the other, as in a C struct.
 
         Raises IndexError and ValueError at an access that is not allowed, RuntimeError where threads wait forever.
         """

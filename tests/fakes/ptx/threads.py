@@ -1,4 +1,4 @@
-"""Instructions of PTX by which threads part, and those that they execute together."""
+"""Instructions of PTX at which threads diverge, and those that they execute together."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TOGETHER = ("shfl", "vote")
 
 
 def is_of_warp(instruction: Instruction) -> bool:
-    """Whether it needs whole warps."""
+    """Whether whole warps must execute it."""
     return instruction.name in TOGETHER or instruction.opcode[:2] == ("bar", "warp")
 
 
@@ -80,7 +80,7 @@ class Threads(Operands):
 
         return call
 
-    # What threads do together
+    # What threads execute together
 
     def _bar(self, instruction: Instruction) -> Step:
         if is_of_warp(instruction):
@@ -151,6 +151,6 @@ class Threads(Operands):
 
 
 def _whole(members: Array, mask: Mask, instruction: Instruction) -> None:
-    """Only whole warps are known."""
+    """Raises NotImplementedError for a mask of less than a whole warp."""
     if (members[mask if mask is not None and members.size > 1 else slice(None)] != 0xFFFFFFFF).any():
         raise unknown(instruction)

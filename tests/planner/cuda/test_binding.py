@@ -77,7 +77,7 @@ def test_a_graph_that_gives_other_numbers(folder: Path):
     assert gpu.queued.count("graph") == graphs, "it is dropped for good"
 
 
-def test_a_kernel_that_lies(folder: Path):
+def test_a_kernel_with_wrong_numbers(folder: Path):
     class Lying(FakeGpu):
         def launch(self, function: Any, grid: Any, head: np.ndarray) -> None:
             super().launch(function, grid, head)
@@ -125,7 +125,7 @@ def test_no_warning_where_no_graph_is_wanted(folder: Path):
 # States
 
 
-def test_another_state_is_bound_anew(folder: Path):
+def test_another_state_is_bound_again(folder: Path):
     step, state, batches = network()
     gpu = FakeGpu(folder)
     planned = check(step, state, batches, gpu)
@@ -135,7 +135,7 @@ def test_another_state_is_bound_anew(folder: Path):
     expected = [run(step, copy.deepcopy(s), batches) for s in (state, others)]
     found: list[Any] = [[], []]
     bindings = program(planned).bindings
-    for batch in batches:  # two walks, step by step in turn
+    for batch in batches:  # two runs, step by step in turn
         for i, at in enumerate((a, b)):
             new, loss = planned(at, to_fake(batch))
             found[i].append(leaves((new, loss)))
@@ -210,7 +210,7 @@ def test_states_that_lie_oddly(what: str, folder: Path):
 
 
 def test_a_batch_in_the_state(folder: Path):
-    """A batch that is a view of the state: the plain step reads what it has already written."""
+    """A batch that is a view of the state: the eager step reads what it has already written."""
     gpu = FakeGpu(folder)
     planned = compile_on_gpu(with_fake_arrays(small), gpu)
     whole = RNG.normal(size=25)
@@ -225,7 +225,7 @@ def test_a_batch_in_the_state(folder: Path):
 
 
 def turned(state: Any, batch: Any) -> Any:
-    """Old values leave at other places, some of them turned round."""
+    """Old values become other outputs, some of them transposed."""
     a, b, c = state
     xp = array_namespace(a)
     loss = xp.sum(a * batch[0])
@@ -271,7 +271,7 @@ def test_values_that_move(step: Any, stage: str, folder: Path):
 
 
 def test_a_new_state_with_one_array_twice_is_not_planned(folder: Path):
-    """What is written into one of them would be written into the other: only the plain step does that."""
+    """What is written into one of them would be written into the other: only the eager step does that."""
     state = tuple(RNG.normal(size=(5, 5)) for _ in range(3))
     batches = [(RNG.normal(size=(5, 5)),) for _ in range(4)]
     with pytest.warns(PlannerWarning, match="runs eagerly"):
@@ -325,7 +325,7 @@ def test_a_number_that_changes(folder: Path):
 
 
 def test_a_loss_of_another_library(folder: Path):
-    """The plain step gives NumPy's own number, which a plan would put on the GPU."""
+    """The eager step returns a number of NumPy, which a plan would put on the GPU."""
 
     def step(state: Any, batch: Any) -> Any:
         return state + batch[0], np.float64(3)
@@ -344,7 +344,7 @@ def test_too_little_memory(folder: Path):
     given = to_fake(copy.deepcopy(state))
     before = [x.tobytes() for x in leaves(given)]
     for _ in range(2):
-        with pytest.raises(MemoryError, match="bytes are asked for"):
+        with pytest.raises(MemoryError, match="bytes are requested"):
             planned(given, to_fake(batches[0]))
         assert [x.tobytes() for x in leaves(given)] == before
     assert planned.programs == {}

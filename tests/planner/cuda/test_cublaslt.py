@@ -35,7 +35,7 @@ def aligned(n: int, dtype: Any, offset: int = 0) -> np.ndarray:
 
 
 def laid_out(values: np.ndarray, transposed: bool, more: int, offset: int = 0) -> tuple[np.ndarray, Matrix]:
-    """A matrix in memory of its own, ``more`` items from row to row than it has columns; what lies there is NaN."""
+    """A matrix in new memory, with ``more`` unused items at the end of each row; they are NaN."""
     seen = values.T if transposed else values
     pitch = seen.shape[1] + more
     memory = aligned(seen.shape[0] * pitch, values.dtype, offset)
@@ -83,7 +83,7 @@ class Case:
         return np.packbits(whole, axis=1, bitorder="little").ravel()
 
     def check(self) -> None:
-        """What lies in memory after the product against NumPy."""
+        """Compare the memory after the product with NumPy."""
         value, added = self.a @ self.b, self._added
         if self.epilogue in ("bias", "relu", "relu with mask"):
             value = value + added
@@ -142,7 +142,7 @@ def test_tf32_reaches_the_description(tf32: bool, dtype: str, name: str):
 
 
 @pytest.mark.parametrize(("offset", "promised"), [(0, 256), (1, 4), (2, 8), (4, 16), (32, 128), (64, 256)])
-def test_weaker_alignment_is_told(offset: int, promised: int):
+def test_weaker_alignment_is_stated(offset: int, promised: int):
     lt = FakeLt()
     case = Case(offset=offset)
     (run,) = library(lt).algorithms(case.product, 1)
@@ -254,7 +254,7 @@ def test_the_fake_has_the_types_of_the_library(real: Any):
 
 @pytest.fixture(scope="module")
 def on_host(real: Any) -> Any:
-    """cublasLt's host side, which needs no GPU; it is loaded where there is something by the name of libcuda.so.1."""
+    """cublasLt's host side, which needs no GPU; it can be loaded if there is a file named libcuda.so.1."""
     try:
         real.get_version()
     except RuntimeError as error:

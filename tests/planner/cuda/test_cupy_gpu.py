@@ -75,7 +75,7 @@ def network(**options: Any) -> tuple[Any, Any, list[Any]]:
 
 
 def as_cupy(step: Any, cupy: Any) -> Any:
-    """The step, whose results are CuPy's also where NumPy makes numbers of its own."""
+    """The step with all results as arrays of CuPy: NumPy makes scalars of some."""
     return lambda state, batch: to_gpu(step(state, batch), cupy)
 
 
@@ -130,7 +130,7 @@ def test_steps_in_one_graph(cupy: Any):
 
 
 @by_compiler
-def test_a_state_without_arrays_runs_plainly(cupy: Any):
+def test_a_state_without_arrays_runs_eagerly(cupy: Any):
     assert planned(lambda state, batch: (state, 1.0))({}, ()) == ({}, 1.0)
 
 
@@ -141,7 +141,9 @@ def test_where_nvmath_is_missing(cupy: Any, monkeypatch: pytest.MonkeyPatch):
     step, state, batches = network()
     expected = run(step, copy.deepcopy(state), batches)
     fast = planned(as_cupy(step, cupy))
-    with pytest.warns(PlannerWarning, match=r'no graph, for cublasLt is not there: .*pip install "dlarray\[cuda13\]"'):
+    with pytest.warns(
+        PlannerWarning, match=r'no graph, because cublasLt is missing: .*pip install "dlarray\[cuda13\]"'
+    ):
         close(run(fast, to_gpu(state, cupy), [to_gpu(batch, cupy) for batch in batches]), expected)
     program = next(iter(fast.on(0).programs.values()))
     assert program is not None
@@ -194,7 +196,7 @@ def test_views(key: Any, cupy: Any):
     np.testing.assert_array_equal(gpu.to_host(seen), part)
 
 
-def test_what_lies_in_rows(cupy: Any):
+def test_what_is_contiguous(cupy: Any):
     gpu, whole = CupyGpu(0), cupy.array(np.arange(24.0).reshape(4, 6))
     assert gpu.in_rows(whole) is whole
     assert gpu.in_rows(whole[1:3]).flags.c_contiguous

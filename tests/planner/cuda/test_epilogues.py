@@ -149,7 +149,7 @@ class Lying(FakeLt):
 
 
 @pytest.mark.parametrize("epilogue", ["RELU_AUX_BIAS", "DRELU_BGRAD", "BGRADA"])
-def test_an_epilogue_that_lies_is_left_out_loudly(epilogue: str, folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_wrong_epilogue_is_dropped_with_a_warning(epilogue: str, folder: Path, monkeypatch: pytest.MonkeyPatch):
     step, state, batch = network()
     monkeypatch.setattr("tests.fakes.gpu.FakeLt", lambda: Lying(epilogue))
     with pytest.warns(PlannerWarning, match="the products run without epilogues"):
@@ -158,7 +158,7 @@ def test_an_epilogue_that_lies_is_left_out_loudly(epilogue: str, folder: Path, m
     assert program(planned).recorded
 
 
-def test_a_product_that_lies_is_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_wrong_product_is_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch):
     step, state, batch = network()
     monkeypatch.setattr("tests.fakes.gpu.FakeLt", lambda: Lying("DEFAULT"))
     with pytest.warns(PlannerWarning, match="the step runs eagerly, uncompiled, because output"):
@@ -268,7 +268,7 @@ def test_an_operand_that_is_written_over_in_between(folder: Path):
 
 
 def test_bound_to_a_state_where_no_epilogue_is_possible(folder: Path):
-    """The bias of another state lies where cublasLt takes none: the kernels come back."""
+    """The bias of another state is not aligned for cublasLt: its kernels are used again."""
     state, batches = given()
     gpu = FakeGpu(folder)
     step = layer("")

@@ -38,7 +38,7 @@ REFUSED = "UntraceableError"
 
 
 def failure(seed: int, folder: Path) -> str:
-    """What is wrong with a program on the GPU; "refused" or "invalid" where there is no plan or no such program."""
+    """What is wrong with a program on the GPU; "refused" or "invalid" if there is no plan or no such program."""
     made = generate(seed)
     state, batches = made.start()
     with warnings.catch_warnings(record=True) as caught, np.errstate(all="ignore"):
@@ -150,7 +150,7 @@ def _check_lives(name: str, made: Plan, jobs: Jobs) -> None:
 
 
 def test_what_options_write_later_is_still_there(folder: Path):
-    """Whatever can be taken writes each value no earlier than before, and reads what is still there."""
+    """With any option each value is written no earlier than without it, and each read finds its value."""
     for name, (made, _) in plans().items():
         place = {unit: i for i, unit in enumerate(made.units)}
         for option in options(made):
@@ -160,7 +160,7 @@ def test_what_options_write_later_is_still_there(folder: Path):
 
 
 def test_a_wrong_plan_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    """The fuzzer itself: strides that are forgotten are seen."""
+    """The fuzzer finds strides that are left out."""
     monkeypatch.setattr("dlarray.planner.cuda.jobs.span", lambda node, shape=None: _wrong(node, shape))
     found = [failure(seed, folder) for seed in range(6)]
     assert any(why not in ("", "refused", "invalid") for why in found)

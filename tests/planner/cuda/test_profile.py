@@ -1,4 +1,4 @@
-"""Where the time of a step on a GPU goes, told by a fake GPU whose clock is the test's."""
+"""The time of each unit of a step, on a fake GPU whose clock is set by the test."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def cost(done: list[Any]) -> float:
     return sum(1e-5 if what == ("product", "", what[-1]) else 1e-6 for what in done)
 
 
-def test_works_and_times(tmp_path: Path):
+def test_works_and_times(folder: Path):
     step, state, batch = first()
     before = copy.deepcopy(state)
     given = to_fake(state)
-    gpu = FakeGpu(tmp_path, cost)
+    gpu = FakeGpu(folder, cost)
     found = profile(step, given, to_fake(batch), Names(), gpu, Settings(graph=False), "fake")
     np.testing.assert_array_equal(given["theta"][0], before["theta"][0])  # it was done on copies
     works = [(work.title, seconds) for work, seconds in zip(found.description.works, found.works, strict=True)]
@@ -47,10 +47,10 @@ def test_works_and_times(tmp_path: Path):
     assert found.step == pytest.approx(sum(found.works))
 
 
-def test_a_fused_product_moves_less(tmp_path: Path):
+def test_a_fused_product_moves_less(folder: Path):
     step, state, batch = first()
     plain, fused = (
-        profile(step, to_fake(state), to_fake(batch), Names(), FakeGpu(tmp_path, cost), Settings(wanted), "fake")
+        profile(step, to_fake(state), to_fake(batch), Names(), FakeGpu(folder, cost), Settings(wanted), "fake")
         for wanted in (False, True)
     )
     product, kernel = plain.description.works[:2]
@@ -61,10 +61,10 @@ def test_a_fused_product_moves_less(tmp_path: Path):
     assert both.formulas == (*product.formulas, *kernel.formulas)
 
 
-def test_a_step_without_a_plan(tmp_path: Path):
+def test_a_step_without_a_plan(folder: Path):
     def unplanned(state: Any, batch: Any) -> Any:
         return state * float(np.sum(batch)), np.sum(batch)
 
     arrays = to_fake(np.ones(3, np.float32)), to_fake(np.ones(3, np.float32))
     with pytest.warns(PlannerWarning, match="cannot be traced"), pytest.raises(ValueError, match="no plan"):
-        profile(unplanned, *arrays, Names(), FakeGpu(tmp_path), Settings(), "fake")
+        profile(unplanned, *arrays, Names(), FakeGpu(folder), Settings(), "fake")

@@ -68,7 +68,7 @@ def network(dtype: str = "float32", weight: Any = None, **options: Any) -> tuple
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("count", [1, 2, 4, 5, 9, 10])
-def test_a_walk(count: int, ordered: bool, dtype: str, folder: Path):
+def test_a_run(count: int, ordered: bool, dtype: str, folder: Path):
     step, state, data = network(dtype)
     training = Training(step, state, FakeGpu(folder))
     for _ in range(3):
@@ -76,7 +76,7 @@ def test_a_walk(count: int, ordered: bool, dtype: str, folder: Path):
 
 
 def test_what_is_queued(folder: Path):
-    """After the first call, which proves it, there are graphs alone: as many as it takes."""
+    """After the first call, which checks them, only graphs are queued."""
     step, state, data = network()
     gpu = FakeGpu(folder)
     training = Training(step, state, gpu)
@@ -187,7 +187,7 @@ class Lying(FakeGpu):
 
 
 @pytest.mark.parametrize("lies", [1, 2, 5, 12])
-def test_a_graph_that_lies(lies: int, folder: Path):
+def test_a_wrong_graph(lies: int, folder: Path):
     step, state, data = network()
     gpu = Lying(folder)
     gpu.lies = lies
@@ -269,7 +269,7 @@ def test_a_state_that_changes_its_tree(folder: Path):
 
 
 def test_a_loss_that_is_a_number_of_the_batch(folder: Path):
-    """It lies where the next batch is fetched to."""
+    """The next batch is fetched to its memory."""
 
     def step(state: Any, batch: Any) -> Any:
         xp = array_namespace(state)

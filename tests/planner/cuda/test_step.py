@@ -1,4 +1,4 @@
-"""Steps on a fake GPU are the plain steps: everything that the library has, and a network at every stage."""
+"""Steps on a fake GPU give the eager steps' numbers: everything in the library, and a network at every stage."""
 
 from __future__ import annotations
 
