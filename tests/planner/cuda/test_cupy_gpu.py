@@ -103,7 +103,7 @@ def test_a_step_at_every_stage(stage: str, cupy: Any):
 def _state(program: Any) -> Any:
     from dlarray.core.trees import unflatten
 
-    return unflatten(program.given[0], iter(program.jobs.state))
+    return unflatten(program.input_structures[0], iter(program.jobs.state))
 
 
 @by_compiler
