@@ -174,10 +174,12 @@ on_fake = pytest.mark.skipif(not cuda.have_compiler(), reason="there is no g++")
 
 @on_fake
 @pytest.mark.parametrize("name", ["fused", "captured", "epilogues", "repeated"])
-def test_the_stages_on_a_fake_gpu(name: str, setting: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_stages_on_a_fake_gpu(
+    name: str, setting: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     planned = importlib.import_module("dlarray_cupy.planned")
     ours, cpu = script("contenders.ours"), dlarray.resolve("cpu")
-    gpu = FakeGpu(tmp_path)
+    gpu = FakeGpu(folder)
     monkeypatch.setattr(planned, "_gpu", lambda number: gpu)
     monkeypatch.setattr(planned, "_number", lambda state: 0)
     monkeypatch.setattr(planned, "_current", lambda number: nullcontext())
@@ -201,9 +203,9 @@ def test_the_stages_on_a_fake_gpu(name: str, setting: Any, tmp_path: Path, monke
 
 
 @on_fake
-def test_the_products_on_a_fake_gpu(tmp_path: Path):
+def test_the_products_on_a_fake_gpu(folder: Path):
     limits, cpu = script("contenders.limits"), dlarray.resolve("cpu")
-    gpu, device = FakeGpu(tmp_path), FakeDevice(cpu.name, cpu.backend, cpu.handle)
+    gpu, device = FakeGpu(folder), FakeDevice(cpu.name, cpu.backend, cpu.handle)
     limit = limits.Captured(TINY, device, gpu)
     assert gpu.queued.count("graph") == 0
     sizes = [(*a.shape, b.shape[1]) for a, b, _ in limit.triples]
@@ -215,7 +217,7 @@ def test_the_products_on_a_fake_gpu(tmp_path: Path):
         np.testing.assert_allclose(out, np.asarray(a) @ np.asarray(b), rtol=1e-5, atol=1e-5)
     bare = type("Bare", (FakeGpu,), {"algorithms": lambda self, product, most: []})
     with pytest.raises(NotImplementedError, match="nvmath-python"):
-        limits.Captured(TINY, device, bare(tmp_path))
+        limits.Captured(TINY, device, bare(folder))
 
 
 def test_the_step_of_torch_as_a_graph_that_only_remembers(

@@ -24,7 +24,7 @@ from dlarray.planner.kernel.loops import Call, Kernel
 from tests.support.cuda_host import COMPILER, HOST, LAUNCH
 
 _made: dict[str, ctypes.CDLL] = {}
-"""The libraries that hold texts which were compiled together."""
+"""The library of each text that was compiled together with others."""
 
 
 def _name(text: str) -> str:
@@ -58,7 +58,7 @@ def _finished(compiling: subprocess.Popen[bytes], path: Path) -> ctypes.CDLL:
 
 @cache
 def library(text: str, names: tuple[str, ...], folder: Path) -> ctypes.CDLL:
-    """A text, compiled; ``launch_name(head, warps)`` runs a kernel, of a negative number the last warp first."""
+    """A compiled text. ``launch_name(head, warps)`` runs a kernel; with a negative number, the last warp first."""
     return _finished(*_started(text + _launchers(text, names), folder))
 
 
@@ -79,15 +79,14 @@ def prepare(kernels: Iterable[Kernel], folder: Path, processes: int = 2) -> None
 
 
 def have_compiler() -> bool:
-    return shutil.which("gcc") is not None
+    return shutil.which("g++") is not None
 
 
 def run_on_host(call: Call, folder: Path, processors: int = 3, offset: int | None = 0, order: int = 1) -> None:
     """Run the kernels of a call on a GPU of few multiprocessors.
 
-    They work on copies that begin ``offset`` items behind a multiple of 64 bytes; beside those nothing may be written.
-    Without an offset, copies end where memory does: whoever reads on ends the process. The order of warps is 1 or, the
-    last one first, -1.
+    They work on copies that start ``offset`` items after a multiple of 64 bytes; a write to other memory is an error.
+    Without an offset, copies end before memory that cannot be read. ``order`` is 1, or -1 for the last warp first.
     """
     kernel, rows, cols = call.kernel, call.rows, call.cols
     work = grids(kernel, rows, cols, processors)
@@ -114,12 +113,12 @@ def run_on_host(call: Call, folder: Path, processors: int = 3, offset: int | Non
 
 
 def _lies(array: np.ndarray) -> Any:
-    """What two arrays have in common that are the same numbers in the same order."""
+    """A key that is equal for two arrays on the same memory with the same layout."""
     return array.ctypes.data, array.shape, tuple(s for n, s in zip(array.shape, array.strides, strict=True) if n > 1)
 
 
 class _Fenced:
-    """A copy of an array, with the same strides, between bytes that must stay as they are."""
+    """A copy of an array, with the same strides, between bytes that must not change."""
 
     FENCE = 128
 
@@ -144,7 +143,7 @@ class _Fenced:
 
 
 def _edge(size: int) -> np.ndarray:
-    """At least so many bytes, behind which there is no memory."""
+    """At least so many bytes, before memory that cannot be read."""
     page = mmap.PAGESIZE
     pages = -(-size // page) * page
     memory = np.frombuffer(mmap.mmap(-1, pages + page), np.uint8)
@@ -159,7 +158,7 @@ def on_gpu(array: np.ndarray) -> ArrayOnGpu:
 
 
 def moved(kernel: Kernel, rows: int, cols: int, processors: int) -> int:
-    """The bytes that the kernels move between memory and lanes: arrays, once in each sweep, and the workspace twice."""
+    """The bytes that the kernels move to and from memory: arrays once in each sweep, and the workspace twice."""
     sizes = {"E": rows * cols, "R": cols, "C": rows, "S": 1}
     read = [n for n, given in enumerate(kernel.inputs) if given.kind in "CS"]
     for sweep in range(kernel.sweeps):
@@ -171,7 +170,7 @@ def moved(kernel: Kernel, rows: int, cols: int, processors: int) -> int:
 
 @cache
 def nvrtc() -> ctypes.CDLL | None:
-    """NVIDIA's run-time compiler as pip installs it; None where it is not there."""
+    """NVIDIA's run-time compiler as pip installs it; None if it is not installed."""
     spec = importlib.util.find_spec("nvidia.cuda_nvrtc") if importlib.util.find_spec("nvidia") else None
     for folder in spec.submodule_search_locations or [] if spec else []:
         for path in sorted(Path(folder).glob("lib/libnvrtc.so*")):
@@ -226,7 +225,7 @@ def compile_for(text: str, architecture: str, optimized: bool = True) -> bytes:
 
 
 def bundle(wanted: Sequence[Kernel]) -> str:
-    """The texts of many kernels in one, with ``_0``, ``_1`` and so on behind the names of their parts."""
+    """The texts of many kernels in one, with ``_0``, ``_1`` and so on after the names of their parts."""
     parts: list[str] = []
     for i, kernel in enumerate(wanted):
         inner = re.sub(r"KERNEL (\w+)\(", rf"KERNEL \1_{i}(", source(kernel).removeprefix(PRELUDE))

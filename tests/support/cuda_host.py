@@ -1,7 +1,7 @@
-"""What the words of a CUDA text mean in C++ on the host.
+"""The macros of a CUDA text for C++ on the host.
 
-The lanes of a warp are coroutines that wait for each other where they exchange numbers, and warps come one after the
-other. An access of several items at once must be aligned, as on a GPU.
+The lanes of a warp are coroutines that wait for each other when they exchange numbers. Warps run one after the other.
+An access of several items at once must be aligned, as on a GPU.
 """
 
 HOST = """
@@ -71,7 +71,7 @@ extern "C" int {prefix}launch_{name}(const {scope}Head *head, long long warps) {
 }}
 """
 
-# As on a GPU, nothing is contracted; whole numbers wrap, and memory has no type.
+# As on a GPU, nothing is contracted, integers wrap, and memory has no type.
 COMPILER = [
     *("gcc", "-O0", "-std=c++14", "-fPIC", "-w", "-ffp-contract=off", "-fwrapv", "-fno-strict-aliasing"),
     *("-fsanitize=alignment", "-fsanitize-undefined-trap-on-error"),

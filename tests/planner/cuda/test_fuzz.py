@@ -6,6 +6,7 @@ import copy
 import sys
 import tempfile
 import warnings
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,7 @@ def test_random_source(folder: Path):
     assert list(found.values()).count("") >= SOURCES // 3, found
 
 
+@cache
 def plans() -> dict[str, tuple[Plan, int]]:
     """Plans of the library's steps and of random ones, with the number of the state's arrays."""
     device = dl.device.resolve("cpu")
