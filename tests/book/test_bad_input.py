@@ -562,7 +562,7 @@ ARRAYS: dict[str, tuple[Callable[[Given], Any], type[Exception], str]] = {
     "a list to be moved": (
         lambda a: dl.to_device([1.0], "cpu"),
         TypeError,
-        "moves arrays, got list; dlarray.asarray makes one",
+        "takes an array, got list; dlarray.asarray makes one",
     ),
     "a list to be brought home": (lambda a: dl.to_numpy([1.0]), TypeError, "list"),
 }
