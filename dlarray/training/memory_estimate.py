@@ -1,10 +1,10 @@
-"""What a training step takes of a device's memory: counted before anything is trained, and without taking any.
+"""The memory that a training step needs on a device, computed before training and without allocating it.
 
     θ, its gradient, the optimizer's state, the buffers of the step, the last good weights, the batch and the next
 
-Where the backend plans steps, the buffers are those of the plan. Elsewhere they are an upper bound, what there is at
-once while the step is run plainly, one operation after the other: what forward keeps for backward, what backward makes
-on its way, and then what the optimizer does. A compiler of the library's own needs less.
+If the backend plans steps, the buffers are those of the plan. Otherwise they are an upper bound: the most memory that
+an eager step uses at a time, for the values that forward stores, for backward and for the optimizer. The library's own
+compiler needs less.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from dlarray.training.step import Batch, Step, TrainState
 __all__ = ["MemoryEstimate", "memory_estimate"]
 
 _FEW = 64
-"""The length of a θ that is as good as any to learn what an optimizer remembers of each number."""
+"""The length of a short θ, from which the optimizer's state for each number is derived."""
 
 _CHECK_COPIES = 6
-"""Of state and batch, where a plan's first step is held against the plain one and against the noise of rounding."""
+"""Copies of state and batch when the first planned step is compared with the eager one and with rounding noise."""
 
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """The bytes of a training step, by what they are for. ``print`` shows them beside what the device has.
+    """The bytes of a training step by purpose. ``print`` shows them together with the memory of the device.
 
-    ``theta`` holds the buffers of layers too. ``good`` is a copy of it: the weights that ``fit`` hands out where a
-    later epoch goes wrong. ``following`` is what there is between two steps: the next batch or, beside the buffers that
-    a plan keeps, the next good weights. ``step`` is what the step needs besides all others, of its plan where it is
-    ``planned``, else at most. ``checked`` is what the first step may take on top: a plan is then run beside the plain
-    step, and the two are compared. ``memory`` is what the device has free and in all, or None.
+    ``theta`` includes the buffers of layers. ``last_good`` is a copy of it: the weights that ``fit`` returns if a later
+    epoch fails. ``next_batch`` is needed between two steps: for the next batch or, in addition to the buffers that a
+    plan keeps, for the next good weights. ``step`` is everything else that a step needs: exact if it is ``planned``,
+    else an upper bound. ``first_step_check`` is the additional need of the first step, when the plan is compared with
+    the eager step. ``memory`` is the free and the total memory of the device, or None if unknown.
     """
 
     device: Device
@@ -64,12 +64,12 @@ class MemoryEstimate:
 
     @property
     def total(self) -> int:
-        """The peak of every step but the first: the sum of all."""
+        """The peak memory of every step except the first: the sum of all."""
         return self.theta + self.gradient + self.optimizer + self.step + self.last_good + self.batch + self.next_batch
 
     @property
     def fits(self) -> bool:
-        """Whether the device has as much free, the first step's check included; True where nobody knows."""
+        """Whether the free memory is enough, including the check of the first step; True if it is unknown."""
         return self.memory is None or self.total + self.first_step_check <= self.memory[0]
 
     def __str__(self) -> str:
@@ -111,12 +111,12 @@ def memory_estimate(
     dtype: str = "float32",
     accumulate: int = 1,
 ) -> MemoryEstimate:
-    """The bytes that a training step of this model takes. Nothing is trained, and no memory is taken.
+    """The bytes that a training step of this model needs. Nothing is trained, and no memory is allocated.
 
-    The arguments mean what they mean in ``fit``; the loss is by default the mean squared error. The examples themselves
-    come on top, where they lie on the device, and so does what is measured after an epoch. Raises ValueError for a
-    batch size or a number of parts below 1, for an unknown dtype, optimizer or loss, and for parts beside a loss that
-    is no sum over examples; DeviceError.
+    The arguments mean the same as in ``fit``; the default loss is the mean squared error. Not included are the
+    examples, if they are stored on the device, and the metrics after an epoch. Raises ValueError for batch_size or
+    accumulate below 1, for an unknown dtype, optimizer or loss, and for accumulate above 1 with a loss that is not a
+    sum over examples; DeviceError.
 
     Examples
     --------
@@ -136,16 +136,16 @@ def memory_estimate(
     loss = MeanSquaredError() if loss is None else make(Loss, loss)
     step = Step(model, loss, make(Optimizer, optimizer), accumulate)
     state, batch = _arguments(step, batch_size, dtype, not device.backend.writes_in_place)
-    theta, buffers, remembered = _bytes(state["theta"]), _bytes(state["buffers"]), _bytes(state["optimizer"])
+    theta, buffers, optimizer_state = _bytes(state["theta"]), _bytes(state["buffers"]), _bytes(state["optimizer"])
     plan = _plan(step, device, state, batch)
     plain = _eager_bytes(step, state, batch, theta) if plan is None else plan.eager_bytes
-    moving = theta + buffers + remembered + _bytes(batch)
+    moving = theta + buffers + optimizer_state + _bytes(batch)
     return MemoryEstimate(
         device=device,
         batch_size=batch_size,
         theta=theta + buffers,
         gradient=theta,
-        optimizer=remembered,
+        optimizer=optimizer_state,
         step=max((plain if plan is None else plan.buffer_bytes) - theta, 0),
         last_good=theta + buffers,
         batch=_bytes(batch),
@@ -156,25 +156,22 @@ def memory_estimate(
     )
 
 
-def _arguments(step: Step, n: int, dtype: str, apart: bool) -> tuple[TrainState, Batch]:
-    """A state and a batch of n examples with shapes and no numbers; ``apart``: θ is a vector for each parameter."""
+def _arguments(step: Step, n: int, dtype: str, split: bool) -> tuple[TrainState, Batch]:
+    """A state and a batch of n examples, only shapes and dtypes; ``split``: θ is a vector for each parameter."""
     model = step.model
-    layout, kept = (one.split_up() if apart else one for one in (model.layout, model.buffer_layout))
+    layout, buffer_layout = (one.split_up() if split else one for one in (model.layout, model.buffer_layout))
     short = tuple(np.ones(_FEW, dtype) for _ in layout.lengths)
-    state = TrainState(
-        theta=tuple(_blank((length,), dtype) for length in layout.lengths),
-        optimizer=tuple(map(_like, step.optimizer.init_all(short, short), layout.lengths)),
-        buffers=tuple(_blank((length,), dtype) for length in kept.lengths),
-        steps=_blank((), "int32"),
-        key=_blank((2,), "int32"),
-    )
+    state = step.init((), (), 0, resolve("cpu"))
+    state["theta"] = tuple(_blank((length,), dtype) for length in layout.lengths)
+    state["optimizer"] = tuple(map(_like, step.optimizer.init_all(short, short), layout.lengths))
+    state["buffers"] = tuple(_blank((length,), dtype) for length in buffer_layout.lengths)
     x = _blank((n, model.inputs), "int32" if model.layers[0].integers else dtype)
     t = _blank((n,), "int32") if step.loss.targets_are_labels else _blank((n, model.outputs), dtype)
     return state, (x, t, None)
 
 
 def _plan(step: Step, device: Device, state: Any, batch: Any) -> Description | None:
-    """The plan that the device's backend makes of the step; None where it makes none."""
+    """The backend's plan of the step; None if it makes none."""
     if not device.backend.compiles_on(device.handle) or type(device.backend).describe is Backend.describe:
         return None
     xp = device.backend.namespace()
@@ -189,21 +186,21 @@ def _plan(step: Step, device: Device, state: Any, batch: Any) -> Description | N
 
 
 def _eager_bytes(step: Step, state: Any, batch: Any, theta: int) -> int:
-    """The most that the step takes at once where it is run plainly, its gradient included."""
+    """The most bytes that the eager step uses at a time, including the gradient."""
     try:
         return backends.get("numpy").describe(step, state, batch, Names()).eager_bytes
-    except ValueError:  # a layer that looks at numbers: a guess, of all outputs and what each was made of
+    except ValueError:  # a layer reads numbers: guess twice all outputs
         outputs = sum(step.model.chain.widths(step.model.inputs)[1:])
         return 2 * theta + 2 * batch[0].shape[0] * outputs * batch[1].dtype.itemsize
 
 
 def _like(state: State, length: int) -> State:
-    """An optimizer's state for a θ of this length, from that for a short one."""
+    """An optimizer's state for a θ of this length, from the state for a short one."""
     return {name: _blank((length,) if x.ndim else (), x.dtype.name) for name, x in state.items()}
 
 
 def _blank(shape: Shape, dtype: str) -> Array:
-    """An array of this shape in the memory of one number: whoever asks for shapes and types alone may have it."""
+    """An array of this shape in the memory of one number, for code that reads only shape and dtype."""
     return np.broadcast_to(np.zeros((), dtype), shape)
 
 
