@@ -1,4 +1,4 @@
-"""Callbacks: when they are called, what they are told, and what each of dlarray's own does."""
+"""Callbacks: when they are called, what they get, and what each of dlarray's does."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Spy(Callback):
 
 
 class Scripted:
-    """A metric that says what it is told to."""
+    """A metric that returns given values."""
 
     def __init__(self, values: Sequence[float], name: str = "accuracy") -> None:
         self.values = iter(values)
@@ -200,7 +200,7 @@ def test_an_interrupted_walk_says_so_and_keeps_the_last_whole_epoch(tmp_path: Pa
             if run.steps == 8:
                 raise KeyboardInterrupt
 
-    spy, path = Spy(), tmp_path / "walk.safetensors"
+    spy, path = Spy(), tmp_path / "run.safetensors"
     with pytest.raises(dl.Interrupted, match="after 2 complete epochs") as caught:
         fit(epochs=5, callbacks=[spy, dl.Checkpoint(path), Interrupts()])
     assert isinstance(caught.value, KeyboardInterrupt)
@@ -335,9 +335,9 @@ def test_an_epoch_that_is_broken_off_may_be_the_best() -> None:
     assert best == stopped.history["validation_loss"][-1] == stopped.evaluate(x, 2 * x)["loss"]
 
 
-@pytest.mark.parametrize(("figures", "best"), [([0.5, 0.9], 3), ([0.9, 0.5], 2), ([0.9, math.nan], 2)])
+@pytest.mark.parametrize(("values", "best"), [([0.5, 0.9], 3), ([0.9, 0.5], 2), ([0.9, math.nan], 2)])
 @pytest.mark.parametrize("limit", ["max_steps", "stop"])
-def test_the_best_of_a_run_that_is_broken_off(figures: list[float], best: int, limit: str, tmp_path: Path) -> None:
+def test_the_best_of_an_incomplete_run(values: list[float], best: int, limit: str, tmp_path: Path) -> None:
     """By the callback that restores, and in the file of the best: after two steps of the first epoch, or the third."""
 
     class Stops(Callback):
@@ -348,7 +348,7 @@ def test_the_best_of_a_run_that_is_broken_off(figures: list[float], best: int, l
     path, where = tmp_path / "best", {"batch_size": 20, "compile": False}
     watched: list[Callback] = [dl.EarlyStopping("accuracy"), dl.Checkpoint(path, best="accuracy")]
     ends = {"max_steps": 3} if limit == "max_steps" else {"callbacks": [*watched, Stops()]}
-    given: dict[str, Any] = {"callbacks": watched, "epochs": 4, "metrics": [Scripted(figures)], **where, **ends}
+    given: dict[str, Any] = {"callbacks": watched, "epochs": 4, "metrics": [Scripted(values)], **where, **ends}
     trained = fit(**given)
     expected = numbers(fit(max_steps=best, metrics=[], **where))
     assert equal(numbers(trained), expected)
@@ -398,7 +398,7 @@ def test_ema_is_the_recurrence(on: On) -> None:
     for a, b in zip(numbers(trained)[: len(trained.theta)], expected, strict=False):
         np.testing.assert_allclose(a, b, rtol=on.rtol, atol=on.rtol)
     plain = fit(model, **where)
-    assert equal(numbers(plain), steps[-1])  # the walk itself went on as ever
+    assert equal(numbers(plain), steps[-1])  # training itself is unchanged
 
 
 @pytest.mark.parametrize("average", [dl.SWA(0.5), dl.EMA(0.8)], ids=repr)
@@ -519,7 +519,7 @@ def events(folder: Path) -> list[tuple[str, int, float]]:
     return found
 
 
-def test_tensorboard_reads_the_figures(tmp_path: Path) -> None:
+def test_tensorboard_reads_the_metrics(tmp_path: Path) -> None:
     pytest.importorskip("tensorboardX")
     trained = fit(epochs=2, optimizer=dl.Adam(0.25), callbacks=[dl.TensorBoard(tmp_path, steps=3)])
     losses = [("loss", 3 * (i + 1), np.float32(v)) for i, v in enumerate(trained.history["loss"])]

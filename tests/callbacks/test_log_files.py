@@ -91,7 +91,7 @@ def test_lines_that_go_are_removed_in_a_new_file(kind: Log, tmp_path: Path, monk
     assert epochs_of(log) == [1, 2, 3, 4, 5]
 
 
-def test_a_table_of_other_figures_is_refused_before_the_first_step(tmp_path: Path) -> None:
+def test_a_table_of_other_metrics_is_refused_before_the_first_step(tmp_path: Path) -> None:
     run, log, lines = stopped_run(tmp_path, dl.CSVLog)
     with pytest.raises(ValueError, match=r"log has the columns .*,rate,loss,r2, and this run has .*,rate,loss: give"):
         fit(epochs=5, metrics=[], callbacks=[dl.CSVLog(log)], resume=run)

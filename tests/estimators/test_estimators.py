@@ -291,7 +291,7 @@ def test_optimizers_of_dlarray(solver: Any) -> None:
 
 
 def test_an_optimizer_is_what_fit_would_do_with_it() -> None:
-    """The same walk by dlarray.fit: batch descent from the same weights, without a penalty."""
+    """The same training by dlarray.fit: batch descent from the same weights, without a penalty."""
     x, y = classes()
     model = MLPClassifier(6, "tanh", solver=dlarray.NAdam(0.01), alpha=0, random_state=0, max_iter=1, batch_size=60)
     start = clone(model).set_params(solver=dlarray.GradientDescent(1e-300)).fit(x, y)
@@ -339,8 +339,8 @@ def test_class_weight() -> None:
     rare = y == 1
     assert balanced.score(x[rare], y[rare]) > plain.score(x[rare], y[rare]) + 0.2
     by_hand = MLPClassifier(**own).fit(x, y, np.where(rare, 3.0, 1.0))
-    told = MLPClassifier(**own, class_weight={0: 1, 1: 3}).fit(x, y)
-    np.testing.assert_array_equal(told.coefs_[0], by_hand.coefs_[0])
+    by_label = MLPClassifier(**own, class_weight={0: 1, 1: 3}).fit(x, y)
+    np.testing.assert_array_equal(by_label.coefs_[0], by_hand.coefs_[0])
     with pytest.raises(ValueError, match="give a dictionary"):
         balanced.partial_fit(x, y)
 

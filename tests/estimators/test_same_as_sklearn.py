@@ -91,7 +91,7 @@ def both(task: str, **settings: Any) -> tuple[Any, Any, np.ndarray, np.ndarray]:
 
 
 def close(ours: Any, theirs: Any, rtol: float = 1e-8) -> None:
-    """Weights to a part in 10⁸ of the largest of their layer, figures to one of themselves, counts exactly."""
+    """Weights to a part in 10⁸ of the largest of their layer, metrics relatively to themselves, counts exactly."""
     for name in ("coefs_", "intercepts_"):
         for a, b in zip(getattr(ours, name), getattr(theirs, name), strict=True):
             np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol * np.abs(b).max())

@@ -31,7 +31,7 @@ from tests.support.matrix import On
 rng = np.random.default_rng(0)
 
 
-def walked(
+def trained_model(
     model: dl.MLP, loss: Loss | None = None, device: str | dl.Device = "cpu", dtype: str = "float32", seed: int = 0
 ) -> dl.Trained:
     """A model as if it had been trained: θ away from the start, buffers too, without the time that training takes."""
@@ -89,7 +89,7 @@ def around(layer: Layer) -> dl.MLP:
 @pytest.mark.parametrize("layer", LAYERS, ids=repr)
 def test_every_layer_comes_back_bit_for_bit(layer: Layer, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    trained = walked(around(layer))
+    trained = trained_model(around(layer))
     trained.save(path)
     loaded = dl.load(path, "cpu")
     assert_same(trained, loaded)
@@ -99,7 +99,7 @@ def test_every_layer_comes_back_bit_for_bit(layer: Layer, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("loss", [*LOSSES, dl.Huber(0.3), dl.Hinge(class_weight=(0.5, 2.0))], ids=repr)
 def test_every_loss_comes_back(loss: Loss, tmp_path: Path) -> None:
-    trained = walked(dl.mlp(4, 3), loss)
+    trained = trained_model(dl.mlp(4, 3), loss)
     trained.save(tmp_path / "model")
     loaded = dl.load(tmp_path / "model")
     assert loaded.loss == loss
@@ -114,7 +114,7 @@ DEEP = dl.MLP(
 
 def test_what_was_saved_on_a_device_is_the_same_on_it_and_on_any_other(on: On, tmp_path: Path) -> None:
     path, x = tmp_path / "model.safetensors", rng.normal(size=(8, 4))
-    trained = walked(DEEP, dl.SparseCategoricalCrossEntropy(), on.device, on.dtype)
+    trained = trained_model(DEEP, dl.SparseCategoricalCrossEntropy(), on.device, on.dtype)
     before = parts(trained)
     trained.save(path)
     assert all(np.array_equal(before[name], x) for name, x in parts(trained).items())
@@ -145,7 +145,7 @@ def test_a_loaded_model_is_trained_on_as_the_one_that_was_saved(tmp_path: Path) 
 
 
 def test_where_the_model_goes_is_chosen_as_for_new_arrays(tmp_path: Path) -> None:
-    walked(dl.mlp(4, 2)).save(tmp_path / "model")
+    trained_model(dl.mlp(4, 2)).save(tmp_path / "model")
     pytest.importorskip("array_api_strict")
     with dl.use_device("strict:device1"):
         assert dl.load(tmp_path / "model").device.name == "strict:device1"
@@ -155,7 +155,7 @@ def test_where_the_model_goes_is_chosen_as_for_new_arrays(tmp_path: Path) -> Non
 def test_a_device_that_lacks_the_numbers_says_so_itself(tmp_path: Path) -> None:
     """It is not the file that is at fault."""
     pytest.importorskip("array_api_strict")
-    walked(dl.mlp(4, 2), dtype="float64").save(tmp_path / "model")
+    trained_model(dl.mlp(4, 2), dtype="float64").save(tmp_path / "model")
     with pytest.raises(ValueError, match="no_float64.*float64"):
         dl.load(tmp_path / "model", "strict:no_float64")
     with pytest.raises(dl.DeviceError, match="unknown device"):
@@ -164,7 +164,7 @@ def test_a_device_that_lacks_the_numbers_says_so_itself(tmp_path: Path) -> None:
 
 def test_the_file_is_plain_safetensors_with_torch_s_names(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    trained = walked(DEEP)
+    trained = trained_model(DEEP)
     trained.save(path)
     arrays = safetensors.numpy.load_file(path)
     found = parts(trained)
@@ -197,7 +197,7 @@ def test_the_file_is_plain_safetensors_with_torch_s_names(tmp_path: Path) -> Non
 def test_arrays_in_any_order_are_written_in_c_order(tmp_path: Path) -> None:
     """safetensors itself would write the bytes of a transposed or strided view as they lie."""
     model = dl.mlp(4, 3)
-    straight = walked(model)
+    straight = trained_model(model)
     (vector,) = straight.theta
     for name, odd in {
         "strided": np.repeat(vector, 2)[::2],
@@ -225,7 +225,7 @@ class Unlucky(Layer):
 
 
 def test_names_that_would_fall_together_in_the_file_stay_apart(tmp_path: Path) -> None:
-    trained = walked(dl.MLP(3, [Unlucky()]))
+    trained = trained_model(dl.MLP(3, [Unlucky()]))
     trained.save(tmp_path / "model")
     assert safetensors.numpy.load_file(tmp_path / "model").keys() == {"0.W", "0.gamma", "0.bias", "0.running_mean"}
     assert_same(dl.load(tmp_path / "model"), trained)
@@ -233,19 +233,19 @@ def test_names_that_would_fall_together_in_the_file_stay_apart(tmp_path: Path) -
 
 def test_a_single_buffer_in_a_vector_of_its_own_is_written_too(tmp_path: Path) -> None:
     pytest.importorskip("jax")
-    trained = walked(dl.MLP(3, [Unlucky()]), device="jax")
+    trained = trained_model(dl.MLP(3, [Unlucky()]), device="jax")
     trained.save(tmp_path / "model")
     assert_same(dl.load(tmp_path / "model", "jax"), trained)
 
 
 def test_a_model_without_parameters_can_be_saved(tmp_path: Path) -> None:
-    trained = walked(dl.MLP(3, ["relu"]))
+    trained = trained_model(dl.MLP(3, ["relu"]))
     trained.save(tmp_path / "model")
     np.testing.assert_array_equal(dl.load(tmp_path / "model").predict(np.array([[-1.0, 0.0, 2.0]])), [[0, 0, 2]])
 
 
 def test_weights_that_are_not_finite_are_kept_as_they_are(tmp_path: Path) -> None:
-    trained = walked(dl.mlp(4, 2))
+    trained = trained_model(dl.mlp(4, 2))
     trained.theta[0][:3] = [np.nan, np.inf, -0.0]
     trained.save(tmp_path / "model")
     loaded = dl.load(tmp_path / "model").theta[0]
@@ -254,7 +254,7 @@ def test_weights_that_are_not_finite_are_kept_as_they_are(tmp_path: Path) -> Non
 
 def test_numpy_s_numbers_in_a_configuration_are_numbers(tmp_path: Path) -> None:
     model = dl.MLP(np.int64(4), [dl.Dense(np.int32(3)), dl.BatchNorm(np.float32(0.5)), dl.Dropout(np.float64(0.5))])
-    trained = walked(model, dl.Huber(np.float64(0.5)))
+    trained = trained_model(model, dl.Huber(np.float64(0.5)))
     trained.save(tmp_path / "model")
     assert_same(dl.load(tmp_path / "model"), trained)
 
@@ -279,14 +279,14 @@ class WithFunction(dl.Activation):
 def test_what_a_file_could_not_bring_back_is_refused_when_it_is_written(tmp_path: Path) -> None:
     for layer in (_Hidden(), WithFunction()):
         with pytest.raises(TypeError, match=r"names of public classes only: .*cannot be written"):
-            walked(dl.MLP(3, [layer])).save(tmp_path / "model")
+            trained_model(dl.MLP(3, [layer])).save(tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 
 
 # Files that are no whole and true model
 
 
-SMALL = walked(dl.MLP(2, [dl.Dense(2), "relu", dl.Dense(1)]))
+SMALL = trained_model(dl.MLP(2, [dl.Dense(2), "relu", dl.Dense(1)]))
 
 
 def written(trained: dl.Trained, folder: Path) -> bytes:
@@ -644,7 +644,7 @@ def unharmed(folder: Path, before: bytes) -> None:
 
 @pytest.fixture
 def old(tmp_path: Path) -> tuple[Path, bytes]:
-    walked(dl.mlp(4, 2), seed=1).save(tmp_path / "model")
+    trained_model(dl.mlp(4, 2), seed=1).save(tmp_path / "model")
     return tmp_path / "model", (tmp_path / "model").read_bytes()
 
 
@@ -657,7 +657,7 @@ def test_paths_that_cannot_be_read_are_the_system_s_own_errors(tmp_path: Path) -
 
 
 def test_paths_that_cannot_be_written_are_errors_with_the_path_that_was_given(tmp_path: Path) -> None:
-    trained = walked(dl.mlp(4, 2))
+    trained = trained_model(dl.mlp(4, 2))
     (tmp_path / "file").write_text("")
     with pytest.raises(FileNotFoundError, match=r"No such file or directory: .*nowhere.model'"):
         trained.save(tmp_path / "nowhere" / "model")
@@ -677,7 +677,7 @@ def test_no_permission_is_an_error_with_the_path(old: tuple[Path, bytes]) -> Non
         if os.access(path.parent, os.W_OK):
             pytest.skip("this user may write and read everything")
         with pytest.raises(PermissionError, match="model"):
-            walked(dl.mlp(4, 2)).save(path)
+            trained_model(dl.mlp(4, 2)).save(path)
         with pytest.raises(PermissionError, match="model"):
             dl.load(path)
     finally:
@@ -698,7 +698,7 @@ def test_where_writing_fails_the_old_file_stays_and_nothing_else(
 
     monkeypatch.setattr(os, where, fail)
     with pytest.raises(type(error)) as caught:
-        walked(dl.mlp(4, 3), seed=2).save(path)
+        trained_model(dl.mlp(4, 3), seed=2).save(path)
     if isinstance(error, OSError):
         assert caught.value.errno == errno.ENOSPC  # type: ignore[attr-defined]
         assert str(path) in str(caught.value)
@@ -714,7 +714,7 @@ def test_a_disk_that_takes_no_more_leaves_the_old_file_and_nothing_else(old: tup
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
     try:
         with pytest.raises(OSError, match=r"File too large: .*model'"):
-            walked(dl.mlp(4, 2), seed=2).save(path)
+            trained_model(dl.mlp(4, 2), seed=2).save(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     unharmed(path.parent, before)
@@ -725,13 +725,13 @@ def test_the_bytes_reach_the_disk_before_the_name_does(tmp_path: Path, monkeypat
     for name in ("fsync", "replace"):
         plain = getattr(os, name)
         monkeypatch.setattr(os, name, lambda *a, name=name, plain=plain: (done.append(name), plain(*a))[1])
-    walked(dl.mlp(4, 2)).save(tmp_path / "model")
+    trained_model(dl.mlp(4, 2)).save(tmp_path / "model")
     assert done == (["fsync", "replace", "fsync"] if os.name == "posix" else ["fsync", "replace"])
 
 
 def test_two_threads_may_write_one_file(tmp_path: Path) -> None:
     """One of them is the last; the file is whole all the time."""
-    models = [walked(dl.mlp(4, 50, 2), seed=seed) for seed in range(4)]
+    models = [trained_model(dl.mlp(4, 50, 2), seed=seed) for seed in range(4)]
     failed: list[BaseException] = []
 
     def work(trained: dl.Trained) -> None:
@@ -773,7 +773,7 @@ def test_the_history_comes_back_and_of_a_long_one_the_means_of_neighbours(tmp_pa
 
 
 def test_notes_lie_beside_the_model(tmp_path: Path) -> None:
-    trained = walked(DEEP)
+    trained = trained_model(DEEP)
     notes = {"words": ["ünïcode", None, 0.1], "more": {"deep": True}}
     trained.save(tmp_path / "m", notes=notes)
     again, found = load_with_notes(tmp_path / "m", "cpu")
@@ -803,22 +803,22 @@ def test_notes_that_would_not_come_back_are_refused_and_the_good_file_stays(
         for _ in range(100_000):
             notes = {"a": notes}
     with pytest.raises(error, match=words):
-        walked(dl.mlp(4, 2)).save(path, notes=notes)
+        trained_model(dl.mlp(4, 2)).save(path, notes=notes)
     unharmed(path.parent, before)
 
 
-def test_numbers_that_are_not_finite_come_back_in_notes_and_figures(tmp_path: Path) -> None:
-    trained = walked(DEEP)
+def test_numbers_that_are_not_finite_come_back_in_notes_and_metrics(tmp_path: Path) -> None:
+    trained = trained_model(DEEP)
     trained.history.epochs.append({"loss": math.inf, "validation_loss": -math.inf, "r2": math.nan})
-    trained.save(tmp_path / "m", notes={"figures": (math.inf, math.nan, -0.0)})
+    trained.save(tmp_path / "m", notes={"metrics": (math.inf, math.nan, -0.0)})
     again, found = load_with_notes(tmp_path / "m", "cpu")
-    assert str(found) == "{'figures': [inf, nan, -0.0]}"
+    assert str(found) == "{'metrics': [inf, nan, -0.0]}"
     assert str(again.history.epochs) == "[{'loss': inf, 'validation_loss': -inf, 'r2': nan}]"
 
 
 def test_notes_and_histories_may_be_as_long_as_they_are(tmp_path: Path) -> None:
     """A header has a limit, so a long text is an array of its own; safetensors reads the file all the same."""
-    trained = walked(DEEP)
+    trained = trained_model(DEEP)
     rows = [{"loss": 1.0 / (i + 1), "validation_loss": 0.1 * i, "validation_accuracy": 0.5} for i in range(20_000)]
     trained.history.epochs.extend(rows)
     notes = {"long": "é" * 2**22}

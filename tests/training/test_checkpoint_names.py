@@ -27,7 +27,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_names_are_formatted_with_the_epoch_the_step_and_the_figures(tmp_path: Path) -> None:
+def test_names_are_formatted_with_the_epoch_the_step_and_the_metrics(tmp_path: Path) -> None:
     name = "run-{epoch:02d}-{step:>4}-{validation_loss:.3f}-{{x}}.st"
     trained = fit(epochs=2, validation=(X, 2 * X), callbacks=[dl.Checkpoint(tmp_path / name)])
     losses = trained.history["validation_loss"]

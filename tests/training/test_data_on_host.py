@@ -68,7 +68,7 @@ def uploads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_the_numbers_are_those_of_examples_on_the_device(what: str, device: str, uploads: list[str]) -> None:
     options = OPTIONS[what]
     if options.get("dtype") == "float64" and device == "jax":
-        pytest.skip("JAX has no float64 unless told to")
+        pytest.skip("JAX has no float64 by default")
     if device == "jax" and what not in ("plain", "a fraction to validate"):
         pytest.skip("the same lines; compiling takes its time")
     there = fit(device, data="device", **options)

@@ -49,12 +49,12 @@ REFUSED: dict[str, Case] = {
     "min_delta negative": (lambda: dl.EarlyStopping(min_delta=-1), ValueError, "min_delta must be at least 0, got -1"),
     "mode": (lambda: dl.EarlyStopping(mode="maxx"), ValueError, "unknown mode 'maxx', did you mean 'max'"),
     "monitor": (lambda: dl.EarlyStopping(3), TypeError, "monitor must be the name of a metric.*got 3"),
-    "figure unknown": (
+    "metric unknown": (
         called(dl.EarlyStopping("acuracy")),
         ValueError,
         "EarlyStopping monitors 'acuracy', did you mean 'accuracy'.*measured are loss, accuracy; validation=",
     ),
-    "figure without direction": (
+    "metric without direction": (
         called(dl.ReduceLROnPlateau("own"), metrics=[type("own", (), {"__call__": lambda *_: np.asarray(1.0)})()]),
         ValueError,
         "the name 'own' does not show whether.*mode='min' or 'max'",
@@ -94,7 +94,7 @@ REFUSED: dict[str, Case] = {
     "no path": (lambda: dl.CSVLog(3), TypeError, "int"),
     "no folder name": (lambda: dl.TensorBoard(None), TypeError, "NoneType"),
     "no notebook": (called("live_plot"), ValueError, "LivePlot draws in a notebook, but this is not one: give path="),
-    "figure of a picture": (
+    "metric of a picture": (
         called(dl.LivePlot(["los"], path="p.png")),
         ValueError,
         "LivePlot draws 'los', did you mean 'loss'",

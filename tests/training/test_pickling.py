@@ -145,12 +145,12 @@ def test_every_exception_of_the_library_is_tried_here() -> None:
 @way
 def test_every_exception_keeps_its_message_and_its_attributes(way: Callable[[Any], Any]) -> None:
     for error in exceptions():
-        error.add_note("told at the table")
+        error.add_note("a note")
         other = way(error)
         assert type(other) is type(error)
         assert str(other) == str(error)
         assert vars(other).keys() == vars(error).keys()
-        assert other.__notes__ == ["told at the table"]
+        assert other.__notes__ == ["a note"]
         if hasattr(error, "trained"):
             np.testing.assert_array_equal(other.trained.theta, error.trained.theta)
 

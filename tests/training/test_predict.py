@@ -19,7 +19,7 @@ from dlarray.training import trained as trained_module
 from dlarray.training.predictor import EAGER_CALLS, MAX_SHAPES
 from tests.support.matrix import On
 from tests.support.threads import at_once
-from tests.training.test_checkpoint import walked
+from tests.training.test_checkpoint import trained_model
 
 QUESTIONS = ["outputs", "predict", "classify"]
 CASES: dict[str, tuple[MLP, Loss]] = {
@@ -52,7 +52,7 @@ def asked(trained: dl.Trained, question: str, x: Any, **options: Any) -> Any:
 @pytest.mark.parametrize("case", CASES)
 def test_the_answers_stay_the_same_as_calls_go_on(on: On, case: str, question: str):
     model, loss = CASES[case]
-    trained = walked(model, loss, on.target, on.dtype)
+    trained = trained_model(model, loss, on.target, on.dtype)
     for seed in (0, 1):
         host = on.host(inputs(seed=seed))
         z = model.predict(trained.theta, on.array(host), trained.buffers)
@@ -74,7 +74,7 @@ def test_the_answers_stay_the_same_as_calls_go_on(on: On, case: str, question: s
 
 @pytest.mark.usefixtures("soon")
 def test_neither_weights_nor_inputs_are_consumed(on: On):
-    trained = walked(*CASES["norms"], on.target, on.dtype)
+    trained = trained_model(*CASES["norms"], on.target, on.dtype)
     before = [on.numpy(v).copy() for v in (*trained.theta, *trained.buffers)]
     x = on.array(inputs())
     if on.device == "cpu":
@@ -91,7 +91,7 @@ def test_neither_weights_nor_inputs_are_consumed(on: On):
 
 def warm(case: str = "norms", n: int = 9, dtype: str = "float32", question: str = "predict") -> dl.Trained:
     """A model whose answers to n rows are compiled."""
-    trained = walked(*CASES[case], dtype=dtype)
+    trained = trained_model(*CASES[case], dtype=dtype)
     for _ in range(EAGER_CALLS + 2):
         asked(trained, question, inputs(n, dtype=dtype))
     programs = getattr(vars(trained)["_predictor"], question).fast.programs
@@ -162,7 +162,7 @@ def test_another_point_of_the_same_model_shares_what_is_compiled():
 def test_many_rows_in_parts_of_any_size(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(trained_module, "CHUNK_BYTES", 7 * 6 * 8)
     monkeypatch.setattr(answers_module, "EAGER_CALLS", 2)
-    trained = walked(*CASES["norms"], dtype="float64")
+    trained = trained_model(*CASES["norms"], dtype="float64")
     x = inputs(45)
     expected = trained.model.predict(trained.theta, x, trained.buffers)
     for batch_size in (4096, 45, 44, 7, 6, 1):
@@ -173,7 +173,7 @@ def test_many_rows_in_parts_of_any_size(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_server_with_batches_of_any_size():
-    trained = walked(*CASES["norms"], dtype="float64")
+    trained = trained_model(*CASES["norms"], dtype="float64")
     x = inputs(MAX_SHAPES + 40)
     expected = trained.model.predict(trained.theta, x, trained.buffers)
     for _ in range(EAGER_CALLS + 1):
@@ -223,7 +223,7 @@ def test_rows_are_refused_as_before_once_it_is_compiled():
 
 
 def test_threads_ask_at_once():
-    trained = walked(*CASES["norms"])
+    trained = trained_model(*CASES["norms"])
     xs = [inputs(n, seed=n, dtype="float32") for n in (1, 9, 9, 300, 300, 300)]
     expected = [
         trained.loss.output_activation.predict(trained.model.predict(trained.theta, x, trained.buffers)) for x in xs
@@ -247,8 +247,8 @@ def test_validation_in_training_is_compiled_once_for_all_epochs():
     programs = vars(trained)["_predictor"].outputs.fast.programs
     assert [shape for _, shape, _ in programs] == [(10, 6)]
     assert None not in programs.values()
-    figures = [epoch["validation_loss"] for epoch in trained.history.epochs]
-    assert len(set(figures)) == len(figures)  # each epoch's own weights
+    values = [epoch["validation_loss"] for epoch in trained.history.epochs]
+    assert len(set(values)) == len(values)  # each epoch's own weights
     plain = dl.fit(
         *(CASES["classes"][0], x, y),
         epochs=EAGER_CALLS + 4,
@@ -257,11 +257,11 @@ def test_validation_in_training_is_compiled_once_for_all_epochs():
         progress=False,
         compile=False,
     )
-    np.testing.assert_allclose(figures, [epoch["validation_loss"] for epoch in plain.history.epochs], rtol=1e-4)
+    np.testing.assert_allclose(values, [epoch["validation_loss"] for epoch in plain.history.epochs], rtol=1e-4)
 
 
 def test_models_that_predict_numbers():
-    trained = walked(dl.mlp(6, 4, 2), MeanSquaredError())
+    trained = trained_model(dl.mlp(6, 4, 2), MeanSquaredError())
     x = inputs(dtype="float32")
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -61,7 +61,7 @@ def test_as_it_was_written_it_is_taken_up(run: Path) -> None:
     [
         ("epoch", -(10**12), "epoch must be at least 0, got -1000000000000"),
         ("epoch", 10**12, "epoch must be at most 2147483647"),
-        ("epoch", 1, "epoch is 1, and it has the figures of 2 epochs|steps is 8, and not 1 epochs of 3 steps"),
+        ("epoch", 1, "epoch is 1, and it has the metrics of 2 epochs|steps is 8, and not 1 epochs of 3 steps"),
         ("epoch", 2.0, "epoch must be a whole number, got 2.0"),
         ("epoch", ["x" * 10**5], r"epoch must be a whole number, got .{900,1000}$"),
         ("epoch", None, "epoch must be a whole number, got None"),

@@ -73,6 +73,6 @@ def test_a_wrong_number_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 def test_what_cannot_be_tried_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert short_run.main(["--only", "nonsense"]) == 2
     assert short_run.main(["--device", "cudda"]) == 2
-    told = capsys.readouterr().err
-    assert "no step is named 'nonsense'" in told
-    assert "did you mean 'cuda'" in told
+    message = capsys.readouterr().err
+    assert "no step is named 'nonsense'" in message
+    assert "did you mean 'cuda'" in message

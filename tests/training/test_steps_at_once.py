@@ -56,7 +56,7 @@ def test_what_has_nothing_to_gain_takes_them_one_by_one():
 def test_a_run_goes_on_where_it_was(tmp_path: Any):
     pytest.importorskip("jax")
     on = On("jax", "jax", "float32")
-    file = tmp_path / "walk.safetensors"
+    file = tmp_path / "run.safetensors"
     saved = trained(on, max_steps=11, callbacks=[dl.callbacks.Checkpoint(file, steps=11)])
     assert len(saved.history.steps) == 11
     whole, resumed = (trained(on, steps_per_execution=4, **more) for more in ({}, {"resume": file}))

@@ -1,4 +1,4 @@
-"""The walk: the same losses on every device, the sizes of a batch, weights, accumulation, validation, divergence."""
+"""Training: the same losses on every device, the sizes of a batch, weights, accumulation, validation, divergence."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _hundred_steps(case: str, device: str, dtype: str, compile: bool | None = No
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_hundred_steps_have_the_losses_of_numpy(case: str, on: On) -> None:
-    """Loss by loss. Rounding grows along the walk: by 1e3 at most in these smooth networks, measured."""
+    """Loss by loss. Rounding errors grow during training: by 1e3 at most in these smooth networks, measured."""
     found = np.asarray(_hundred_steps(case, on.device, on.dtype).history.steps)
     expected = np.asarray(_hundred_steps(case, "cpu", "float64", compile=False).history.steps)
     assert len(found) == 100
@@ -169,10 +169,10 @@ def test_validation_by_fraction_and_by_examples() -> None:
     assert part.history.names == ["loss", "validation_loss", "validation_accuracy"]
     assert len(part.history.steps) == 3 * 3  # 48 examples are left
     given = dl.fit(model, X[:48], LABELS[:48], validation=(X[48:], LABELS[48:]), epochs=3, device="cpu", progress=False)
-    figures = given.evaluate(X[48:], LABELS[48:])
-    assert given.history["validation_loss"][-1] == pytest.approx(figures["loss"], rel=1e-6)
-    assert given.history["validation_accuracy"][-1] == figures["accuracy"]
-    assert figures["accuracy"] == np.mean(given.classify(X[48:]) == LABELS[48:])
+    values = given.evaluate(X[48:], LABELS[48:])
+    assert given.history["validation_loss"][-1] == pytest.approx(values["loss"], rel=1e-6)
+    assert given.history["validation_accuracy"][-1] == values["accuracy"]
+    assert values["accuracy"] == np.mean(given.classify(X[48:]) == LABELS[48:])
 
 
 def test_predictions_go_through_the_link_and_come_back_the_way_they_went_in(on: On) -> None:

@@ -161,7 +161,7 @@ def test_memory_that_ends_brings_the_last_good_model() -> None:
 
 
 def test_history_is_true_of_the_model_where_measuring_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The figures of an epoch are there before its model is, for a moment."""
+    """The metrics of an epoch are there before its model is, for a moment."""
     copies = Run._model
     count = iter(range(100))
 
@@ -278,7 +278,7 @@ class StepsOnly:
     """A callback with hooks that raises at a step, which on JAX has consumed the state before it."""
 
     def __init__(self, error: Any, step: int) -> None:
-        self.error, self.step, self.told = error, step, ""
+        self.error, self.step, self.seen_error = error, step, ""
 
     def on_epoch(self, run: Any) -> None:
         pass
@@ -290,7 +290,7 @@ class StepsOnly:
             raise self.error
 
     def on_end(self, run: Any) -> None:
-        self.told = type(run.error).__name__
+        self.seen_error = type(run.error).__name__
 
 
 ENDS: dict[str, Any] = {"error": OSError("full"), "memory": MemoryError("no room"), "system exit": SystemExit(2)}
@@ -310,7 +310,7 @@ def test_a_fit_that_breaks_off_leaves_the_last_whole_epoch(each: On, end: str) -
         assert model.t_ == 36
         model.set_params(callbacks=None)
         assert says(model.partial_fit(X, LABELS)) == says(whole.partial_fit(X, LABELS))
-    assert spy.told in (type(ENDS[end]).__name__, "OutOfMemoryError")
+    assert spy.seen_error in (type(ENDS[end]).__name__, "OutOfMemoryError")
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

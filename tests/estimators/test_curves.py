@@ -1,4 +1,4 @@
-"""The figures that an estimator watches: NaN is no progress, and an epoch's loss is that of its examples."""
+"""The curves of an estimator: NaN is no improvement, and an epoch's loss is that of its examples."""
 
 from __future__ import annotations
 
