@@ -335,7 +335,7 @@ def test_what_is_public_is_documented(module):
 @pytest.mark.parametrize("module", EVERYTHING)
 def test_a_module_can_be_read_in_one_sitting(module):
     lines = len(EVERYTHING[module].read_text(encoding="utf-8").splitlines())
-    assert lines < 350, f"{module} has {lines} lines: it may be two modules"
+    assert lines <= 300, f"{module} has {lines} lines: it may be two modules"
 
 
 def texts() -> Iterator[tuple[Path, str]]:

@@ -15,7 +15,7 @@ OLD = {
     "told": r"\b(told|Told)\b",
     "stranger": r"\b[Ss]tranger",
     "paper": r"\bPaper[A-Z]|\bpaper_|\bof paper\b|\bon paper\b",
-    "card": r"\b[Cc]ards?\b|\bon_card\b|OnCard",
+    "card": r"(?<!item-)\b[Cc]ards?\b|\bon_card\b|OnCard",
     "doors, ground": r"\bdoors?\b|\bground\b(?! truth)",
     "trouble": r"\b[Tt]roubles?\b",
     "player, rival": r"\b([Pp]layer|[Rr]ival)s?\b",
