@@ -38,7 +38,7 @@ def trained_model(
     at = dl.device.resolve(device)
     draws = np.random.default_rng(seed)
 
-    def moved(layout: Layout, arrays: dict[str, Any]) -> dl.layout.Theta:
+    def moved(layout: Layout, arrays: dict[str, Any]) -> dl.Theta:
         shifted = {name: dl.to_numpy(x) + draws.uniform(0.1, 0.4, x.shape) for name, x in arrays.items()}
         own = layout if at.backend.writes_in_place else layout.split_up()
         return tuple(at.asarray(v, dtype) for v in own.join(shifted)) if arrays else ()
