@@ -16,7 +16,7 @@ from dlarray.core.trees import copy_tree
 from dlarray.device import Device, device_of, resolve, to_numpy
 from dlarray.estimators import parameters
 from dlarray.estimators.callback_adapter import CallbackAdapter
-from dlarray.estimators.descent import Descent, Gradient, SparseGradient
+from dlarray.estimators.descent import Descent, Gradient
 from dlarray.estimators.epoch_loop import NOT_FINITE, EpochLoop
 from dlarray.estimators.hooks import Hooks
 from dlarray.estimators.inputs import (
@@ -30,12 +30,12 @@ from dlarray.estimators.inputs import (
     weights,
 )
 from dlarray.estimators.last_good import LastGood
-from dlarray.estimators.lbfgs import LBFGS
-from dlarray.estimators.network import activations_of, dense_names, initial_parameters, network
+from dlarray.estimators.lbfgs import train_by_lbfgs
+from dlarray.estimators.network import activations_of, initial_parameters, network
 from dlarray.estimators.parameters import Parameters
 from dlarray.estimators.predicting import PredictMixin
 from dlarray.estimators.solvers import Rate, optimizer_of
-from dlarray.estimators.training import Training, compiler
+from dlarray.estimators.training import Training
 from dlarray.estimators.validation import Validation
 from dlarray.losses import Loss
 from dlarray.model import on_device
@@ -115,7 +115,7 @@ class BaseMLP(CallbackSupportMixin, Parameters, PredictMixin):
             self._prepare(outputs, first, device, dtype)
             rows = self._rows(x, t, weight, device, dtype)
             if self.solver == "lbfgs":
-                self._train_lbfgs(rows, device, dtype, hooks, last_good)
+                train_by_lbfgs(self, rows, device, dtype, hooks, last_good)
             else:
                 self._train_by_steps(rows, t, device, dtype, hooks, last_good, validation)
         if not all(np.isfinite(to_numpy(array)).all() for array in self._parameters().values()):
@@ -260,41 +260,3 @@ class BaseMLP(CallbackSupportMixin, Parameters, PredictMixin):
         if int(self.batch_size) > n:
             warnings.warn(f"batch_size {self.batch_size} is more than the {n} examples: all are used", stacklevel=5)
         return min(int(self.batch_size), n)
-
-    def _train_lbfgs(self, rows: Rows, device: Device, dtype: str, hooks: Hooks, last_good: LastGood) -> None:
-        model = self._model
-        if model.chain.random or model.buffer_layout.shapes:
-            raise ValueError("lbfgs needs the same loss in every iteration: no dropout, no batch_norm")
-        if hooks.run_callbacks:
-            raise ValueError(f"lbfgs calls no callbacks with hooks, got {hooks.run_callbacks[0]!r}: give a function")
-        names = dense_names(model)
-        order = (*(W for W, _ in names), *(b for _, b in names), *self._others)
-        compile_ = compiler(device)
-        sparse = is_sparse(rows.x)
-        plain = Gradient(model, self._loss.unchecked())
-        gradient = SparseGradient(model, self._loss.unchecked(), compile_) if sparse else compile_(plain)
-        problem = LBFGS(model, gradient, order, float(self.alpha), rows, device, dtype)
-        context = hooks.epoch_begins()
-        count = 0
-
-        def after(vector: np.ndarray, value: float) -> bool:
-            nonlocal context, count
-            count += 1
-            if self.verbose:
-                print(f"Iteration {count}, loss = {value:.8f}")  # noqa: T201 - what ``verbose`` asks for
-            if np.isfinite(vector).all():
-                last_good.save_iteration(lambda: problem.unpack(vector), loss_=value, n_iter_=count)
-            if not hooks.needed:
-                return False
-            self._set_parameters(problem.unpack(vector))
-            stop = hooks.epoch_ends(context, self._snapshot)
-            context = hooks.epoch_begins() if count < self.max_iter and not stop else None
-            return stop
-
-        tol, fun = float(self.tol), int(self.max_fun)
-        with last_good.restored_on_error():
-            reached, self.loss_, self.n_iter_ = problem.run(
-                problem.pack(self._parameters()), self.max_iter, fun, tol, after
-            )
-            self._set_parameters(problem.unpack(reached))
-        hooks.cancel_epoch(context)

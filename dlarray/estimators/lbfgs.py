@@ -14,10 +14,15 @@ from sklearn.exceptions import ConvergenceWarning
 from dlarray.core.array import Array, size
 from dlarray.core.layout import Theta
 from dlarray.device import Device, to_numpy
-from dlarray.estimators.inputs import Rows
+from dlarray.estimators.descent import Gradient, SparseGradient
+from dlarray.estimators.hooks import Hooks
+from dlarray.estimators.inputs import Rows, is_sparse
+from dlarray.estimators.last_good import LastGood
+from dlarray.estimators.network import dense_names
+from dlarray.estimators.training import compiler
 from dlarray.model import MLP, on_device
 
-__all__ = ["LBFGS"]
+__all__ = ["LBFGS", "train_by_lbfgs"]
 
 
 @dataclass(frozen=True)
@@ -84,3 +89,43 @@ class LBFGS:
                 stacklevel=5,
             )
         return found.x, np.float64(found.fun), min(int(found.nit), max_iter)
+
+
+def train_by_lbfgs(estimator: Any, rows: Rows, device: Device, dtype: str, hooks: Hooks, last_good: LastGood) -> None:
+    """Train an estimator by L-BFGS. Sets weights, ``loss_`` and ``n_iter_``. ValueError for random layers."""
+    model = estimator._model
+    if model.chain.random or model.buffer_layout.shapes:
+        raise ValueError("lbfgs needs the same loss in every iteration: no dropout, no batch_norm")
+    if hooks.run_callbacks:
+        raise ValueError(f"lbfgs calls no callbacks with hooks, got {hooks.run_callbacks[0]!r}: give a function")
+    names = dense_names(model)
+    order = (*(W for W, _ in names), *(b for _, b in names), *estimator._others)
+    compile_ = compiler(device)
+    sparse = is_sparse(rows.x)
+    plain = Gradient(model, estimator._loss.unchecked())
+    gradient = SparseGradient(model, estimator._loss.unchecked(), compile_) if sparse else compile_(plain)
+    problem = LBFGS(model, gradient, order, float(estimator.alpha), rows, device, dtype)
+    context = hooks.epoch_begins()
+    count = 0
+
+    def after(vector: np.ndarray, value: float) -> bool:
+        nonlocal context, count
+        count += 1
+        if estimator.verbose:
+            print(f"Iteration {count}, loss = {value:.8f}")  # noqa: T201 - what ``verbose`` asks for
+        if np.isfinite(vector).all():
+            last_good.save_iteration(lambda: problem.unpack(vector), loss_=value, n_iter_=count)
+        if not hooks.needed:
+            return False
+        estimator._set_parameters(problem.unpack(vector))
+        stop = hooks.epoch_ends(context, estimator._snapshot)
+        context = hooks.epoch_begins() if count < estimator.max_iter and not stop else None
+        return stop
+
+    tol, fun = float(estimator.tol), int(estimator.max_fun)
+    with last_good.restored_on_error():
+        reached, estimator.loss_, estimator.n_iter_ = problem.run(
+            problem.pack(estimator._parameters()), estimator.max_iter, fun, tol, after
+        )
+        estimator._set_parameters(problem.unpack(reached))
+    hooks.cancel_epoch(context)
