@@ -130,8 +130,8 @@ class Description:
                 f"together, {_count(len(self.of('call')), 'eager call')}",
                 f"{flops_text(self.flops)}, {share:.1%} of them in products",
                 f"{bytes_text(self.nbytes)} read and written, {self.flops / max(self.nbytes, 1):.3g} flop/B",
-                f"{_count(self.buffers, 'buffer')} of {bytes_text(self.buffer_bytes)}, where one for each value would "
-                f"need {bytes_text(self.unshared)}",
+                f"{_count(self.buffers, 'buffer')} of {bytes_text(self.buffer_bytes)}, without reuse "
+                f"{bytes_text(self.unshared)}",
                 f"{self.in_place} of {self.state} arrays of the state are written in place"
                 + (", the others are copied" if self.in_place < self.state else ""),
             ]

@@ -20,7 +20,7 @@ def host_memory() -> tuple[int, int] | None:
         return None
     group = Path("/sys/fs/cgroup")
     try:
-        limit = int((group / "memory.max").read_text(encoding="ascii"))  # "max" where there is none
+        limit = int((group / "memory.max").read_text(encoding="ascii"))  # "max" without a limit
         used = int((group / "memory.current").read_text(encoding="ascii"))
         lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
         cached = next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))

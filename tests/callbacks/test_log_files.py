@@ -27,7 +27,7 @@ logs = pytest.mark.parametrize("kind", [dl.CSVLog, dl.JSONLinesLog])
 
 
 def stopped_run(tmp_path: Path, kind: Log, epochs: int = 3) -> tuple[Path, Path, list[bytes]]:
-    """A checkpoint after so many epochs, the log until then, and its lines with their ends."""
+    """A checkpoint after ``epochs`` epochs, the log until then, and its lines with their ends."""
     run, log = tmp_path / "run", tmp_path / "log"
     fit(epochs=epochs, callbacks=[kind(log), dl.Checkpoint(run)])
     return run, log, log.read_bytes().splitlines(keepends=True)
@@ -42,7 +42,7 @@ def epochs_of(log: Path) -> list[int]:
 
 @logs
 def test_a_line_that_was_cut_off_is_removed_and_does_not_count(kind: Log, tmp_path: Path) -> None:
-    """However much of it there is: without its end nobody knows whether a number is whole."""
+    """At any length: without the end of the line a number may be cut off."""
     run, log, lines = stopped_run(tmp_path, kind)
     for torn in (lines[-1][:-1], lines[-1][:-12], b"3", b'{"epoch": 3', b"\xff\xfe" + bytes(9), b"\0\n3\n{}\n[3]\n"):
         log.write_bytes(b"".join(lines[:-1]) + torn)
@@ -63,7 +63,7 @@ def test_a_run_that_is_resumed_only_adds_where_every_line_is_whole(kind: Log, tm
 
 @logs
 def test_a_log_that_an_editor_has_saved_goes_on(kind: Log, tmp_path: Path) -> None:
-    """With a mark of its encoding before it, and Windows' ends of lines."""
+    """With a byte order mark, and with line ends of Windows."""
     run, log, lines = stopped_run(tmp_path, kind)
     log.write_bytes(b"\xef\xbb\xbf" + b"".join(lines).replace(b"\n", b"\r\n"))
     fit(epochs=5, callbacks=[kind(log)], resume=run)
@@ -73,7 +73,7 @@ def test_a_log_that_an_editor_has_saved_goes_on(kind: Log, tmp_path: Path) -> No
 
 @logs
 def test_lines_that_go_are_removed_in_a_new_file(kind: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fault in that moment leaves all lines: of epochs that the checkpoint does not know, and of all others."""
+    """An error at this moment keeps all lines, also those of epochs after the checkpoint."""
     run, log, lines = stopped_run(tmp_path, kind)
     later = lines[-1].replace(b"3", b"4", 1)
     log.write_bytes(b"".join(lines) + later)

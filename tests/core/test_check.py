@@ -1,4 +1,4 @@
-"""Checks of configuration: what passes, what does not, and what is said then."""
+"""Checks of arguments: what passes, what does not, and the messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all: links, modes, long names, and what is left where a program or a disk fails."""
+"""Atomic writes: links, modes, long names, and what remains if a program or a disk fails."""
 
 from __future__ import annotations
 

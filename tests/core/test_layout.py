@@ -1,4 +1,4 @@
-"""Many arrays in one vector, and out of it again."""
+"""Many arrays in one vector, and the arrays from the vector."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def test_together_is_one_vector_and_apart_one_for_each():
     assert LAYOUT.split_up().split_up() == LAYOUT.split_up()
 
 
-def test_each_place_begins_on_a_multiple_of_the_alignment_and_holds_its_array_alone():
+def test_each_slot_begins_at_a_multiple_of_the_alignment_and_holds_only_its_array():
     end = 0
     for name, shape in SHAPES:
-        place = LAYOUT.slots[name]
-        assert place.start % _ALIGNMENT == 0
-        assert end <= place.start < end + _ALIGNMENT
-        assert place == Slot(0, place.start, place.start + int(np.prod(shape)), shape)
-        end = place.stop
+        slot = LAYOUT.slots[name]
+        assert slot.start % _ALIGNMENT == 0
+        assert end <= slot.start < end + _ALIGNMENT
+        assert slot == Slot(0, slot.start, slot.start + int(np.prod(shape)), shape)
+        end = slot.stop
     assert LAYOUT.slots["1.W"].start == 2 * _ALIGNMENT  # behind 12 and 4 numbers
     assert LAYOUT.lengths[0] % _ALIGNMENT == 0
     assert end <= LAYOUT.lengths[0] < end + _ALIGNMENT
@@ -63,8 +63,8 @@ def test_numbers_are_counted_without_padding():
 def test_the_padding_is_zero(on):
     (vector,) = on.run(LAYOUT.join, {name: on.array(x + 1e6) for name, x in host(LAYOUT).items()})
     padding = np.ones(LAYOUT.lengths[0], dtype=bool)
-    for place in LAYOUT.slots.values():
-        padding[place.start : place.stop] = False
+    for slot in LAYOUT.slots.values():
+        padding[slot.start : slot.stop] = False
     assert np.sum(padding) > 0
     np.testing.assert_array_equal(on.numpy(vector)[padding], 0)
     assert np.all(on.numpy(vector)[~padding] > 1e5)
@@ -73,20 +73,20 @@ def test_the_padding_is_zero(on):
 def test_parts_are_views_where_arrays_can_be_written():
     theta = LAYOUT.join(host(LAYOUT))
     parts = LAYOUT.split(theta)
-    for name, place in LAYOUT.slots.items():
-        if 0 not in place.shape:
+    for name, slot in LAYOUT.slots.items():
+        if 0 not in slot.shape:
             assert np.shares_memory(parts[name], theta[0]), name
     parts["1.W"] += 1
-    place = LAYOUT.slots["1.W"]
-    np.testing.assert_array_equal(theta[0][place.start : place.stop], host(LAYOUT)["1.W"].ravel() + 1)
+    slot = LAYOUT.slots["1.W"]
+    np.testing.assert_array_equal(theta[0][slot.start : slot.stop], host(LAYOUT)["1.W"].ravel() + 1)
 
 
 def test_parts_are_views_of_torch_too():
     torch = pytest.importorskip("torch")
     theta = LAYOUT.join({name: torch.asarray(x) for name, x in host(LAYOUT).items()})
     LAYOUT.split(theta)["0.b"].add_(1)
-    place = LAYOUT.slots["0.b"]
-    np.testing.assert_array_equal(theta[0][place.start : place.stop].numpy(), host(LAYOUT)["0.b"] + 1)
+    slot = LAYOUT.slots["0.b"]
+    np.testing.assert_array_equal(theta[0][slot.start : slot.stop].numpy(), host(LAYOUT)["0.b"] + 1)
 
 
 def test_join_copies_so_that_a_step_in_place_leaves_its_arguments_alone():

@@ -1,4 +1,4 @@
-"""Random numbers: the same on every device, as the definition says, and without visible pattern.
+"""Random numbers: the same on every device, equal to their definition, and without visible pattern.
 
 Bounds of the statistical tests are in standard errors; seeds are fixed, so that a test passes always or never.
 """
@@ -17,7 +17,7 @@ from dlarray.core.random import Bits, bernoulli_mask, check_seed, fold_in, key_w
 STANDARD_ERRORS = 4.0
 
 
-# The definition, written down once more in Python's own whole numbers
+# The definition, written again with Python's integers
 
 
 def triple32(x: int) -> int:
@@ -103,7 +103,7 @@ def test_no_numbers_at_all(on):
 
 
 def test_keys_are_frozen():
-    """These words must never change: seeds would then mean other networks."""
+    """These words must never change, because a seed would then give another network."""
     digest = hashlib.sha256(b"dlarray/0/masks").digest()
     assert key_words(0, "masks").tolist() == np.frombuffer(digest[16:24], "<i4").tolist() == KEY
     assert key_words(0, "masks").dtype == np.int32

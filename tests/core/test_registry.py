@@ -1,4 +1,4 @@
-"""Classes are found by being written, and by any reasonable spelling."""
+"""Classes are found without registration, and by any reasonable spelling."""
 
 from __future__ import annotations
 

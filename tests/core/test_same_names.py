@@ -1,4 +1,4 @@
-"""Classes from elsewhere that are called what a class of the library is called, or one another's name."""
+"""Third-party classes with the name of a class of the library, or with one name."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def saved(layer: Any, path: Path) -> Path:
 
 
 def older(path: Path) -> Path:
-    """The file as it was written before a class's module was."""
+    """The file as versions wrote it that did not write the modules of classes."""
     from tests.training.test_checkpoint import _config
 
     data = path.read_bytes()

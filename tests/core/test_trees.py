@@ -24,7 +24,7 @@ class Fields:
 
 
 class Attributed(Fields):
-    """Not a dataclass of its own, and so a leaf."""
+    """A subclass that is not a dataclass itself, and so a leaf."""
 
 
 A, B = np.arange(3.0), np.ones((2, 2))

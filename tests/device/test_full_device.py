@@ -20,7 +20,7 @@ HUGE = {"cpu": "numpy", "torch": "torch", "jax": "jax", "strict": "array_api_str
 
 @pytest.mark.parametrize("device", HUGE)
 def test_a_real_failure(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What backward wants of a batch is some petabytes: the network is small, its output's width is not."""
+    """The batch needs petabytes in backward: the network is small, the width of its output is not."""
     pytest.importorskip(HUGE[device])
 
     class Wide(dlarray.Layer):
@@ -55,7 +55,7 @@ def test_weights_that_do_not_fit(device: str) -> None:
 
 
 def failing_device(fails_at: int = 1) -> tuple[dlarray.Device, list[int]]:
-    """NumPy, where the transfers from one on fail."""
+    """NumPy's device, whose transfers fail from number ``fails_at`` on, and the count of transfers."""
     device, count = dlarray.resolve("cpu"), [0]
 
     class Full(type(device.backend)):
@@ -95,7 +95,7 @@ def test_training_that_does_not_begin_says_why_once(at: int) -> None:
     assert caught.value.trained is None
 
 
-def test_a_device_in_trouble_that_cannot_say_what_is_free_hides_nothing() -> None:
+def test_a_device_that_cannot_report_its_free_memory_still_raises_the_error() -> None:
     device, _ = failing_device()
     device.backend.memory = lambda place: 1 / 0  # type: ignore[method-assign]
     with pytest.raises(OutOfMemoryError, match="no room for 8 bytes$"):

@@ -1,4 +1,4 @@
-"""Who has left a device's block and let go of the results has left nothing on the device."""
+"""After the block of a device nothing stays on the device when the results are deleted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dlarray.optimizers import BFloat16State
 
 N, WIDTH = 512, 96
 LARGE = 16_384
-"""Bytes: the smallest array of those that count is the gradient of the 64 × 96 weights, in 16 bits 12 kB times two."""
+"""Bytes. The smallest array that counts is the gradient of the 64 × 96 weights, in 16 bits 12 kB times two."""
 
 MODEL = dlarray.MLP(
     64,
@@ -54,7 +54,7 @@ ALIVE: dict[str, Callable[[], list[Any]]] = {"torch": tensors, "jax": jax_arrays
 
 
 def large(device: str) -> set[int]:
-    """The large arrays of a library that are there, by their identity."""
+    """The ids of the large arrays of a library that exist."""
     gc.collect()
     return {id(x) for x in ALIVE[device]() if x.nbytes >= LARGE}
 
@@ -125,7 +125,7 @@ def test_no_array_of_the_library_s_stays(device: str, way: str) -> None:
     before = large(device)
     with dlarray.use_device(device):
         held = dlarray.asarray(examples()[0])
-        assert len(large(device) - before) == 1  # what is there is found
+        assert len(large(device) - before) == 1  # an existing array is found
         del held
         act(**options)
     assert not large(device) - before
@@ -133,10 +133,10 @@ def test_no_array_of_the_library_s_stays(device: str, way: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_no_memory_of_numpy_s_stays(way: str) -> None:
-    """NumPy's arrays are not listed anywhere: what stays is measured."""
+    """NumPy has no list of its arrays, so the memory is measured."""
     act, options = WAYS[way]
     with dlarray.use_device("cpu"):
-        act(**options)  # loads what is to be loaded
+        act(**options)  # loads modules
         gc.collect()
         tracemalloc.start()
         try:

@@ -35,7 +35,7 @@ SLIPS: dict[str, Callable[[Any], Any]] = {
     "NumPy": lambda x: x + np.asarray(x).sum(),
     "list": lambda x: x + sum(x[0, :].tolist()),
 }
-"""How a formula would read numbers."""
+"""Ways in which a formula could read numbers."""
 
 
 class Slip(dl.Activation):
@@ -58,7 +58,7 @@ def slipping(slip: Callable[[Any], Any]) -> Step:
 
 
 def taken(step: Step, device: Device, within: Any, times: int = 2, compile: Any = None) -> Any:  # noqa: A002 - the field's word
-    """Steps on a device, and predictions; all that is made ready before them is the user's own transfer."""
+    """Steps on a device, and predictions, within ``within``; state and batches are transferred before."""
     state, run = start(step, device, "float32"), compile(step) if compile else step
     given = batches(step, device, "float32", times)
     results: list[Any] = []
@@ -82,7 +82,7 @@ def meta() -> Device:
 
 @contextmanager
 def watched(tables: bool = False) -> Iterator[None]:
-    """Every operation within has arrays on the device alone, and none is made of the host's numbers.
+    """Every operation within has only arrays of the device, and none is made from host numbers.
 
     With ``tables`` a tuple of numbers may be sent.
     """
@@ -112,7 +112,7 @@ def watched(tables: bool = False) -> Iterator[None]:
 
 @pytest.mark.parametrize("name", STEPS, ids=str)
 def test_a_step_reads_no_number_and_sends_none(name: str) -> None:
-    """But for the weights of classes: a table of the loss, which each step sends anew unless a compiler keeps it."""
+    """Except the class weights: a table of the loss, which each step sends again unless a compiler keeps it."""
     step, device = STEPS[name], meta()
     weighs = isinstance(step.loss, dl.CategoricalCrossEntropy) and step.loss.class_weight is not None
     state, results = taken(step, device, watched(tables=weighs))
@@ -149,7 +149,7 @@ def test_sending_an_array_fails_there(slip: Callable[[Any], Any]) -> None:
         taken(slipping(slip), device, watched())
 
 
-# JAX, whose guard lets nothing to the device that the program does not put there
+# JAX, whose transfer guard refuses implicit transfers to the device
 
 
 COMPILED = {
@@ -168,7 +168,7 @@ COMPILED = {
 
 @pytest.mark.parametrize("name", COMPILED)
 def test_a_compiled_step_sends_nothing(name: str) -> None:
-    """Constants of a formula are in the compiled step; that numbers are not read is what compiling it shows."""
+    """Constants of a formula are in the compiled step. That it compiles shows that no number is read."""
     jax = pytest.importorskip("jax")
     device = dl.device.resolve("jax")
     _, results = taken(COMPILED[name], device, jax.transfer_guard("disallow"), 3, device.backend.compile)
@@ -187,12 +187,12 @@ def test_sending_fails_there() -> None:
         taken(slipping(SLIPS["float"]), device, nullcontext(), 1, device.backend.compile)
 
 
-# Libraries that lend NumPy no array
+# Libraries whose arrays NumPy cannot read
 
 
 @pytest.fixture(params=["strict-device1", "dpnp-float32"])
 def aloof(request: pytest.FixtureRequest) -> Any:
-    """A device whose arrays NumPy cannot look at."""
+    """A device whose arrays NumPy cannot read."""
     on = next(on for on in MATRIX if on.name == request.param)
     if why := on.missing():
         pytest.skip(why)
@@ -210,11 +210,11 @@ def test_no_step_needs_numpy_to_look_at_its_arrays(aloof: Device) -> None:
         assert all(place_of(x) == place_of(aloof.asarray(0.0)) for x in leaves((state, results))), name
 
 
-# NumPy's arrays, as strict as CuPy's would have to be
+# NumPy's arrays, with the refusals of CuPy's
 
 
 class Aloof(np.ndarray):
-    """An array whose numbers nobody may ask for, one by one or by a mask."""
+    """An array that refuses to be read, number by number or by a mask."""
 
     def _refuse(self, *_: Any) -> Any:
         raise TypeError("the host would wait for the device")
@@ -222,7 +222,7 @@ class Aloof(np.ndarray):
     __float__ = __int__ = __bool__ = __index__ = item = tolist = _refuse  # type: ignore[assignment]
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
-        return np.asarray(array).view(Aloof)  # of no axes too
+        return np.asarray(array).view(Aloof)  # also without axes
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, np.ndarray) and key.dtype.kind == "b":
@@ -245,11 +245,11 @@ MAKERS += ("zeros", "zeros_like", "concat", "stack", "where", "astype")
 
 @pytest.fixture
 def all_aloof(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The formulas' namespace is what array_api_compat makes of CuPy's, and whatever it makes is aloof as well."""
+    """The formulas' namespace is array_api_compat's for CuPy, and all arrays that it makes are aloof too."""
     import array_api_compat.numpy as xp
     from array_api_compat.common import _aliases
 
-    # CuPy's namespace is not to be had without CuPy; NumPy has a function of its own in the place of this one.
+    # CuPy's namespace needs CuPy; NumPy's has its own clip instead of this function.
     monkeypatch.setattr(xp, "clip", partial(_aliases.clip, xp=np))
 
     def made(make: Callable[..., Any]) -> Callable[..., Any]:

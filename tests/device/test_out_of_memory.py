@@ -1,4 +1,4 @@
-"""Memory that does not suffice: one error everywhere, with the cause and what would help; nothing given is changed."""
+"""Too little memory: one error on every library, with the cause and a remedy; no argument is changed."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ def test_and_takes_no_other_error_for_it(what: str) -> None:
     assert not backends.get(name).is_out_of_memory(make())
 
 
-# On the way
+# In training
 
 
 class _Failing:
-    """A step that raises where its number comes, half of it done."""
+    """A step that raises at one of its calls, in the middle of its work."""
 
     def __init__(self, step: Any, at: int, make: Callable[[], Exception]) -> None:
         self.step, self.at, self.make, self.done = step, at, make, 0
@@ -97,13 +97,13 @@ class _Failing:
         if self.done == self.at:
             gradient = self.step.gradient(state, batch)[1]
             self.held = None if isinstance(gradient[0], np.ndarray) else weakref.ref(gradient[0])
-            self.step.optimizer.step_all(state["theta"], gradient, state["optimizer"])  # the state is spoilt now
+            self.step.optimizer.step_all(state["theta"], gradient, state["optimizer"])  # the state is invalid now
             raise self.make()
         return self.step(state, batch)
 
 
 def on(what: str) -> dlarray.Device:
-    """The device whose library raises this; CuPy's words come out of NumPy's arrays."""
+    """The device whose library raises this error; for CuPy's messages it is NumPy's."""
     name, _ = ERRORS[what]
     pytest.importorskip(LIBRARY.get(name, name))
     device = dlarray.resolve({"numpy": "cpu", "cupy": "cpu"}.get(name, name))
@@ -162,7 +162,7 @@ def test_training_that_runs_out_of_memory_changes_nothing_and_keeps_the_last_goo
     assert error.trained.predict(X[:2]).shape == (2, 2)
     if failing[0].held is not None:
         gc.collect()
-        assert failing[0].held() is None  # the error is still there, and does not keep the step's arrays
+        assert failing[0].held() is None  # the error exists, and does not keep the arrays of the step
 
 
 def test_a_run_that_ran_out_of_memory_can_be_resumed(tmp_path: Any) -> None:
