@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from dlarray.core.array import Array, array_namespace, device, size
+from dlarray.optimizers.clipping import scaled_norm
 
 __all__ = ["distribution", "duplicates", "norm", "share"]
 
@@ -16,11 +17,9 @@ rounding that makes equal units differ in float32 (about 1e-6 a step), well belo
 
 
 def norm(x: Array) -> Array:
-    """√ Σ x². Numbers are divided by the largest first, so no square overflows."""
-    xp = array_namespace(x)
-    largest = xp.max(xp.abs(x))
-    unit = xp.where(largest > 0, largest, 1.0)
-    return unit * xp.sqrt(xp.sum(xp.square(x / unit)))
+    """√ Σ x², without overflow of squares."""
+    largest, root = scaled_norm((x,))
+    return largest * root
 
 
 def share(mask: Array, like: Array) -> Array:

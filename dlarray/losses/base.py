@@ -52,7 +52,7 @@ class Loss:
     """Whether L is a sum or a weighted mean over examples. Then ``fit(accumulate=…)`` may compute a batch in parts."""
 
     reduction: Reduction = "mean"
-    """"mean": L is relative to Σ w; "sum": it is not; "none": L is an array of terms, which ``fit`` cannot train on."""
+    """How terms become L: "mean" divides by Σ w, "sum" does not, "none" returns the terms, which cannot be trained."""
 
     _reads: ClassVar[bool] = True
     """Whether ``forward`` reads the values of targets."""

@@ -17,7 +17,7 @@ from dlarray.core.check import plain_numbers, positive
 from dlarray.core.layout import Layout
 from dlarray.optimizers.base import Optimizer, State
 
-__all__ = ["Clipped", "Gradients", "clip_by_global_norm", "clip_by_norm", "clip_by_value"]
+__all__ = ["Clipped", "Gradients", "clip_by_global_norm", "clip_by_norm", "clip_by_value", "scaled_norm"]
 
 Gradients = tuple[Array, ...]
 
@@ -31,17 +31,26 @@ def clip_by_value(gs: Gradients, limit: float) -> Gradients:
 def clip_by_global_norm(gs: Gradients, limit: float) -> Gradients:
     """Each g · min(1, limit / |g|), |g| the norm of all gradients together: the direction does not change.
 
-    Pascanu, Mikolov and Bengio 2013; torch's clip_grad_norm_, which adds 1e-6 to the norm. Gradients are divided by
-    their largest element before the norm is computed, so no square overflows; zero gradients stay zero.
+    Pascanu, Mikolov and Bengio 2013; torch's clip_grad_norm_, which adds 1e-6 to the norm. No square overflows; zero
+    gradients stay zero.
     """
     limit = positive("limit", limit)
     xp = array_namespace(*gs)
-    largest = reduce(xp.maximum, [xp.max(xp.abs(g)) for g in gs])
-    unit = xp.where(largest > 0, largest, 1.0)
-    root = xp.sqrt(sum(xp.sum(xp.square(g / unit)) for g in gs))  # |g| / largest: at least 1, and 0 for zero gradients
+    largest, root = scaled_norm(gs)
     bound = limit / xp.maximum(root, 1.0)  # the limit of the largest element
     scale = bound / xp.maximum(largest, bound)
     return tuple(g * scale for g in gs)
+
+
+def scaled_norm(gs: Gradients) -> tuple[Array, Array]:
+    """(m, r) with |g| = m r, |g| the norm of all gradients together: m is the largest element, or 1 if all are 0.
+
+    r = |g / m|: no square overflows.
+    """
+    xp = array_namespace(*gs)
+    largest = reduce(xp.maximum, [xp.max(xp.abs(g)) for g in gs])
+    largest = xp.where(largest > 0, largest, 1.0)
+    return largest, xp.sqrt(sum(xp.sum(xp.square(g / largest)) for g in gs))
 
 
 def clip_by_norm(gs: Gradients, limit: float, layout: Layout) -> Gradients:
