@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+import dlarray as dl
 from dlarray.core.trees import flatten, map_leaves
 from dlarray.planner.cuda.program import GpuProgram, Settings
 from dlarray.planner.cuda.step import GpuStep, compile_on_gpu
 from tests.fakes.gpu import FakeArray, FakeGpu, to_fake
 
-__all__ = ["STAGES", "check", "close", "leaves", "program", "run", "with_fake_arrays"]
+__all__ = ["STAGES", "check", "close", "leaves", "network", "program", "run", "with_fake_arrays"]
 
 STAGES = {"fused": Settings(False, False), "captured": Settings(False, True), "epilogues": Settings(True, True)}
 TOLERANCE = {"float64": 1e-10, "float32": 2e-5}
@@ -73,3 +74,12 @@ def program(planned: GpuStep) -> GpuProgram:
     (found,) = planned.programs.values()
     assert found is not None
     return found
+
+
+def network() -> tuple[Any, Any, list[Any]]:
+    """A step of a small classifier in float64, its state, and three batches."""
+    rng = np.random.default_rng(0)
+    x, labels = rng.normal(size=(24, 7)), rng.integers(0, 4, 24)
+    model = dl.mlp(7, 16, 12, 4)
+    made = [dl.first_step(model, np.roll(x, i, 0), labels, batch_size=8, dtype="float64") for i in range(3)]
+    return made[0][0], made[0][1], [batch for _, _, batch in made]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tests.fakes.ptx.arithmetic import Array
-from tests.fakes.ptx.instructions import DTYPES, kinds_of, only
 from tests.fakes.ptx.machine import Frame, Mask, Step, unknown
+from tests.fakes.ptx.opcodes import DTYPES, kinds_of, only
 from tests.fakes.ptx.operands import Operands
 from tests.fakes.ptx.parser import Instruction, Name
 

@@ -3,39 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from tests.fakes.ptx import arithmetic
 from tests.fakes.ptx.arithmetic import Array
+from tests.fakes.ptx.opcodes import DTYPES, Meaning, finished, kinds_of, only, rounding
 
-__all__ = ["DTYPES", "Meaning", "kinds_of", "meaning", "only"]
-
-DTYPES: dict[str, np.dtype[Any]] = {
-    f"{kind}{bits}": np.dtype(f"{letter}{bits // 8}")
-    for kind, letter in {"b": "u", "u": "u", "s": "i"}.items()
-    for bits in (8, 16, 32, 64)
-}
-DTYPES |= {"f32": np.dtype("f4"), "f64": np.dtype("f8"), "pred": np.dtype(bool)}
-
-
-class Meaning(NamedTuple):
-    to: str
-    sources: Sequence[str]
-    function: Callable[..., Array]
-
-
-def kinds_of(opcode: Sequence[str]) -> list[str]:
-    return [part for part in opcode if part in DTYPES]
-
-
-def only(opcode: Sequence[str], allowed: str = "") -> set[str]:
-    """The modifiers of an instruction. NotImplementedError if one is not allowed."""
-    found = {part for part in opcode[1:] if part not in DTYPES}
-    if not found <= set(allowed.split()):
-        raise NotImplementedError(f"this instruction of PTX: {'.'.join(opcode)}")
-    return found
+__all__ = ["meaning"]
 
 
 def meaning(opcode: tuple[str, ...]) -> Meaning:
@@ -47,30 +22,13 @@ def meaning(opcode: tuple[str, ...]) -> Meaning:
     return build(opcode, kinds)
 
 
-def _rounding(found: set[str]) -> str:
-    return next((how for how in ("rz", "rm", "rp") if how in found), "rn")
-
-
-def _finished(found: set[str], function: Callable[..., Array]) -> Callable[..., Array]:
-    """The function with .ftz and .sat."""
-
-    def finished(*args: Array) -> Array:
-        if "ftz" in found:
-            args = tuple(arithmetic.flushed(a) if a.dtype.kind == "f" else a for a in args)
-        result = function(*args)
-        result = arithmetic.flushed(result) if "ftz" in found else result
-        return arithmetic.saturated(result) if "sat" in found else result
-
-    return finished if found & {"ftz", "sat"} else function
-
-
 def _floats(opcode: Sequence[str], kind: str, singles: Callable[..., Array], doubles: Callable[..., Array], n: int):
     if kind == "f64":
         only(opcode, "rn")
         return Meaning(kind, [kind] * n, doubles)
     found = only(opcode, "rn rz rm rp ftz sat")
-    how = _rounding(found)
-    return Meaning(kind, [kind] * n, _finished(found, lambda *args: singles(*args, how)))
+    how = rounding(found)
+    return Meaning(kind, [kind] * n, finished(found, lambda *args: singles(*args, how)))
 
 
 def _add(opcode: Sequence[str], kinds: list[str]) -> Meaning:
@@ -121,7 +79,7 @@ def _multiply_add(opcode: Sequence[str], kinds: list[str]) -> Meaning:
 def _divide(opcode: Sequence[str], kinds: list[str]) -> Meaning:
     found = only(opcode, "rn full approx ftz" if kinds[0] == "f32" else "rn" if kinds[0] == "f64" else "")
     whole = kinds[0][0] != "f"
-    return Meaning(kinds[0], kinds * 2, arithmetic.quotient if whole else _finished(found, np.divide))
+    return Meaning(kinds[0], kinds * 2, arithmetic.quotient if whole else finished(found, np.divide))
 
 
 def _remainder(opcode: Sequence[str], kinds: list[str]) -> Meaning:
@@ -140,17 +98,17 @@ def _of_one(single: Callable[..., Array], double: Callable[..., Array] | None = 
             return Meaning("f64", kinds, double)
         if "rn" in found and approximate:
             raise NotImplementedError(f"this instruction of PTX: {'.'.join(opcode)}")
-        return Meaning(kinds[0], kinds, _finished(found, single))
+        return Meaning(kinds[0], kinds, finished(found, single))
 
     return build
 
 
 def _absolute(opcode: Sequence[str], kinds: list[str]) -> Meaning:
-    return Meaning(kinds[0], kinds, _finished(only(opcode, "ftz"), np.abs))
+    return Meaning(kinds[0], kinds, finished(only(opcode, "ftz"), np.abs))
 
 
 def _negative(opcode: Sequence[str], kinds: list[str]) -> Meaning:
-    return Meaning(kinds[0], kinds, _finished(only(opcode, "ftz"), np.negative))
+    return Meaning(kinds[0], kinds, finished(only(opcode, "ftz"), np.negative))
 
 
 def _extremum(opcode: Sequence[str], kinds: list[str]) -> Meaning:
@@ -159,7 +117,7 @@ def _extremum(opcode: Sequence[str], kinds: list[str]) -> Meaning:
         only(opcode)
         return Meaning(kinds[0], kinds * 2, np.minimum if least else np.maximum)
     found = only(opcode, "ftz NaN")
-    return Meaning(kinds[0], kinds * 2, _finished(found, lambda a, b: arithmetic.extremum(a, b, least, "NaN" in found)))
+    return Meaning(kinds[0], kinds * 2, finished(found, lambda a, b: arithmetic.extremum(a, b, least, "NaN" in found)))
 
 
 def _copysign(opcode: Sequence[str], kinds: list[str]) -> Meaning:
@@ -281,7 +239,7 @@ def _comparison(name: str, floats: bool) -> Callable[[Array, Array], Array]:
 def _compared(opcode: Sequence[str], kinds: list[str]) -> Meaning:
     names = [*_ORDERED, *_UNSIGNED, *(f"{name}u" for name in _ORDERED), "num", "nan"]
     found = only(opcode, " ".join([*names, *_COMBINED, "ftz"]))
-    compare = _finished(found & {"ftz"}, lambda a, b: a)  # flushes what is compared
+    compare = finished(found & {"ftz"}, lambda a, b: a)  # flushes what is compared
     function = _comparison(opcode[1], kinds[0][0] == "f")
     combine = next((_COMBINED[part] for part in opcode[2:] if part in _COMBINED), None)
     if "ftz" in found:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from tests.fakes.ptx.arithmetic import Array
-from tests.fakes.ptx.instructions import DTYPES
 from tests.fakes.ptx.memory import Memory, Who
+from tests.fakes.ptx.opcodes import DTYPES
 from tests.fakes.ptx.parser import Function, Instruction
 
 __all__ = ["DONE", "Block", "Code", "Frame", "Launch", "Mask", "Step", "unknown"]

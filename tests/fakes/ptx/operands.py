@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from tests.fakes.ptx.arithmetic import Array
-from tests.fakes.ptx.instructions import DTYPES, meaning
+from tests.fakes.ptx.instructions import meaning
 from tests.fakes.ptx.machine import Code, Frame, Mask, Step, unknown
+from tests.fakes.ptx.opcodes import DTYPES
 from tests.fakes.ptx.parser import Address, Immediate, Instruction, Name, Not, Operand
 
 __all__ = ["Operands"]

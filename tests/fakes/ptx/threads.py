@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tests.fakes.ptx.arithmetic import Array
-from tests.fakes.ptx.instructions import only
 from tests.fakes.ptx.machine import DONE, Frame, Mask, Step, unknown
+from tests.fakes.ptx.opcodes import only
 from tests.fakes.ptx.operands import Operands
 from tests.fakes.ptx.parser import Instruction, Name
 

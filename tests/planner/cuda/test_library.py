@@ -27,75 +27,16 @@ from dlarray.planner.trace.trace import trace
 from dlarray.training import Step
 from tests.fuzz import exact
 from tests.support import cuda, kernels
+from tests.support.cuda_kernels import HAND, IN_PLACE, SIZES, values
 from tests.support.library_steps import library_steps
 
 ARCHITECTURES = ("sm_70", "sm_80", "sm_90", "sm_100")
-SIZES = [*kernels.SIZES, (1, 130), (130, 1), (4097, 1), (5, 4097), (130, 10), (600, 3), (33, 16)]
 H100 = 132
 """Multiprocessors."""
 
 on_host = pytest.mark.skipif(not cuda.have_compiler(), reason="there is no g++")
 by_nvrtc = pytest.mark.skipif(cuda.nvrtc() is None, reason="no nvrtc: pip install nvidia-cuda-nvrtc-cu12")
 by_ptxas = pytest.mark.skipif(not cuda.have_ptxas(), reason="there is no nvcc with ptxas")
-
-
-def values(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
-    return abs(np.random.default_rng(1).normal(size=shape).astype(dtype)) + np.asarray(0.5, dtype)
-
-
-def tiles(dtype: str) -> dict[str, Kernel]:
-    """Kernels of which columns are reduced, and rows are not."""
-
-    def op(name: str, args: tuple[int, ...], kind: Any, over: Any = "") -> Operation:
-        return Operation(name, args, kind, dtype, 0, over)
-
-    e, r, c = Input("E", dtype), Input("R", dtype), Input("C", dtype)
-    return {
-        "slopes and their sums": Kernel(  # written over what was read
-            (e, r, e),
-            (),
-            (op("multiply", (0, 1), "E"), op("multiply", (3, 2), "E"), op("sum", (4,), "R", "column")),
-            (4, 5),
-        ),
-        "columns of everything": Kernel(
-            (Input("E", dtype, False), Input("R", dtype, False), Input("C", dtype, False), c, e),
-            (dtype,),
-            (
-                op("add", (1, 5), "R"),
-                op("multiply", (2, 3), "C"),
-                op("index", (), "E"),
-                op("add", (0, 6), "E"),
-                op("multiply", (9, 7), "E"),
-                op("subtract", (10, 4), "E"),
-                op("max", (11,), "R", "column"),
-                op("sum", (11,), "R", "column"),
-                op("sum", (8,), "R", "column"),
-                op("min", (11,), "S", "all"),
-                op("max", (7,), "S", "all"),
-            ),
-            (7, 10, 12, 13, 14, 15, 16),
-        ),
-        "all of everything": Kernel(
-            (Input("E", dtype, False), r, Input("C", dtype, False), Input("E", "bool")),
-            (),
-            (
-                op("add", (0, 1), "E"),
-                op("square", (2,), "C"),
-                op("where", (3, 4, 5), "E"),
-                op("sum", (6,), "S", "all"),
-                op("min", (5,), "S", "all"),
-            ),
-            (5, 6, 7, 8),
-        ),
-    }
-
-
-HAND = {
-    (dtype, name): kernel
-    for dtype in kernels.FLOATS
-    for name, kernel in (kernels.by_hand(dtype) | tiles(dtype)).items()
-}
-IN_PLACE = kernels.IN_PLACE | {"slopes and their sums": {0: 2}}
 
 
 @pytest.fixture(scope="module")
