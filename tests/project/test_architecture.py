@@ -110,6 +110,13 @@ def test_the_lists_name_what_is_there():
     assert {module.split(".")[2] for module in SOURCES if module.startswith("dlarray.planner.")} == set(PLANNER)
 
 
+@pytest.mark.parametrize("folder", PLANNER)
+def test_the_readme_of_a_folder_of_the_planner_lists_its_modules(folder):
+    path = ROOT / "dlarray" / "planner" / folder
+    listed = (path / "README.md").read_text(encoding="utf-8")
+    assert not [file.name for file in path.glob("[!_]*.py") if f"`{file.name}`" not in listed]
+
+
 @pytest.mark.parametrize("module", [module for module in SOURCES if module != "dlarray"])
 def test_a_module_imports_from_its_folder_and_those_before_it(module):
     allowed = set(FOLDERS[: FOLDERS.index(head(module)) + 1])

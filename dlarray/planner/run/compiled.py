@@ -84,7 +84,7 @@ class Compiled:
             raise ValueError("the compiled step has not run yet: run it once, or give a state and a batch")
         planned = [program for program in self.programs.values() if program is not None]
         if not planned:
-            raise ValueError("the step has no plan and runs eagerly; the PlannerWarning at its first call said why")
+            raise ValueError("the step has no plan and runs eagerly; the PlannerWarning at its first call says why")
         return planned[-1]
 
     def pieces(self, batch: Any) -> list[Callable[[], None]]:

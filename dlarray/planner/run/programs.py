@@ -39,7 +39,7 @@ class Refusal(NamedTuple):
 
 
 class Programs(dict[Key, "_P | None"], Generic[_P]):
-    """Programs by structures, types, shapes and dtypes, at most 64; None where the step runs eagerly."""
+    """Programs by structures, types, shapes and dtypes, at most 64; None if the step runs eagerly."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Programs(dict[Key, "_P | None"], Generic[_P]):
     def plan(self, key: Key, make: Callable[[], _P], why_not: str = "") -> _P | Refusal:
         """A new program, or why there is none: ``why_not`` if given, or because ``make`` fails.
 
-        Raises MemoryError where ``make`` does.
+        Raises MemoryError if ``make`` does.
         """
         if why := why_no_more(self, key):
             return Refusal(None, why)
@@ -70,7 +70,7 @@ class Programs(dict[Key, "_P | None"], Generic[_P]):
         return first.planned
 
     def refuse(self, refusal: Refusal) -> None:
-        """From now on the step runs eagerly for this key. To be called after the eager step, whose error says more."""
+        """From now on the step runs eagerly for this key. Call it after the eager step, whose own error is more useful."""
         if refusal.key is None:
             self.warn_once(refusal.why)
         else:
@@ -78,7 +78,7 @@ class Programs(dict[Key, "_P | None"], Generic[_P]):
             self[refusal.key] = None
 
     def drop(self, program: _P, why: str) -> None:
-        """From now on the step runs eagerly where this program would have been used."""
+        """From now on the step runs eagerly for the arguments of this program."""
         for key, known in self.items():
             if known is program:
                 self[key] = None
