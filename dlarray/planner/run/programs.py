@@ -70,7 +70,7 @@ class Programs(dict[Key, "_P | None"], Generic[_P]):
         return first.planned
 
     def refuse(self, refusal: Refusal) -> None:
-        """From now on the step runs eagerly for this key. Call it after the eager step, whose own error is more useful."""
+        """From now on the step runs eagerly for this key. Called after the eager step, whose error is more useful."""
         if refusal.key is None:
             self.warn_once(refusal.why)
         else:
