@@ -52,4 +52,4 @@ def finished(found: set[str], function: Callable[..., Array]) -> Callable[..., A
         result = arithmetic.flushed(result) if "ftz" in found else result
         return arithmetic.saturated(result) if "sat" in found else result
 
-    return finished if found & {"ftz", "sat"} else function
+    return flushing if found & {"ftz", "sat"} else function
