@@ -64,13 +64,13 @@ class _Log(Callback):
                 f"{os.fspath(self.path)} has the columns {whole[0][:200]}, and this run has {head[0]}: give the log "
                 f"another path, or the run the same metrics and validation"
             )
-        kept: list[str] = []
+        lines: list[str] = []
         latest = 0
         for line in whole[len(head) :]:
             if latest < (epoch := self.epoch_of(line, run)) <= run.epoch:
-                kept.append(line)
+                lines.append(line)
                 latest = epoch
-        return kept
+        return lines
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def host_view(x: Any) -> np.ndarray | None:
     """A foreign array as NumPy converts it implicitly; None if it does not, such as from a GPU."""
     try:
         return None if is_sparse(x) else np.asarray(x)
-    except Exception:  # each library refuses in its own way
+    except Exception:  # each library raises another exception
         return None
 
 
@@ -155,7 +155,7 @@ def dtype_of(x: Any, device: Device) -> str:
         return "float32"
     try:
         wide = str(device.asarray(np.zeros(1)).dtype).endswith("float64")
-    except Exception:  # each library refuses in its own way what it does not have
+    except Exception:  # each library raises another exception
         wide = False
     return "float64" if wide else "float32"
 

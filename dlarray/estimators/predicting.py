@@ -43,10 +43,10 @@ class PredictMixin(StorageMixin):
     def _outputs(self, x: Any, named: dict[str, Array], buffers: Theta) -> Array:
         """The outputs, (n, outputs), for inputs on the model's device."""
         model = self._model
-        kept = model.named_buffers(buffers) if buffers else {}
+        named_buffers = model.named_buffers(buffers) if buffers else {}
         n = x.shape[0]
         parts = [
-            model.chain.predict(x[i : i + BATCH_SIZE] if n > BATCH_SIZE else x, **named, **kept)
+            model.chain.predict(x[i : i + BATCH_SIZE] if n > BATCH_SIZE else x, **named, **named_buffers)
             for i in range(0, n, BATCH_SIZE)
         ]
         return parts[0] if len(parts) == 1 else array_namespace(*parts).concat(parts)

@@ -258,7 +258,7 @@ class Run:
 
 
 def check_shapes(what: str, value: object, vectors: Theta) -> None:
-    """Raise ValueError if a remembered value does not have the shapes of these vectors."""
+    """Raise ValueError if a value from a memory does not have the shapes of these vectors."""
     wanted = [tuple(v.shape) for v in vectors]
     found = [tuple(v.shape) for v in cast("Theta", value)] if isinstance(value, tuple) else str(value)
     if found != wanted:

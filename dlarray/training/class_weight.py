@@ -45,8 +45,8 @@ def _shares(examples: Examples, loss: Loss, outputs: int) -> np.ndarray:
         return one_hot((t.reshape(-1) > loss.threshold).astype(np.int32), 2, np.float64)
     if loss.task == "binary":
         raise ValueError(
-            f"class_weight needs one class for each example, and {type(loss).__name__} gives {outputs} answers: "
-            f"use weight=, or the loss's own class_weight where it has one"
+            f"class_weight needs one class for each example, and {type(loss).__name__} has {outputs} outputs: "
+            f"use weight=, or the class_weight of the loss if it has one"
         )
     raise ValueError(f"class_weight needs classes, and {type(loss).__name__} trains numbers: use weight=")
 
@@ -65,9 +65,7 @@ def class_weights(given: Any, count: np.ndarray) -> np.ndarray:
         found = np.ones(classes)
         for label, weight in cast("Mapping[Any, Any]", given).items():
             if not isinstance(label, Integral) or not 0 <= int(label) < classes:
-                raise ValueError(
-                    f"class_weight names the class {label!r}, and there are the classes 0 to {classes - 1}"
-                )
+                raise ValueError(f"class_weight has the class {label!r}, and the classes are 0 to {classes - 1}")
             found[int(label)] = non_negative("class_weight", weight)
         return np.asarray(plain_weights(found))
     if isinstance(given, (Sequence, np.ndarray)):

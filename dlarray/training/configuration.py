@@ -1,7 +1,7 @@
-"""Configuration as data: layers, losses and initializers as JSON, and back through a closed set of names.
+"""Configurations as data: layers, losses and initializers as JSON, and back.
 
-A file names a class by its spelled name and the module that it is from, "dlarray" for all of the library's, and only
-classes that the program has already can be named: nothing is imported, and nothing executed.
+A file names a class by its short name and its module, "dlarray" for all classes of the library. Only classes that the
+program has already defined are found: nothing is imported and nothing is executed.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ __all__ = ["deserialize", "deserialize_model", "serialize", "serialize_model"]
 
 KINDS: dict[str, type[Any]] = {"layer": Layer, "loss": Loss, "initializer": Initializer}
 PROGRAM = ("__main__", "__mp_main__")
-"""The modules of a script and of a notebook, where a class has no module of its own."""
+"""The modules of classes that are defined in a script or a notebook."""
 _known_by_being_imported = (_activations, _layers)
 
 
 def serialize(value: Any) -> Any:
-    """A configuration as JSON-ready data. Raises TypeError for what cannot be written as data, such as a function."""
+    """A configuration as data for JSON. Raises TypeError for values that are not data, such as functions."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (tuple, list)):
@@ -37,13 +37,13 @@ def serialize(value: Any) -> Any:
             own = {f.name: serialize(getattr(value, f.name)) for f in fields(value) if f.init}
             cls = type(value)
             return {"kind": kind, "name": spelling(cls), "module": origin(cls), "fields": own}
-    raise TypeError(f"a file holds data and names of public classes only: {value!r} cannot be written")
+    raise TypeError(f"a file can hold only data and names of public classes: {value!r} cannot be written")
 
 
 def _found_by_name(kind: type[Any], cls: type[Any]) -> bool:
-    """Whether ``deserialize`` will find this class: it is public, and no other of its module is spelled the same.
+    """Whether ``deserialize`` will find this class: it is public, and its module has no other class of this name.
 
-    A class that was defined again, as in a notebook's cell, counts as the same.
+    A class that is defined again, as in a notebook's cell, counts as the same class.
     """
     found = [c for c in same_name(kind, spelling(cls)) if origin(c) == origin(cls)]
     return [full_name(c) for c in found] == [full_name(cls)]
@@ -55,7 +55,7 @@ def deserialize(data: Any) -> Any:
         return data
     if isinstance(data, list):
         return tuple(deserialize(item) for item in cast("list[Any]", data))
-    entry: dict[str, Any] = {"module": None} | _entries(data)  # files that know no module are older
+    entry: dict[str, Any] = {"module": None} | _entries(data)  # older files have no module
     if entry.keys() != {"kind", "name", "module", "fields"} or entry["kind"] not in KINDS:
         raise ValueError(f"not a configuration: {str(data)[:200]}")
     cls = _class(entry["kind"], entry["name"], entry["module"])
@@ -63,13 +63,13 @@ def deserialize(data: Any) -> Any:
 
 
 def _class(kind: str, name: Any, module: Any) -> type[Any]:
-    """The one class that a file means. Raises ValueError where there is none, or more than one that it could mean."""
+    """The class that a file names. Raises ValueError if there is none or more than one."""
     known = same_name(KINDS[kind], name)
     if module is None:
         found = known
     else:
         found = [c for c in known if origin(c) == module]
-        if not found and module in PROGRAM:  # a script's class has moved to a module since
+        if not found and module in PROGRAM:  # a script's class may have moved to a module since
             found = [c for c in known if origin(c) != LIBRARY]
         elif not found and module != LIBRARY:
             found = [c for c in known if origin(c) in PROGRAM]
@@ -79,14 +79,12 @@ def _class(kind: str, name: Any, module: Any) -> type[Any]:
         raise ValueError(f"the {kind} {name!r} could be any of {', '.join(map(full_name, found))}")
     where = "" if module in (None, LIBRARY) else f" of the module {module!r}"
     others = ", ".join(map(full_name, known))
-    hint = f"; there is {others}: where that is the same class, set its __module__ to {module!r}" if others else ""
-    raise ValueError(
-        f"unknown {kind} {name!r}{where}; a class of one's own must be defined before the file is read{hint}"
-    )
+    hint = f"; there is {others}: if that is the same class, set its __module__ to {module!r}" if others else ""
+    raise ValueError(f"unknown {kind} {name!r}{where}; define a custom class before the file is read{hint}")
 
 
 def serialize_model(model: MLP) -> dict[str, Any]:
-    """A model as JSON-ready data."""
+    """A model as data for JSON."""
     return {"inputs": model.inputs, "layers": serialize(model.layers)}
 
 
@@ -97,7 +95,7 @@ def deserialize_model(data: Any) -> MLP:
 
 
 def _entries(data: Any, names: set[str] | None = None) -> dict[str, Any]:
-    """Data that must be an object, with exactly these names where they are given."""
+    """Check that data is an object, with exactly these names if they are given."""
     if not isinstance(data, dict):
         raise ValueError(f"not a configuration: {str(data)[:200]}")
     entries = cast("dict[str, Any]", data)

@@ -203,7 +203,7 @@ def as_finite(x: np.ndarray, dtype: str) -> np.ndarray | None:
     return x if math.isfinite(np.vdot(x, x)) else None
 
 
-def _check_array(name: str, x: Any, beside: Array | None = None) -> None:
+def _check_array(name: str, x: Any, other: Array | None = None) -> None:
     """Raise TypeError or ValueError if x is not an array of numbers, or not on the device of another array."""
     if not is_array(x):
         raise TypeError(f"{name} must be an array, got {type(x).__name__}; numpy.asarray makes one from nested lists")
@@ -213,11 +213,11 @@ def _check_array(name: str, x: Any, beside: Array | None = None) -> None:
         raise kind(f"{name} must hold real numbers, got dtype {x.dtype}")
     if array_namespace(x).isdtype(x.dtype, "complex floating"):
         raise ValueError(f"{name} must hold real numbers, got dtype {x.dtype}")
-    if beside is not None and of(x) is not of(beside):
-        given = f"{of(beside).name} and {of(x).name}"
+    if other is not None and of(x) is not of(other):
+        given = f"{of(other).name} and {of(x).name}"
         raise TypeError(f"x and {name} must be of one library, got {given}; dlarray.to_device moves arrays")
-    if beside is not None and device_of(x) != device_of(beside):
-        given = f"{device_of(beside)} and {device_of(x)}"
+    if other is not None and device_of(x) != device_of(other):
+        given = f"{device_of(other)} and {device_of(x)}"
         raise ValueError(f"x and {name} must be on one device, got {given}; dlarray.to_device moves arrays")
 
 

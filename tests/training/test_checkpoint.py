@@ -278,7 +278,7 @@ class WithFunction(dl.Activation):
 
 def test_what_a_file_could_not_bring_back_is_refused_when_it_is_written(tmp_path: Path) -> None:
     for layer in (_Hidden(), WithFunction()):
-        with pytest.raises(TypeError, match=r"names of public classes only: .*cannot be written"):
+        with pytest.raises(TypeError, match=r"only data and names of public classes: .*cannot be written"):
             trained_model(dl.MLP(3, [layer])).save(tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 
