@@ -37,7 +37,7 @@ class Backend:
     """
 
     name: ClassVar[str]
-    """What users write before the colon, such as ``torch`` in ``torch:cuda:0``. The package is ``dlarray_<name>``."""
+    """What users write before the colon, such as ``torch`` in ``torch:cuda:0``, and the name of its entry point."""
 
     array_modules: ClassVar[tuple[str, ...]]
     """The first parts of the modules of its array types, such as ``("jax", "jaxlib")``: they identify its arrays."""

@@ -193,6 +193,14 @@ def test_a_backend_imports_the_interface_and_its_own_library_alone(module):
     )
 
 
+@pytest.mark.parametrize("module", SOURCES)
+def test_no_module_compares_the_name_of_a_backend(module):
+    """A third-party backend is an equal: what a backend does is a member of its interface."""
+    for node in ast.walk(tree(SOURCES[module])):
+        if isinstance(node, ast.Compare):
+            assert not re.search(r"(backend|\bof\(\w+\))\.name\b", ast.unparse(node)), f"{module}:{node.lineno}"
+
+
 # What an import does
 
 
