@@ -120,13 +120,13 @@ def _number(tree: Any) -> int | None:
     return int(leaves[0].device.id) if leaves else None
 
 
-def _plain(step: _Step) -> _Step:
+def _eager(step: _Step) -> _Step:
     return step
 
 
 STAGES: Mapping[str, Callable[[_Step], _Step]] = MappingProxyType(
     {
-        "eager": _plain,
+        "eager": _eager,
         "fused": partial(planned, settings=Settings(epilogues=False, graph=False)),
         "captured": partial(planned, settings=Settings(epilogues=False)),
         "epilogues": planned,

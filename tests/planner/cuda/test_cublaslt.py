@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import inspect
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product as every
@@ -213,43 +212,6 @@ def test_every_object_is_destroyed():
 
 
 # The real one
-
-
-@pytest.fixture(scope="module")
-def real() -> Any:
-    return pytest.importorskip("nvmath.bindings.cublasLt", reason="nvmath-python is not installed")
-
-
-def test_the_fake_has_what_the_library_has(real: Any):
-    from nvmath.bindings import cublas
-
-    for name in ("MatmulDescAttribute", "MatmulPreferenceAttribute", "Epilogue"):
-        for member in getattr(fake_cublaslt, name):
-            assert getattr(real, name)[member.name] == member, f"{name}.{member.name}"
-    for member in ComputeType:
-        assert cublas.ComputeType[member.name] == member
-    assert issubclass(real.cuBLASLtError, Exception)
-    names = [n for n in vars(FakeLt) if not n.startswith("_") and inspect.isfunction(getattr(FakeLt, n))]
-    assert len(names) >= 11
-    for name in set(names) - {"get_matmul_desc_attribute_dtype", "get_matmul_preference_attribute_dtype"}:
-        ours = [p for p in inspect.signature(getattr(FakeLt, name)).parameters if p != "self"]
-        head = getattr(real, name).__doc__.splitlines()[0]
-        theirs = head[head.index("(") + 1 : head.rindex(")")].split(", ") if "()" not in head else []
-        assert ours == [p.split()[-1] for p in theirs], head
-
-
-def test_the_fake_has_the_types_of_the_library(real: Any):
-    ours, theirs = fake_cublaslt.matmul_heuristic_result_dtype, real.matmul_heuristic_result_dtype
-    assert ours.itemsize == theirs.itemsize
-    assert ours.fields is not None
-    assert {n: f[1] for n, f in ours.fields.items()} == {n: f[1] for n, f in theirs.fields.items()}
-    for member in fake_cublaslt.MatmulDescAttribute:
-        if member.name != "COMPUTE_TYPE":
-            found = np.dtype(real.get_matmul_desc_attribute_dtype(int(member)))
-            assert found == fake_cublaslt.get_matmul_desc_attribute_dtype(member), member
-    for member in fake_cublaslt.MatmulPreferenceAttribute:
-        found = np.dtype(real.get_matmul_preference_attribute_dtype(int(member)))
-        assert found == fake_cublaslt.get_matmul_preference_attribute_dtype(member), member
 
 
 @pytest.fixture(scope="module")

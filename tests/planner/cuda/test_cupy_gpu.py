@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import gc
-import inspect
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -22,7 +21,6 @@ from dlarray.planner.cuda.launch import Grid
 from dlarray.training.first_step import first_step
 from tests.fakes import cupy as fake_cupy_module
 from tests.fakes.cublaslt import ComputeType, FakeLt
-from tests.fakes.gpu import FakeGpu
 from tests.fakes.steps import close, leaves, run
 from tests.support import cuda
 
@@ -290,50 +288,3 @@ def test_everything_is_given_back(cupy: Any):
     del gpu
     gc.collect()
     assert cupy.lt.live == {}
-
-
-def test_the_fake_gpus_have_what_a_gpu_has():
-    names = [n for n in dir(FakeGpu) if not n.startswith("_")]
-    from dlarray.planner.cuda.gpu import Gpu
-
-    for name in (n for n in dir(Gpu) if not n.startswith("_")):
-        assert name in names
-        if inspect.isfunction(getattr(Gpu, name)):
-            ours = list(inspect.signature(getattr(FakeGpu, name)).parameters)
-            cupys = list(inspect.signature(getattr(CupyGpu, name)).parameters)
-            assert ours[: len(cupys)] == cupys == list(inspect.signature(getattr(Gpu, name)).parameters), name
-
-
-# The real CuPy
-
-
-def _found(module: Any, name: str) -> Any:
-    for part in name.split("."):
-        module = getattr(module, part)
-    return module
-
-
-@pytest.mark.parametrize("name", fake_cupy_module.USED)
-def test_the_fake_has_the_parameters_of_the_list(name: str, cupy: Any):
-    wanted = fake_cupy_module.USED[name]
-    if wanted is None or name in ("cuda.Graph.launch",):
-        return
-    given = [p.split("=")[0] for p in wanted.split(", ") if p and p != "*"]
-    found = list(inspect.signature(_found(cupy, name)).parameters)
-    assert [p for p in found if p != "self"] == [p for p in given if p != "self"]
-
-
-@pytest.mark.parametrize("name", fake_cupy_module.USED)
-def test_the_real_cupy_has_it(name: str):
-    real = pytest.importorskip("cupy", reason="CuPy is not installed")
-    thing = _found(real, name)
-    wanted = fake_cupy_module.USED[name]
-    if wanted is None:
-        return
-    try:
-        found = [p for p in inspect.signature(thing).parameters if p not in ("args", "kwargs")]
-    except ValueError:  # of Cython, which has it in the first line of the docstring
-        head = (thing.__doc__ or "").splitlines()[0]
-        found = [p.split("=")[0].split()[-1] for p in head[head.index("(") + 1 : head.rindex(")")].split(", ") if p]
-    named = [[p.split("=")[0] for p in all_ if p not in ("*", "self", "")] for all_ in (wanted.split(", "), found)]
-    assert named[1][: len(named[0])] == named[0]
