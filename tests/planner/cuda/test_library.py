@@ -16,7 +16,7 @@ from dlarray.core.trees import flatten
 from dlarray.device import resolve
 from dlarray.losses import SparseCategoricalCrossEntropy
 from dlarray.optimizers import Adam
-from dlarray.planner.cuda import spread
+from dlarray.planner.cuda import printer, spread
 from dlarray.planner.cuda.prelude import PRELUDE
 from dlarray.planner.cuda.printer import source
 from dlarray.planner.cuda.spread import grids, workspace
@@ -279,3 +279,11 @@ def test_the_ways_to_spread_work():
     assert ways["descent"] == ways["relu of a sum"] == ways["columns in"] == ways["index"] == "elements"
     assert ways["slopes and their sums"] == ways["columns of everything"] == "tiles"
     assert ways["softmax"] == ways["norm by columns"] == ways["strided"] == "rows"
+
+
+def test_the_readme_has_the_text_of_its_kernel():
+    e, r, f = Input("E", "float32"), Input("R", "float32"), "float32"
+    operations = Operation("add", (0, 1), "E", f, 0), Operation("maximum", (3, 2), "E", f, 0)
+    text = source(Kernel((e, r), (f,), operations, (4,)))
+    page = (Path(printer.__file__).parent / "README.md").read_text(encoding="utf-8")
+    assert page.split("```cuda\n")[1].split("```")[0] == text.removeprefix(PRELUDE)
