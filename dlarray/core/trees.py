@@ -151,6 +151,8 @@ def rebuild(kind: Any, keys: Sequence[Any], items: list[Any]) -> Tree:
     """A container of this type with these items."""
     if kind is tuple:
         return tuple(items)
+    if kind is list:
+        return items
     if kind in DICTS:
         return kind(zip(keys, items, strict=True))
     if keys or field_names(kind) is not None:

@@ -45,12 +45,15 @@ class Call:
         self.is_scalar = False
         """Whether NumPy returns a scalar, not a 0-d array."""
         args, options = pattern
-        self._is_flat = all(a is PLACEHOLDER for a in args) and not any(leaf is PLACEHOLDER for leaf in leaves(options))
-        self._structure = flatten(pattern, [], (Placeholder,))
+        self._has_fixed_options = all(leaf is not PLACEHOLDER for leaf in leaves(options))
+        self._is_flat = self._has_fixed_options and all(a is PLACEHOLDER for a in args)
+        self._structure = flatten(args if self._has_fixed_options else pattern, [], (Placeholder,))
 
     def __call__(self, *arrays: np.ndarray) -> Any:
         if self._is_flat:
             return self.function(*arrays, **self.pattern[1])
+        if self._has_fixed_options:
+            return self.function(*unflatten(self._structure, iter(arrays)), **self.pattern[1])
         args, options = unflatten(self._structure, iter(arrays))
         return self.function(*args, **options)
 
