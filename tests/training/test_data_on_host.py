@@ -129,7 +129,7 @@ def test_by_default_what_does_not_fit_beside_a_step_stays(
     assert bool(caught) == host
     if host:
         words = str(caught[0].message)
-        assert words.startswith("the examples take 1.4 kB and a step ")
+        assert words.startswith("the examples need 1.4 kB and a step ")
         assert "strict:cpu has" in words
         assert "data='host' does this without a warning" in words
         assert caught[0].filename == __file__
@@ -147,7 +147,7 @@ def test_arrays_on_a_device_stay_there() -> None:
     x, y = (dlarray.asarray(a, "torch") for a in (X, LABELS))
     trained = dlarray.fit(PLAIN, x, y, batch_size=16, epochs=3, progress=False)
     assert trained.history == fit("torch", data="host").history
-    with pytest.raises(ValueError, match=r"data='host' is for host arrays, and x lies on torch:cpu.*to_numpy"):
+    with pytest.raises(ValueError, match=r"data='host' is for host arrays, and x is on torch:cpu.*to_numpy"):
         dlarray.fit(PLAIN, x, y, data="host", progress=False)
     with pytest.raises(ValueError, match="unknown data 'hots', did you mean 'host'"):
         fit("cpu", data="hots")
