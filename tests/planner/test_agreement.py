@@ -151,3 +151,22 @@ def test_numbers_that_flip_are_left_out_alone():
     still = int(np.argmin(edge))
     wrong[0][still] += 1
     assert f"number {still} by 1" in disagreement(graph, found, ((wrong[0],), wrong[1]), state, [x])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_long_sum_of_equal_terms_is_off_by_its_order_and_no_mistake(dtype: str) -> None:
+    """NumPy adds rows one by one, a plan in blocks: each addition of equal terms rounds in the same direction."""
+    x = np.full((4096, 3), 0.1, dtype)
+
+    def step(state: Any, x: Any) -> Any:
+        return state + 0.1 * array_namespace(x).sum(x, axis=0), array_namespace(x).sum(state)
+
+    state = np.zeros(3, dtype)
+    one_by_one = np.add.accumulate(x, axis=0)[-1]
+    exact = np.asarray(np.sum(x.astype(np.longdouble), axis=0), dtype)
+    assert np.max(np.abs(one_by_one / exact - 1)) > 16 * np.finfo(dtype).eps
+    graph = plan(step, state, x).plan
+    of = ((0.1 * one_by_one).astype(dtype), np.sum(state)), ((0.1 * exact).astype(dtype), np.sum(state))
+    assert not disagreement(graph, *of, [state], [x])
+    wrong = (of[1][0] * np.asarray(1.002, dtype), of[1][1])
+    assert disagreement(graph, of[0], wrong, [state], [x])

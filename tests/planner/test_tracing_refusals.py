@@ -92,7 +92,7 @@ def test_what_numpy_says_of_a_refusal_does_not_hide_it():
         compile_step(step)(np.ones(2), np.ones(3))
 
 
-# Writes into arguments, and other array classes
+# Writes into arguments
 
 
 def test_calls_that_write_into_an_argument_run_eagerly():
@@ -109,6 +109,9 @@ def test_calls_that_write_into_an_argument_run_eagerly():
         fast = compile_step(lambda s, x, write=write: (s + 0.0, write(x)))
         with pytest.warns(PlannerWarning, match="writes into|cannot|branches|value"):
             fast(np.ones(2), np.ones(3))
+
+
+# Other array classes
 
 
 class Louder(np.ndarray):
@@ -139,3 +142,18 @@ def test_arrays_that_compute_otherwise_run_eagerly(place, kind):
     fast = compile_step(step)
     with pytest.warns(PlannerWarning, match=type(given).__name__):
         assert fast(np.ones(2), x)[1] == step(np.ones(2), x)[1]
+
+
+class Own(np.ndarray):
+    """A user's array class, whose operations can differ from NumPy's."""
+
+
+@pytest.mark.parametrize("kind", [Own, np.ma.MaskedArray, np.matrix])
+def test_other_kinds_of_arrays_run_eagerly_and_say_so(kind: Any) -> None:
+    fast = compile_step(lambda s, x: (s * 0.5, np.sum(x)))
+    x = kind(np.ones((2, 2))) if kind is np.ma.MaskedArray else np.ones((2, 2)).view(kind)
+    with pytest.warns(PlannerWarning, match=f"an array is a {kind.__name__}"):
+        fast(np.ones(2), x)
+    state, loss = fast(np.ones(2), x)
+    assert loss == 4
+    assert fast(state, np.ones((2, 2)))[1] == 4
