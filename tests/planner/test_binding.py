@@ -103,6 +103,19 @@ def test_nests_are_taken_apart_and_put_together(name: str) -> None:
     assert reader(structure, leaves)(KINDS["nested" if name == "list" else "list"](*leaves)) is None
 
 
+def test_trees_are_taken_apart_and_put_together():
+    tree = {"a": (np.ones(1), None), "b": [Pair(np.zeros(2), 3)], "c": (), "d": {}}
+    leaves: list[Any] = []
+    structure = flatten(tree, leaves)
+    assert [a.size for a in leaves] == [1, 2]
+    hash(structure)
+    for again in (unflatten(structure, iter(leaves)), builder(structure)(leaves)):
+        assert again["a"][0] is leaves[0]
+        assert again["b"][0] == Pair(leaves[1], 3)
+        assert (again["c"], again["d"], again["a"][1]) == ((), {}, None)
+    assert flatten({"a": 1}, []) != flatten({"a": 2}, [])
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_states_of_every_kind_are_planned(name: str) -> None:
     made, runs = KINDS[name], list[int]()
