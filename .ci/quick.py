@@ -6,7 +6,8 @@ Changed is what differs from where this branch left its upstream, or from the la
 import subprocess
 from pathlib import PurePosixPath
 
-ALWAYS = ["tests/project/test_architecture.py", "tests/project/test_public.py", "tests/project/test_words.py"]
+LAWS = ["architecture", "exports", "import_effects", "public", "repository", "words"]
+ALWAYS = [f"tests/project/test_{name}.py" for name in LAWS]
 FORMULAS = {"activations", "initializers", "layers", "losses", "metrics", "model", "optimizers", "schedules"}
 OTHER = {
     "datasets": ["tests/cli", "tests/tables"],

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.project.test_architecture import texts
 from tests.support.process import ROOT
+from tests.support.sources import texts
 
 OLD = {
     "walk": r"(?<!ast\.)(?<!os\.)(?<!random )\b[Ww]alk(s|ed|ing|er)?\b|Walk",
