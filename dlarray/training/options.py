@@ -136,7 +136,7 @@ def choose_batch_size(batch_size: int, n: int, accumulate: int, least: int) -> i
             + next((f"use batch_size={size}" for size in fitting), "there are too few examples, or too many parts")
         )
     if batch_size > n:
-        warnings.warn(f"batch_size {batch_size} is more than the {n} examples: all of them are used", stacklevel=4)
+        warnings.warn(f"batch_size {batch_size} is more than the {n} examples: all of them are used", stacklevel=3)
     return min(batch_size, n)
 
 
