@@ -13,7 +13,8 @@ from dlarray_cupy.gpu import CupyGpu
 from dlarray.planner.cuda.gpu import Gpu
 from tests.fakes import cublaslt as fake_cublaslt
 from tests.fakes.cublaslt import ComputeType, FakeLt
-from tests.fakes.cupy import USED, fake_cupy
+from tests.fakes.cupy import fake_cupy
+from tests.fakes.cupy_names import USED
 from tests.fakes.gpu import FakeGpu
 
 
