@@ -1,38 +1,16 @@
-"""What ``fit`` takes: limits, weights of classes, clipping, batches from an iterable, mixed precision; rate finder."""
+"""What ``fit`` takes: limits, weights of classes, clipping, batches from an iterable."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import dlarray as dl
-from dlarray.training import Step
-from dlarray.training.mixed_precision import mixed_precision
+from tests.support.fits import FEW, LABELS, MODEL, WEIGHTS, X, check_same, fit
 from tests.support.matrix import On
-
-rng = np.random.default_rng(0)
-X = rng.normal(size=(40, 6))
-LABELS = np.minimum((X @ rng.normal(size=(6, 3))).argmax(axis=1) + (rng.uniform(size=40) < 0.3), 2)
-NUMBERS = np.tanh(X @ rng.normal(size=(6, 2)))
-WEIGHTS = rng.uniform(0.5, 2, size=40)
-MODEL = dl.mlp(6, 8, 3, activation="tanh")
-FEW = {"numpy-float32", "torch-float64"}
-
-
-def fit(x: Any = X, y: Any = LABELS, model: dl.MLP = MODEL, **options: Any) -> dl.Trained:
-    options = {"epochs": 3, "batch_size": 16, "device": "cpu", "metrics": [], "progress": False} | options
-    return dl.fit(model, x, y, **options)
-
-
-def check_same(a: dl.Trained, b: dl.Trained) -> None:
-    for p, q in zip(a.theta, b.theta, strict=True):
-        np.testing.assert_array_equal(dl.to_numpy(p), dl.to_numpy(q))
-    assert a.history == b.history
-
 
 # Limits
 
@@ -165,145 +143,3 @@ def test_bad_batches_are_refused_as_arrays_are() -> None:
         fit(batches(y=np.where(np.arange(40) == 39, 7, LABELS)), None)
     with pytest.raises(TypeError, match=r"each batch must be a tuple \(x, y\) or \(x, y, weight\), got a ndarray"):
         fit(lambda: iter([X]), None)
-
-
-# Mixed precision
-
-
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_products_in_half_precision_are_torch_s_autocast(precision: str) -> None:
-    """Value and gradient against torch's own derivative of the same roundings."""
-    torch = pytest.importorskip("torch")
-    half = getattr(torch, precision)
-    device = dl.device.resolve("torch")
-    model = dl.MLP(6, [dl.Dense(8), "relu", dl.Residual([dl.Dense(8), "relu"]), dl.Dense(2)])
-    loss = dl.MeanSquaredError()
-    step = mixed_precision(Step(model, loss, dl.Adam()), precision, device, "float32")
-    theta = model.init(3, device)
-    x, t = (torch.tensor(a, dtype=torch.float32) for a in (X, NUMBERS))
-    scale = torch.tensor(1024.0) if precision == "float16" else None
-    state = step.init(theta, (), 0, device)
-    value, g, _ = step.gradient(state, (x, t, None), scale)
-
-    p = {name: w.clone().requires_grad_() for name, w in model.parameters(theta).items()}
-
-    def dense(a: Any, name: str) -> Any:
-        return (a.to(half) @ p[f"{name}.W"].to(half)).to(torch.float32) + p[f"{name}.b"]
-
-    a = dense(x, "0").relu()
-    z = dense(a + dense(a, "2.0").relu(), "3")
-    expected = ((z - t) ** 2).mean()
-    (expected * (1.0 if scale is None else scale)).backward()
-    torch.testing.assert_close(value, expected.detach(), rtol=1e-6, atol=0)
-    for name, own in model.parameters(g).items():
-        torch.testing.assert_close(own, p[name].grad, rtol=1e-6, atol=0, msg=lambda m, name=name: f"{name}: {m}")
-    exact = model.loss_and_gradient(theta, x, t, loss)[0]
-    assert value != exact  # something was rounded
-    assert value == pytest.approx(float(exact), rel=1e-2)
-
-
-@pytest.mark.parametrize("device", ["torch", "jax", "cuda", "torch:cuda:0", "jax:cuda:0"])
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_training_in_half_precision_goes_where_float32_does(device: str, precision: str) -> None:
-    try:
-        able = dl.resolve(device).backend.half_types
-    except dl.DeviceError as error:
-        pytest.skip(str(error).partition("\n")[0])
-    if precision not in able:
-        pytest.skip(f"{device} multiplies in {', '.join(able)} alone")
-    where = {"device": device, "epochs": 10, "optimizer": dl.Adam(0.02)}
-    half, whole = fit(precision=precision, **where), fit(**where)
-    np.testing.assert_allclose(half.history["loss"], whole.history["loss"], rtol=0.02)
-    assert half.history != whole.history
-    assert all(str(v.dtype).endswith("float32") for v in half.theta)
-    assert half.model == MODEL
-
-
-def test_the_scale_of_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Halved where a gradient overflows, and that step is not taken; doubled after two thousand good ones."""
-    torch = pytest.importorskip("torch")
-    device = dl.device.resolve("torch")
-    loss = dl.MeanSquaredError()
-    step = mixed_precision(Step(MODEL, loss, dl.Adam(0.1)), "float16", device, "float32")
-    batch = (torch.tensor(X, dtype=torch.float32), torch.ones(40, 3), None)
-    state: Any = step.init(MODEL.init(0, device), (), 0, device)
-    state["scaling"]["scale"] = torch.tensor(2.0**40)
-    before = [v.clone() for v in state["theta"]], {k: v.clone() for k, v in state["optimizer"][0].items()}
-    state, _ = step(state, batch)
-    assert float(state["scaling"]["scale"]) == 2.0**39
-    assert all(torch.equal(a, b) for a, b in zip(state["theta"], before[0], strict=True))
-    assert all(torch.equal(v, before[1][k]) for k, v in state["optimizer"][0].items())
-    state["scaling"] = {"scale": torch.tensor(1024.0), "finite_steps": torch.tensor(1998, dtype=torch.int32)}
-    state, _ = step(state, batch)
-    assert (float(state["scaling"]["scale"]), int(state["scaling"]["finite_steps"])) == (1024.0, 1999)
-    state, _ = step(state, batch)
-    assert (float(state["scaling"]["scale"]), int(state["scaling"]["finite_steps"])) == (2048.0, 0)
-    assert not torch.equal(state["theta"][0], before[0][0])
-
-
-def test_small_gradients_survive_float16_by_the_scale() -> None:
-    torch = pytest.importorskip("torch")
-    device = dl.device.resolve("torch")
-    step = mixed_precision(Step(MODEL, dl.MeanSquaredError(), dl.Adam()), "float16", device, "float32")
-    state = step.init(MODEL.init(0, device), (), 0, device)
-    x = torch.tensor(X, dtype=torch.float32)
-    t = step.model.forward(state["theta"], x)[0] + 1e-6
-    lost, kept = (
-        MODEL.parameters(step.gradient(state, (x, t, None), s)[1])["2.W"] for s in (None, torch.tensor(2.0**16))
-    )
-    assert not bool(lost.any())
-    assert bool(kept.any())
-
-
-# The learning-rate finder
-
-
-def test_the_finder_walks_with_growing_rates_and_changes_nothing() -> None:
-    model, loss = dl.mlp(6, 4, 2, activation="tanh"), dl.MeanSquaredError()
-    theta = model.init(0, "cpu", "float64")
-    before = theta[0].copy()
-    options = {"optimizer": dl.GradientDescent(), "batch_size": None, "dtype": "float64", "device": "cpu"}
-    found = dl.find_learning_rate(model, X, NUMBERS, lowest=1e-3, highest=1e3, steps=25, theta=theta, **options)
-    np.testing.assert_array_equal(theta[0], before)
-    np.testing.assert_allclose(found.rates, np.geomspace(1e-3, 1e3, 25), rtol=1e-12)
-    losses: list[float] = []
-    for rate in np.geomspace(1e-3, 1e3, 25):
-        value, (g,) = model.loss_and_gradient(theta, X, NUMBERS, loss)
-        losses.append(float(value))
-        theta = (theta[0] - rate * g,)
-    np.testing.assert_allclose(found.losses[:15], losses[:15], rtol=1e-9)
-    smooth = [
-        sum(0.1 * 0.9 ** (i - j) * found.losses[j] for j in range(i + 1)) / (1 - 0.9 ** (i + 1)) for i in range(25)
-    ]
-    np.testing.assert_allclose(found.smoothed, smooth, rtol=1e-12)
-    assert 1e-3 < found.suggestion < 1e3
-    inside = dl.Clipped(dl.GradientDescent(), dl.clip_by_global_norm, 1e9)
-    again = dl.find_learning_rate(
-        model, X, NUMBERS, lowest=1e-3, highest=1e3, steps=25, **(options | {"optimizer": inside})
-    )
-    np.testing.assert_allclose(again.losses[:10], found.losses[:10], rtol=1e-9)
-
-
-def test_the_suggestion_is_where_the_loss_falls_most_steeply() -> None:
-    rates = np.geomspace(1e-5, 1, 101)
-    losses = 1 / (1 + np.exp(4 * (np.log10(rates) + 3))) + 1  # steepest at 1e-3
-    found = dl.LRFinderResult(rates, losses, smoothing=0.0)
-    assert found.suggestion == pytest.approx(1e-3, rel=0.06)
-    assert found.end == 101
-    blown = replace(found, losses=np.where(np.arange(101) < 80, losses, 100.0))
-    assert blown.end == 80
-    assert blown.suggestion == found.suggestion
-    with pytest.raises(ValueError, match="the loss falls at no rate between 1e-05 and 1"):
-        _ = dl.LRFinderResult(rates, np.linspace(1, 2, 101)).suggestion
-    with pytest.raises(ValueError, match="the loss falls at no rate"):
-        _ = dl.LRFinderResult(rates, np.full(101, np.nan)).suggestion
-
-
-def test_the_finder_on_a_device(on: On) -> None:
-    if on.name not in {"torch-float32", "jax-float32"}:
-        pytest.skip("NumPy has it above")
-    here, there = (
-        dl.find_learning_rate(MODEL, X, LABELS, steps=12, lowest=1e-4, highest=1e-2, device=d)
-        for d in ("cpu", on.device)
-    )
-    np.testing.assert_allclose(here.losses, there.losses, rtol=1e-4)
