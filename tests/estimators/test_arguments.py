@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 import dlarray
 from dlarray.callbacks import Checkpoint
 from dlarray.estimators import MLPClassifier, MLPRegressor
-from tests.estimators.test_estimators import SMALL, classes
+from tests.support.estimators import SMALL, classes
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
