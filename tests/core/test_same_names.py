@@ -51,13 +51,13 @@ def saved(layer: Any, path: Path) -> Path:
 
 def older(path: Path) -> Path:
     """The file as versions wrote it that did not write the modules of classes."""
-    from tests.training.test_checkpoint import _config
+    from tests.support.model_files import config_changed
 
     data = path.read_bytes()
     config = json.loads(json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]["config"])
     for layer in config["model"]["layers"]:
         del layer["module"]
-    path.write_bytes(_config(model=config["model"])(data))
+    path.write_bytes(config_changed(model=config["model"])(data))
     return path
 
 

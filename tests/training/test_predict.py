@@ -18,8 +18,8 @@ from dlarray.training import predictor as answers_module
 from dlarray.training import trained as trained_module
 from dlarray.training.predictor import EAGER_CALLS, MAX_SHAPES
 from tests.support.matrix import On
+from tests.support.models import trained_model
 from tests.support.threads import at_once
-from tests.training.test_checkpoint import trained_model
 
 QUESTIONS = ["outputs", "predict", "classify"]
 CASES: dict[str, tuple[MLP, Loss]] = {
