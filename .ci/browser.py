@@ -37,7 +37,7 @@ class Browser:
 
     program: str
     patience: float = 60.0
-    _told: bytes = b""
+    _received: bytes = b""
     _numbers: int = 0
     _events: list[dict[str, Any]] = field(default_factory=list)
 
@@ -100,15 +100,15 @@ class Browser:
 
     def _next(self) -> dict[str, Any]:
         end = time.monotonic() + self.patience
-        while b"\0" not in self._told:
+        while b"\0" not in self._received:
             assert time.monotonic() < end, f"{self.program} has said nothing for {self.patience:g} seconds"
             try:
                 said = os.read(self._from, 1 << 20)
                 assert said, f"{self.program} has ended"
-                self._told += said
+                self._received += said
             except BlockingIOError:
                 time.sleep(0.01)
-        message, _, self._told = self._told.partition(b"\0")
+        message, _, self._received = self._received.partition(b"\0")
         return json.loads(message)
 
 

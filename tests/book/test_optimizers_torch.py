@@ -117,7 +117,7 @@ def torch():
     module.set_default_dtype(before)
 
 
-def walk_of_torch(torch, name, arguments, curvature, mask=None, schedule=None):
+def steps_of_torch(torch, name, arguments, curvature, mask=None, schedule=None):
     theta = torch.tensor(START, dtype=torch.float64, requires_grad=True)
     if mask is None:
         parts = [theta]
@@ -147,7 +147,7 @@ def walk_of_torch(torch, name, arguments, curvature, mask=None, schedule=None):
 def test_100_steps_against_torch(torch, case, scale):
     """At gradients of ordinary size, small and tiny."""
     ours, name, arguments = TORCH[case]
-    expected = walk_of_torch(torch, name, arguments, CURVATURE * scale)
+    expected = steps_of_torch(torch, name, arguments, CURVATURE * scale)
     assert np.isfinite(expected).all()
     np.testing.assert_allclose(descend(ours, START, CURVATURE * scale), expected, rtol=1e-12, atol=1e-12)
     assert (expected[-1] != START).any()
@@ -156,7 +156,7 @@ def test_100_steps_against_torch(torch, case, scale):
 @pytest.mark.parametrize("case", ["gradient descent, decay", "adam, decay", "adamw", "nadam", "adagrad, options"])
 def test_masked_decay_is_torchs_parameter_groups(torch, case):
     ours, name, arguments = TORCH[case]
-    expected = walk_of_torch(torch, name, arguments, CURVATURE, mask=MASK)
+    expected = steps_of_torch(torch, name, arguments, CURVATURE, mask=MASK)
     np.testing.assert_allclose(descend(ours, START, CURVATURE, mask=MASK), expected, rtol=1e-12, atol=1e-12)
     assert np.abs(expected[-1] - descend(ours, START, CURVATURE)[-1]).max() > 1e-3
 
@@ -173,7 +173,7 @@ def test_masked_decay_is_torchs_parameter_groups(torch, case):
 def test_under_a_schedule(torch, ours, name, arguments):
     """The rate of a step is the schedule's at the steps done before it, and stays outside the velocity."""
     drops = StepDecay(1.0, every=9, factor=0.7)
-    expected = walk_of_torch(torch, name, {"lr": 0.02, **arguments}, CURVATURE, schedule=lambda t: 0.7 ** (t // 9))
+    expected = steps_of_torch(torch, name, {"lr": 0.02, **arguments}, CURVATURE, schedule=lambda t: 0.7 ** (t // 9))
     schedule = dataclasses.replace(drops, rate=0.02)
     np.testing.assert_allclose(descend(ours(schedule), START, CURVATURE), expected, rtol=1e-12, atol=1e-12)
 

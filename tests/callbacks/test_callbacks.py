@@ -26,7 +26,7 @@ from tests.support.callbacks import (
 from tests.support.matrix import On
 
 
-def test_hooks_are_called_in_order_and_told_where_the_walk_is() -> None:
+def test_hooks_are_called_in_order_with_the_state_of_the_run() -> None:
     spy = Spy()
     fit(epochs=2, callbacks=[spy])
     steps = [("step", e, i + 1, 3 * e + i + 1) for e in range(2) for i in range(3)]
@@ -69,7 +69,7 @@ def test_a_copy_of_the_model_stays_as_it_was(on: On) -> None:
     assert not equal(seen[0], seen[1])
 
 
-def test_a_callback_may_stop_the_walk_at_a_step_and_the_first_reason_counts() -> None:
+def test_a_callback_may_stop_the_run_at_a_step_and_the_first_reason_counts() -> None:
     class Stops(Callback):
         def on_step(self, run: Run) -> None:
             if run.steps == 4:
@@ -104,7 +104,7 @@ def test_a_callback_may_move_the_run_and_return_another_model(on: On) -> None:
     assert equal(numbers(fit(callbacks=[HandsBack()], **where)), [dl.to_numpy(v) for v in start])
 
 
-def test_the_same_object_serves_two_walks_at_a_time_and_one_after_the_other() -> None:
+def test_the_same_object_serves_two_runs_at_a_time_and_one_after_the_other() -> None:
     callbacks = [dl.EarlyStopping("accuracy", patience=1), dl.EMA(0.9), dl.ReduceLROnPlateau("loss", patience=1)]
     runs = [fit(epochs=6, callbacks=callbacks) for _ in range(2)]
     assert runs[0].history == runs[1].history
@@ -118,7 +118,7 @@ def test_callbacks_have_names() -> None:
     assert fit(callbacks=["ema", "early_stopping"]).history.stopped == ""
 
 
-def test_the_end_is_told_of_the_error() -> None:
+def test_on_end_receives_the_error() -> None:
     errors: list[Any] = []
 
     class Ends(Callback):
@@ -131,7 +131,7 @@ def test_the_end_is_told_of_the_error() -> None:
     assert errors == [None, caught.value]
 
 
-def test_an_interrupted_walk_says_so_and_keeps_the_last_whole_epoch(tmp_path: Path) -> None:
+def test_an_interrupted_run_says_so_and_keeps_the_last_whole_epoch(tmp_path: Path) -> None:
     class Interrupts(Callback):
         def on_step(self, run: Run) -> None:
             if run.steps == 8:

@@ -108,7 +108,7 @@ def test_what_is_watched_by_default_and_which_way_is_better() -> None:
     assert watched == ["loss", "validation_loss"]
 
 
-def test_a_limit_of_time_ends_the_walk_at_a_step() -> None:
+def test_a_limit_of_time_ends_the_run_at_a_step() -> None:
     for options in ({"callbacks": [dl.TimeLimit(1e-9)]}, {"max_time": 1e-9}):
         trained = fit(**options)
         assert len(trained.history.steps) == 1

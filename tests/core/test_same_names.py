@@ -84,7 +84,7 @@ def test_a_file_with_a_user_s_is_not_ours_where_the_user_s_is_missing(define: De
         dl.load(path)
 
 
-def test_two_users_classes_are_told_apart_by_their_modules(define: Define, tmp_path: Path) -> None:
+def test_two_users_classes_are_distinguished_by_their_modules(define: Define, tmp_path: Path) -> None:
     a, b = define("Snake", "a", 1.0), define("Snake", "b", 2.0)
     for cls, shift in ((a, 1), (b, 2)):
         np.testing.assert_allclose(dl.load(saved(cls(), tmp_path / "it")).predict(X), X + shift, rtol=1e-6)

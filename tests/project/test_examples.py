@@ -159,7 +159,7 @@ def test_example(script: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["perceptron", "descent"])
-def test_an_example_says_the_same_on_another_device_and_draws_where_it_is_told(name: str, tmp_path: Path) -> None:
+def test_an_example_says_the_same_on_another_device_and_draws_to_the_path_given(name: str, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     pytest.importorskip("array_api_strict")
     script = ROOT / "examples" / f"{name}.py"

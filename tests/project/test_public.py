@@ -72,7 +72,7 @@ print(*sorted(name for name in set(sys.modules) - before if name.partition(".")[
 
 
 LIBRARIES = "torch jax jaxlib cupy array_api_strict scipy sklearn matplotlib typer rich dask pandas"
-WALK = """
+TRAIN = """
 import sys
 import numpy as np
 import dlarray
@@ -87,7 +87,7 @@ print(dlarray.load({path!r}).predict(x).shape, *[name for name in {libraries!r}.
 
 def test_training_saving_and_loading_on_the_cpu_import_no_other_library(tmp_path) -> None:
     """Plainly: with the extra ``fast`` the planner compiles by Numba, which imports SciPy where that is installed."""
-    code = WALK.format(path=str(tmp_path / "model.safetensors"), libraries=LIBRARIES)
+    code = TRAIN.format(path=str(tmp_path / "model.safetensors"), libraries=LIBRARIES)
     assert python(code) == "(6, 2)"
 
 

@@ -11,8 +11,8 @@ from tests.support.process import ROOT
 from tests.support.sources import texts
 
 OLD = {
-    "walk": r"(?<!ast\.)(?<!os\.)(?<!random )\b[Ww]alk(s|ed|ing|er)?\b|Walk",
-    "told": r"\b(told|Told)\b",
+    "walk": r"(?<!ast\.)(?<!os\.)(?<!random )(?<!pkgutil\.)(?<![A-Za-z])[Ww]alk(s|ed|ing)?(?![A-Za-z])|Walk[A-Z]",
+    "told": r"(?<![A-Za-z])[Tt]old(?![A-Za-z])",
     "stranger": r"\b[Ss]tranger",
     "paper": r"\bPaper[A-Z]|\bpaper_|\bof paper\b|\bon paper\b",
     "card": r"(?<!item-)\b[Cc]ards?\b|\bon_card\b|OnCard",

@@ -12,7 +12,7 @@ from tests.support.fits import LABELS, MODEL, NUMBERS, X
 from tests.support.matrix import On
 
 
-def test_the_finder_walks_with_growing_rates_and_changes_nothing() -> None:
+def test_the_finder_trains_with_growing_rates_and_changes_nothing() -> None:
     model, loss = dl.mlp(6, 4, 2, activation="tanh"), dl.MeanSquaredError()
     theta = model.init(0, "cpu", "float64")
     before = theta[0].copy()

@@ -173,7 +173,7 @@ def test_another_run_is_refused(run: Path, options: Any, words: str) -> None:
         fit(**({"model": SMALL, "resume": run} | options))
 
 
-def test_files_that_hold_no_walk_are_refused(run: Path, tmp_path: Path) -> None:
+def test_files_that_hold_no_run_are_refused(run: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     trained = dl.load(run)
     trained.save(model)

@@ -49,7 +49,7 @@ def test_all_is_well_on_a_cpu(arguments: list[str], capsys: pytest.CaptureFixtur
     assert lines[-1].endswith(", 0 bad")
 
 
-def test_a_wrong_number_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_number_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     @dataclass(frozen=True)
     class Off(dl.GradientDescent):
         """Descent that is off by a little on one of the two devices."""

@@ -38,7 +38,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_the_walk_is_the_same(on: On, name: str):
+def test_the_run_is_the_same(on: On, name: str):
     if on.executor or on.read_only:
         pytest.skip("fit chooses its executor itself")
     apart, together = (trained(on, steps_per_execution=n, **OPTIONS[name]) for n in (1, 4))

@@ -228,7 +228,7 @@ def test_embedding_learns_categories(on: On) -> None:
     assert trained.history["accuracy"][-1] > 0.95
 
 
-def test_training_begins_where_it_is_told_and_leaves_that_alone() -> None:
+def test_training_begins_at_a_given_theta_and_does_not_change_it() -> None:
     model = dl.mlp(6, 8, 2)
     first = dl.fit(model, X, NUMBERS, epochs=2, device="cpu", progress=False)
     before = first.theta[0].copy()

@@ -86,7 +86,7 @@ def test_what_a_callback_raises_brings_the_last_good_model(error: Any, hook: str
     is_model_after(error.trained, epochs)
 
 
-def test_the_model_is_told_of_in_a_note() -> None:
+def test_a_note_names_the_model() -> None:
     with pytest.raises(OSError, match="space") as caught:
         fit(callbacks=[raising("on_epoch", OSError(*FULL.args))])
     assert caught.value.__notes__ == [".trained of this error holds the model after 3 complete epochs"]
