@@ -122,10 +122,10 @@ def accuracy(seeds: int) -> dict[str, Any]:
                 model = dlarray.mlp(x.shape[1], 64, int(y.max()) + 1)
                 options: dict[str, Any] = {"epochs": epochs, "seed": seed, "device": "cpu", "progress": False}
                 trained = dlarray.fit(model, x[train], y[train], optimizer=optimizer, **options)
-                figures = trained.evaluate(x[test], y[test])
+                metrics = trained.evaluate(x[test], y[test])
                 runs["loss"].append(trained.history["loss"][-1])
-                runs["test_loss"].append(float(figures["loss"]))
-                runs["test_accuracy"].append(float(figures["accuracy"]))
+                runs["test_loss"].append(float(metrics["loss"]))
+                runs["test_accuracy"].append(float(metrics["accuracy"]))
             found.setdefault(name, {})[kind] = runs
     return found
 
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--bursts", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=0.1, help="of a burst")
     parser.add_argument("--seeds", type=int, default=5, help="0 to skip")
-    parser.add_argument("--json", type=Path, help="a file for the figures")
+    parser.add_argument("--json", type=Path, help="a file for the results")
     asked = parser.parse_args()
     cases: list[str] = [] if asked.cases == "none" else asked.cases.split(",")
     report = {

@@ -39,7 +39,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--variants", action="store_true", help="each case with tanh, GELU, dropout, … besides")
     parser.add_argument("--predict", action="store_true", help="inference at batch 1 and 4096 of S, M and L")
     parser.add_argument("--growth", action="store_true", help="time and memory against size, and time to start")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--json", type=Path, help="write the results to this file")
     parser.add_argument("--png", type=Path, help="draw them into this file")
     parser.add_argument("--markdown", type=Path, nargs="+", metavar="FILE", help="print tables of such files, no run")
     parser.add_argument("--threads", type=int, default=2, help="of every process (default 2)")

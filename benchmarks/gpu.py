@@ -33,7 +33,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--precisions", help="of float32,tf32,bfloat16 (default all that the device has)")
     parser.add_argument("--ours", default="all", help="all, or of products,eager,fused,captured,epilogues,repeated,…")
     parser.add_argument("--baselines", default="all", help="all, none, or of torch,jax")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--json", type=Path, help="write the results to this file")
     parser.add_argument("--png", type=Path, help="draw them into this file")
     parser.add_argument("--show", type=Path, metavar="FILE", help="print the tables of such a file, no run")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of every process (default all cores)")

@@ -62,11 +62,11 @@ class Outcome:
     absent: dict[str, str]
     """What could not be measured, and why."""
 
-    def described(self, **figures: Any) -> dict[str, Any]:
-        """The case with its figures, then what was checked and what is absent: an entry of a file."""
+    def described(self, **values: Any) -> dict[str, Any]:
+        """The case with its measured values, then what was checked and what is absent: an entry of a file."""
         network = {"network": "-".join(map(str, self.case.widths)), "batch": self.case.batch}
         checked = {"first_seconds": self.first, "gradients": self.gradients, "losses": self.losses}
-        return network | figures | checked | {"about": self.about, "absent": self.absent}
+        return network | values | checked | {"about": self.about, "absent": self.absent}
 
     def in_products(self) -> dict[str, Any]:
         """The 10th percentile of the turns, in multiples of the products' and in milliseconds."""

@@ -1,4 +1,4 @@
-"""Data sets that come with installed packages, split and standardised.
+"""Data sets that come with installed packages, split and standardized.
 
 Needs scikit-learn: ``pip install "dlarray[data]"``.
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 from dlarray.core.random import Bits
 
-__all__ = ["Split", "digits", "standardise", "stratified"]
+__all__ = ["Split", "digits", "standardize", "stratified"]
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class Split:
 def digits(seed: int = 0, test: float = 0.2) -> Split:
     """Handwritten digits: 1,797 images of 8 by 8 pixels, 64 inputs each, with the labels 0 to 9.
 
-    A share ``test`` of each label is held out at random; both parts are standardised by the means and deviations of the
+    A share ``test`` of each label is held out at random; both parts are standardized by the means and deviations of the
     training part. float32 and int32. From scikit-learn's ``load_digits`` (E. Alpaydin and C. Kaynak 1998). Raises
     ImportError with the remedy if scikit-learn is not installed.
     """
     x, y = _load_digits()
     chosen = stratified(y, test, seed)
-    x_train, x_test = standardise(x[~chosen], x[chosen])
+    x_train, x_test = standardize(x[~chosen], x[chosen])
     return Split(x_train, y[~chosen], x_test, y[chosen], x[chosen].reshape(-1, 8, 8))
 
 
@@ -56,7 +56,7 @@ def stratified(labels: np.ndarray, share: float, seed: int, stream: str = "split
     return chosen
 
 
-def standardise(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
+def standardize(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
     """(x - μ) / σ by feature, with μ and σ of the first array; a feature that never changes becomes 0. float32."""
     mean = train.mean(axis=0)
     changes = train.max(axis=0) > train.min(axis=0)  # the deviation of equal numbers is 0 only up to rounding

@@ -24,7 +24,7 @@ from dlarray.plot import BLUE, GREY, ORANGE
 
 x, y = load_breast_cancer(return_X_y=True)
 chosen = datasets.stratified(y, 0.3, seed=0)
-x_train, x_test = datasets.standardise(x[~chosen], x[chosen])
+x_train, x_test = datasets.standardize(x[~chosen], x[chosen])
 y_train, y_test = y[~chosen], y[chosen]
 model = dlarray.mlp(30, 32, 32, 1, activation="relu", dropout=0.2)
 

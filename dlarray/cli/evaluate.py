@@ -12,7 +12,7 @@ from dlarray.cli.app import app
 from dlarray.cli.options import Debug, DeviceName, Json, Model
 from dlarray.cli.output import reporting
 from dlarray.cli.table import columns_table, metrics_line, training_metrics
-from dlarray.tables.values import count
+from dlarray.core.check import count
 
 __all__ = ["evaluate"]
 

@@ -13,8 +13,8 @@ from dlarray import tables
 from dlarray.cli.app import app
 from dlarray.cli.options import Debug, DeviceName, Json, Model, split_names
 from dlarray.cli.output import UsageError, json_text, reporting
+from dlarray.core.check import count
 from dlarray.core.files import replacing
-from dlarray.tables.values import count
 
 __all__ = ["predict"]
 

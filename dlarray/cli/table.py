@@ -14,9 +14,8 @@ from dlarray import tables
 from dlarray.cli.options import model_file
 from dlarray.cli.output import Output, UsageError
 from dlarray.cli.training import TrainingOptions
-from dlarray.core.check import did_you_mean
+from dlarray.core.check import count, did_you_mean
 from dlarray.core.registry import spelling
-from dlarray.tables.values import count
 
 __all__ = ["columns_table", "metrics_line", "train_table", "training_metrics"]
 

@@ -12,6 +12,7 @@ from numbers import Integral, Real
 
 __all__ = [
     "at_least_one",
+    "count",
     "did_you_mean",
     "finite",
     "fraction",
@@ -98,3 +99,8 @@ def plain_numbers(config: object) -> None:
     for name, value in vars(config).items():
         if not isinstance(value, bool) and isinstance(value, (Integral, Real)):
             object.__setattr__(config, name, int(value) if isinstance(value, Integral) else float(value))
+
+
+def count(n: int, thing: str = "value") -> str:
+    """A number of things in words: "1 value", "2,000 values"."""
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import MISSING, fields, is_dataclass
 from typing import TypeVar
 
 from dlarray.core.check import did_you_mean
@@ -48,6 +49,9 @@ def by_name(kind: type[Kind], name: str) -> Callable[..., Kind]:
     if not found:
         words = list(classes(kind))
         known = ", ".join(sorted(words))
+        needs = [c for c in _subclasses(kind) if _plain(spelling(c)) == _plain(name) and _needs_arguments(c)]
+        if needs:
+            raise ValueError(f"{needs[0].__name__} needs arguments: give an object instead of the name {name!r}")
         raise ValueError(f"unknown {spelling(kind)} {name!r}{did_you_mean(name, words)}; known are {known}")
     if len(found) > 1:
         several = ", ".join(map(full_name, found))
@@ -100,3 +104,7 @@ def _subclasses(kind: type[Kind]) -> Iterator[type[Kind]]:
     for c in kind.__subclasses__():
         yield c
         yield from _subclasses(c)
+
+
+def _needs_arguments(cls: type) -> bool:
+    return is_dataclass(cls) and any(f.init and f.default is f.default_factory is MISSING for f in fields(cls))

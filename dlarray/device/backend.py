@@ -227,7 +227,7 @@ class Backend:
     def _planless(self) -> str:
         return (
             f"dlarray plans no steps of the backend {self.name}: {self.compiler_note}. "
-            "Plans are made for arrays of NumPy: device='cpu'"
+            "Steps are planned on device='cpu' and device='torch'"
         )
 
     def __reduce__(self) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dlarray.core.check import count
 from dlarray.core.layout import Layout
 
 __all__ = ["Description", "Kind", "Memory", "Names", "Value", "Work", "bytes_text", "flops_text"]
@@ -126,11 +127,11 @@ class Description:
         share = sum(work.flops for work in products) / max(self.flops, 1)
         return "\n".join(
             [
-                f"{_count(len(products), 'product')}, {_count(len(kernels), 'kernel')} of {_count(fused, 'operation')} "
-                f"together, {_count(len(self.of('call')), 'eager call')}",
+                f"{count(len(products), 'product')}, {count(len(kernels), 'kernel')} of {count(fused, 'operation')} "
+                f"together, {count(len(self.of('call')), 'eager call')}",
                 f"{flops_text(self.flops)}, {share:.1%} of them in products",
                 f"{bytes_text(self.nbytes)} read and written, {self.flops / max(self.nbytes, 1):.3g} flop/B",
-                f"{_count(self.buffers, 'buffer')} of {bytes_text(self.buffer_bytes)}, without reuse "
+                f"{count(self.buffers, 'buffer')} of {bytes_text(self.buffer_bytes)}, without reuse "
                 f"{bytes_text(self.unshared)}",
                 f"{self.in_place} of {self.state} arrays of the state are written in place"
                 + (", the others are copied" if self.in_place < self.state else ""),
@@ -172,7 +173,3 @@ def _with_unit(n: int, unit: str) -> str:
         if n >= 10**power:
             return f"{n / 10**power:.4g} {prefix}{unit}"
     return f"{n} {unit}"
-
-
-def _count(n: int, thing: str) -> str:
-    return f"{n} {thing}" + ("" if n == 1 else "s")

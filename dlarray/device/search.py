@@ -51,7 +51,7 @@ def find(name: str, source: str) -> Device:
         try:
             _working[name] = _probe(backend, local)
         except Exception as error:
-            raise DeviceError(_explain(name, source, backend, error)) from error
+            raise DeviceError(_explain(source, backend, error)) from error
     return _working[name]
 
 
@@ -175,7 +175,7 @@ def _remedy(backend: Backend, error: BaseException) -> str:
     return f'pip install "{backend.requirement}"' if backend.requirement else ""
 
 
-def _explain(name: str, source: str, backend: Backend, error: Exception) -> str:
+def _explain(source: str, backend: Backend, error: Exception) -> str:
     usable = [status.name for status in devices() if status.usable]
     lines = [f"{source} names a device that cannot be used: {_cause(error)}"]
     if remedy := _remedy(backend, error):

@@ -72,7 +72,7 @@ REMEDIES = {
     "dying": "leaky or parametrised ReLU (LeakyReLU, PReLU), a smaller learning rate, and initial biases of 0",
     "exploding": "smaller initial weights (HeUniform for ReLU, GlorotUniform for sigmoid and tanh), clipped gradients "
     "(Clipped(Adam(), clip_by_global_norm, 1.0)), a smaller learning rate",
-    "saturated": "smaller initial weights (GlorotUniform), standardised inputs, or ReLU in the hidden layers",
+    "saturated": "smaller initial weights (GlorotUniform), standardized inputs, or ReLU in the hidden layers",
     "vanishing": "ReLU or leaky ReLU in the hidden layers instead of sigmoid and tanh, initial weights scaled to the "
     "layer (HeUniform, GlorotUniform), and in deep networks Residual or normalisation",
     "steps too large": "a smaller learning rate, a schedule with warm-up, or clipped gradients",

@@ -24,7 +24,7 @@ __all__ = ["NOT_FINITE", "EpochLoop"]
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
-    "preprocessed: standardise them, or give a smaller learning rate."
+    "preprocessed: standardize them, or give a smaller learning rate."
 )
 """The message for diverged training. The first sentences are scikit-learn's."""
 

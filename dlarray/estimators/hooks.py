@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from typing import Any, cast
 
 import numpy as np
+
+from dlarray.core.registry import make
+from dlarray.training.callback import Callback
 
 __all__ = ["Hooks"]
 
@@ -69,12 +73,16 @@ def _split(given: Any) -> tuple[list[Any], list[Callable[[Any], Any]]]:
     """Callbacks with hooks, and functions."""
     if given is None:
         return [], []
-    items = list(cast("Iterable[Any]", given)) if isinstance(given, Iterable) else [given]
+    single = isinstance(given, str) or not isinstance(given, Iterable)
+    listed: list[Any] = [given] if single else list(cast("Iterable[Any]", given))
+    if any(isinstance(item, str) for item in listed):
+        import_module("dlarray.callbacks")  # classes are found by name once they are imported
+    items: list[Any] = [make(Callback, item) if isinstance(item, str) else item for item in listed]
     for item in items:
-        if not callable(item) and not hasattr(item, "on_epoch"):
+        if isinstance(item, type) or not (callable(item) or hasattr(item, "on_epoch")):
             raise TypeError(
-                f"callbacks must be functions of the estimator, or have hooks such as on_epoch, got {item!r}; "
-                "set_callbacks takes scikit-learn's"
+                "callbacks must be names, objects with hooks such as on_epoch, or functions of the estimator, got "
+                f"{item!r}; set_callbacks takes scikit-learn's"
             )
     with_hooks = [item for item in items if hasattr(item, "on_epoch")]
     return with_hooks, [item for item in items if item not in with_hooks]

@@ -10,9 +10,9 @@ of it; numpy and numba run kernels; run binds the plan to arrays and checks it; 
 defines kernels, report describes plans. README.md in each folder has an example.
 """
 
-from dlarray.planner.numba.executor import fastest
 from dlarray.planner.run.accelerated import Accelerated, accelerate
 from dlarray.planner.run.compiled import Compiled, compile, plan  # noqa: A004 - the field's word
+from dlarray.planner.run.executors import fastest
 from dlarray.planner.run.profiling import profile, profiled
 from dlarray.planner.run.program import Program
 from dlarray.planner.run.refusals import PlannerWarning

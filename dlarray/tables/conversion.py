@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dlarray.core.check import count
 from dlarray.tables.datetimes import as_datetimes, as_times
 from dlarray.tables.numerals import as_numbers, is_ambiguous
 from dlarray.tables.type_inference import as_booleans
-from dlarray.tables.values import EXACT, as_text, clean, count, is_present, is_text, polars, to_utc, warn
+from dlarray.tables.values import EXACT, as_text, clean, is_present, is_text, polars, to_utc, warn
 
 if TYPE_CHECKING:
     import polars as pl

@@ -46,11 +46,6 @@ def warn(column: str, message: str) -> None:
     warnings.warn(f"column {column!r}: {message}", TableWarning, stacklevel=3)
 
 
-def count(n: int, thing: str = "value") -> str:
-    """A number of things in words: "1 value", "2,000 values"."""
-    return f"{n:,} {thing}{'' if n == 1 else 's'}"
-
-
 def is_text(values: pl.Series) -> bool:
     """Whether a column is text; polars' Categorical and Enum are text too."""
     pl = polars()

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
+from dlarray.core.check import count
 from dlarray.core.errors import Picklable
 from dlarray.training.trained import Trained
 
@@ -18,7 +19,7 @@ class DivergedError(Picklable, ArithmeticError):
     def __init__(self, what: str, step: int, trained: Trained) -> None:
         super().__init__(
             f"{what} at step {step}: the weights have diverged. A smaller learning rate, clipped "
-            f"gradients or standardised inputs help; .trained holds the last good weights"
+            f"gradients or standardized inputs help; .trained holds the last good weights"
         )
         self.step = step
         self.trained = trained
@@ -33,7 +34,7 @@ class Interrupted(Picklable, KeyboardInterrupt):
 
     def __init__(self, trained: Trained) -> None:
         done = len(trained.history.epochs)
-        super().__init__(f"training was interrupted; .trained holds the model after {done} complete epochs")
+        super().__init__(f"training was interrupted; .trained holds the model after {count(done, 'complete epoch')}")
         self.trained = trained
 
 
@@ -50,7 +51,7 @@ def attach_model(error: BaseException, trained: Trained) -> BaseException:
         BaseException.__setattr__(error, "trained", trained)  # past the __setattr__ of a frozen dataclass
         if not isinstance(error, DivergedError):
             done = len(trained.history.epochs)
-            error.add_note(f".trained of this error holds the model after {done} complete epochs")
+            error.add_note(f".trained of this error holds the model after {count(done, 'complete epoch')}")
     return error
 
 

@@ -204,7 +204,7 @@ def fit(
             at_least_one(name, number)
     one_of("dtype", dtype, ("float32", "float64"))
     if theta is not None and resume is not None:
-        raise ValueError("give theta or resume, not both: a checkpoint holds the θ to go on from")
+        raise ValueError("give theta or resume, not both: a checkpoint holds the θ to start from")
     x, y = (x, y) if iterable is None else iterable.first[:2]
     loss = choose_loss(model, loss, y)
     optimizer = choose_optimizer(optimizer, clip_norm, clip_value)

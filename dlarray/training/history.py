@@ -10,7 +10,7 @@ from typing import Any, cast, overload
 
 import numpy as np
 
-from dlarray.core.check import real, whole
+from dlarray.core.check import count, real, whole
 from dlarray.core.html import html_table
 from dlarray.training.json_data import entries, items
 
@@ -44,14 +44,14 @@ class History:
 
     def __repr__(self) -> str:
         last = self.epochs[-1] if self.epochs else {}
-        parts = [f"{len(self.epochs)} epochs", f"{len(self.steps)} steps"]
+        parts = [count(len(self.epochs), "epoch"), count(len(self.steps), "step")]
         parts += [f"{name}={value:.4g}" for name, value in last.items()]
         return f"History({', '.join(parts)}{f', stopped={self.stopped!r}' if self.stopped else ''})"
 
     def _repr_html_(self) -> str:
         columns = ((name, self[name]) for name in self.names)
         rows = [(name, f"{values[0]:.4g}", f"{values[-1]:.4g}") for name, values in columns]
-        summary = f"{len(self.epochs)} epochs, {len(self.steps)} steps"
+        summary = f"{count(len(self.epochs), 'epoch')}, {count(len(self.steps), 'step')}"
         return html_table(f"{summary}\n{self.stopped}", ("metric", "first epoch", "last epoch"), rows)
 
     @property

@@ -54,7 +54,7 @@ def choose_optimizer(given: str | Optimizer, clip_norm: float | None, clip_value
     """The optimizer, with clipping if a limit is given."""
     optimizer = make(Optimizer, given)
     if clip_norm is not None and clip_value is not None:
-        raise ValueError("give clip_norm or clip_value, not both; Clipped(Clipped(…), …) clips twice")
+        raise ValueError("give clip_norm or clip_value, not both; nest two Clipped optimizers for both")
     if clip_norm is not None:
         return Clipped(optimizer, clip_by_global_norm, positive("clip_norm", clip_norm))
     return optimizer if clip_value is None else Clipped(optimizer, clip_by_value, positive("clip_value", clip_value))
@@ -66,6 +66,8 @@ def compile_step(
     """The step after the chosen compiler, or the step itself."""
     if callable(wanted):
         return wanted(step)
+    if not (wanted is None or isinstance(wanted, bool)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"compile must be True, False, None or a function of a step, got {wanted!r}")
     if wanted is None:
         able = precision not in device.backend.half_types or device.backend.compiles_half
         wanted = able and device.backend.compiles_on(device.handle)
@@ -131,8 +133,8 @@ def choose_batch_size(batch_size: int, n: int, accumulate: int, least: int) -> i
         sizes = [*range(min(batch_size, n), n + 1), *range(batch_size, 0, -1)]
         fitting = (size for size in sizes if smallest(size) >= least)
         raise ValueError(
-            f"BatchNorm needs at least {least} examples in a training batch; with {n} examples, batch_size "
-            f"{batch_size} and accumulate {accumulate} the smallest batch or part has {found}: "
+            f"this model needs at least {least} examples in a training batch (BatchNorm needs 2); with {n} examples, "
+            f"batch_size {batch_size} and accumulate {accumulate} the smallest batch or part has {found}: "
             + next((f"use batch_size={size}" for size in fitting), "there are too few examples, or too many parts")
         )
     if batch_size > n:

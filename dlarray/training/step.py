@@ -63,8 +63,8 @@ class Step:
         if self.accumulate > 1 and not self.loss.additive:
             raise ValueError(
                 f"accumulate={self.accumulate} adds up the gradients of a batch's parts, and "
-                f"{type(self.loss).__name__} is no sum over examples: give accumulate=1, or a loss whose ``additive`` "
-                f"is True, such as MeanSquaredError"
+                f"{type(self.loss).__name__} is no sum over examples: give accumulate=1, or an additive loss "
+                f"such as MeanSquaredError"
             )
 
     @cached_property

@@ -12,7 +12,7 @@ import numpy as np
 
 from dlarray import metrics as _metrics
 from dlarray.core.array import Array, array_namespace, size
-from dlarray.core.check import at_least_one, did_you_mean
+from dlarray.core.check import at_least_one, count, did_you_mean
 from dlarray.core.html import html_table
 from dlarray.core.layout import Theta
 from dlarray.device import Device, to_device, to_numpy
@@ -80,7 +80,7 @@ class Trained:
             ("layers", " → ".join([str(self.model.inputs), *kinds])),
             ("parameters", f"{sum(size(shape) for _, shape in self.model.layout.shapes):,}"),
             ("device", f"{self.dtype} on {self.device}"),
-            ("epochs", f"{len(self.history.epochs)} epochs"),
+            ("epochs", count(len(self.history.epochs), "epoch")),
         ]
 
     @property

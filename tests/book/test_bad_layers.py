@@ -39,7 +39,7 @@ LAYERS: dict[str, Case] = {
     "batch norm of one row": (
         lambda: fit(X[:1], LABELS[:1], NORMED, batch_size=None),
         ValueError,
-        "BatchNorm needs at least 2 examples.*with 1 examples.*has 1: there are too few examples",
+        "this model needs at least 2 examples.*with 1 examples.*has 1: there are too few examples",
     ),
     "batch norm, stochastic": (
         lambda: fit(model=NORMED, batch_size=1),
@@ -60,7 +60,7 @@ LAYERS: dict[str, Case] = {
     "batch norm inside": (
         lambda: fit(model=dl.MLP(4, [dl.Residual([dl.Chain([dl.BatchNorm()])]), dl.Dense(3)]), batch_size=1),
         ValueError,
-        "BatchNorm needs at least 2 examples",
+        "this model needs at least 2 examples",
     ),
     "widths that do not meet": (
         lambda: dl.MLP(4, [dl.Dense(6), "relu", Wide()]),

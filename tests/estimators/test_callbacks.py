@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dlarray.callbacks import CSVLog, EarlyStopping, ReduceLROnPlateau
+from dlarray.callbacks import EMA, CSVLog, EarlyStopping, ReduceLROnPlateau
 from dlarray.estimators import MLPClassifier
 from tests.support.estimators import SMALL, classes
 
@@ -86,6 +86,15 @@ def test_callbacks_of_dlarray(tmp_path: Path) -> None:
     assert len(lines) == model.n_iter_ + 1
     with pytest.raises(TypeError, match="learning_rate='adaptive' or a schedule"):
         MLPClassifier(**own, callbacks=ReduceLROnPlateau()).fit(x, y)
+
+
+def test_callbacks_by_name_and_what_is_none() -> None:
+    x, y = classes(60)
+    assert MLPClassifier(**SMALL, callbacks=["ema"]).fit(x, y).predict(x).shape == y.shape
+    assert MLPClassifier(**SMALL, callbacks="ema").fit(x, y).predict(x).shape == y.shape
+    for wrong in (EMA, 3):
+        with pytest.raises(TypeError, match="callbacks must be names, objects with hooks such as on_epoch"):
+            MLPClassifier(**SMALL, callbacks=[wrong]).fit(x, y)
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])

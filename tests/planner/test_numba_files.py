@@ -12,7 +12,7 @@ import pytest
 from dlarray.planner.numba import executor as numba_executor
 from tests.planner.test_numba import compiled, normal, run
 from tests.support import kernels
-from tests.support.process import ROOT
+from tests.support.process import ROOT, python
 
 PROGRAM = """
 import numpy as np
@@ -124,3 +124,22 @@ def test_without_numba_the_hint_says_what_to_install(monkeypatch: pytest.MonkeyP
     with pytest.raises(ImportError, match=r"dlarray\[fast\]"):
         numba_executor.module_text("")
     numba_executor._versions.cache_clear()
+
+
+def test_a_numba_that_cannot_be_imported_is_reported_and_ufuncs_are_used(tmp_path: Path) -> None:
+    package = tmp_path / "numba"
+    package.mkdir()
+    (package / "__init__.py").write_text('raise ImportError("needs another NumPy")')
+    code = """
+import warnings
+from dlarray.planner import fastest
+with warnings.catch_warnings(record=True) as found:
+    warnings.simplefilter("always")
+    print(fastest(), fastest())
+print(*[warning.message for warning in found])
+"""
+    assert python(code, tmp_path).splitlines() == [
+        "ufuncs ufuncs",
+        "Numba is installed, and cannot be imported: needs another NumPy. "
+        "Steps run through NumPy's ufuncs, which is slower",
+    ]

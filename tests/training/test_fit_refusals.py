@@ -101,6 +101,8 @@ REFUSED: dict[str, Case] = {
     ),
     "metrics a word": (lambda: dl.LivePlot("loss"), TypeError, "metrics must be a list of names, got 'loss'"),
     # Limits
+    "compile": (lambda: fit(compile="no"), TypeError, "compile must be True, False, None or a function of a step"),
+    "needs a path": (called("csv_log"), ValueError, "CSVLog needs arguments: give an object instead of the name"),
     "max_steps": (lambda: fit(max_steps=0), ValueError, "max_steps must be at least 1, got 0"),
     "max_time": (lambda: fit(max_time=-1), ValueError, "max_time must be above 0, got -1"),
     "steps of arrays": (lambda: fit(steps_per_epoch=2), ValueError, "steps_per_epoch is for batches from an iterable"),

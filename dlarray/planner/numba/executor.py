@@ -24,7 +24,7 @@ from dlarray.planner.numba.expressions import LIBRARY
 from dlarray.planner.numba.source import source, workspace
 from dlarray.planner.numba.storage import layout_for
 
-__all__ = ["available", "cache_folder", "compiled", "fastest", "module_text", "numba_loops"]
+__all__ = ["available", "cache_folder", "compiled", "module_text", "numba_loops"]
 
 MEMORY = "advance, bits, item, left_shift, load, local, pointer, right_shift, store"
 HINT = "the fast executor of the planner needs Numba: pip install 'dlarray[fast]'"
@@ -41,11 +41,6 @@ def available() -> bool:
         return not int(os.environ.get("NUMBA_DISABLE_JIT", "0"))
     except ValueError:  # Numba ignores what is not a number
         return True
-
-
-def fastest() -> str:
-    """The name of the fastest executor that is available."""
-    return "numba" if available() else "ufuncs"
 
 
 def cache_folder() -> Path:
@@ -74,8 +69,10 @@ def _versions() -> str:
     """The versions of Numba and of the inlined functions: a kernel's machine code depends on them too."""
     try:
         import numba
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ImportError(HINT, name="numba") from error
+    except ImportError as error:
+        raise ImportError(f"Numba is installed, and cannot be imported: {error}", name="numba") from error
     if not available():
         raise ImportError(
             "the fast executor of the planner needs Numba's compiler: unset NUMBA_DISABLE_JIT", name="numba"

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from dlarray.core.check import plain_numbers
+from dlarray.core.check import count, plain_numbers
 from dlarray.core.registry import classes, spelling
-from dlarray.tables.values import count, warn
+from dlarray.tables.values import warn
 
 if TYPE_CHECKING:
     import polars as pl

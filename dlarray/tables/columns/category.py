@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dlarray.core.check import count
 from dlarray.tables.columns.base import Column
 from dlarray.tables.conversion import TEXT, label_indices
 from dlarray.tables.numerals import check_decimal
 from dlarray.tables.reading import Cells
-from dlarray.tables.values import as_text, count, warn
+from dlarray.tables.values import as_text, warn
 
 if TYPE_CHECKING:
     import polars as pl
