@@ -172,6 +172,7 @@ def test_the_command_measures(tmp_path: Path):
     assert done.exit_code == 2
 
 
+@pytest.mark.slow
 def test_the_comparison_has_its_form(tmp_path: Path):
     pytest.importorskip("sklearn")
     pytest.importorskip("matplotlib")

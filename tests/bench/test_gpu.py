@@ -182,6 +182,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
+@pytest.mark.slow
 def test_the_whole_run_on_a_cpu(tmp_path: Path):
     pytest.importorskip("matplotlib")
     file, picture = tmp_path / "gpu.json", tmp_path / "gpu.png"
@@ -213,6 +214,7 @@ def test_the_whole_run_on_a_cpu(tmp_path: Path):
     assert "dlarray, fused kernels" in shown.stdout
 
 
+@pytest.mark.slow
 def test_without_a_gpu_nothing_is_measured_on_one():
     if importlib.util.find_spec("cupy"):
         pytest.skip("there may be a GPU")

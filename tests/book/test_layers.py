@@ -92,6 +92,7 @@ VJP = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", VJP, ids=str)
 def test_backward_is_the_derivative_of_forward(layer: Layer) -> None:
     jax = pytest.importorskip("jax")

@@ -193,6 +193,7 @@ def test_losses_called_directly_read_their_targets(loss: Loss, t: np.ndarray, me
     loss.unchecked().forward(Z + 0.5, t)
 
 
+@pytest.mark.slow
 def test_targets_of_a_direct_call_are_read_where_they_lie(on: On) -> None:
     loss, z, t = SparseCategoricalCrossEntropy(), on.array(Z), on.array(_with(LABELS, -100))
     with pytest.raises(ValueError, match="got -100 in row 1"):

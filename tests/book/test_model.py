@@ -43,6 +43,7 @@ def test_a_worked_example_of_the_book() -> None:
     np.testing.assert_allclose(found["0.b"], [d1, d2], rtol=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [SMOOTH, DEEP], ids=["smooth", "deep"])
 def test_gradient_is_that_of_the_whole_loss(model: dl.MLP) -> None:
     """Against JAX's derivative of the forward pass and the loss, both layouts of θ, float64."""
@@ -86,6 +87,7 @@ def test_the_same_seed_is_the_same_start_on_every_device(on: On) -> None:
     assert sum(float(np.sum(on.numpy(v))) for v in kept) == 6  # six variances of one, six means of zero
 
 
+@pytest.mark.slow
 def test_loss_and_gradient_agree_across_devices_and_are_pure(on: On) -> None:
     theta = DEEP.init(3, on.device, on.dtype)
     if on.read_only:

@@ -162,6 +162,7 @@ def test_a_tuple_moves_as_its_arrays_one_by_one():
         optimizer.step_all(writable(thetas), writable(gs), states[:1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", names.classes(Optimizer))
 def test_the_arrays_of_a_tuple_share_one_count_of_steps(on, word):
     """Step after step they move as each would by itself, and a state made array by array is taken as it is."""

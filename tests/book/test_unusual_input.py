@@ -93,6 +93,7 @@ def test_batch_norm_and_a_last_batch_of_two_is_fine() -> None:
     assert len(fit(model=NORMED, accumulate=2).history.steps) == 2
 
 
+@pytest.mark.slow
 def test_the_batch_size_that_is_recommended_would_do() -> None:
     for n in range(2, 9):
         for size in range(1, n + 1):

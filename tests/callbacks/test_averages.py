@@ -23,6 +23,7 @@ from tests.support.callbacks import (
 from tests.support.matrix import On
 
 
+@pytest.mark.slow
 def test_ema_is_the_recurrence(on: On) -> None:
     where = few(on, MORE)
     steps: list[list[np.ndarray]] = []

@@ -100,6 +100,7 @@ def test_the_version_is_printed(run: CommandLine) -> None:
 # The output on the documentation's page is true
 
 
+@pytest.mark.slow
 def test_the_output_on_the_page_is_true(run: CommandLine) -> None:
     """Its Python runs, and each command prints what the page shows: numbers to 1 %, times excluded."""
     page = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")

@@ -57,6 +57,7 @@ def test_the_defaults_train_on_the_digits_and_save_a_model_and_a_picture(
     np.testing.assert_array_equal(loaded.theta[0], runs[0].theta[0])
 
 
+@pytest.mark.slow
 def test_the_example_is_the_same_as_the_command(run: CommandLine, tmp_path: Path) -> None:
     """In separate processes, ``python -m dlarray`` and the example file write the same bytes."""
     folders = [tmp_path / "command", tmp_path / "example"]
@@ -95,6 +96,7 @@ ROUNDING = {"cpu": 1e-5, "torch": 1e-5, "jax": 1e-5, "strict": 0.0}
 REFERENCE: list[dl.Trained] = []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ROUNDING)
 def test_another_device_ends_with_numpy_s_losses(
     device: str, run: CommandLine, runs: list[dl.Trained], no_picture: None, monkeypatch: pytest.MonkeyPatch

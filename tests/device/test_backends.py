@@ -148,6 +148,7 @@ def write(folder, package, text, announced_as=None):
         (about / "entry_points.txt").write_text(f"[dlarray.backends]\n{announced_as} = {package}\n")
 
 
+@pytest.mark.slow
 def test_a_third_party_backend_is_found_by_its_entry_point(tmp_path):
     write(tmp_path, "somebody", THIRD_PARTY.format(module="somebody"), announced_as="marked")
     rows = "from tests.support.matrix import selected; print([on.name for on in selected('marked')])"
@@ -160,6 +161,7 @@ def test_a_third_party_backend_is_found_by_its_entry_point(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_a_third_party_backend_is_found_by_the_name_of_its_package_before_it_is_installed(tmp_path):
     write(tmp_path, "dlarray_marked", THIRD_PARTY.format(module="dlarray_marked"))
     assert python(USE, tmp_path).splitlines()[0] == "Marked [1.0, 2.0] marked"
@@ -176,6 +178,7 @@ except dd.DeviceError as error: print("known are" in str(error))
 """
 
 
+@pytest.mark.slow
 def test_a_plug_in_that_fails_takes_no_other_backend_with_it(tmp_path):
     write(tmp_path, "dlarray_aardvark", "import no_such_library", announced_as="aardvark")
     printed = python(BROKEN, tmp_path).splitlines()

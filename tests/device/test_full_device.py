@@ -133,7 +133,7 @@ def test_an_estimator_says_it_too(solver: str, monkeypatch: pytest.MonkeyPatch) 
     x, y = X.copy(), Y.copy()
     with monkeypatch.context() as patch:
         patch.setattr(Gradient, "__call__", fails)
-        patch.setattr("dlarray.estimators.base.compiler", lambda device: lambda step: step)
+        patch.setattr("dlarray.estimators.lbfgs.compiler", lambda device: lambda step: step)
         patch.setattr("dlarray.estimators.training.compiler", lambda device: lambda step: step)
         with pytest.raises(OutOfMemoryError, match="cpu has not enough memory to train: Unable"):
             MLPClassifier((3,), solver=solver, max_iter=2).fit(x, y)

@@ -115,6 +115,7 @@ WAYS: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("device", ALIVE)
 def test_no_array_of_the_library_s_stays(device: str, way: str) -> None:
@@ -131,6 +132,7 @@ def test_no_array_of_the_library_s_stays(device: str, way: str) -> None:
     assert not large(device) - before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_no_memory_of_numpy_s_stays(way: str) -> None:
     """NumPy has no list of its arrays, so the memory is measured."""

@@ -117,6 +117,7 @@ def on(what: str) -> dlarray.Device:
     return replace(device, backend=Words())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 3, 4, 7])
 @pytest.mark.parametrize("what", ERRORS)
 def test_training_that_runs_out_of_memory_changes_nothing_and_keeps_the_last_good_weights(what: str, at: int) -> None:

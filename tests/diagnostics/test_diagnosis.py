@@ -64,6 +64,7 @@ def test_a_layer_is_found_by_its_name() -> None:
         found["7"]
 
 
+@pytest.mark.slow
 def test_a_trained_model_is_diagnosed_with_its_loss(on: On) -> None:
     trained = dl.fit(
         dl.mlp(3, 4, 2), on.array(X), on.array(LABELS), epochs=1, dtype=on.dtype, compile=False, progress=False

@@ -105,6 +105,7 @@ NESTED = dl.MLP(
 LEAVES = ["0", "1", "2.0", "2.1", "3.0", "3.1", "3.2.0", "3.2.1", "3.3", "4", "5"]
 
 
+@pytest.mark.slow
 def test_layers_in_layers_compute_what_the_model_computes(on: On) -> None:
     x, y = on.array(rng.normal(size=(40, 6))), on.array(LABELS)
     theta = theta_on(on, NESTED)
@@ -125,6 +126,7 @@ def test_layers_in_layers_compute_what_the_model_computes(on: On) -> None:
     assert found.verdict == "healthy"
 
 
+@pytest.mark.slow
 def test_an_embedding_and_a_residual_can_come_first(on: On) -> None:
     x = on.array(rng.integers(0, 7, (40, 3)))
     model = dl.MLP(3, [dl.Chain([dl.Embedding(7, 4), dl.Residual([DENSE(12), "tanh"])]), DENSE(2)])
@@ -177,6 +179,7 @@ def test_statistics_are_read_in_one_transfer(monkeypatch: pytest.MonkeyPatch) ->
     assert read[1][0] > numbers / 2
 
 
+@pytest.mark.slow
 def test_theta_is_left_as_it_was(on: On) -> None:
     model = dl.mlp(3, 4, 2)
     theta = theta_on(on, model)

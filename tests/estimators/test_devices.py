@@ -30,6 +30,7 @@ def each(on: On) -> On:
     return on
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
 def test_arrays_of_a_device_are_trained_on_and_answered_there(each: On, solver: str) -> None:
     x, y = classes()

@@ -23,6 +23,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.slow
 def test_pipelines_searches_and_clones() -> None:
     x, y = classes(90)
     pipe = make_pipeline(StandardScaler(), MLPClassifier(random_state=0, max_iter=15))

@@ -190,6 +190,7 @@ def test_each_dtype_has_its_program():
     assert len(fast.programs) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [4, 1 + STAGED // 48])
 @pytest.mark.parametrize("function", [lambda w, x: x @ w, lambda w, x: (2 * x) @ w], ids=["product", "kernel"])
 def test_inputs_are_not_kept_alive(n: int, function: Callable[..., Any]):

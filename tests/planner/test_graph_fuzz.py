@@ -13,6 +13,7 @@ PROGRAMS = 250
 SOURCES = 500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, SOURCES, 125))
 def test_random_source(first: int):
     """Programs and networks as users write them, compared with NumPy's results of the same calls."""

@@ -152,6 +152,7 @@ def test_sums_with_infinities_and_of_zeros(dtype: str):
     assert np.signbit(call.outputs[0][3, 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", [pytest.param("numba", marks=compiled), *LAYOUTS])
 @pytest.mark.parametrize("dtype", kernels.FLOATS)
 def test_every_kernel_of_the_library(dtype: str, by: str):

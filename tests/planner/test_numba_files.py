@@ -50,6 +50,7 @@ def test_processes_share_a_folder(tmp_path: Path):
     assert out.split() == ["1", "0"], errors
 
 
+@pytest.mark.slow
 @compiled
 @pytest.mark.parametrize("ending", [".nbi", ".nbc"])
 def test_machine_code_that_was_cut_off_is_made_again(ending: str, tmp_path: Path):

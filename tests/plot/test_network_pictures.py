@@ -133,6 +133,7 @@ def test_the_title_of_a_diagnosis_is_the_verdict(diagnosis: dl.Diagnosis) -> Non
     assert overlapping(figure) == []
 
 
+@pytest.mark.slow
 def test_networks_with_zeros_and_infinite_numbers_can_be_drawn(tmp_path: Path) -> None:
     dead = dl.MLP(2, [dl.Dense(4, bias=dl.Constant(-100.0)), "relu", dl.Dense(3)])
     infinite = dl.MLP(2, [f for _ in range(30) for f in (dl.Dense(8, dl.Normal(200.0)), "relu")] + [dl.Dense(3)])

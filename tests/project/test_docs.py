@@ -82,6 +82,7 @@ def test_names_and_links_of_a_page_exist(page: Path) -> None:
     assert not [link for link in links if not (page.parent / link).exists()]
 
 
+@pytest.mark.slow
 def test_the_pictures_of_the_readme_can_be_drawn_anew(tmp_path: Path) -> None:
     image = pytest.importorskip("matplotlib.image")
     python(f"import runpy, sys; sys.argv[1:] = [{str(tmp_path)!r}]; runpy.run_path({str(DRAW)!r}, run_name='__main__')")

@@ -145,6 +145,7 @@ def text(text: str) -> None:
     assert text.rstrip().endswith("a new sentence: matplotlib")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)
 def test_example(script: Path, tmp_path: Path) -> None:
     image = pytest.importorskip("matplotlib.image")
@@ -158,6 +159,7 @@ def test_example(script: Path, tmp_path: Path) -> None:
     assert np.std(picture[..., :3]) > 0.05  # something is drawn
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["perceptron", "descent"])
 def test_an_example_says_the_same_on_another_device_and_draws_to_the_path_given(name: str, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")

@@ -145,6 +145,7 @@ def test_a_blank_line_is_skipped_where_there_are_two_columns(end: str, tmp_path:
     assert tables.read(tmp_path / "t.csv")["a"].to_list() == [1, None, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("separator", [",", "\t"])
 def test_a_line_of_names_may_be_of_any_length(separator: str, tmp_path: Path) -> None:
     names = [f"a column with a long name {i:05}" for i in range(8000)]

@@ -49,6 +49,7 @@ def test_notes_lie_beside_the_model(tmp_path: Path) -> None:
     assert load_with_notes(tmp_path / "plain")[1] == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("notes", "error", "words"),
     [

@@ -63,6 +63,7 @@ def uploads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", OPTIONS)
 def test_the_numbers_are_those_of_examples_on_the_device(what: str, device: str, uploads: list[str]) -> None:
     options = OPTIONS[what]

@@ -152,6 +152,7 @@ def test_a_plain_step_takes_what_is_said(model: dlarray.MLP, optimizer: Optimize
     assert 0.875 * taken <= said <= 1.2 * taken
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("numba") is None, reason="NumPy's own kernels keep blocks of their own, some MB")
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize(("accumulate", "n"), [(1, 4096), (4, 4096), (1, 512)])
@@ -178,6 +179,7 @@ def test_training_by_a_plan_takes_what_is_said(accumulate: int, n: int) -> None:
     assert found.total <= Watch.highest <= 1.03 * found.total + 300_000
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("numba") is None, reason="NumPy's own kernels keep blocks of their own, some MB")
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize("model", list(MODELS.values())[:3], ids=list(MODELS)[:3])

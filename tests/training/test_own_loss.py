@@ -111,6 +111,7 @@ def test_its_gradient_is_that_of_its_value(loss: Loss) -> None:
         assert abs(loss.backward(saved)[index] - slope) < 1e-8
 
 
+@pytest.mark.slow
 @BOTH
 def test_it_trains_on_labels_and_is_measured(on: On, loss: Loss) -> None:
     trained = fit(loss, device=on.device, dtype=on.dtype, compile=False, validation=0.2)

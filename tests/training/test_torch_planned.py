@@ -244,6 +244,7 @@ def test_fit_takes_any_compiler() -> None:
     assert seen == [3, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # torch's compiler warns of torch's own code
 def test_torchs_compiler_where_it_is_asked_for() -> None:

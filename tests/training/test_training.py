@@ -218,6 +218,7 @@ def test_answers_to_several_questions_at_once() -> None:
     assert np.mean(trained.classify(X) == y) > 0.95
 
 
+@pytest.mark.slow
 def test_embedding_learns_categories(on: On) -> None:
     categories = np.random.default_rng(1).integers(0, 5, size=(60, 2))
     y = (categories.sum(axis=1) % 2).astype(np.int64)

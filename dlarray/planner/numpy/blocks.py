@@ -60,7 +60,8 @@ class Blocks:
                     scratch[v] = scratch[replaced]
                     unused.remove(replaced)
                 else:
-                    scratch[v] = spare.pop() if spare else np.empty(self._block_shape(op.kind), op.dtype)
+                    # Zeros: BLAS may report an invalid value for what lies in the memory that it writes.
+                    scratch[v] = spare.pop() if spare else np.zeros(self._block_shape(op.kind), op.dtype)
             for a in unused:
                 array = scratch[a]
                 assert array is not None

@@ -57,11 +57,11 @@ class _Calls(Blocks):
                 self.scalars[v] = self._scalar(v, op.dtype)
                 self._emit(calls, op, self.scalars[v], [self._value(a, None) for a in op.args])
             elif op.kind == "R" and not op.over:
-                self.columns[v] = np.empty((1, self.call.cols), op.dtype)
+                self.columns[v] = np.zeros((1, self.call.cols), op.dtype)
                 self._emit(calls, op, self.columns[v], [self._value(a, None) for a in op.args])
             elif op.over == "all":
                 self.scalars[v] = self._scalar(v, op.dtype)
-                self.partial[v] = np.empty(len(self.bounds), op.dtype)
+                self.partial[v] = np.zeros(len(self.bounds), op.dtype)
         for b in range(len(self.bounds)):
             self._block(calls, b)
         for v, op in self.numbered:
@@ -112,7 +112,7 @@ class _Calls(Blocks):
         x, total = self._value(op.args[0], b), self.outputs[v]
         if b == 0:
             return self._reduced(op, x, 0, total)
-        share = self.columns.setdefault(v, np.empty(total.shape, op.dtype))
+        share = self.columns.setdefault(v, np.zeros(total.shape, op.dtype))
         return [*self._reduced(op, x, 0, share), _into(_REDUCE[op.name], (total, share), total)]
 
     def _reduced(self, op: Operation, x: np.ndarray, axis: int, out: np.ndarray) -> list[_UfuncCall]:
@@ -123,7 +123,7 @@ class _Calls(Blocks):
             ones = self._filled((cols, 1) if axis else (1, rows), np.ones((), op.dtype))
             return [(np.dot, (x, ones, out) if axis else (ones, x, out))]
         if axis and cols < NARROW < rows:
-            turned = self.transposed.setdefault((cols, rows, op.dtype), np.empty((cols, rows), op.dtype))
+            turned = self.transposed.setdefault((cols, rows, op.dtype), np.zeros((cols, rows), op.dtype))
             return [(np.copyto, (turned, x.T)), (reduce, (turned, 0, None, out.reshape(1, rows), True))]
         return [(reduce, (x, axis, None, out, True))]
 

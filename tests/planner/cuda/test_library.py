@@ -64,6 +64,7 @@ def keeping(keep: Callable[[Call], Any]) -> kernels.Run:
 # On the host
 
 
+@pytest.mark.slow
 @on_host
 @pytest.mark.parametrize(("offset", "order"), [(0, 1), (1, -1), (None, 1)])
 def test_every_kind_and_reduction(offset: int | None, order: int, folder: Path):

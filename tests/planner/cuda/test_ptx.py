@@ -49,6 +49,7 @@ def test_every_exact_operation_bit_for_bit(dtype: str):
     kernels.check_exact(dtype, ptx.run)
 
 
+@pytest.mark.slow
 @by_nvrtc
 @pytest.mark.parametrize("dtype", kernels.FLOATS)
 def test_kernels_of_the_library(dtype: str):
