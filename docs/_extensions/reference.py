@@ -261,8 +261,13 @@ def _ways_back(app: Sphinx, page: str, template: str, context: dict[str, Any], d
         known = app.env.domains.python_domain.objects
         module = page.removeprefix("_modules/").replace("/", ".")
 
+        homes = [module[:i] for i, letter in enumerate(f"{module}.") if letter == "."]
+
         def entry(link: re.Match[str]) -> str:
-            return f'#{link[1] if link[1] in known else f"{module}.{link[2]}"}"'
+            """The anchor of a name at the top level, in a package above or in the module; viewcode mixes these up."""
+            parts = link[2].split(".")
+            names = [f"{home}.{'.'.join(parts[i:])}" for i in range(len(parts)) for home in homes]
+            return f'#{next((name for name in names if name in known), link[1])}"'
 
         context["body"] = re.sub(r'#(dlarray\.([\w.]+))"', entry, context["body"])
 
