@@ -185,7 +185,7 @@ def test_dropout_and_norms() -> None:
         ("solver", "adamm", "did you mean 'adam'"),
         ("beta_2", 1, "beta_2 must lie in"),
         ("shuffle", "yes", "shuffle must be True or False"),
-        ("callbacks", [3], "callbacks must be functions"),
+        ("callbacks", [3], "callbacks must be names"),
         ("dropout", 1.0, "rate must lie in"),
     ],
 )

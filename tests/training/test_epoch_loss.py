@@ -130,7 +130,7 @@ def test_a_step_in_parts_is_the_whole_batch_s(on: On, name: str, weighted: bool)
 
 
 def test_what_is_no_sum_over_examples_is_refused_in_parts() -> None:
-    with pytest.raises(ValueError, match="RootMeanSquaredError is no sum over examples: give accumulate=1, or a loss"):
+    with pytest.raises(ValueError, match="RootMeanSquaredError is no sum over examples: give accumulate=1, or an add"):
         fit(X, NUMBERS, dl.RootMeanSquaredError(), accumulate=2)
     with pytest.raises(ValueError, match="is no sum over examples"):
         dl.memory_estimate(MODEL[2], "cpu", loss="rmse", accumulate=2)
