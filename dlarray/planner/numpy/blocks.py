@@ -60,8 +60,7 @@ class Blocks:
                     scratch[v] = scratch[replaced]
                     unused.remove(replaced)
                 else:
-                    # Zeros: BLAS may report an invalid value for what lies in the memory that it writes.
-                    scratch[v] = spare.pop() if spare else np.zeros(self._block_shape(op.kind), op.dtype)
+                    scratch[v] = spare.pop() if spare else np.empty(self._block_shape(op.kind), op.dtype)
             for a in unused:
                 array = scratch[a]
                 assert array is not None

@@ -24,6 +24,10 @@ BLOCK = 32_768
 SMALL = 4096
 """The most elements of a block whose sums are products with ones: BLAS takes a third of a reduction's time."""
 
+UNSET_LANES = ("float32", 5)
+"""Rows of this dtype and length are not summed by a product: OpenBLAS's kernel for AVX-512 reads lanes of a vector that
+it has not set, and sometimes reports an invalid value although none is in the sums."""
+
 NARROW = 16
 """Shorter rows are transposed before they are reduced: for each NumPy takes as long as for a row of 64."""
 
@@ -57,11 +61,11 @@ class _Calls(Blocks):
                 self.scalars[v] = self._scalar(v, op.dtype)
                 self._emit(calls, op, self.scalars[v], [self._value(a, None) for a in op.args])
             elif op.kind == "R" and not op.over:
-                self.columns[v] = np.zeros((1, self.call.cols), op.dtype)
+                self.columns[v] = np.empty((1, self.call.cols), op.dtype)
                 self._emit(calls, op, self.columns[v], [self._value(a, None) for a in op.args])
             elif op.over == "all":
                 self.scalars[v] = self._scalar(v, op.dtype)
-                self.partial[v] = np.zeros(len(self.bounds), op.dtype)
+                self.partial[v] = np.empty(len(self.bounds), op.dtype)
         for b in range(len(self.bounds)):
             self._block(calls, b)
         for v, op in self.numbered:
@@ -112,18 +116,19 @@ class _Calls(Blocks):
         x, total = self._value(op.args[0], b), self.outputs[v]
         if b == 0:
             return self._reduced(op, x, 0, total)
-        share = self.columns.setdefault(v, np.zeros(total.shape, op.dtype))
+        share = self.columns.setdefault(v, np.empty(total.shape, op.dtype))
         return [*self._reduced(op, x, 0, share), _into(_REDUCE[op.name], (total, share), total)]
 
     def _reduced(self, op: Operation, x: np.ndarray, axis: int, out: np.ndarray) -> list[_UfuncCall]:
         """A reduction of a block's rows (axis 1) or columns (axis 0)."""
         rows, cols = x.shape
         reduce = _REDUCE[op.name].reduce
-        if op.name == "sum" and x.size <= self.small and x.flags.c_contiguous and out.flags.c_contiguous:
+        by_product = x.size <= self.small and not (axis and (op.dtype, cols) == UNSET_LANES)
+        if op.name == "sum" and by_product and x.flags.c_contiguous and out.flags.c_contiguous:
             ones = self._filled((cols, 1) if axis else (1, rows), np.ones((), op.dtype))
             return [(np.dot, (x, ones, out) if axis else (ones, x, out))]
         if axis and cols < NARROW < rows:
-            turned = self.transposed.setdefault((cols, rows, op.dtype), np.zeros((cols, rows), op.dtype))
+            turned = self.transposed.setdefault((cols, rows, op.dtype), np.empty((cols, rows), op.dtype))
             return [(np.copyto, (turned, x.T)), (reduce, (turned, 0, None, out.reshape(1, rows), True))]
         return [(reduce, (x, axis, None, out, True))]
 
