@@ -138,7 +138,7 @@ def memory_estimate(
     state, batch = _arguments(step, batch_size, dtype, not device.backend.writes_in_place)
     theta, buffers, optimizer_state = _bytes(state["theta"]), _bytes(state["buffers"]), _bytes(state["optimizer"])
     plan = _plan(step, device, state, batch)
-    plain = _eager_bytes(step, state, batch, theta) if plan is None else plan.eager_bytes
+    eager = _eager_bytes(step, state, batch, theta) if plan is None else plan.eager_bytes
     moving = theta + buffers + optimizer_state + _bytes(batch)
     return MemoryEstimate(
         device=device,
@@ -146,12 +146,12 @@ def memory_estimate(
         theta=theta + buffers,
         gradient=theta,
         optimizer=optimizer_state,
-        step=max((plain if plan is None else plan.buffer_bytes) - theta, 0),
+        step=max((eager if plan is None else plan.buffer_bytes) - theta, 0),
         last_good=theta + buffers,
         batch=_bytes(batch),
         next_batch=_bytes(batch) if plan is None else max(_bytes(batch), theta + buffers),
         planned=plan is not None,
-        first_step_check=0 if plan is None else plain + _CHECK_COPIES * moving,
+        first_step_check=0 if plan is None else eager + _CHECK_COPIES * moving,
         memory=device.backend.memory(device.handle),
     )
 
