@@ -12,7 +12,7 @@ from dlarray.core.array import size
 from dlarray.core.check import one_of
 from dlarray.device import Device, device_of, resolve
 from dlarray.device.description import bytes_text
-from dlarray.training.memory_estimate import memory_estimate
+from dlarray.training.memory_estimate import step_memory
 from dlarray.training.step import Step
 
 __all__ = ["data_placement"]
@@ -50,16 +50,7 @@ def data_placement(
     if _SMALL_SHARE * wanted <= free:
         return device
     n = arrays[0].shape[0]
-    size_ = min(batch_size or n, n)
-    estimate = memory_estimate(
-        step.model,
-        device,
-        batch_size=size_,
-        optimizer=step.optimizer,
-        loss=step.loss,
-        dtype=dtype,
-        accumulate=step.accumulate,
-    )
+    estimate = step_memory(step, device, min(batch_size or n, n), dtype)
     if wanted + estimate.total + estimate.first_step_check <= free:
         return device
     warnings.warn(

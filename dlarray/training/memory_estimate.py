@@ -29,7 +29,7 @@ from dlarray.optimizers import Optimizer
 from dlarray.optimizers.base import State
 from dlarray.training.step import Batch, Step, TrainState
 
-__all__ = ["MemoryEstimate", "memory_estimate"]
+__all__ = ["MemoryEstimate", "memory_estimate", "step_memory"]
 
 _FEW = 64
 """The length of a short θ, from which the optimizer's state for each number is derived."""
@@ -134,7 +134,11 @@ def memory_estimate(
     at_least_one("accumulate", accumulate)
     one_of("dtype", dtype, ("float32", "float64"))
     loss = MeanSquaredError() if loss is None else make(Loss, loss)
-    step = Step(model, loss, make(Optimizer, optimizer), accumulate)
+    return step_memory(Step(model, loss, make(Optimizer, optimizer), accumulate), device, batch_size, dtype)
+
+
+def step_memory(step: Step, device: Device, batch_size: int, dtype: str) -> MemoryEstimate:
+    """``memory_estimate`` for a step: the bytes that it needs on the device."""
     state, batch = _arguments(step, batch_size, dtype, not device.backend.writes_in_place)
     theta, buffers, optimizer_state = _bytes(state["theta"]), _bytes(state["buffers"]), _bytes(state["optimizer"])
     plan = _plan(step, device, state, batch)

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from dlarray.core.array import Array
-from dlarray.core.check import at_least_one, positive
+from dlarray.core.check import at_least_one, count, positive
 from dlarray.core.layout import Theta
 from dlarray.core.registry import make
 from dlarray.device import Device, to_numpy
@@ -80,7 +80,7 @@ def validation_pair(validation: Any) -> tuple[Array, Array]:
         raise TypeError(f"validation must be a fraction or examples (x, y), got a {type(validation).__name__}")
     items = cast("tuple[Any, ...]", validation)
     if len(items) != 2:
-        raise TypeError(f"validation must be a fraction or examples (x, y), got {len(items)} items")
+        raise TypeError(f"validation must be a fraction or examples (x, y), got {count(len(items), 'item')}")
     return items[0], items[1]
 
 
