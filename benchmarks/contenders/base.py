@@ -6,6 +6,7 @@ the last step; the device's own clock, two events around the same steps, leaves 
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -195,3 +196,8 @@ def relative_error(found: list[np.ndarray], exact: list[np.ndarray]) -> float:
     """The norm of the difference of two lists of arrays, by the second one's norm."""
     off = sum(float(np.sum((a.astype(np.float64) - b) ** 2)) for a, b in zip(found, exact, strict=True))
     return float(np.sqrt(off / sum(float(np.sum(b.astype(np.float64) ** 2)) for b in exact)))
+
+
+def hide_numba() -> None:
+    """From now on this process cannot find Numba, as on a machine without it: the planner's kernels are ufuncs."""
+    sys.modules["numba"] = None  # type: ignore[assignment] - this is how Python marks a module as absent

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from contenders.base import ManySteps, Measured, Shuffled, on_gpu
+from contenders.base import ManySteps, Measured, Shuffled, hide_numba, on_gpu
 from dlarray.bench import FullStep, Workload
 from dlarray.device import Device, resolve, to_numpy
 from setting import JAX, TORCH, Setting
@@ -132,8 +131,8 @@ def prepared(library: str, setting: Setting) -> Device:
 
 
 def numpy(workload: Workload, setting: Setting) -> Measured:
-    """NumPy and nothing else; Numba is hidden, as on a machine that has none."""
-    sys.modules["numba"] = None  # type: ignore[assignment]
+    """NumPy and nothing else, as on a machine without Numba."""
+    hide_numba()
     return Ours(workload, setting, compiler(numba=False))
 
 
