@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.planner.cuda.launch import ArrayOnGpu, head
+from dlarray.planner.cuda.launch import head
+from dlarray.planner.kernel.head import ArrayAt
 from dlarray.planner.cuda.prelude import PRELUDE
 from dlarray.planner.cuda.printer import source
 from dlarray.planner.cuda.spread import COUNT, grids, workspace
@@ -151,10 +152,10 @@ def _edge(size: int) -> np.ndarray:
     return memory[:pages]
 
 
-def on_gpu(array: np.ndarray) -> ArrayOnGpu:
+def on_gpu(array: np.ndarray) -> ArrayAt:
     """An array of the host as a kernel gets it."""
     row, column = (stride // array.itemsize for stride in array.strides)
-    return ArrayOnGpu(array.ctypes.data, (row, column))
+    return ArrayAt(array.ctypes.data, (row, column))
 
 
 def moved(kernel: Kernel, rows: int, cols: int, processors: int) -> int:

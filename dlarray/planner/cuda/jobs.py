@@ -10,7 +10,8 @@ import numpy as np
 
 from dlarray.planner.cuda.arena import Arena, in_rows, span
 from dlarray.planner.cuda.gpu import Gpu, Matrix, Product
-from dlarray.planner.cuda.launch import ArrayOnGpu, head
+from dlarray.planner.cuda.launch import head
+from dlarray.planner.kernel.head import ArrayAt
 from dlarray.planner.cuda.printer import source
 from dlarray.planner.cuda.spread import grids, workspace
 from dlarray.planner.run.sequence import BoundCall
@@ -97,12 +98,12 @@ class Jobs:
         kernel, (rows, cols) = body.kernel, body.domain
         processors = self.gpu.processors
         shapes = {"E": (rows, cols), "R": (1, cols), "C": (rows, 1), "S": (1, 1)}
-        arrays: list[ArrayOnGpu] = []
+        arrays: list[ArrayAt] = []
         for node, given in zip(body.inputs, kernel.inputs, strict=True):
             strides = span(node, shapes[given.kind]).strides if not given.dense else (0, 0)
             row, column = (s // node.dtype.itemsize for s in strides)
-            arrays.append(ArrayOnGpu(self.address(node), (row, column)))
-        arrays += [ArrayOnGpu(self.address(node)) for node in body.outputs]
+            arrays.append(ArrayAt(self.address(node), (row, column)))
+        arrays += [ArrayAt(self.address(node)) for node in body.outputs]
         work = grids(kernel, rows, cols, processors)
         words = head(
             kernel, rows, cols, body.constants, arrays, self.part(self._workspace), work[0].warps if work else 0

@@ -1,3 +1,3 @@
-"""The executor of the extra ``fast``: kernels, products and copies as native functions, compiled by LLVM."""
+"""The executor of the extra ``fast``: a step as one function of machine code, printed as LLVM's text."""
 
 __all__: list[str] = []

@@ -1,0 +1,62 @@
+"""The executor: a call of a kernel, ready to be a part of a native step, or to be called alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from dlarray.planner.kernel.head import ArrayAt, head
+from dlarray.planner.kernel.loops import Call
+from dlarray.planner.native.layout import Layout, same_memory, shape_for
+from dlarray.planner.native.narrow import NarrowPrinter
+from dlarray.planner.native.printer import Printer
+from dlarray.planner.native.rows import RowPrinter
+from dlarray.planner.native.table import Table
+
+__all__ = ["KernelCall"]
+
+
+class KernelCall:
+    """A kernel with its sizes and constants. Its arrays are arguments, so a step can give it others."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.layout = Layout(call.kernel, shape_for(call.kernel, call.rows, call.cols), same_memory(call))
+
+    def printer(self, name: str) -> Printer:
+        """A printer for a function of this name."""
+        return (NarrowPrinter if self.layout.is_narrow else RowPrinter)(self.layout, name)
+
+    @cached_property
+    def length(self) -> int:
+        """The rows, or the elements of a flat kernel."""
+        return self.call.rows * self.call.cols if self.layout.shape == "flat" else self.call.rows
+
+    def add_head(self, table: Table, first: int, end: int) -> int:
+        """Append the kernel's argument for a part of the rows to a table. Returns its index."""
+        call = self.call
+        arrays = [*call.inputs, *call.outputs]
+        for array in arrays:
+            table.keep(array)
+        workspace = table.new(self.layout.workspace(call.cols)).ctypes.data
+        at = [ArrayAt(a.ctypes.data, (a.strides[0] // a.itemsize, a.strides[1] // a.itemsize)) for a in arrays]
+        return table.add(*head(call.kernel, (first, end, call.cols, workspace), call.constants, at).tolist())
+
+    def __call__(self, *arrays: np.ndarray) -> None:
+        """The kernel alone: to test it."""
+        from dlarray.planner.native.linked import link
+
+        count = len(self.call.inputs)
+        call = Call(
+            self.call.kernel, self.call.rows, self.call.cols, self.call.constants, [*arrays[:count]], [*arrays[count:]]
+        )
+        for function, args in link([(KernelCall(call), arrays)]).calls:
+            function(*args)
+
+
+def parts(length: int, step: int) -> Sequence[tuple[int, int]]:
+    """Two parts of a range of about the same length, the first a multiple of ``step``."""
+    half = length // 2 // step * step
+    return (0, half), (half, length)

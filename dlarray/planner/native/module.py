@@ -1,0 +1,103 @@
+"""Modules of LLVM's: from text to machine code in memory. Nothing is written to disk.
+
+Of LLVM's passes only three run: registers for variables, simpler instructions, fewer branches. Vectors are written out,
+so nothing has to be vectorised, and no pass may change the order of arithmetic: there are no fast-math flags.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Iterable
+from functools import cache
+from threading import RLock
+from typing import Any
+from weakref import WeakValueDictionary
+
+from dlarray.planner.native.operations import LIBRARY
+
+__all__ = ["Module", "Target", "compiled", "host"]
+
+_LOCK = RLock()
+_ROUNDING = ("floor", "ceil", "trunc", "rint", "sqrt", "memcpy", "memset")
+"""Functions of the C library that LLVM calls where the CPU has no instruction for them."""
+
+
+class Target:
+    """A CPU to compile for: its name and features as LLVM spells them; by default a triple of this system."""
+
+    def __init__(self, cpu: str, features: str, triple: str = "") -> None:
+        self.cpu, self.features, self.triple = cpu, features, triple
+
+    def machine(self) -> Any:
+        """A new target machine: each engine owns one."""
+        llvm = _llvm()
+        triple = self.triple or llvm.get_default_triple()
+        found = llvm.Target.from_triple(triple)
+        return found.create_target_machine(cpu=self.cpu, features=self.features, opt=2, jit=not self.triple)
+
+
+@cache
+def host() -> Target:
+    """This CPU."""
+    llvm = _llvm()
+    return Target(llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+
+
+@cache
+def _llvm() -> Any:
+    """llvmlite's binding, ready to use. Raises ImportError with a hint if llvmlite is missing or too old."""
+    try:
+        import llvmlite.binding as llvm
+    except ImportError as error:
+        hint = "the native executor of the planner needs llvmlite: pip install 'dlarray[fast]'"
+        raise ImportError(f"{hint} ({error})", name="llvmlite") from error
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    library: Any = ctypes.cdll.ucrtbase if sys.platform == "win32" else ctypes.CDLL(None)
+    for name in (*LIBRARY.values(), *_ROUNDING):
+        for full in (name, f"{name}f"):
+            if function := getattr(library, full, None):
+                llvm.add_symbol(full, ctypes.cast(function, ctypes.c_void_p).value)
+    return llvm
+
+
+class Module:
+    """The machine code of some functions. Its memory is freed with it."""
+
+    def __init__(self, functions: Iterable[str], declared: Iterable[str], target: Target) -> None:
+        llvm = _llvm()
+        machine = target.machine()
+        heading = f'target triple = "{machine.triple}"\ntarget datalayout = "{machine.target_data}"'
+        module = llvm.parse_assembly("\n".join([heading, *functions, *sorted(set(declared))]))
+        _simplify(llvm, module, machine)
+        self._engine = llvm.create_mcjit_compiler(module, machine)
+        self._engine.finalize_object()
+
+    def address(self, name: str) -> int:
+        """The address of a function that is not internal."""
+        return self._engine.get_function_address(name)
+
+
+def _simplify(llvm: Any, module: Any, machine: Any) -> None:
+    passes = llvm.create_new_function_pass_manager()
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(1))
+    passes.add_sroa_pass()
+    passes.add_instruction_combine_pass()
+    passes.add_simplify_cfg_pass()
+    for function in module.functions:
+        if not function.is_declaration:
+            passes.run(function, builder)
+
+
+_known: WeakValueDictionary[Any, Module] = WeakValueDictionary()
+
+
+def compiled(functions: Iterable[str], declared: Iterable[str]) -> Module:
+    """The module of these functions for this CPU: one that is in use, or a new one."""
+    key = tuple(functions), tuple(sorted(set(declared)))
+    with _LOCK:
+        module = _known.get(key)
+        if module is None:
+            module = _known[key] = Module(*key, host())
+        return module

@@ -1,0 +1,45 @@
+"""The table of a step: addresses and sizes, which its code reads. Other arrays need another table, never other code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Table"]
+
+
+class Table:
+    """Words of int64 by index, and the objects whose memory they point to."""
+
+    def __init__(self) -> None:
+        self._words: list[int] = []
+        self._kept: list[Any] = []
+        self.words = np.zeros(0, np.int64)
+        """The table's memory, once it is ``finished``."""
+
+    def add(self, *words: int) -> int:
+        """Append words. Returns the index of the first."""
+        self._words += words
+        return len(self._words) - len(words)
+
+    def add_array(self, array: np.ndarray) -> int:
+        """Append the address of an array. Returns its index."""
+        return self.add(self.keep(array).ctypes.data)
+
+    def keep(self, array: np.ndarray) -> np.ndarray:
+        """Keep memory alive as long as the table."""
+        self._kept.append(array)
+        return array
+
+    def new(self, shape: int | Sequence[int], dtype: Any = np.int64) -> np.ndarray:
+        """New memory that starts on 64 bytes and is zero."""
+        count, item = int(np.prod(shape)), np.dtype(dtype).itemsize
+        raw = self.keep(np.zeros(count * item + 64, np.uint8))
+        start = -raw.ctypes.data % 64
+        return raw[start : start + count * item].view(dtype).reshape(shape)
+
+    def finish(self) -> None:
+        """The memory that code reads: no word can be added from now on."""
+        self.words = np.array(self._words, np.int64)
