@@ -34,7 +34,7 @@ class Ours(FullStep, Measured):
     def gradient(self) -> list[np.ndarray]:
         self.restart()
         self.wait(self.step(0))
-        averages = tuple(state["m"] for state in self._state["optimizer"])
+        averages = tuple(state["m"] for state in self._bound.state["optimizer"])
         found = self.case.model.parameters(averages)
         return [to_numpy(m).astype(np.float64) / (1 - 0.9) for m in found.values()]
 
@@ -61,11 +61,12 @@ class Repeated(ManySteps, Ours):
         self.examples = Shuffled.of(workload, self.together)
         self.data = (self._device.asarray(self.examples.x), self._device.asarray(self.examples.t), None)
         self.order = self._device.asarray(self.examples.order)
-        self.many = repeat(self._step, setting.together)
+        self.many = repeat(self._compiled, setting.together)
 
     def step(self, i: int) -> Any:
         start, batch, count = self.examples.start(i), self.examples.batch, self.examples.count
-        self._state, losses = self.many(self._state, self.data, self.order, start, batch, count)
+        bound = self._bound
+        bound.state, losses = self.many(bound.state, self.data, self.order, start, batch, count)
         return losses
 
     def values(self, losses: Any) -> np.ndarray:

@@ -16,6 +16,7 @@ from dlarray.explanation import Explanation, explain
 from dlarray.losses import SparseCategoricalCrossEntropy
 from dlarray.optimizers import Adam
 from dlarray.training import Step
+from dlarray.training.binding import bind
 from dlarray.training.mixed_precision import mixed_precision
 
 __all__ = ["Contender", "FullStep", "Products", "operands"]
@@ -129,28 +130,27 @@ class FullStep(Contender):
             Step(case.model, SparseCategoricalCrossEntropy(), Adam(1e-3)), precision, device, case.dtype
         )
         self._device, self._eager = device, step
-        self._step: Callable[..., Any] = compile(step) if compile else step
+        self._compiled: Callable[..., Any] = compile(step) if compile else step
         theta = case.model.init(0, device, case.dtype)
         self._theta = [np.array(to_numpy(vector)) for vector in theta] if keep else []
-        self._state = step.init(theta, (), 0, device)
+        self._bound = bind(self._compiled, step.init(theta, (), 0, device))
         self._batches = [(device.asarray(x), device.asarray(t), None) for x, t in workload.batches]
 
     def restart(self) -> None:
         if self._theta:
             theta = tuple(self._device.asarray(vector) for vector in self._theta)
-            self._state = self._eager.init(theta, (), 0, self._device)
+            self._bound.state = self._eager.init(theta, (), 0, self._device)
 
     def step(self, i: int) -> Array:
-        self._state, loss = self._step(self._state, self._batches[i % len(self._batches)])
-        return loss
+        return self._bound(self._batches[i % len(self._batches)])
 
     def explain(self) -> Explanation:
         """The plan of the step."""
-        return explain(self._step, self._state, self._batches[0])
+        return explain(self._compiled, self._bound.state, self._batches[0])
 
     def first(self) -> tuple[Step, Any, Any]:
         """The eager step, with the next state and batch."""
-        return self._eager, self._state, self._batches[0]
+        return self._eager, self._bound.state, self._batches[0]
 
     def wait(self, loss: Any) -> None:
         _finish(self._device, loss)

@@ -187,7 +187,8 @@ class Backend:
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
         """A faster ``step(state, batch) -> (state, loss)``, which may consume the state; by default the step itself.
 
-        State and batch are trees of arrays: dicts, tuples and None.
+        State and batch are trees of arrays: dicts, tuples and None. For loops the result can have a method
+        ``bind(state)``, which returns ``bound(batch) -> loss`` with an attribute ``state`` that can be assigned.
         """
         return step
 

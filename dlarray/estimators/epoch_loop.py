@@ -19,6 +19,7 @@ from dlarray.estimators.hooks import Hooks
 from dlarray.estimators.inputs import Rows
 from dlarray.estimators.last_good import LastGood
 from dlarray.estimators.training import Training
+from dlarray.training.binding import bind
 
 __all__ = ["NOT_FINITE", "EpochLoop"]
 
@@ -126,13 +127,15 @@ class EpochLoop:
             # scikit-learn shuffles the order of the epoch before
             self._order = self._order[estimator._random_state.permutation(n)]
             order = self.device.asarray(self._order.astype(np.int32))
+        bound = self._bound
+        bound.state = state
         losses: list[Array] = []
         sizes: list[int] = []
         for batch in self.rows.batches(self.batch_size, order, self.min_batch_size):
-            state, value = self.step(state, batch.whole)
+            value = bound(batch.whole)
             losses.append(value)
             if self.adapter:
-                self.adapter.step_done(state, value)
+                self.adapter.step_done(bound.state, value)
             sizes.append(len(batch))
         self._losses = to_numpy(array_namespace(losses[0]).stack(losses)).astype(np.float64)
         estimator.loss_ = np.float64(estimator._loss.combine(self._losses, np.asarray(sizes, dtype=np.float64)))
@@ -142,11 +145,12 @@ class EpochLoop:
         self._print(f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
         if np.isnan(estimator.loss_):
             raise ValueError(NOT_FINITE)
-        return state
+        return bound.state
 
     def __post_init__(self) -> None:
         self._order = np.arange(len(self.rows))
         self._losses = np.zeros(0)
+        self._bound = bind(self.step, self.training.state)
 
     def _check_score(self, state: Any, best: Any) -> Any:
         """Record the score, and return the weights if it is the best so far."""

@@ -2,6 +2,7 @@
 
     fast = compile(step)                 step(state, batch) -> (state, loss), plain array-API code
     state, loss = fast(state, batch)     the same numbers, faster
+    bound = fast.bind(state)             loss = bound(batch): the state is recognised once, not at each step
     fast = accelerate(function)          function(fixed, x) -> y, which consumes nothing: inference
     print(fast.describe())               what a compiled step's plan does; dlarray.explain adds names and a picture
 

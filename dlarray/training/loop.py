@@ -17,6 +17,7 @@ from dlarray.core.layout import Theta
 from dlarray.device.errors import OutOfMemoryError
 from dlarray.losses.weights import mean_weight
 from dlarray.training.batch_source import ArraySource, BatchSource
+from dlarray.training.binding import Bound, bind
 from dlarray.training.callback import Callback, Run
 from dlarray.training.data import Examples
 from dlarray.training.epoch_losses import EpochLosses
@@ -58,7 +59,7 @@ class Loop:
         """Train until the end or until ``run.stop``. Every error has the last good model as ``trained``."""
         run.source = self.source
         try:
-            self._train(run, progress)
+            self._train(run, bind(self.step, run.state), progress)
         except BaseException as error:
             run.error = attach_model(error, run.last_good)
             if isinstance(error, OutOfMemoryError):
@@ -67,7 +68,7 @@ class Loop:
             raise error if run.error is not None else attach_model(error, run.result)
         return run.result
 
-    def _train(self, run: Run, progress: bool | None) -> None:
+    def _train(self, run: Run, step: Bound, progress: bool | None) -> None:
         each = self.source.steps
         total = None if each is None else run.epochs * each
         if self.max_steps is not None:
@@ -78,7 +79,7 @@ class Loop:
             for callback in self.callbacks:
                 callback.on_start(run)
             while run.epoch < run.epochs and not self._over(run):
-                self._epoch(run, bar)
+                self._epoch(run, step, bar)
             if run.losses:
                 self._record(run)
 
@@ -87,7 +88,7 @@ class Loop:
             run.stop(f"max_steps: {run.steps} steps are done")
         return run.stopped
 
-    def _epoch(self, run: Run, bar: Any) -> None:
+    def _epoch(self, run: Run, step: Bound, bar: Any) -> None:
         """The remaining steps of this epoch, and what follows a complete epoch."""
         left = None if self.max_steps is None else self.max_steps - run.steps
         before = run.steps
@@ -95,10 +96,11 @@ class Loop:
         if self.repeat is not None and not watching and isinstance(self.source, ArraySource):
             left = self._repeated_steps(run, self.repeat, self.source, left, bar)
         batches = islice(self.source.batches(run.epoch, run.batch_index), left)
+        step.state = run.state  # callbacks can have replaced it, or an entry of it
         if watching:
-            self._steps_with_callbacks(run, batches, watching, bar)
+            self._steps_with_callbacks(run, step, batches, watching, bar)
         else:
-            self._steps(run, batches, bar)
+            self._steps(run, step, batches, bar)
         each = self.source.steps
         whole = bool(run.losses) if each is None else run.batch_index >= each
         if run.steps == before and not whole:
@@ -135,25 +137,24 @@ class Loop:
             left = None if left is None else left - n
         return left
 
-    def _steps(self, run: Run, batches: Any, bar: Any) -> None:
+    def _steps(self, run: Run, step: Bound, batches: Any, bar: Any) -> None:
         """Steps without callbacks. Nothing here waits for the device."""
-        step, state, losses = self.step, run.state, run.losses
+        losses = run.losses
         for batch in batches:
-            state, value = step(state, batch)
-            losses.add(value, *_count_and_weight(run, batch))
+            losses.add(step(batch), *_count_and_weight(run, batch))
             run.steps += 1
             bar.update()
-        run.state = state
+        run.state = step.state
 
-    def _steps_with_callbacks(self, run: Run, batches: Any, watching: list[Callback], bar: Any) -> None:
+    def _steps_with_callbacks(self, run: Run, step: Bound, batches: Any, watching: list[Callback], bar: Any) -> None:
         for batch in batches:
-            run.state, value = self.step(run.state, batch)
-            run.losses.add(value, *_count_and_weight(run, batch))
-            run.batch = batch
+            run.losses.add(step(batch), *_count_and_weight(run, batch))
+            run.state, run.batch = step.state, batch
             run.steps += 1
             bar.update()
             for callback in watching:
                 callback.on_step(run)
+            step.state = run.state
             if run.stopped:
                 return
 

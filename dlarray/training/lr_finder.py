@@ -22,6 +22,7 @@ from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
 from dlarray.schedules import ExponentialDecay
 from dlarray.training.batch_source import ArraySource
+from dlarray.training.binding import bind
 from dlarray.training.data import Examples, choose_loss, training_device
 from dlarray.training.options import Compiler, choose_batch_size, compile_step, copied
 from dlarray.training.step import Batch, Step
@@ -138,12 +139,9 @@ def find_learning_rate(
     source = ArraySource(examples, size, seed, True, target)
     start = model.init(seed, target, dtype) if theta is None else copied(model, theta, target, dtype)
     state = step.init(copy_tree(start), model.init_buffers(target, dtype), seed, target)
-    run = compile_step(step, target, compile)
-    losses: list[Any] = []
+    bound = bind(compile_step(step, target, compile), state)
     with np.errstate(all="ignore"):  # the loss diverges in the end, as intended
-        for batch in islice(_forever(source), steps):
-            state, value = run(state, batch)
-            losses.append(value)
+        losses = [bound(batch) for batch in islice(_forever(source), steps)]
     rates = lowest * (highest / lowest) ** (np.arange(steps) / (steps - 1))
     return LRFinderResult(rates, np.asarray(to_numbers(losses)), float(smoothing))
 

@@ -192,7 +192,7 @@ def test_the_stages_on_a_fake_gpu(
 
     def restart(self: Any) -> None:
         restarted(self)
-        self._state = fake(self._state)
+        self._bound.state = fake(self._bound.state)
 
     monkeypatch.setattr(ours.Ours, "restart", restart)
     check(f"ours.{name}", replace(setting, device="cuda"), tmp_path)

@@ -21,9 +21,10 @@ from dlarray.planner.kernel.loops import Executor
 from dlarray.planner.numpy.ufuncs import ufuncs
 from dlarray.planner.run.agreement import copies, disagreement
 from dlarray.planner.run.aliasing import why_unbindable
+from dlarray.planner.run.bound import BoundStep
 from dlarray.planner.run.eager_check import LATER_STEPS, FirstStep, run_eagerly
 from dlarray.planner.run.executors import executor_named
-from dlarray.planner.run.program import NAMELESS, Binding, Program, write_back
+from dlarray.planner.run.program import NAMELESS, NEVER, Binding, Program, write_back
 from dlarray.planner.run.programs import Programs, Refusal
 from dlarray.planner.run.refusals import is_contiguous, is_unhashable, why_unplannable
 from dlarray.planner.run.signature import Key, signature
@@ -72,7 +73,16 @@ class Compiled:
             broken = error
         else:
             return self._find_and_run(state, batch) if done is None else done
-        return self._recover(broken, latest, state, batch)
+        return self.recover(broken, latest, state, batch)
+
+    def bind(self, state: Any) -> BoundStep:
+        """``bound(batch) -> loss`` on this state, which is not recognised anew at each step: see ``BoundStep``."""
+        return BoundStep(self, state)
+
+    def repeatable(self) -> Binding | None:
+        """The latest binding of this thread if it writes the state in place."""
+        latest = self._thread.latest
+        return latest if latest is not None and latest.program.in_place else None
 
     def describe(self, names: Names = NAMELESS) -> Description:
         """What the latest plan does. Raises ValueError if there is none."""
@@ -125,10 +135,10 @@ class Compiled:
             bound = self._thread.bound[program] = Binding(program, arrays, [np.asarray(a) for a in new])
         self._thread.latest = bound
         try:
-            return self._run_counted(bound, state, batch, new) if program.checks_pending else bound.run(new)
+            return self._run_counted(bound, state, batch, new)
         except BaseException as error:
             broken = error
-        return self._recover(broken, bound, state, batch)
+        return self.recover(broken, bound, state, batch)
 
     def _run_eagerly(self, state: Any, batch: Any, old: Sequence[Any]) -> Any:
         """The eager step, with its state written back if planned steps can follow."""
@@ -139,12 +149,12 @@ class Compiled:
         return write_back(result, old, flatten(state, []), stays)
 
     def _run_counted(self, bound: Binding, state: Any, batch: Any, new: Sequence[Any]) -> Any:
-        """A step of a program that has checks to come: some steps run eagerly too."""
+        """A step of a program. If a check is due, it runs eagerly too."""
         program = bound.program
         program.steps += 1
-        program.checks_pending = program.steps < max(LATER_STEPS)
-        if program.steps not in LATER_STEPS:
+        if program.steps < program.next_check:
             return bound.run(new)
+        program.next_check = next((n for n in LATER_STEPS if n > program.steps), NEVER)
         before = copies(bound.state), copies(batch)
         try:
             eager = run_eagerly(self.step, program, *before)
@@ -176,14 +186,14 @@ class Compiled:
             return self._find_and_run(state, batch)
         first = FirstStep(self.step, program, state, batch, is_first=not self.programs)
         result = self.programs.checked(key, program, first, self.step(state, batch))
-        program.checks_pending = True
+        program.next_check = LATER_STEPS[0]
         if not any(self.programs.values()):
             return result
         return write_back(result, old, program.input_structures[0], all(map(is_contiguous, old)))
 
     # Errors
 
-    def _recover(self, error: BaseException, bound: Binding, state: Any, batch: Any) -> Any:
+    def recover(self, error: BaseException, bound: Binding, state: Any, batch: Any) -> Any:
         """After an error in a planned step: the eager step if the state is whole, else raise the error."""
         self._thread.latest = None
         self._thread.bound.pop(bound.program, None)
@@ -213,6 +223,7 @@ class Compiled:
         """From now on the step runs eagerly for the arguments of this program."""
         self._thread.latest = None
         self._thread.bound.pop(program, None)
+        program.next_check = 0  # so bindings of other threads look for the program too
         self.programs.drop(program, why)
 
 

@@ -21,7 +21,7 @@ from dlarray.planner.schedule.memory import Plan
 
 __all__ = ["LATER_STEPS", "SLOW_STEP", "FirstStep", "differs_on_synthetic", "run_eagerly"]
 
-LATER_STEPS = frozenset({8, 200})
+LATER_STEPS = (8, 200)
 """The steps of a program that run eagerly too, counted from its first."""
 
 SLOW_STEP = 0.1

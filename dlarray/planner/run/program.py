@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from operator import is_not
 from typing import Any, Protocol
@@ -14,12 +15,15 @@ from dlarray.planner.kernel.loops import Executor
 from dlarray.planner.report.describe import describe
 from dlarray.planner.run.aliasing import ArrayMemory
 from dlarray.planner.run.replay import Replay
-from dlarray.planner.run.tree_code import builder, matcher, reader
+from dlarray.planner.run.tree_code import builder, caller, matcher, reader
 from dlarray.planner.schedule.step_plan import plan_step
 
-__all__ = ["NAMELESS", "Binding", "Library", "Program", "write_back"]
+__all__ = ["NAMELESS", "NEVER", "Binding", "Library", "Program", "write_back"]
 
 NAMELESS = Names()
+
+NEVER = sys.maxsize
+"""``Program.next_check`` after the last check."""
 
 _Step = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -38,10 +42,11 @@ class Program:
         )
         self.build = builder(self.output_structure)
         self.in_place = found.keeps_state and all(map(self.plan.is_in_place, self.plan.donated))
-        self.build_loss = builder(found.loss_structure) if self.in_place else self.build
-        self.checks_pending = False
-        """Whether steps are counted, because the plan will be compared with the eager step again."""
+        self.loss_structure = found.loss_structure if self.in_place else None
         self.steps = 0
+        """The steps since the first one."""
+        self.next_check = NEVER
+        """The step that is compared with the eager step again; 0 if the program is not to be used any more."""
 
     def run(self, state: Sequence[np.ndarray], batch: Sequence[np.ndarray]) -> Any:
         """The result of one step on these leaves. Writes into the state's."""
@@ -59,8 +64,15 @@ class Binding:
         self.program = program
         self.replay = Replay(program.plan, [*state, *batch], program.state_count, program.executor)
         self.state = list(state)
-        self._is_state = matcher(program.input_structures[0], state)
+        self.is_state = matcher(program.input_structures[0], state)
+        """Whether a tree is that of the state, with the same arrays."""
         self._leaves_of = reader(program.input_structures[1], batch, outside=ArrayMemory(state))
+        self.enter = _entered(self.replay, program.input_structures[1], self._leaves_of)
+        """One more step on the same state if the batch is like the first one; else False, and nothing is computed."""
+        self.enter_counted = _counted(program, self.enter)
+        """The same for a program with a check to come: False too if it is due."""
+        self.loss = _loss_reader(self.replay, program)
+        """What the step has returned besides the state, if the program writes the state in place."""
 
     def is_on(self, state: Sequence[Any]) -> bool:
         """Whether it is bound to these arrays."""
@@ -73,14 +85,13 @@ class Binding:
     def repeat(self, state: Any, batch: Any) -> Any:
         """One more step with the same state's arrays and a batch like the first one; None if they are not.
 
-        None too if the program has checks pending.
+        None too if a check is due.
         """
         program = self.program
-        if not self._is_state(state) or (leaves := self._leaves_of(batch)) is None or program.checks_pending:
+        if not self.is_state(state) or not self.enter_counted(batch):
             return None
-        self.replay(leaves)
         if program.in_place:  # the same arrays with new values
-            return state, program.build_loss(self.replay.outputs(program.state_count))
+            return state, self.loss()
         return program.build(self.replay.outputs())
 
     def run(self, batch: Sequence[np.ndarray]) -> Any:
@@ -94,6 +105,45 @@ class Binding:
         if leaves is None:
             raise ValueError("a program is split into pieces on a batch like the one that it was bound with")
         return self.replay.pieces(leaves)
+
+
+# Closures, not methods: a binding in a reference cycle would keep its buffers until the garbage collector runs.
+
+
+def _entered(replay: Replay, structure: Any, leaves_of: Callable[[Any], list[Any] | None]) -> Callable[[Any], bool]:
+    """``Binding.enter``."""
+
+    def enter(batch: Any) -> bool:
+        leaves = leaves_of(batch)
+        if leaves is None:
+            return False
+        replay(leaves)
+        return True
+
+    return enter if replay.enter is None else caller(structure, replay.enter, enter)
+
+
+def _counted(program: Program, enter: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """``Binding.enter_counted``."""
+
+    def counted(batch: Any) -> bool:
+        if program.steps + 1 >= program.next_check or not enter(batch):
+            return False
+        program.steps += 1
+        return True
+
+    return counted
+
+
+def _loss_reader(replay: Replay, program: Program) -> Callable[[], Any]:
+    """``Binding.loss``."""
+    count, structure = program.state_count, program.loss_structure
+    if structure is None and program.in_place:
+        loss, is_callers = replay.results[count]
+        if not loss.ndim and not is_callers:
+            return lambda: loss[()]
+    build = builder(structure)
+    return lambda: build(replay.outputs(count))
 
 
 class Library(Protocol):

@@ -15,7 +15,7 @@ import numpy as np
 from dlarray.core.trees import DICTS, Static, Tree, field_names, rebuild
 from dlarray.planner.run.aliasing import ArrayMemory
 
-__all__ = ["builder", "matcher", "reader"]
+__all__ = ["builder", "caller", "matcher", "reader"]
 
 
 def builder(structure: Any) -> Callable[[Sequence[Any]], Tree]:
@@ -72,6 +72,14 @@ def reader(
     if outside is not None:
         known |= {"owners": outside.owners, "shares": outside.shares}
     return _defined([*lines, f"return [{', '.join(names)}]"], "None", known)
+
+
+def caller(structure: Any, function: Callable[..., bool], otherwise: Callable[[Tree], bool]) -> Callable[[Tree], bool]:
+    """``function(*leaves)`` of a tree of this structure; ``otherwise(tree)`` for other trees, and where it is False."""
+    known: dict[str, Any] = {"function": function, "otherwise": otherwise}
+    names: list[str] = []
+    lines = _descent(structure, names, known)
+    return _defined([*lines, f"return function({', '.join(names)}) or otherwise(tree)"], "otherwise(tree)", known)
 
 
 _CHECK_MEMORY = ("if shares({0}): return None",)
