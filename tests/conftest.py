@@ -64,9 +64,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_native(monkeypatch: pytest.MonkeyPatch) -> None:
     """NumPy's steps run as ufuncs: a test of many small networks would spend its time compiling."""
-    monkeypatch.setattr("dlarray.planner.numba.executor.available", lambda: False)
+    monkeypatch.setattr("dlarray.planner.native.executor.available", lambda: False)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -132,7 +132,7 @@ def test_the_planned_optimizer_is_one_kernel_with_half_the_state_s_traffic() -> 
 @pytest.mark.parametrize("executor", ["ufuncs", "numba"])
 def test_training_with_either_executor_keeps_its_plan(executor: str) -> None:
     if executor == "numba":
-        pytest.importorskip("numba")
+        pytest.importorskip("llvmlite")
     r = np.random.default_rng(0)
     x, y = r.standard_normal((64, 16)).astype(np.float32), r.integers(0, 3, 64).astype(np.int32)
     step, state, batch = dlarray.first_step(

@@ -16,7 +16,7 @@ from dlarray.core.registry import by_name, classes
 from dlarray.training import configuration
 from tests.support.process import python
 
-pytestmark = pytest.mark.usefixtures("without_numba")
+pytestmark = pytest.mark.usefixtures("without_native")
 
 X = np.linspace(-3, 3, 7).reshape(-1, 1)
 Define = Callable[..., Any]

@@ -16,7 +16,7 @@ from tests.support.estimators import SMALL, classes, numbers
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.usefixtures("without_numba"),
+    pytest.mark.usefixtures("without_native"),
 ]
 
 

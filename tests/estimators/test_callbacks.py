@@ -14,7 +14,7 @@ from tests.support.estimators import SMALL, classes
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.usefixtures("without_numba"),
+    pytest.mark.usefixtures("without_native"),
 ]
 
 

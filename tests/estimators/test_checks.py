@@ -15,7 +15,7 @@ ESTIMATORS = [
 ]
 
 
-@pytest.mark.usefixtures("without_numba")
+@pytest.mark.usefixtures("without_native")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # the checks' trainings are short
 @checks.parametrize_with_checks(ESTIMATORS)
 def test_scikit_learn_s_checks(estimator: Any, check: Any) -> None:

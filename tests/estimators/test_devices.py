@@ -18,7 +18,7 @@ from tests.support.matrix import On
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.usefixtures("without_numba"),
+    pytest.mark.usefixtures("without_native"),
 ]
 
 

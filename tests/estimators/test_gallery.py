@@ -13,7 +13,7 @@ from dlarray.estimators import MLPClassifier
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.usefixtures("without_numba"),
+    pytest.mark.usefixtures("without_native"),
 ]
 
 

@@ -22,7 +22,7 @@ from dlarray.estimators import MLPClassifier, MLPRegressor
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.usefixtures("without_numba"),
+    pytest.mark.usefixtures("without_native"),
 ]
 THEIRS = {MLPClassifier: neural_network.MLPClassifier, MLPRegressor: neural_network.MLPRegressor}
 
@@ -239,8 +239,8 @@ def test_float32_stays_float32_and_near() -> None:
 def test_digits_to_the_end(numba: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole training, until the loss no longer falls."""
     if numba:
-        pytest.importorskip("numba")
-        monkeypatch.undo()  # of without_numba
+        pytest.importorskip("llvmlite")
+        monkeypatch.undo()  # of without_native
     x, y = load_digits(return_X_y=True)
     settings = {"hidden_layer_sizes": 16, "activation": "tanh", "random_state": 0, "tol": 0.02, "n_iter_no_change": 2}
     ours, theirs = (kind(**settings).fit(x[:600] / 16, y[:600]) for kind in (MLPClassifier, THEIRS[MLPClassifier]))

@@ -22,7 +22,7 @@ from dlarray.planner import PlannerWarning
 from dlarray.planner import compile as compile_step
 from dlarray.planner.kernel.interpreter import run, run_by_rows, validate
 from dlarray.planner.kernel.loops import BoundKernel, Call, Executor
-from dlarray.planner.numba.executor import numba_loops
+from dlarray.planner.native.executor import native
 from dlarray.planner.numpy.ufuncs import SMALL, ufuncs
 from tests.fuzz.instructions import INSTRUCTIONS, Choices, Values, is_float, pick
 
@@ -173,7 +173,7 @@ EXECUTORS: dict[str, Executor] = {
     "reference": reference,
     "rows": by_rows,
 }
-COMPILED: dict[str, Executor] = {"numba": numba_loops}
+COMPILED: dict[str, Executor] = {"native": native}
 """Executors that compile each new kernel, used with ``--executors numba``."""
 
 EXACT = {"ufuncs"}

@@ -23,9 +23,9 @@ from dlarray.planner.run.replay import STAGED
 from tests.planner.test_library import default
 from tests.support.threads import at_once
 
-pytest.importorskip("numba", reason='pip install "dlarray[fast]"')
+pytest.importorskip("native", reason='pip install "dlarray[fast]"')
 
-EXECUTORS = ["ufuncs", "numba"]
+EXECUTORS = ["ufuncs", "native"]
 W = np.random.default_rng(0).standard_normal((6, 5))
 B = np.linspace(-1, 1, 5)
 
@@ -194,7 +194,7 @@ def test_each_dtype_has_its_program():
 @pytest.mark.parametrize("n", [4, 1 + STAGED // 48])
 @pytest.mark.parametrize("function", [lambda w, x: x @ w, lambda w, x: (2 * x) @ w], ids=["product", "kernel"])
 def test_inputs_are_not_kept_alive(n: int, function: Callable[..., Any]):
-    fast = accelerate(function, "numba")
+    fast = accelerate(function, "native")
     for _ in range(3):
         x = rows(n)
         fast(W, x)

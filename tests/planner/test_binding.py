@@ -183,11 +183,11 @@ FIXED: dict[str, tuple[Callable[[Any, Any], Any], list[Any]]] = {
 }
 
 
-@pytest.mark.parametrize("executor", ["ufuncs", "numba"])
+@pytest.mark.parametrize("executor", ["ufuncs", "native"])
 @pytest.mark.parametrize("what", FIXED)
 def test_what_is_fixed_makes_programs_of_its_own(what: str, executor: str) -> None:
-    if executor == "numba":
-        pytest.importorskip("numba")
+    if executor == "native":
+        pytest.importorskip("native")
     function, ways = FIXED[what]
     fast = accelerate(function, executor)
     for _ in range(3):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dlarray.planner.numba import executor as numba_executor
+from dlarray.planner.native import executor as native_executor
 from tests.fuzz import exact
 from tests.fuzz.exact import EXECUTORS, Program, failure, generate, shrink
 from tests.fuzz.running import fuzz
@@ -23,9 +23,9 @@ def test_random_source(first: int):
     assert counts["equal"] > 75, counts
 
 
-@pytest.mark.skipif(not numba_executor.available(), reason="there is no Numba")
+@pytest.mark.skipif(not native_executor.available(), reason="there is no llvmlite")
 def test_random_source_compiled():
-    reports, counts = fuzz(range(1000, 1006), ["numba"])
+    reports, counts = fuzz(range(1000, 1006), ["native"])
     assert not reports, "\n".join(reports)
     assert counts["equal"] > 2, counts
 

@@ -10,12 +10,12 @@ import pytest
 
 from dlarray.core.array import array_namespace
 from dlarray.planner import compile as compile_step
-from dlarray.planner.numba import executor as numba_executor
+from dlarray.planner.native import executor as native_executor
 from tests.support import kernels
 
 EXECUTORS = [
     "ufuncs",
-    pytest.param("numba", marks=pytest.mark.skipif(not numba_executor.available(), reason="there is no Numba")),
+    pytest.param("native", marks=pytest.mark.skipif(not native_executor.available(), reason="there is no llvmlite")),
 ]
 UNARY = (
     np.negative,

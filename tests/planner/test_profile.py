@@ -74,10 +74,10 @@ def test_the_low_one_of_the_bursts_counts() -> None:
     assert found == [pytest.approx(low([3.0, 1.0, 2.0]))] == [pytest.approx(1.2)]
 
 
-@pytest.mark.parametrize("executor", ["ufuncs", "numba"])
+@pytest.mark.parametrize("executor", ["ufuncs", "native"])
 @pytest.mark.parametrize("batch_size", [5, 700])
 def test_the_pieces_in_order_are_the_step(executor: str, batch_size: int) -> None:
-    pytest.importorskip("numba" if executor == "numba" else "numpy")
+    pytest.importorskip("native" if executor == "native" else "numpy")
     step, state, batch = first(batch_size)
     compiled = compile(step, executor)
     for _ in range(3):
@@ -103,9 +103,9 @@ def test_a_program_that_has_not_run_cannot_be_taken_apart() -> None:
 # Backends
 
 
-@pytest.mark.parametrize("executor", ["ufuncs", "numba"])
+@pytest.mark.parametrize("executor", ["ufuncs", "native"])
 def test_the_works_are_those_that_explain_shows(executor: str) -> None:
-    pytest.importorskip("numba" if executor == "numba" else "numpy")
+    pytest.importorskip("native" if executor == "native" else "numpy")
     step, state, batch = first()
     kept = [a.copy() for a in arrays(state, batch)]
     found = planned_times(step, state, batch, step.names, executor, **QUICK)
@@ -241,7 +241,7 @@ def no_large_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dlarray.bench.profiling.limits", lambda device, dtype: ROOF)
 
 
-@pytest.mark.usefixtures("no_large_arrays", "without_numba")
+@pytest.mark.usefixtures("no_large_arrays", "without_native")
 def test_the_command_profiles(tmp_path: Path) -> None:
     testing = pytest.importorskip("typer.testing")
     from dlarray.cli import app

@@ -15,15 +15,15 @@ from tests.support.traced import second
 
 # Constants
 
-EXECUTORS = ["ufuncs", "numba"]
+EXECUTORS = ["ufuncs", "native"]
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
 @pytest.mark.parametrize("axis", [None, 0, 1, -1, (0, 1)])
 @pytest.mark.parametrize("reduction", ["sum", "mean", "max", "min"])
 def test_a_reduction_of_a_constant_is_that_of_all_its_elements(reduction, axis, executor):
-    if executor == "numba":
-        pytest.importorskip("numba")
+    if executor == "native":
+        pytest.importorskip("native")
 
     def step(state, batch):
         x, w = batch

@@ -39,7 +39,7 @@ FOLDERS = (
     "__main__",
 )
 """Everything directly in dlarray/, in reading order: a module imports from its own folder and from those before it."""
-PLANNER = ("kernel", "trace", "schedule", "report", "numpy", "numba", "native", "run", "cuda")
+PLANNER = ("kernel", "trace", "schedule", "report", "numpy", "native", "run", "cuda")
 """The folders of the planner, likewise."""
 BOOK = FOLDERS[FOLDERS.index("initializers") : FOLDERS.index("training")]
 FORMULAS = set(BOOK) - {"model"}

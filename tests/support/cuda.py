@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from dlarray.planner.cuda.launch import head
-from dlarray.planner.kernel.head import ArrayAt
 from dlarray.planner.cuda.prelude import PRELUDE
 from dlarray.planner.cuda.printer import source
 from dlarray.planner.cuda.spread import COUNT, grids, workspace
+from dlarray.planner.kernel.head import ArrayAt
 from dlarray.planner.kernel.loops import Call, Kernel
 from tests.support.cuda_host import COMPILER, HOST, LAUNCH
 

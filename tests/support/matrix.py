@@ -13,7 +13,7 @@ import numpy as np
 import dlarray.device as dd
 from dlarray.core.trees import leaves
 from dlarray.device import backend as backends
-from dlarray.planner.numba.executor import available
+from dlarray.planner.native.executor import available
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ class On:
 
     def missing(self) -> str | None:
         """Why this device cannot be used here; None if it can."""
-        if self.executor == "numba" and not available():
-            return 'the package numba is not installed: pip install "dlarray[fast]"'
+        if self.executor == "native" and not available():
+            return 'the package llvmlite is not installed: pip install "dlarray[fast]"'
         try:
             with self.context():
                 dd.resolve(self.device)
@@ -137,8 +137,8 @@ MATRIX = [
     On("numpy-readonly", "cpu", read_only=True),
     On("numpy-planned", "cpu", executor="ufuncs"),
     On("numpy-planned-float32", "cpu", "float32", executor="ufuncs"),
-    On("numpy-fast", "cpu", executor="numba"),
-    On("numpy-fast-float32", "cpu", "float32", executor="numba"),
+    On("numpy-fast", "cpu", executor="native"),
+    On("numpy-fast-float32", "cpu", "float32", executor="native"),
     On("strict-2024.12", "strict", context=lambda: _strict("2024.12")),
     On("strict-2025.12", "strict", context=lambda: _strict("2025.12")),
     On("strict-device1", "strict:device1", context=lambda: _strict("2025.12")),

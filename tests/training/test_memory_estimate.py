@@ -153,7 +153,7 @@ def test_a_plain_step_takes_what_is_said(model: dlarray.MLP, optimizer: Optimize
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("numba") is None, reason="NumPy's own kernels keep blocks of their own, some MB")
+@pytest.mark.skipif(find_spec("llvmlite") is None, reason="NumPy's own kernels keep blocks of their own, some MB")
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize(("accumulate", "n"), [(1, 4096), (4, 4096), (1, 512)])
 def test_training_by_a_plan_takes_what_is_said(accumulate: int, n: int) -> None:
@@ -180,7 +180,7 @@ def test_training_by_a_plan_takes_what_is_said(accumulate: int, n: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("numba") is None, reason="NumPy's own kernels keep blocks of their own, some MB")
+@pytest.mark.skipif(find_spec("llvmlite") is None, reason="NumPy's own kernels keep blocks of their own, some MB")
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize("model", list(MODELS.values())[:3], ids=list(MODELS)[:3])
 def test_the_first_step_of_a_plan_takes_no_more_than_is_said(model: dlarray.MLP) -> None:

@@ -28,7 +28,7 @@ from dlarray.training import CheckpointError, DivergedError, Interrupted
 from tests.support.matrix import On
 from tests.support.process import ROOT, python
 
-pytestmark = pytest.mark.usefixtures("without_numba")
+pytestmark = pytest.mark.usefixtures("without_native")
 
 WAYS: dict[str, Callable[[Any], Any]] = {
     "copy": copy.copy,

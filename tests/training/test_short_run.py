@@ -13,9 +13,9 @@ from tests.support.own import own
 
 
 @pytest.fixture
-def no_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_native(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred small networks would spend their time in Numba's compiler."""
-    monkeypatch.setattr("dlarray.planner.numba.executor.available", lambda: False)
+    monkeypatch.setattr("dlarray.planner.native.executor.available", lambda: False)
 
 
 def test_every_family_is_tried() -> None:
@@ -26,7 +26,7 @@ def test_every_family_is_tried() -> None:
     assert layers >= {"Dense", "Dropout", "BatchNorm", "LayerNorm", "RMSNorm", "Residual", "Embedding"}
 
 
-@pytest.mark.usefixtures("no_numba")
+@pytest.mark.usefixtures("no_native")
 @pytest.mark.parametrize(
     "arguments",
     [

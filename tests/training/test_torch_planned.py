@@ -55,7 +55,7 @@ def batches(dtype: str = "float64", inputs: int = 6) -> list[Any]:
 
 
 def planned(step: Any) -> Planned:
-    """As the backend does it where there is no Numba, whose compiler would take most of the time here."""
+    """As the backend does it where there is no llvmlite, whose compiler would take most of the time here."""
     return Planned(step, "ufuncs", compiled_by_torch)
 
 

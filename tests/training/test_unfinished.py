@@ -14,7 +14,7 @@ from dlarray.device.errors import OutOfMemoryError
 from dlarray.training import Callback, Run
 from tests.support.matrix import On
 
-pytestmark = pytest.mark.usefixtures("without_numba")
+pytestmark = pytest.mark.usefixtures("without_native")
 
 rng = np.random.default_rng(3)
 X, Y = rng.normal(size=(12, 3)), rng.normal(size=(12, 1))

@@ -16,7 +16,7 @@ from dlarray.estimators import MLPClassifier, MLPRegressor
 from tests.support.matrix import On
 from tests.training.test_unfinished import X, Y
 
-pytestmark = pytest.mark.usefixtures("without_numba")
+pytestmark = pytest.mark.usefixtures("without_native")
 
 
 LABELS = (X[:, 0] > 0).astype(int)

@@ -11,10 +11,10 @@ import numpy as np
 from dlarray.planner.cuda.arena import Arena, in_rows, span
 from dlarray.planner.cuda.gpu import Gpu, Matrix, Product
 from dlarray.planner.cuda.launch import head
-from dlarray.planner.kernel.head import ArrayAt
 from dlarray.planner.cuda.printer import source
 from dlarray.planner.cuda.spread import grids, workspace
-from dlarray.planner.run.sequence import BoundCall
+from dlarray.planner.kernel.head import ArrayAt
+from dlarray.planner.kernel.linking import BoundCall
 from dlarray.planner.schedule.grouping import Unit
 from dlarray.planner.schedule.lowering import Body
 from dlarray.planner.schedule.memory import Plan

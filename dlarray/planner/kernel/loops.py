@@ -262,10 +262,10 @@ class BoundKernel:
     """A call that is ready to be repeated: functions with their arguments, called in order at every step."""
 
     calls: list[tuple[Callable[..., Any], Sequence[Any]]]
-    rebind: Callable[[int, np.ndarray], None] | None = None
-    """``rebind(i, array)``: input i is this array from now on, of the same shape, dtype and strides.
+    rebindable: bool = False
+    """Whether ``calls`` is one call whose arguments are the inputs and outputs, of which inputs can be replaced.
 
-    None if the executor cannot do that; arrays with another address at every step are then copied into a buffer.
+    If not, arrays with another address at every step are copied into a buffer.
     """
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dlarray.planner.native.types import BYTES, STORED, TYPES, literal, vector
-from dlarray.planner.native.values import Number, Value
+from dlarray.planner.native.values import Value
 
 __all__ = ["Function", "Variable"]
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 
-from dlarray.planner.kernel.head import ArrayAt, head
+from dlarray.planner.kernel.head import ArrayAt, address_indices, head
 from dlarray.planner.kernel.loops import Call
 from dlarray.planner.native.layout import Layout, same_memory, shape_for
 from dlarray.planner.native.narrow import NarrowPrinter
@@ -34,6 +33,12 @@ class KernelCall:
         """The rows, or the elements of a flat kernel."""
         return self.call.rows * self.call.cols if self.layout.shape == "flat" else self.call.rows
 
+    @cached_property
+    def address_words(self) -> list[int]:
+        """The words of the head that have the addresses of the arrays: of the first array with the same memory."""
+        words = address_indices(self.call.kernel)
+        return [words[first] for first in self.layout.aliases]
+
     def add_head(self, table: Table, first: int, end: int) -> int:
         """Append the kernel's argument for a part of the rows to a table. Returns its index."""
         call = self.call
@@ -54,9 +59,3 @@ class KernelCall:
         )
         for function, args in link([(KernelCall(call), arrays)]).calls:
             function(*args)
-
-
-def parts(length: int, step: int) -> Sequence[tuple[int, int]]:
-    """Two parts of a range of about the same length, the first a multiple of ``step``."""
-    half = length // 2 // step * step
-    return (0, half), (half, length)

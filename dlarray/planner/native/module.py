@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 
 from dlarray.planner.native.operations import LIBRARY
 
-__all__ = ["Module", "Target", "compiled", "host"]
+__all__ = ["Module", "Target", "add_symbol", "compiled", "host"]
 
 _LOCK = RLock()
 _ROUNDING = ("floor", "ceil", "trunc", "rint", "sqrt", "memcpy", "memset")
@@ -39,7 +39,7 @@ class Target:
 
 @cache
 def host() -> Target:
-    """This CPU."""
+    """The CPU of this machine."""
     llvm = _llvm()
     return Target(llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
 
@@ -60,6 +60,11 @@ def _llvm() -> Any:
             if function := getattr(library, full, None):
                 llvm.add_symbol(full, ctypes.cast(function, ctypes.c_void_p).value)
     return llvm
+
+
+def add_symbol(name: str, address: int) -> None:
+    """From now on native code can call the function at an address by this name."""
+    _llvm().add_symbol(name, address)
 
 
 class Module:

@@ -27,8 +27,13 @@ LIBRARY = {
 _INTRINSICS = frozenset({"sqrt", "floor", "ceil", "trunc", "rint"})
 
 _ARITHMETIC: dict[str, Callable[[Value, Value], Value]] = {
-    **{"add": add, "subtract": sub, "multiply": mul, "divide": truediv},
-    **{"bitwise_and": and_, "bitwise_or": or_, "bitwise_xor": xor},
+    "add": add,
+    "subtract": sub,
+    "multiply": mul,
+    "divide": truediv,
+    "bitwise_and": and_,
+    "bitwise_or": or_,
+    "bitwise_xor": xor,
 }
 _BOOLEAN: dict[str, Callable[[Value, Value], Value]] = {"add": or_, "maximum": or_, "multiply": and_, "minimum": and_}
 _LOGICAL: dict[str, Callable[[Value, Value], Value]] = {"logical_and": and_, "logical_or": or_, "logical_xor": xor}

@@ -235,7 +235,6 @@ class Printer:
             for array in self.layout.arrays_of(v):
                 f.store(self.pointer(array), j, value)
 
-
     # Rows
 
     @contextmanager

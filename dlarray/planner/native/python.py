@@ -15,13 +15,16 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["ARRAY", "NOARGS", "SYMBOLS", "FASTCALL", "is_understood", "method"]
+__all__ = ["ARRAY", "FASTCALL", "MANY", "NOARGS", "SYMBOLS", "is_understood", "method"]
 
 ARRAY = {"type": 8, "data": 16, "ndim": 24, "shape": 32, "dtype": 56, "flags": 64}
 """The offset of each field of an array, in bytes."""
 
 NOARGS, FASTCALL = 0x0004, 0x0080
 """The calling conventions ``f(self, NULL)`` and ``f(self, arguments, count)``."""
+
+MANY = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+"""The arguments of several steps: table, number of steps, order, first example, losses."""
 
 SYMBOLS = ("PyEval_SaveThread", "PyEval_RestoreThread", "Py_IncRef")
 """The functions of CPython that native code calls."""

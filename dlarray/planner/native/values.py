@@ -6,7 +6,7 @@ number and a vector give a vector. Comparisons have methods (``equals``), becaus
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dlarray.planner.native.types import BYTES, TYPES, vector
 
@@ -240,7 +240,7 @@ class Value:
     def __hash__(self) -> int:
         return id(self)
 
-    def __eq__(self, other: Any) -> bool:
+    def __eq__(self, other: object) -> bool:
         return self is other
 
 

@@ -84,7 +84,7 @@ class _Binding:
         self._replay = Replay(program.plan, [*leaves, blank], len(leaves), executor)
         self._build = builder(program.structure)
         self.run = self._rebind_and_run
-        if program.only_multiplied and len(self._replay.calls) <= MAX_UNROLLED:
+        if program.only_multiplied and self._replay.enter is None and len(self._replay.calls) <= MAX_UNROLLED:
             given = blank if blank.nbytes > STAGED else self._replay.array(program.x)
             steps = in_sequence(self._replay.calls, [given])
             self.run = self._returning(steps, program.structure)

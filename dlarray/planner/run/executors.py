@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib import import_module
 
 from dlarray.core.check import one_of
 from dlarray.planner.kernel.loops import Executor
-from dlarray.planner.numba import executor as numba_executor
-from dlarray.planner.numba.executor import numba_loops
+from dlarray.planner.native import executor as native_executor
+from dlarray.planner.native.executor import native
+from dlarray.planner.native.module import host
 from dlarray.planner.numpy.ufuncs import ufuncs
 from dlarray.planner.run.programs import warn
 
 __all__ = ["executor_named", "fastest"]
 
-EXECUTORS: dict[str, Executor] = {"ufuncs": ufuncs, "numba": numba_loops}
-"""Numba is imported when the first kernel is bound."""
+EXECUTORS: dict[str, Executor] = {"ufuncs": ufuncs, "native": native}
+"""llvmlite is imported when the first step is bound."""
 
 
 def executor_named(executor: str | Executor) -> Executor:
@@ -24,15 +24,15 @@ def executor_named(executor: str | Executor) -> Executor:
 
 
 def fastest() -> str:
-    """The name of the fastest executor that works here; a warning if Numba is installed and cannot be imported."""
-    return "numba" if numba_executor.available() and _numba_works() else "ufuncs"
+    """The name of the fastest executor that works here; a warning if llvmlite is installed and cannot be used."""
+    return "native" if native_executor.available() and _llvm_works() else "ufuncs"
 
 
 @cache
-def _numba_works() -> bool:
+def _llvm_works() -> bool:
     try:
-        import_module("numba")  # it may be too old for this NumPy
-    except ImportError as error:
-        warn(f"Numba is installed, and cannot be imported: {error}. Steps run through NumPy's ufuncs, which is slower")
+        host()
+    except Exception as error:  # too old, or for another CPU
+        warn(f"llvmlite is installed, and cannot be used: {error}. Steps run through NumPy's ufuncs, which is slower")
         return False
     return True

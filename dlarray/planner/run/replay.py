@@ -1,9 +1,9 @@
 """Replay: a plan bound to arrays is a flat list of calls, repeated at every step.
 
 The caller's arrays of the state are bound in place; for other arrays a new binding is made. The batch has other
-addresses at every step: the arguments of products and eager calls are rebound to it. A leaf that kernels read is
-staged, that is copied into a fixed buffer, unless the executor can rebind its inputs. A small leaf is always staged,
-because that costs less than rebinding.
+addresses at every step: the arguments of calls are rebound to it. If the executor cannot rebind the inputs of kernels,
+a leaf that kernels read is staged, that is copied into a fixed buffer, and a small leaf always is, because that costs
+less than rebinding. An executor that links calls does both in one call, ``Linked.enter``.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from dlarray.planner.kernel.linking import BatchRead, BoundCall, Linked, Linker, Rebindable, StepArrays
 from dlarray.planner.kernel.loops import BoundKernel, Call, Executor
-from dlarray.planner.run.sequence import BoundCall, Rebindable, failed_call, in_sequence
+from dlarray.planner.run.sequence import failed_call, in_sequence
 from dlarray.planner.schedule.memory import Location, Plan
-from dlarray.planner.trace.node import LEAVES, VIEWS, Form, Node, root, view_of
+from dlarray.planner.trace.node import LEAVES, VIEWS, Node, root, view_of
 
 __all__ = ["Replay"]
 
@@ -51,29 +52,47 @@ class Replay:
         self._wholes = {u.outputs[0].number: u.outputs[0] for u in plan.units if u.op == "concat"}
         self._arrays: dict[Node, np.ndarray] = {}
         self._staged: dict[int, np.ndarray] = {}
-        self._rebinders: dict[int, list[Callable[[np.ndarray], None]]] = {}
+        self._least = -1 if isinstance(executor, Linker) else STAGED
+        self._reads: list[BatchRead] = []
         first: list[BoundCall] = []
-        self.calls: list[BoundCall] = []
-        """The calls of a step, except the copies of the batch."""
+        self._calls: list[BoundCall] = []
         self.results, last = self._bind_outputs(first)
-        self._bounds = [0]
+        self._first_calls = len(first)
+        self._bounds: list[int] = []
         writes: list[int] = []
         for unit in plan.units:
-            self._bounds.append(len(first) + len(self.calls))
+            self._bounds.append(len(first) + len(self._calls))
             if any(n in plan.locations and plan.locations[n].kind == "input" for n in unit.outputs):
                 writes.append(self._bounds[-1])
             bind = {"group": self._bind_kernel, "concat": self._bind_concat}.get(unit.op, self._bind_library)
             bind(unit)
-        self._bounds.append(len(first) + len(self.calls))
-        self._first_write = min([*writes, self._bounds[-1]])
-        self.calls = [*first, *self.calls, *last]
+        self._bounds.append(len(first) + len(self._calls))
+        first_write = min([*writes, self._bounds[-1]])
+        self._calls = [*first, *self._calls, *last]
+        self._linked = self._link()
+        self.calls = self._linked.calls
+        """The calls of a step, except the copies of the batch."""
+        self.enter = None if self._staged else self._linked.enter
+        """See ``Linked.enter``; its arguments are the leaves of the batch."""
+        self.many = None if self._staged else self._linked.many
+        """See ``Linked.many``."""
+        self._first_write = self._linked.starts[first_write]
         self._run = in_sequence(self.calls)
-        self._rebindings = [(i - state_count, i, rebinders) for i, rebinders in self._rebinders.items()]
         self._staged_copies = [(i - state_count, copy) for i, copy in self._staged.items()]
+
+    def _link(self, cuts: Sequence[int] = ()) -> Linked:
+        """The calls, joined if the executor can do that."""
+        state, others = self.results[: self._state_count], self.results[self._state_count :]
+        keeps_state = len(state) == self._state_count and all(is_callers for _, is_callers in state)
+        loss = others[0][0] if keeps_state and len(others) == 1 else None
+        arrays = StepArrays(self.leaves[: self._state_count], self.leaves[self._state_count :], loss)
+        if isinstance(self._executor, Linker):
+            return self._executor.link(self._calls, self._reads, arrays, cuts)
+        return Linked(self._calls)
 
     def __call__(self, batch: Sequence[np.ndarray]) -> None:
         """One step on these leaves of the batch. The arrays of ``results`` hold its outputs."""
-        if self._rebindings:
+        if self._reads:
             self.rebind(batch)
         for i, copy in self._staged_copies:
             np.copyto(copy, batch[i])
@@ -89,21 +108,23 @@ class Replay:
 
         A leaf that is not contiguous is copied at every step, because its values can have changed.
         """
-        for i, leaf, rebinders in self._rebindings:
-            array = _contiguous(batch[i])
-            if self.leaves[leaf] is not array:
-                self.leaves[leaf] = array
-                for rebind in rebinders:
-                    rebind(array)
+        self._rebind(self._linked, batch)
+
+    def _rebind(self, linked: Linked, batch: Sequence[np.ndarray]) -> None:
+        for leaf in {read.leaf for read in self._reads}:
+            self.leaves[self._state_count + leaf] = _contiguous(batch[leaf])
+        for read in self._reads:
+            linked.rebind(read, read.view(self.leaves[self._state_count + read.leaf]))
 
     def pieces(self, batch: Sequence[np.ndarray]) -> list[Callable[[], None]]:
         """The step on these leaves of the batch in pieces, to be called in order.
 
         They are the copies before, each unit of the plan, and the copies after.
         """
-        self.rebind(batch)
-        ends = [*self._bounds, len(self.calls)]
-        first, *others = [self.calls[i:j] for i, j in pairwise(ends)]
+        linked = self._link(self._bounds)
+        self._rebind(linked, batch)
+        ends = [0, *(linked.starts[i] for i in self._bounds), len(linked.calls)]
+        first, *others = [linked.calls[i:j] for i, j in pairwise(ends)]
         copied: list[BoundCall] = [(np.copyto, (copy, batch[i])) for i, copy in self._staged_copies]
         return [in_sequence(steps) for steps in ([*copied, *first], *others)]
 
@@ -139,7 +160,7 @@ class Replay:
     def _is_read_in_place(self, node: Node) -> bool:
         """Whether a value is in a leaf of the batch that is not staged."""
         base = root(node)
-        return base.op == "input" and base.attribute >= self._state_count and base.nbytes > STAGED
+        return base.op == "input" and base.attribute >= self._state_count and base.nbytes > self._least
 
     def _array_now(self, node: Node) -> np.ndarray:
         """The memory of a value in this step; that of the batch is different in the next."""
@@ -166,29 +187,33 @@ class Replay:
             return self._executor(Call(body.kernel, *body.domain, body.constants, inputs, outputs))
 
         bound = bound_to(self._array_now)
-        if in_place and bound.rebind is None:
+        if in_place and not bound.rebindable:
             bound = bound_to(self.array)
-        elif bound.rebind is not None:
+        else:
             for i, node in in_place.items():
-                rebinder = _InputRebinder(bound.rebind, i, node, body.kernel.inputs[i].kind, body.domain)
-                self._rebinders.setdefault(root(node).attribute, []).append(rebinder)
-        self.calls += bound.calls
+                self._add_read(i, node, lambda x, kind=body.kernel.inputs[i].kind: _over_domain(x, kind, body.domain))
+        self._calls += bound.calls
+
+    def _add_read(self, position: int, node: Node, shaped: Callable[[np.ndarray], np.ndarray]) -> None:
+        """The next call reads, at a position, a view of a leaf of the batch."""
+        leaf = int(root(node).attribute) - self._state_count
+        self._reads.append(
+            BatchRead(leaf, self._first_calls + len(self._calls), position, lambda x: shaped(_view_of_leaf(x, node)))
+        )
 
     def _bind_library(self, unit: Any) -> None:
         """A product, which writes into its output's memory, or an eager call, whose result is copied there."""
         node: Node = unit.outputs[0]
-        any_in_place = any(map(self._is_read_in_place, node.args))
-        args: list[Any] = Rebindable([None] * len(node.args)) if any_in_place else [None] * len(node.args)
         for i, operand in enumerate(node.args):
-            args[i] = self._array_now(operand)
             if self._is_read_in_place(operand):
-                self._rebinders.setdefault(root(operand).attribute, []).append(_ArgumentRebinder(args, i, operand))
+                self._add_read(i, operand, lambda x: x)
+        args: list[Any] = Rebindable(map(self._array_now, node.args))
         out = self.array(node)
         if node.op == "matmul":
             args.append(out)
-            self.calls.append((np.dot, args))  # of two matrices the same call of BLAS as matmul, half a µs sooner
+            self._calls.append((np.dot, args))  # of two matrices the same call of BLAS as matmul, half a µs sooner
         else:
-            self.calls.append((_EagerCall(node, out), args))
+            self._calls.append((_EagerCall(node, out), args))
 
     def _bind_concat(self, unit: Any) -> None:
         """Parts that are not computed in their slices are copied; constant ones only once."""
@@ -200,7 +225,9 @@ class Replay:
             if part.op in ("full", "index"):
                 target[...] = self.array(part)
             elif self.plan.locations.get(root(part)) != Location("slice", node.number, start - part.size):
-                self.calls.append((np.copyto, (target, self.array(part))))
+                if self._is_read_in_place(part):
+                    self._add_read(1, part, lambda x: x)
+                self._calls.append((np.copyto, Rebindable([target, self._array_now(part)])))
 
     def _bind_outputs(self, first: list[BoundCall]) -> tuple[list[tuple[np.ndarray, bool]], list[BoundCall]]:
         """The array of each output with whether it is the caller's, and the calls that come last.
@@ -224,32 +251,6 @@ class Replay:
                 source = self.leaves[int(target.attribute)]
             results.append((source, target is not None))
         return results, last
-
-
-class _ArgumentRebinder:
-    """Rebinds one argument of a call to a new leaf of the batch."""
-
-    def __init__(self, args: list[Any], i: int, operand: Node) -> None:
-        self._args = args
-        self._i = i
-        self._operand = operand
-
-    def __call__(self, array: np.ndarray) -> None:
-        self._args[self._i] = _view_of_leaf(array, self._operand)
-
-
-class _InputRebinder:
-    """Rebinds one input of a kernel to a new leaf of the batch."""
-
-    def __init__(self, move: Callable[[int, np.ndarray], None], i: int, node: Node, kind: str, domain: Form) -> None:
-        self._rebind = move
-        self._input = i
-        self._node = node
-        self._kind = kind
-        self._domain = domain
-
-    def __call__(self, array: np.ndarray) -> None:
-        self._rebind(self._input, _over_domain(_view_of_leaf(array, self._node), self._kind, self._domain))
 
 
 class _EagerCall:

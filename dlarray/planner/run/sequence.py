@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["MAX_UNROLLED", "BoundCall", "Rebindable", "failed_call", "in_sequence"]
+from dlarray.planner.kernel.linking import BoundCall, Rebindable
 
-BoundCall = tuple[Callable[..., Any], Sequence[Any]]
+__all__ = ["MAX_UNROLLED", "failed_call", "in_sequence"]
 
 _HEADER_LINES = 2
 """The lines before the first call in the generated code, which has one line for each call."""
 
 MAX_UNROLLED = 400
 """The most calls that are written out as code; for more of them the cost of a loop does not matter."""
-
-
-class Rebindable(list[Any]):
-    """Arguments that can be replaced between calls."""
 
 
 def in_sequence(calls: Sequence[BoundCall], parameters: Sequence[Any] = ()) -> Callable[..., None]:

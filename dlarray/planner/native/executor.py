@@ -1,0 +1,37 @@
+"""The executor ``native``: kernels as calls that are joined with their neighbours into native functions."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+
+from dlarray.planner.kernel.linking import BatchRead, BoundCall, Linked, Rebindable, StepArrays
+from dlarray.planner.kernel.loops import BoundKernel, Call
+from dlarray.planner.native.kernels import KernelCall
+from dlarray.planner.native.linked import link
+from dlarray.planner.native.python import is_understood
+
+__all__ = ["Native", "available", "native"]
+
+
+def available() -> bool:
+    """Whether llvmlite is installed, and this Python is one that native code can work with; it imports nothing."""
+    return importlib.util.find_spec("llvmlite") is not None and is_understood()
+
+
+class Native:
+    """The executor: a function of a call, and a linker."""
+
+    def __call__(self, call: Call) -> BoundKernel:
+        """A kernel as a part of a native step."""
+        kernel = KernelCall(call)
+        return BoundKernel([(kernel, Rebindable([*call.inputs, *call.outputs]))], rebindable=True)
+
+    def link(
+        self, calls: Sequence[BoundCall], reads: Sequence[BatchRead], arrays: StepArrays, cuts: Sequence[int] = ()
+    ) -> Linked:
+        """Calls that follow each other as one native function."""
+        return link(calls, reads, arrays, cuts)
+
+
+native = Native()
