@@ -13,7 +13,7 @@ import numpy as np
 
 from dlarray.planner.kernel.linking import BatchRead, BoundCall, Linked, StepArrays
 from dlarray.planner.native.entries import Entries
-from dlarray.planner.native.module import compiled
+from dlarray.planner.native.module import Module, compiled
 from dlarray.planner.native.parts import Parts
 from dlarray.planner.native.python import FASTCALL, MANY, NOARGS, method
 from dlarray.planner.native.table import Table
@@ -48,10 +48,10 @@ class NativeStep(Linked):
         for name in filter(None, names):
             entries.add_call(name)
         whole = len(names) == 1 and names[0] is not None
-        self._many_words = ()
+        many_words = ()
         if whole:
             entries.add_enter(parts.name)
-            self._many_words = entries.add_many(parts.name)
+            many_words = entries.add_many(parts.name)
         table.finish()
         self._parts = parts
         self._words = table.words
@@ -64,9 +64,8 @@ class NativeStep(Linked):
             [*starts, len(kept)],
             self._method("enter", FASTCALL, table) if whole else None,
         )
-        if self._many_words:
-            self._many = MANY(self._module.address("many"))
-            self.many = self._run_many
+        if many_words:
+            self.many = _many(self._module, table.words, many_words)
 
     def _method(self, name: str, convention: int, table: Table) -> Callable[..., Any]:
         return method(self._module.address(name), convention, table.words, (table, self._module))
@@ -78,12 +77,19 @@ class NativeStep(Linked):
         if not words:
             self.calls[self.starts[read.call]][1][read.position] = array  # pyright: ignore[reportIndexIssue]
 
-    def _run_many(self, data: Sequence[np.ndarray], order: np.ndarray | None, start: int, losses: np.ndarray) -> None:
-        """See ``Linked.many``."""
-        for word, array in zip(self._many_words, data, strict=True):
-            self._words[word] = array.ctypes.data
+
+def _many(module: Module, table: np.ndarray, words: Sequence[int]) -> Callable[..., None]:
+    """``Linked.many``: a function, because a method would keep the step alive in a reference cycle."""
+    run = MANY(module.address("many"))
+
+    def many(data: Sequence[np.ndarray], order: np.ndarray | None, start: int, losses: np.ndarray) -> None:
+        for word, array in zip(words, data, strict=True):
+            table[word] = array.ctypes.data
         at = None if order is None else order.ctypes.data
-        self._many(self._words.ctypes.data, losses.size, at, start, losses.ctypes.data)
+        run(table.ctypes.data, losses.size, at, start, losses.ctypes.data)
+        _ = module  # keeps the code alive
+
+    return many
 
 
 def link(

@@ -36,13 +36,6 @@ class Replay:
     are the arrays of the outputs, each with whether it is the caller's.
     """
 
-    enter: Callable[..., bool] | None = None
-    """One step on the leaves of a batch, given one by one; None if the executor has no such function.
-
-    It checks them itself: False, before anything is computed, if one does not have the type, shape, dtype and layout
-    of the first, or if it can share memory with the state.
-    """
-
     def __init__(self, plan: Plan, leaves: Sequence[Any], state_count: int, executor: Executor) -> None:
         self.plan = plan
         self.leaves: list[np.ndarray] = [*leaves[:state_count], *map(_contiguous, leaves[state_count:])]
