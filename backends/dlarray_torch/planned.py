@@ -21,9 +21,11 @@ from dlarray.device.timing import Timings
 from dlarray.planner import PlannerWarning, profiled
 from dlarray.planner import compile as plan
 from dlarray.planner import plan as program
+from dlarray.planner.run.bound import BoundStep
 from dlarray.planner.run.tree_code import matcher
 from dlarray.planner.trace.symbols import Symbol
 from dlarray.planner.trace.trace import without_scalars
+from dlarray_torch.binding import TensorBinding
 
 __all__ = ["Planned"]
 
@@ -70,15 +72,25 @@ class Planned:
                 self._bind(state)
         except (TypeError, RuntimeError) as error:
             return self._run_unplanned(state, batch, error)
-        result = self.planned(own.state, given)
-        if own.eager:
-            eager, own.eager = own.eager, []
-            for views, tensors in eager:
-                if views is result:
-                    return tensors
-        if result[0] is own.state:  # the same tensors with other numbers in them
-            return state, map_leaves(result[1], self._tensor_of)
-        return map_leaves(result, self._tensor_of)
+        return self._tensors(self.planned(own.state, given), state)
+
+    def bind(self, state: Any) -> BoundStep[TensorBinding]:
+        """``bound(batch) -> loss`` on this state; see ``dlarray.planner.run.bound.BoundStep``."""
+        return BoundStep(self, state)
+
+    def repeatable(self) -> TensorBinding | None:
+        """The latest binding of this thread if it writes the state in place."""
+        own, binding = self._own, self.planned.repeatable()
+        if binding is None or not binding.is_state(own.state):
+            return None
+        return TensorBinding(binding, own.is_state, self._views, lambda loss: map_leaves(loss, self._tensor_of))
+
+    def recover(self, error: BaseException, bound: TensorBinding, state: Any, batch: Any) -> Any:
+        """The next state and the loss after an error in a planned step, or the error itself."""
+        own = self._own
+        if not own.is_state(state):
+            self._bind(state)
+        return self._tensors(self.planned.recover(error, bound.binding, own.state, self._views(batch)), state)
 
     def describe(self, names: Names) -> Description:
         """The latest plan. Raises ValueError if there is none."""
@@ -107,6 +119,18 @@ class Planned:
 
     def _copy(self, leaf: Any) -> Any:
         return leaf.clone() if type(leaf) is self._tensor else leaf
+
+    def _tensors(self, result: Any, state: Any) -> Any:
+        """What a step on views has returned, as tensors. ``state`` are the tensors that it was given."""
+        own = self._own
+        if own.eager:
+            eager, own.eager = own.eager, []
+            for views, tensors in eager:
+                if views is result:
+                    return tensors
+        if result[0] is own.state:  # the same tensors with other numbers in them
+            return state, map_leaves(result[1], self._tensor_of)
+        return map_leaves(result, self._tensor_of)
 
     def _bind(self, state: Any) -> None:
         """Keep views of a state's tensors, as long as the same tensors are given."""
@@ -157,7 +181,8 @@ class Planned:
         if tree is None:
             return None
         if type(tree) is tuple:
-            return tuple([self._views(item) for item in cast("tuple[Any, ...]", tree)])
+            items = cast("tuple[Any, ...]", tree)
+            return tuple([item.numpy() if type(item) is self._tensor else self._views(item) for item in items])
         return map_leaves(tree, self._view)
 
     def _view(self, leaf: Any) -> Any:

@@ -126,6 +126,56 @@ def test_states_and_batches_in_columns_and_values_that_are_swapped() -> None:
             torch.testing.assert_close(a, b)
 
 
+# With a state that is bound
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_the_steps_of_a_bound_state_are_the_same(name: str) -> None:
+    layers, optimizer = PROBLEMS[name]
+    step = Step(dl.MLP(6, layers), dl.SparseCategoricalCrossEntropy(), optimizer)
+    fast, expected, given = planned(step), start(step), start(step)
+    bound = fast.bind(given)
+    for batch in batches() * 2:
+        expected, loss = fast(expected, batch)
+        found = bound(batch)
+        assert type(found) is torch.Tensor
+        assert found.dtype == loss.dtype
+        assert found.equal(loss)
+    assert all(a.equal(b) for a, b in zip(leaves(expected), leaves(bound.state), strict=True))
+    assert bound.state["theta"][0] is given["theta"][0]
+    assert len(fast.planned.programs) == 2
+    other = start(step)
+    bound.state = other
+    bound(batches()[0])
+    assert other["steps"] == 1
+
+
+def test_a_bound_state_whose_step_raises_is_whole() -> None:
+    def step(state: Any, rows: Any) -> Any:
+        found = array_namespace(state).take(state, rows, axis=0)
+        return state * 0.5 + array_namespace(state).sum(found), array_namespace(state).sum(found)
+
+    bound = planned(step).bind(torch.ones(4, dtype=torch.float64))
+    for _ in range(3):
+        bound(torch.tensor([0, 3]))
+    before = bound.state.clone()
+    for _ in range(2):
+        with pytest.raises(IndexError):
+            bound(torch.tensor([0, 4]))
+        assert bound.state.equal(before)
+    assert bound(torch.tensor([1, 2])).equal(step(before.clone(), torch.tensor([1, 2]))[1])
+
+
+def test_a_bound_batch_that_numpy_cannot_read_is_computed_by_torch() -> None:
+    bound, plain = planned(descent).bind(small()), small()
+    for i in range(6):
+        batch = torch.full((4, 5), float(i), dtype=torch.bfloat16 if i >= 3 else torch.float64)
+        plain, expected = descent(plain, batch)
+        with pytest.warns(PlannerWarning, match="BFloat16") if i == 3 else nullcontext():
+            loss = bound(batch)
+        assert float(loss) == float(expected)
+
+
 # Where a step is not planned
 
 
@@ -146,15 +196,20 @@ class OfTorch(Layer):
 @pytest.mark.parametrize(("noisy", "words"), [(False, "cannot be traced: .*Symbol"), (True, "cannot be traced")])
 def test_a_layer_of_torch_runs_on_torch(noisy: bool, words: str) -> None:
     step = Step(dl.MLP(6, [dl.Dense(8), OfTorch(noisy), dl.Dense(4)]), dl.SparseCategoricalCrossEntropy(), dl.Adam())
-    fast, plain, state = planned(step), start(step), start(step)
+    fast, plain, bound = planned(step), start(step), planned(step).bind(start(step))
+    state = start(step)
     for i, batch in enumerate(batches()):
         torch.manual_seed(i)
         plain, expected = step(plain, batch)
         torch.manual_seed(i)
         with pytest.warns(PlannerWarning, match=words) if i in (0, 4) else nullcontext():
             state, loss = fast(state, batch)
+        torch.manual_seed(i)
+        with pytest.warns(PlannerWarning, match=words) if i in (0, 4) else nullcontext():
+            assert bound(batch).equal(expected)
         assert loss.equal(expected)
         assert all(a.equal(b) for a, b in zip(leaves(plain), leaves(state), strict=True))
+        assert all(a.equal(b) for a, b in zip(leaves(plain), leaves(bound.state), strict=True))
     assert list(fast.planned.programs.values()) == [None, None]
 
 

@@ -5,31 +5,47 @@ In a small network it takes as long to recognise the state's tree as to compute 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
-from dlarray.planner.run.program import NEVER, Binding
+from dlarray.planner.run.program import NEVER, Program
 
 __all__ = ["BoundStep"]
 
 
-class _Step(Protocol):
+class _Binding(Protocol):
+    """What a bound step needs of a binding, whose methods ``program.Binding`` describes."""
+
+    program: Program
+    is_state: Callable[[Any], bool]
+    enter: Callable[[Any], bool]
+    enter_counted: Callable[[Any], bool]
+    loss: Callable[[], Any]
+
+    @property
+    def reads(self) -> Callable[[Any], bool]: ...
+
+
+_B = TypeVar("_B", bound=_Binding)
+
+
+class _Step(Protocol[_B]):
     """What a bound step needs of a compiled one."""
 
     def __call__(self, state: Any, batch: Any) -> tuple[Any, Any]:
         """The next state and the loss."""
         ...
 
-    def repeatable(self) -> Binding | None:
+    def repeatable(self) -> _B | None:
         """The latest binding of this thread if it writes the state in place."""
         ...
 
-    def recover(self, error: BaseException, bound: Binding, state: Any, batch: Any) -> tuple[Any, Any]:
+    def recover(self, error: BaseException, bound: _B, state: Any, batch: Any) -> tuple[Any, Any]:
         """The next state and the loss after an error in a planned step, or the error itself."""
         ...
 
 
-class BoundStep:
+class BoundStep(Generic[_B]):
     """``bound(batch) -> loss``; each call is a step of the state.
 
     Several kinds of batches, such as the smaller last one of an epoch, can alternate. The first step on a kind of
@@ -41,10 +57,10 @@ class BoundStep:
     state: the bound step does not notice that. To change the tree, assign ``state``; it can be the same tree.
     """
 
-    def __init__(self, step: _Step, state: Any) -> None:
+    def __init__(self, step: _Step[_B], state: Any) -> None:
         self._step = step
         self._state = state
-        self._bindings: list[Binding] = []
+        self._bindings: list[_B] = []
         self._enter = _never
         self._latest: Any = None
 
@@ -84,14 +100,14 @@ class BoundStep:
         self._use(known if latest is None else [latest, *(b for b in known if b.program is not latest.program)])
         return loss
 
-    def _use(self, bindings: Sequence[Binding]) -> None:
+    def _use(self, bindings: Sequence[_B]) -> None:
         """Use those of these bindings that are on the state, the first one for the next step."""
         self._bindings = [binding for binding in bindings if binding.is_state(self._state)]
         self._latest, self._enter = None, _never
         if self._bindings:
             self._repeat(self._bindings[0])
 
-    def _repeat(self, binding: Binding) -> None:
+    def _repeat(self, binding: _B) -> None:
         self._latest = binding
         self._enter = binding.enter if binding.program.next_check == NEVER else binding.enter_counted
 

@@ -75,7 +75,7 @@ class Compiled:
             return self._find_and_run(state, batch) if done is None else done
         return self.recover(broken, latest, state, batch)
 
-    def bind(self, state: Any) -> BoundStep:
+    def bind(self, state: Any) -> BoundStep[Binding]:
         """``bound(batch) -> loss`` on this state, which is not recognised anew at each step: see ``BoundStep``."""
         return BoundStep(self, state)
 

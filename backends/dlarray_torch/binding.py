@@ -1,0 +1,58 @@
+"""A binding to the tensors of one state: the planner's binding to views of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from dlarray.planner.run.program import Binding
+
+__all__ = ["TensorBinding"]
+
+_NUMBERS: tuple[type[Any], ...] = (np.generic,)
+
+
+class TensorBinding:
+    """A planner's binding for batches of tensors; see ``dlarray.planner.run.program.Binding``.
+
+    ``views`` gives the NumPy views of a batch, and raises TypeError or RuntimeError if there are none. ``tensors``
+    converts a loss.
+    """
+
+    def __init__(
+        self,
+        binding: Binding,
+        is_state: Callable[[Any], bool],
+        views: Callable[[Any], Any],
+        tensors: Callable[[Any], Any],
+    ) -> None:
+        self.binding = binding
+        self.program = binding.program
+        self.is_state = is_state
+        self.enter = _on_views(binding.enter, views)
+        self.enter_counted = _on_views(binding.enter_counted, views)
+        self.reads = _on_views(binding.reads, views)
+        self.loss = _as_tensors(binding.loss, tensors)
+
+
+def _on_views(function: Callable[[Any], bool], views: Callable[[Any], Any]) -> Callable[[Any], bool]:
+    def called(batch: Any) -> bool:
+        try:
+            given = views(batch)
+        except (TypeError, RuntimeError):
+            return False
+        return function(given)
+
+    return called
+
+
+def _as_tensors(loss: Callable[[], Any], tensors: Callable[[Any], Any]) -> Callable[[], Any]:
+    from torch import from_numpy
+
+    def converted() -> Any:
+        found: Any = loss()
+        return from_numpy(np.asarray(found)) if isinstance(found, _NUMBERS) else tensors(found)
+
+    return converted
