@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 
@@ -202,7 +202,7 @@ def _new_reference(f: Function, value: object) -> str:
 
 
 @contextmanager
-def _unlocked(f: Function) -> Iterator[None]:
+def _unlocked(f: Function) -> Generator[None]:
     thread = f.emit("call ptr @PyEval_SaveThread()")
     yield
     f.do(f"call void @PyEval_RestoreThread(ptr {thread})")

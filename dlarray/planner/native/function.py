@@ -5,7 +5,7 @@ Variables are places on the stack; LLVM's pass ``sroa`` makes registers of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from dlarray.planner.native.types import BYTES, STORED, TYPES, literal, vector
@@ -84,10 +84,18 @@ class Function:
         if lanes == 1:
             return self.load(base, dtype, index)
         result = Value(self, "poison", dtype, lanes)
+        pointer = self.address(base, dtype, index)
         for n in range(lanes):
-            result = result.with_lane(n, self.load(base, dtype, index))
-            index = index + stride
+            pointer = self.address(pointer, dtype, stride) if n else pointer
+            result = result.with_lane(n, self.load(pointer, dtype, 0))
         return result
+
+    def store_strided(self, base: str, index: Value, stride: Value, value: Value) -> None:
+        """Write the numbers of a vector ``stride`` numbers apart."""
+        pointer = self.address(base, value.dtype, index)
+        for n in range(value.lanes):
+            pointer = self.address(pointer, value.dtype, stride) if n else pointer
+            self.store(pointer, 0, value.lane(n))
 
     def store(self, base: str, index: Index, value: Value) -> None:
         """Write numbers into an array, from an index on."""
@@ -114,7 +122,7 @@ class Function:
     # Loops and branches
 
     @contextmanager
-    def loop(self, start: Index, stop: Index, step: int = 1) -> Iterator[Value]:
+    def loop(self, start: Index, stop: Index, step: int = 1) -> Generator[Value]:
         """``for i in range(start, stop, step)``; gives i."""
         start, stop = self.index(start), self.index(stop)
         k, before = self._next(), self._label
@@ -132,7 +140,7 @@ class Function:
         self._begin(f"done{k}")
 
     @contextmanager
-    def when(self, condition: Value) -> Iterator[None]:
+    def when(self, condition: Value) -> Generator[None]:
         """``if condition:``."""
         k = self._next()
         self.do(f"br i1 {condition.text}, label %then{k}, label %done{k}")

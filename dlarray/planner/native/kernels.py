@@ -8,7 +8,7 @@ import numpy as np
 
 from dlarray.planner.kernel.head import ArrayAt, address_indices, head
 from dlarray.planner.kernel.loops import Call
-from dlarray.planner.native.layout import Layout, same_memory, shape_for
+from dlarray.planner.native.layout import LANES, Layout, same_memory, shape_for
 from dlarray.planner.native.narrow import NarrowPrinter
 from dlarray.planner.native.printer import Printer
 from dlarray.planner.native.rows import RowPrinter
@@ -22,7 +22,9 @@ class KernelCall:
 
     def __init__(self, call: Call) -> None:
         self.call = call
-        self.layout = Layout(call.kernel, shape_for(call.kernel, call.rows, call.cols), same_memory(call))
+        shape = shape_for(call.kernel, call.rows, call.cols)
+        width = call.rows * call.cols if shape == "flat" else call.cols
+        self.layout = Layout(call.kernel, shape, same_memory(call), has_tail=width % LANES > 0)
 
     def printer(self, name: str) -> Printer:
         """A printer for a function of this name."""

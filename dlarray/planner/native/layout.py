@@ -57,11 +57,16 @@ def same_memory(call: Call) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Layout:
-    """A kernel, its shape of loops, and for each array, inputs then outputs, the first one with the same memory."""
+    """A kernel and what its text depends on besides.
+
+    ``aliases`` has for each array, inputs then outputs, the first one with the same memory.
+    """
 
     kernel: Kernel
     shape: Shape
     aliases: tuple[int, ...]
+    has_tail: bool = True
+    """Whether the last columns of a row may not fill all lanes. Without them half of the text is enough."""
 
     @cached_property
     def values(self) -> list[tuple[int, Operation]]:

@@ -1,7 +1,7 @@
 """Modules of LLVM's: from text to machine code in memory. Nothing is written to disk.
 
-Of LLVM's passes only three run: registers for variables, simpler instructions, fewer branches. Vectors are written out,
-so nothing has to be vectorised, and no pass may change the order of arithmetic: there are no fast-math flags.
+Of LLVM's passes only two run: registers for variables, and fewer branches. Vectors are written out, so nothing has to
+be vectorised, and no pass may change the order of arithmetic: there are no fast-math flags.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import ctypes
 import sys
 from collections.abc import Iterable
 from functools import cache
+from importlib import import_module
 from threading import RLock
 from typing import Any
 from weakref import WeakValueDictionary
@@ -48,7 +49,7 @@ def host() -> Target:
 def _llvm() -> Any:
     """llvmlite's binding, ready to use. Raises ImportError with a hint if llvmlite is missing or too old."""
     try:
-        import llvmlite.binding as llvm
+        llvm: Any = import_module("llvmlite.binding")
     except ImportError as error:
         hint = "the native executor of the planner needs llvmlite: pip install 'dlarray[fast]'"
         raise ImportError(f"{hint} ({error})", name="llvmlite") from error
@@ -88,7 +89,6 @@ def _simplify(llvm: Any, module: Any, machine: Any) -> None:
     passes = llvm.create_new_function_pass_manager()
     builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(1))
     passes.add_sroa_pass()
-    passes.add_instruction_combine_pass()
     passes.add_simplify_cfg_pass()
     for function in module.functions:
         if not function.is_declaration:

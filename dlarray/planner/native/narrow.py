@@ -36,8 +36,7 @@ class NarrowPrinter(Printer):
         for sweep in range(kernel.sweeps):
             done, reduced = layout.once_a_row(sweep)
             for v, op in done:
-                values = {a: value.spread(LANES) for a, value in (self.known | known).items()}
-                known[v] = self.computed(op, values, f.count(LANES) + i)
+                known[v] = self.computed(op, self.known | known, f.count(LANES) + i).spread(LANES)
             for v, op in reduced:
                 self.totals[v].add_to_total(_masked(f, op, known[op.args[0]], there))
             reductions = self.new_reductions(sweep)
@@ -92,10 +91,8 @@ class NarrowPrinter(Printer):
         start = i * self.cols
         with f.when(many.equals(LANES)), f.loop(0, self.cols) as j:
             for v, a in leaving:
-                x, index = f.load(self.place(f"w{v}"), kernel.dtype(v), j * LANES, LANES), start + j
-                for n in range(LANES):
-                    f.store(self.pointer(a), index, x.lane(n))
-                    index = index + self.cols
+                x = f.load(self.place(f"w{v}"), kernel.dtype(v), j * LANES, LANES)
+                f.store_strided(self.pointer(a), start + j, self.cols, x)
         with f.when(many.differs(LANES)), f.loop(0, many) as lane, f.loop(0, self.cols) as j:
             for v, a in leaving:
                 x = f.load(self.place(f"w{v}"), kernel.dtype(v), j * LANES + lane)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import inf
-from operator import add, and_, mul, or_, sub, truediv, xor
 
 from dlarray.planner.kernel.loops import Operation
 from dlarray.planner.kernel.notation import COMPARISONS
@@ -27,16 +26,23 @@ LIBRARY = {
 _INTRINSICS = frozenset({"sqrt", "floor", "ceil", "trunc", "rint"})
 
 _ARITHMETIC: dict[str, Callable[[Value, Value], Value]] = {
-    "add": add,
-    "subtract": sub,
-    "multiply": mul,
-    "divide": truediv,
-    "bitwise_and": and_,
-    "bitwise_or": or_,
-    "bitwise_xor": xor,
+    "add": Value.__add__,
+    "subtract": Value.__sub__,
+    "multiply": Value.__mul__,
+    "divide": Value.__truediv__,
+    "bitwise_and": Value.__and__,
+    "bitwise_or": Value.__or__,
+    "bitwise_xor": Value.__xor__,
 }
-_BOOLEAN: dict[str, Callable[[Value, Value], Value]] = {"add": or_, "maximum": or_, "multiply": and_, "minimum": and_}
-_LOGICAL: dict[str, Callable[[Value, Value], Value]] = {"logical_and": and_, "logical_or": or_, "logical_xor": xor}
+_BOOLEAN: dict[str, Callable[[Value, Value], Value]] = {
+    **dict.fromkeys(("add", "maximum"), Value.__or__),
+    **dict.fromkeys(("multiply", "minimum"), Value.__and__),
+}
+_LOGICAL: dict[str, Callable[[Value, Value], Value]] = {
+    "logical_and": Value.__and__,
+    "logical_or": Value.__or__,
+    "logical_xor": Value.__xor__,
+}
 
 
 def accumulated(name: str, total: Value, value: Value) -> Value:

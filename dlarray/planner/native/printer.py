@@ -7,7 +7,7 @@ of flat and wide kernels, ``narrow`` those of narrow ones.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Protocol
@@ -238,7 +238,7 @@ class Printer:
     # Rows
 
     @contextmanager
-    def over_rows(self, step: int) -> Iterator[Value]:
+    def over_rows(self, step: int) -> Generator[Value]:
         """A loop over all rows, ``step`` at a time, in which the sums of columns are regularly added up."""
         if not self.layout.column_sums:
             with self.f.loop(self.first, self.end, step) as i:

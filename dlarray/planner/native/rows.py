@@ -73,13 +73,14 @@ class RowPrinter(Printer):
         else:
             with f.loop(0, full, LANES) as j:
                 body(j, LANES)
-        with f.when(full < width):
-            for r in reductions.values():
-                r.begin_tail()
-            with f.loop(full, width) as j:
-                body(j, 1)
-            for r in reductions.values():
-                r.end_tail()
+        if self.layout.has_tail:
+            with f.when(full < width):
+                for r in reductions.values():
+                    r.begin_tail()
+                with f.loop(full, width) as j:
+                    body(j, 1)
+                for r in reductions.values():
+                    r.end_tail()
         return {v: r.result() for v, r in reductions.items() if r.op.over == "row"}
 
 
