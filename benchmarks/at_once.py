@@ -70,7 +70,7 @@ def measure(options: argparse.Namespace, conditions: list[str]) -> dict[str, Any
             slope = seconds(n, SHORT + options.epochs) - seconds(n, SHORT)
             times.append(1e6 * slope / (options.epochs * options.batches))
     return {
-        "machine": machine(("dlarray", "numpy", "numba", "jax", "jaxlib", "torch", "cupy")),
+        "machine": machine(("dlarray", "numpy", "llvmlite", "jax", "jaxlib", "torch", "cupy")),
         "conditions": conditions,
         "device": options.device,
         "case": {"network": "-".join(map(str, case.widths)), "batch": case.batch, "batches": options.batches},

@@ -1,7 +1,7 @@
 """Adam's state in bfloat16: what it costs in time and in accuracy, beside float32 and beside rounding to the nearest.
 
     python benchmarks/bfloat16_state.py --json state.json
-    python benchmarks/bfloat16_state.py --cases L,XL --seeds 5 --executors ufuncs,numba
+    python benchmarks/bfloat16_state.py --cases L,XL --seeds 5 --executors ufuncs,native
 
 Time is of the optimizer's kernel alone, θ, g and state as large as the case's, and of the whole step; one core unless
 OMP_NUM_THREADS says otherwise. Accuracy is of scikit-learn's digits and breast cancer, by seed.
@@ -134,7 +134,7 @@ def main() -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", default="L,XL", help="networks, as `dlarray bench` names them; none to skip")
-    parser.add_argument("--executors", default="ufuncs,numba", help="NumPy alone, and with the extra fast")
+    parser.add_argument("--executors", default="ufuncs,native", help="NumPy alone, and with the extra fast")
     parser.add_argument("--bursts", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=0.1, help="of a burst")
     parser.add_argument("--seeds", type=int, default=5, help="0 to skip")

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from statistics import median
@@ -158,29 +156,24 @@ def start(times: int = 7) -> dict[str, float]:
         "import dlarray; from contenders.ours import compiler; from dlarray.bench import CASES, Workload, FullStep; "
         "FullStep(Workload.of(CASES['M']), dlarray.resolve('cpu'), compiler()).losses(1)"
     )
-    kinds: dict[str, list[float]] = {"to the first step, cold": [], "to the first step, warm": []}
-    for _ in range(3):
-        with tempfile.TemporaryDirectory() as cache:  # where kernels are kept: empty, then filled
-            for values in kinds.values():
-                try:
-                    values.append(fresh(clock.format(first), XDG_CACHE_HOME=cache, DLARRAY_CACHE=cache))
-                except ValueError as error:
-                    log(f"to the first step: {error}")
-    return found | {name: median(values) for name, values in kinds.items() if values}
+    try:
+        found["to the first step"] = median(fresh(clock.format(first)) for _ in range(3))
+    except ValueError as error:
+        log(f"to the first step: {error}")
+    return found
 
 
-def fresh(code: str, **variables: str) -> float:
+def fresh(code: str) -> float:
     """The number that a fresh interpreter prints."""
     time.sleep(0.05)
-    return float(printed("-c", code, timeout=300, **variables))
+    return float(printed("-c", code, timeout=300))
 
 
-def printed(*words: str, timeout: float, **variables: str) -> str:
+def printed(*words: str, timeout: float) -> str:
     """The last line that a fresh interpreter prints; ValueError with its error where it fails."""
     done = subprocess.run(
         [sys.executable, *words],
         cwd=Path(__file__).parent,
-        env=os.environ | variables,
         capture_output=True,
         text=True,
         check=False,

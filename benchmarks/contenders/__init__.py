@@ -71,12 +71,12 @@ COMMANDS = {"cpu": ("cpu", "predict"), "predict": ("cpu", "predict"), "gpu": ("g
 """The programs of a command, by each of them: a library may be named where any of them measures it."""
 PACKAGES = {
     "cpu": (
-        *("dlarray", "numpy", "numba", "jax", "jaxlib", "optax", "torch", "scikit-learn", "keras", "thinc", "blis"),
+        *("dlarray", "numpy", "llvmlite", "jax", "jaxlib", "optax", "torch", "scikit-learn", "keras", "thinc", "blis"),
         *("tinygrad", "onnxruntime"),
     ),
     "gpu": (
         *("dlarray", "numpy", "cupy-cuda12x", "cupy-cuda13x", "nvmath-python", "torch", "triton", "jax", "jaxlib"),
-        *("optax", "nvidia-cublas-cu12", "nvidia-cublas", "jax-cuda12-plugin", "jax-cuda13-plugin", "numba"),
+        *("optax", "nvidia-cublas-cu12", "nvidia-cublas", "jax-cuda12-plugin", "jax-cuda13-plugin", "llvmlite"),
     ),
 }
 """Whose versions a file records."""

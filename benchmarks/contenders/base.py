@@ -198,6 +198,6 @@ def relative_error(found: list[np.ndarray], exact: list[np.ndarray]) -> float:
     return float(np.sqrt(off / sum(float(np.sum(b.astype(np.float64) ** 2)) for b in exact)))
 
 
-def hide_numba() -> None:
-    """From now on this process cannot find Numba, as on a machine without it: the planner's kernels are ufuncs."""
-    sys.modules["numba"] = None  # type: ignore[assignment] - this is how Python marks a module as absent
+def hide_llvmlite() -> None:
+    """From now on this process cannot find llvmlite, as on a machine without it: the planner's kernels are ufuncs."""
+    sys.modules["llvmlite"] = None  # type: ignore[assignment] - this is how Python marks a module as absent

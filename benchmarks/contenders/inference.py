@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from contenders.base import Measured, hide_numba
+from contenders.base import Measured, hide_llvmlite
 from dlarray.bench import Products, Workload
 from dlarray.device import resolve
 from dlarray.losses import SparseCategoricalCrossEntropy
@@ -54,8 +54,8 @@ class Ours(Predictor):
 
 
 def numpy(workload: Workload, setting: Setting) -> Measured:
-    """The same as if Numba were not installed: the planner's kernels are NumPy's ufuncs."""
-    hide_numba()
+    """The same as if llvmlite were not installed: the planner's kernels are NumPy's ufuncs."""
+    hide_llvmlite()
     return Ours(workload, setting)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from contenders.base import ManySteps, Measured, Shuffled, hide_numba, on_gpu
+from contenders.base import ManySteps, Measured, Shuffled, hide_llvmlite, on_gpu
 from dlarray.bench import FullStep, Workload
 from dlarray.device import Device, resolve, to_numpy
 from setting import JAX, TORCH, Setting
@@ -95,19 +95,12 @@ def refuse_fallback() -> None:
     warnings.simplefilter("error", PlannerWarning)
 
 
-def compiler(numba: bool | None = None, check: bool = True) -> Compile:
-    """The planner for NumPy with one of its executors; by default with Numba where that is installed."""
+def compiler(executor: str = "", check: bool = True) -> Compile:
+    """The planner for NumPy with one of its executors; by default the fastest that works here."""
     from dlarray.planner import compile, fastest  # noqa: A004 - the field's word
 
     refuse_fallback()
-    if numba is None:
-        numba = fastest() == "numba"
-    if not numba:
-        return partial(compile, executor="ufuncs", check=check)
-
-    from dlarray.planner.numba.executor import numba_loops
-
-    return partial(compile, executor=numba_loops, check=check)
+    return partial(compile, executor=executor or fastest(), check=check)
 
 
 def stage(name: str) -> Compile:
@@ -132,14 +125,14 @@ def prepared(library: str, setting: Setting) -> Device:
 
 
 def numpy(workload: Workload, setting: Setting) -> Measured:
-    """NumPy and nothing else, as on a machine without Numba."""
-    hide_numba()
-    return Ours(workload, setting, compiler(numba=False))
+    """NumPy and nothing else, as on a machine without llvmlite."""
+    hide_llvmlite()
+    return Ours(workload, setting, compiler("ufuncs"))
 
 
 def fast(workload: Workload, setting: Setting) -> Measured:
-    """NumPy with the extra ``fast``: kernels compiled by Numba."""
-    return Ours(workload, setting, compiler(numba=True))
+    """NumPy with the extra ``fast``: steps as native functions."""
+    return Ours(workload, setting, compiler("native"))
 
 
 def eager(workload: Workload, setting: Setting) -> Measured:

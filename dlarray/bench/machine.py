@@ -15,7 +15,7 @@ import numpy as np
 __all__ = ["machine"]
 
 
-def machine(packages: Sequence[str] = ("dlarray", "numpy", "numba")) -> dict[str, Any]:
+def machine(packages: Sequence[str] = ("dlarray", "numpy", "llvmlite")) -> dict[str, Any]:
     """What a measurement depends on: processor, cores, BLAS and its kernels, threads, versions and load."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     built: Any = np.show_config(mode="dicts")

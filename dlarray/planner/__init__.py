@@ -7,7 +7,7 @@
     print(fast.describe())               what a compiled step's plan does; dlarray.explain adds names and a picture
 
 The folders in processing order: trace runs the step on symbols and records a graph; schedule makes kernels and a plan
-of it; numpy and numba run kernels; run binds the plan to arrays and checks it; cuda does the same on a GPU. kernel
+of it; numpy and native run kernels; run binds the plan to arrays and checks it; cuda does the same on a GPU. kernel
 defines kernels, report describes plans. README.md in each folder has an example.
 """
 

@@ -129,9 +129,9 @@ def test_the_planned_optimizer_is_one_kernel_with_half_the_state_s_traffic() -> 
     assert wide - 28 * n == pytest.approx(narrow - 20 * n, abs=8)  # the rest is single numbers
 
 
-@pytest.mark.parametrize("executor", ["ufuncs", "numba"])
+@pytest.mark.parametrize("executor", ["ufuncs", "native"])
 def test_training_with_either_executor_keeps_its_plan(executor: str) -> None:
-    if executor == "numba":
+    if executor == "native":
         pytest.importorskip("llvmlite")
     r = np.random.default_rng(0)
     x, y = r.standard_normal((64, 16)).astype(np.float32), r.integers(0, 3, 64).astype(np.int32)

@@ -91,7 +91,7 @@ def test_the_example_is_the_same_as_the_command(run: CommandLine, tmp_path: Path
 # In float32 two libraries differ by 1e-7 in the first step's loss. In 1,350 steps the measured difference grew to 2e-5
 # in the loss of one batch and to 1.3e-6 in an epoch's mean (torch and JAX on one x86 CPU); float32 and float64 of the
 # same library differ by 1.3e-5. strict computes with NumPy, so its bits must be equal. The reference is NumPy with
-# eager steps; "cpu" is NumPy with planned steps, whose last digits differ if Numba runs the kernels.
+# eager steps; "cpu" is NumPy with planned steps, whose last digits differ if its kernels are native code.
 ROUNDING = {"cpu": 1e-5, "torch": 1e-5, "jax": 1e-5, "strict": 0.0}
 REFERENCE: list[dl.Trained] = []
 

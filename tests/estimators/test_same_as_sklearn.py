@@ -235,10 +235,10 @@ def test_float32_stays_float32_and_near() -> None:
     close(ours, theirs, rtol=2e-5)
 
 
-@pytest.mark.parametrize("numba", [False, True])
-def test_digits_to_the_end(numba: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("native", [False, True])
+def test_digits_to_the_end(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole training, until the loss no longer falls."""
-    if numba:
+    if native:
         pytest.importorskip("llvmlite")
         monkeypatch.undo()  # of without_native
     x, y = load_digits(return_X_y=True)

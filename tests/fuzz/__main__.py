@@ -13,7 +13,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--programs", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--executors", default="ufuncs", help="ufuncs, or numba, which compiles each kernel, or both")
+    parser.add_argument("--executors", default="ufuncs", help="ufuncs, or native, which compiles each step, or both")
     parser.add_argument("--stop", type=int, default=10, help="stop after so many failures")
     parser.add_argument("--whole", action="store_true", help="print failures without shrinking them")
     args = parser.parse_args()

@@ -174,7 +174,7 @@ EXECUTORS: dict[str, Executor] = {
     "rows": by_rows,
 }
 COMPILED: dict[str, Executor] = {"native": native}
-"""Executors that compile each new kernel, used with ``--executors numba``."""
+"""Executors that compile each new kernel, used with ``--executors native``."""
 
 EXACT = {"ufuncs"}
 """Executors that add in NumPy's order."""

@@ -23,7 +23,7 @@ from dlarray.planner.run.replay import STAGED
 from tests.planner.test_library import default
 from tests.support.threads import at_once
 
-pytest.importorskip("native", reason='pip install "dlarray[fast]"')
+pytest.importorskip("llvmlite", reason='pip install "dlarray[fast]"')
 
 EXECUTORS = ["ufuncs", "native"]
 W = np.random.default_rng(0).standard_normal((6, 5))

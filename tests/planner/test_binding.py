@@ -187,7 +187,7 @@ FIXED: dict[str, tuple[Callable[[Any, Any], Any], list[Any]]] = {
 @pytest.mark.parametrize("what", FIXED)
 def test_what_is_fixed_makes_programs_of_its_own(what: str, executor: str) -> None:
     if executor == "native":
-        pytest.importorskip("native")
+        pytest.importorskip("llvmlite")
     function, ways = FIXED[what]
     fast = accelerate(function, executor)
     for _ in range(3):

@@ -11,7 +11,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-numba = pytest.importorskip("native", reason="Numba is not installed: pip install 'dlarray[fast]'")
+numba = pytest.importorskip("llvmlite", reason="Numba is not installed: pip install 'dlarray[fast]'")
 
 from dlarray.planner.numba.mathematics import FUNCTIONS  # noqa: E402 - it needs Numba
 

@@ -78,7 +78,7 @@ import numpy as np
 import dlarray
 x = np.arange(12, dtype=np.float32).reshape(6, 2)
 trained = dlarray.fit(
-    dlarray.mlp(2, 3, 2), x, np.array([0, 1] * 3), epochs=1, batch_size=3, compile=False, progress=False
+    dlarray.mlp(2, 3, 2), x, np.array([0, 1] * 3), epochs=1, batch_size=3, progress=False
 )
 trained.save({path!r})
 print(dlarray.load({path!r}).predict(x).shape, *[name for name in {libraries!r}.split() if name in sys.modules])
@@ -86,7 +86,6 @@ print(dlarray.load({path!r}).predict(x).shape, *[name for name in {libraries!r}.
 
 
 def test_training_saving_and_loading_on_the_cpu_import_no_other_library(tmp_path) -> None:
-    """Plainly: with the extra ``fast`` the planner compiles by Numba, which imports SciPy where that is installed."""
     code = TRAIN.format(path=str(tmp_path / "model.safetensors"), libraries=LIBRARIES)
     assert python(code) == "(6, 2)"
 

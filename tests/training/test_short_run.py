@@ -12,12 +12,6 @@ from tests.support.families import steps
 from tests.support.own import own
 
 
-@pytest.fixture
-def no_native(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hundred small networks would spend their time in Numba's compiler."""
-    monkeypatch.setattr("dlarray.planner.native.executor.available", lambda: False)
-
-
 def test_every_family_is_tried() -> None:
     names = " ".join(steps())
     assert all(name in names for name in own(dl.Activation, dl.Optimizer, dl.Schedule))
@@ -26,7 +20,7 @@ def test_every_family_is_tried() -> None:
     assert layers >= {"Dense", "Dropout", "BatchNorm", "LayerNorm", "RMSNorm", "Residual", "Embedding"}
 
 
-@pytest.mark.usefixtures("no_native")
+@pytest.mark.usefixtures("without_native")
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -1,4 +1,4 @@
-"""Python's infix operators for the operations that have one, for text that people or Numba read."""
+"""Python's infix operators for the operations that have one, for text that people read."""
 
 from __future__ import annotations
 
