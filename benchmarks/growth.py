@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from contenders.ours import compiler
-from dlarray.bench import Case, FullStep, Products, Workload, interleave, low
+from dlarray.bench import Case, FullStep, RawProducts, Workload, interleave, low
 from dlarray.device import resolve
 from dlarray.device.memory import host_memory
 from environment import log
@@ -109,7 +109,7 @@ def point(case: Case, seconds: float) -> dict[str, Any]:
     restarted_peak()
     full.run(1)
     peak = memory("VmHWM")
-    limit = Products(case, cpu)
+    limit = RawProducts(case)
     limit.run(1)
     once = max(full.run(1), 1e-6)
     means = interleave({"step": full, "limit": limit}, 5 if once > seconds / 20 else 20, seconds / 50)

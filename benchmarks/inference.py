@@ -11,11 +11,15 @@ from measure import Settings, in_turns, started
 from setting import Setting
 
 CASE_NAMES, BATCH_SIZES = ("S", "M", "L"), (1, 4096)
-LIMIT, OURS = "the products alone", "dlarray"
+RAW, LIMIT, OURS = "raw products", "matmul products", "dlarray"
 
 
 def measure(wanted: Mapping[str, str], settings: Settings) -> dict[str, Any]:
-    """Figures by case and batch size: ratios to the limit, milliseconds, and whether all return the same."""
+    """Figures by case and batch size: ratios, milliseconds, and whether all return the same.
+
+    ``native`` is the time of ``predict`` divided by ``raw_ms``, that of the raw products; the other ratios are divided
+    by ``limit_ms``, that of ``numpy.matmul``.
+    """
     return {name: {str(batch): at_batch(name, batch, wanted, settings) for batch in BATCH_SIZES} for name in CASE_NAMES}
 
 
@@ -23,12 +27,14 @@ def at_batch(name: str, batch: int, wanted: Mapping[str, str], settings: Setting
     """Figures of one network and batch size."""
     case, title = replace(CASES[name], batch=batch), f"{name}: predict at batch {batch}"
     with started(wanted, case, Setting(), settings.patience, title) as (running, absent):
-        entropies = {who: remote.get("losses", steps=1) for who, remote in running.items() if who != LIMIT}
+        entropies = {who: remote.get("losses", steps=1) for who, remote in running.items() if who not in (RAW, LIMIT)}
         bursts = in_turns(running, settings, title)
     times = {who: low([burst["wall"] for burst in of]) for who, of in bursts.items()}
     limit, (expected, *_) = times[LIMIT], entropies[OURS]
     return {
         "limit_ms": 1e3 * limit,
+        "raw_ms": 1e3 * times[RAW],
+        "native": times[OURS] / times[RAW],
         **{who: t / limit for who, t in times.items()},
         "milliseconds": {who: 1e3 * t for who, t in times.items()},
         "equal": {who: abs(found[0] - expected) <= 1e-4 * abs(expected) for who, found in entropies.items() if found},

@@ -69,12 +69,21 @@ class Outcome:
         return network | values | checked | {"about": self.about, "absent": self.absent}
 
     def in_products(self) -> dict[str, Any]:
-        """The 10th percentile of the turns, in multiples of the products' and in milliseconds."""
+        """The 10th percentile of the turns in milliseconds, and in multiples of the products'.
+
+        ``raw_ms`` is the limit, the time of the raw products; ``native`` is the step with the extra ``fast`` divided by
+        it. ``limit_ms`` is the time of ``numpy.matmul``; ``fast`` and all ``ratios`` are divided by that, as in files
+        from before the raw products were measured.
+        """
         times = {name: low([burst["wall"] for burst in bursts]) for name, bursts in self.bursts.items()}
-        limit = times.pop("products")
+        limit, raw = times.pop("matmul products"), times.pop("raw products")
+        fast = {"native": times["fast"] / raw, "fast": times["fast"] / limit} if "fast" in times else {}
         return self.described(
             limit_ms=1e3 * limit,
             limit_gflops=self.case.flops / limit / 1e9,
+            raw_ms=1e3 * raw,
+            raw_gflops=self.case.flops / raw / 1e9,
+            **fast,
             ratios={name: t / limit for name, t in times.items()},
             milliseconds={name: 1e3 * t for name, t in times.items()},
         )

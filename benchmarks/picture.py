@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from report import group, in_order, label, ratios
+from report import group, in_order, label, limit_ms, ratios
 
 COLOURS = {"limit": "#777777", "ours": "#0072B2", "torch": "#E69F00", "jax": "#009E73"}
 """Okabe and Ito's, which everyone can tell apart."""
@@ -58,7 +58,7 @@ def cpu_panel(ax: Any, title: str, case: dict[str, Any]) -> None:
     bars(ax, names, values, values, range(len(values)))
     ax.axvline(1, color="black", linestyle="--", linewidth=1.2)
     ax.set_xlim(min(0.8, *values), 2.2 * max(values))
-    ax.set_title(f"{title}: {case['network']}, batch {case['batch']}; products {case['limit_ms']:.3g} ms", fontsize=10)
+    ax.set_title(f"{title}: {case['network']}, batch {case['batch']}; products {limit_ms(case):.3g} ms", fontsize=10)
     ax.set_xlabel("time of a step / time of its matrix products")
 
 

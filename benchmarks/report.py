@@ -52,9 +52,19 @@ def checks(case: dict[str, Any]) -> list[str]:
 
 
 def ratios(case: dict[str, Any]) -> dict[str, float]:
-    """Times of a step by those of its products, dlarray's first."""
-    found = {name: ms / case["limit_ms"] for name, ms in case["milliseconds"].items()}
+    """Times of a step by those of its raw products, dlarray's first; in older files by those of ``numpy.matmul``."""
+    found = {name: ms / limit_ms(case) for name, ms in milliseconds(case).items()}
     return {entry.name: found[entry.name] for entry in CONTENDERS if entry.name in found} | found
+
+
+def limit_ms(case: dict[str, Any]) -> float:
+    """The milliseconds of the products that all are compared with."""
+    return case.get("raw_ms", case["limit_ms"])
+
+
+def milliseconds(case: dict[str, Any]) -> dict[str, float]:
+    """The milliseconds of a step, and of its products in other libraries."""
+    return ({"matmul products": case["limit_ms"]} if "raw_ms" in case else {}) | case["milliseconds"]
 
 
 def cpu_text(result: dict[str, Any]) -> str:
@@ -73,6 +83,8 @@ def cpu_text(result: dict[str, Any]) -> str:
             verdict = "equal" if all(v["equal"] for v in of.values()) else "NOT EQUAL"
             bound = f"at most {far:.1e} of the first loss apart, allowed {case['losses']['allowed']:.1e}"
             lines.append(f"{name}: losses of {steps} steps: {verdict} ({bound})")
+        if (by := case.get("about", {}).get("raw products", {}).get("products", "")).startswith("numpy.dot"):
+            lines.append(f"{name}: the products alone are by {by}")
         lines += [f"{name}: {line}" for line in checks(case) + absences(case)]
     return "\n".join(lines)
 
@@ -81,8 +93,8 @@ def rows(cases: dict[str, Any], title: str) -> Table:
     """A table: contenders down, cases across."""
     relative = title == "step / products"
     names = dict.fromkeys(name for case in cases.values() for name in ratios(case))
-    found = [ratios(case) if relative else case["milliseconds"] for case in cases.values()]
-    limits = ["1" if relative else f"{case['limit_ms']:.4g}" for case in cases.values()]
+    found = [ratios(case) if relative else milliseconds(case) for case in cases.values()]
+    limits = ["1" if relative else f"{limit_ms(case):.4g}" for case in cases.values()]
     body = [[label(name), *(f"{of[name]:.3g}" if name in of else "–" for of in found)] for name in names]
     return [[title, *cases], ["the products alone", *limits], *body]
 
@@ -109,7 +121,7 @@ def predict_rows(case: str, batches: dict[str, Any]) -> Table:
     names = dict.fromkeys(name for of in batches.values() for name in of["milliseconds"])
     head = [f"{case}: predict, milliseconds", *(f"batch {n}" for n in batches)]
     cell = [of["milliseconds"] for of in batches.values()]
-    return [head, *([name, *(f"{c[name]:.3g}" if name in c else "–" for c in cell)] for name in names)]
+    return [head, *([label(name), *(f"{c[name]:.3g}" if name in c else "–" for c in cell)] for name in names)]
 
 
 def slope_rows(growth: dict[str, Any]) -> Table:

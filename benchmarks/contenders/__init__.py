@@ -29,9 +29,12 @@ class Entry:
 
 
 CONTENDERS = (
-    Entry("products", "limits.OneByOne", "limit", label="the products alone"),
+    Entry("raw products", "limits.Raw", "limit", "cpu", "the products alone"),
+    Entry("matmul products", "limits.OneByOne", "limit", "cpu", "the products by numpy.matmul"),
+    Entry("products", "limits.OneByOne", "limit", "gpu", "the products alone"),
     Entry("products captured", "limits.captured", "limit", "gpu", "the products as one graph"),
     Entry("PyTorch products", "torch.Products", "torch", "gpu", "the products alone, PyTorch"),
+    Entry("JAX products", "jax.Products", "jax", "cpu", "the products by JAX"),
     Entry("numpy", "ours.numpy", "ours", "cpu", "dlarray, NumPy alone"),
     Entry("fast", "ours.fast", "ours", "cpu", "dlarray with the extra fast"),
     Entry("eager", "ours.eager", "ours", label="dlarray, eager"),
@@ -55,7 +58,8 @@ CONTENDERS = (
     Entry("Keras on JAX", "others.Keras", "keras", "cpu"),
     Entry("thinc", "others.Thinc", "thinc", "cpu"),
     Entry("tinygrad", "others.Tinygrad", "tinygrad", "cpu"),
-    Entry("the products alone", "inference.Forward", "limit", "predict"),
+    Entry("raw products", "inference.Raw", "limit", "predict", "the products alone"),
+    Entry("matmul products", "inference.Forward", "limit", "predict", "the products by numpy.matmul"),
     Entry("dlarray", "inference.Ours", "ours", "predict"),
     Entry("dlarray, NumPy alone", "inference.numpy", "ours", "predict"),
     Entry("dlarray, the function alone", "inference.Accelerated", "ours", "predict"),
@@ -67,6 +71,8 @@ CONTENDERS = (
 )
 OWN = ("limit", "ours")
 """The families that ``--ours`` selects from."""
+ALWAYS = ("raw products", "matmul products", "products")
+"""What the others are compared with, and so is measured in any case."""
 COMMANDS = {"cpu": ("cpu", "predict"), "predict": ("cpu", "predict"), "gpu": ("gpu",)}
 """The programs of a command, by each of them: a library may be named where any of them measures it."""
 PACKAGES = {
@@ -101,13 +107,14 @@ def chosen(program: str, ours: str = "all", baselines: str = "all") -> dict[str,
     """The contenders of a program by name, with the factory of each.
 
     ``ours`` is "all" or names such as "jax,torch"; ``baselines`` is "all", "none" or libraries such as "torch,jax".
-    The products are always among them. SystemExit, with what there is, for an unknown word.
+    The limits of a CPU, and the products alone on a GPU, are always among them. SystemExit, with what there is, for an
+    unknown word.
     """
     entries = [entry for entry in CONTENDERS if program in entry.programs.split()]
     own = [entry.name for entry in entries if entry.family in OWN]
     known = [entry for entry in CONTENDERS if set(COMMANDS[program]) & set(entry.programs.split())]
     libraries = list(dict.fromkeys(entry.family for entry in known if entry.family not in OWN))
-    wanted = {entries[0].name, *_words("ours", ours, own)}
+    wanted = {*ALWAYS, *_words("ours", ours, own)}
     families = set(_words("baselines", baselines, libraries))
     return {entry.name: entry.factory for entry in entries if entry.name in wanted or entry.family in families}
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from contenders.base import Measured, hide_llvmlite
-from dlarray.bench import Products, Workload
+from dlarray.bench import Products, RawProducts, Workload
 from dlarray.device import resolve
 from dlarray.losses import SparseCategoricalCrossEntropy
 from dlarray.training import Trained
@@ -30,8 +30,15 @@ class Predictor(Measured):
         return float(-(p * np.log(np.maximum(p, 1e-30))).sum(axis=1).mean())
 
 
+class Raw(RawProducts, Measured):
+    """The limit: X W of each layer by NumPy's BLAS, called from native code."""
+
+    def __init__(self, workload: Workload, setting: Setting) -> None:
+        super().__init__(workload.case, backward=False)
+
+
 class Forward(Products, Measured):
-    """The limit: X W of each layer."""
+    """The same by numpy.matmul."""
 
     def __init__(self, workload: Workload, setting: Setting) -> None:
         super().__init__(workload.case, resolve("cpu"), backward=False)

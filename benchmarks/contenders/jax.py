@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from contenders.base import ManySteps, Measured, Shuffled
-from dlarray.bench import Case, Workload
+from dlarray.bench import Case, Workload, operands
+from dlarray.device import resolve
 from setting import JAX, Setting
 
 ACTIVATIONS = {
@@ -103,6 +104,37 @@ class Optax(Measured):
 
     def about(self) -> dict[str, Any]:
         return {"platform of JAX": jax.devices()[0].client.platform_version}
+
+
+class Products(Measured):
+    """The products of a step alone, all in one call. Each call waits for the one before, whose memory it writes."""
+
+    library = "jax"
+
+    def __init__(self, workload: Workload, setting: Setting) -> None:
+        jax.config.update("jax_default_matmul_precision", JAX[setting.precision])
+        pairs = operands(workload.case, resolve("cpu"))
+        transposed = [[not x.flags.c_contiguous for x in pair] for pair in pairs]
+        self.stored = [
+            [jnp.array(x.T if t else x) for x, t in zip(*of, strict=True)] for of in zip(pairs, transposed, strict=True)
+        ]
+        self.results: Any = [jnp.zeros((a.shape[0], b.shape[1]), a.dtype) for a, b in pairs]
+
+        def products(stored: Any, before: Any) -> Any:
+            found: list[Any] = []
+            for of in zip(stored, transposed, strict=True):
+                a, b = (x.T if t else x for x, t in zip(*of, strict=True))
+                found.append(a @ b)
+            return found
+
+        self.compiled = jax.jit(products, donate_argnums=1, keep_unused=True)
+
+    def step(self, i: int) -> Any:
+        self.results = self.compiled(self.stored, self.results)
+        return self.results
+
+    def wait(self, loss: Any) -> None:
+        jax.block_until_ready(loss)
 
 
 class Scanned(ManySteps, Optax):

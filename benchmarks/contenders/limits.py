@@ -9,7 +9,7 @@ import numpy as np
 
 from contenders.base import Measured, on_gpu
 from contenders.ours import cuda_versions
-from dlarray.bench import Case, Products, Workload, limits, operands
+from dlarray.bench import Case, Products, RawProducts, Workload, limits, operands
 from dlarray.device import Device, resolve
 from setting import Setting
 
@@ -17,8 +17,18 @@ ALGORITHMS = 8
 """How many of cublasLt's proposals are tried for each product."""
 
 
+class Raw(RawProducts, Measured):
+    """The products of a step alone by NumPy's BLAS, called from native code."""
+
+    def __init__(self, workload: Workload, setting: Setting) -> None:
+        super().__init__(workload.case)
+
+    def about(self) -> dict[str, Any]:
+        return {"products": self.by}
+
+
 class OneByOne(Products, Measured):
-    """The products of a step alone, one by one: NumPy's BLAS, and cuBLAS on a GPU."""
+    """The products of a step alone, one call each: numpy.matmul, and cuBLAS on a GPU."""
 
     def __init__(self, workload: Workload, setting: Setting) -> None:
         self.setting = setting

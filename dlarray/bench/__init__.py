@@ -11,6 +11,7 @@ from dlarray.bench.contenders import Contender, FullStep, Products, operands
 from dlarray.bench.machine import machine
 from dlarray.bench.measure import Runs, bench, interleave, plans, table, write
 from dlarray.bench.profiling import Profile, profile, profiles
+from dlarray.bench.raw import RawProducts
 from dlarray.bench.roofline import Limits, limits
 from dlarray.device.timing import low
 
@@ -23,6 +24,7 @@ __all__ = [
     "Limits",
     "Products",
     "Profile",
+    "RawProducts",
     "Runs",
     "Workload",
     "bench",

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from dlarray.bench.cases import Case, Workload
 from dlarray.bench.contenders import Contender, FullStep, Products
 from dlarray.bench.machine import machine
+from dlarray.bench.raw import RawProducts
 from dlarray.core.check import at_least_one
 from dlarray.core.files import replacing
 from dlarray.device import resolve
@@ -57,8 +58,11 @@ def bench(
 ) -> dict[str, Any]:
     """Measure dlarray's step on a device, compiled and eager, and its products alone in the same library.
 
-    JSON-ready: {"machine": …, "device": name, "cases": {name: {"limit_ms", "compiled", "eager": ratios,
-    "milliseconds": {…}}}}. Raises ValueError for an unknown case and DeviceError for a device that cannot be used.
+    JSON-ready: {"machine": …, "device": name, "cases": {name: {"limit_ms", "raw_ms", "compiled", "eager": ratios,
+    "milliseconds": {…}}}}. ``limit_ms`` is the time of the library's own products, such as ``numpy.matmul``. On NumPy
+    ``raw_ms`` is that of ``RawProducts``, ``raw_by`` says how they were called, and the ratios are to them; elsewhere
+    they are to ``limit_ms``. Raises ValueError for an unknown case and DeviceError for
+    a device that cannot be used.
     """
     where = resolve(device)
     report: dict[str, Any] = {"machine": machine(), "device": where.name, "cases": {}}
@@ -67,12 +71,18 @@ def bench(
         contenders: dict[str, Contender] = {"products": Products(case, where), "eager": FullStep(workload, where)}
         if where.backend.compiles_on(where.handle):
             contenders["compiled"] = FullStep(workload, where, where.backend.compile)
+        by = {}
+        if where.backend.uses_numpy_arrays:
+            contenders["raw"] = raw = RawProducts(case)
+            by = {"raw_by": raw.by}
         times = {name: low(means) for name, means in interleave(contenders, bursts, seconds).items()}
-        limit = times.pop("products")
+        products = times.pop("products")
+        limit = times.pop("raw", products)
         report["cases"][case.name] = {
             "network": "-".join(map(str, case.widths)),
             "batch": case.batch,
-            "limit_ms": 1e3 * limit,
+            "limit_ms": 1e3 * products,
+            **({"raw_ms": 1e3 * limit} | by if by else {}),
             **{name: t / limit for name, t in times.items()},
             "milliseconds": {name: 1e3 * t for name, t in times.items()},
         }
@@ -90,7 +100,10 @@ def table(report: dict[str, Any]) -> str:
     m = report["machine"]
     lines = [f"{m['cpu']}, {m['cores']} cores, {m['blas']} for {m['blas_core']}; device {report['device']}"]
     for name, case in report["cases"].items():
-        lines.append(f"{name}: {case['network']}, batch {case['batch']}; products alone {case['limit_ms']:.4g} ms")
+        limit = f"{case['limit_ms']:.4g} ms"
+        if "raw_ms" in case:
+            limit = f"{case['raw_ms']:.4g} ms by {case['raw_by']}, {limit} by numpy.matmul"
+        lines.append(f"{name}: {case['network']}, batch {case['batch']}; products alone {limit}")
         lines += [
             f"  {kind:<9} {case[kind]:8.3g} times the products  {milliseconds:10.4g} ms a step"
             for kind, milliseconds in case["milliseconds"].items()

@@ -126,6 +126,7 @@ def check_form(report: dict[str, Any], name: str) -> None:
         assert word in report["machine"], word
     case = report["cases"][name]
     assert case["limit_ms"] > 0
+    assert case["raw_ms"] > 0
     assert math.isfinite(case.get("ratios", case)["eager"])
 
 
@@ -199,6 +200,7 @@ def test_the_comparison_has_its_form(tmp_path: Path):
     check_form(report, TINY)
     case = report["cases"][TINY]
     assert {"numpy", "eager", "scikit-learn"} <= case["ratios"].keys()
+    assert case["about"]["raw products"]["products"]
     assert all(ratio > 0 for ratio in case["ratios"].values())
     assert case["gradients"]["of"]["eager"]["is"] == "as its precision"
     assert case["losses"]["of"]["scikit-learn"]["equal"]

@@ -17,6 +17,7 @@ from dlarray.bench import Case
 from tests.support.scripts import FOLDER, script
 
 OURS_IN_PREDICTION = ("dlarray", "dlarray, NumPy alone", "dlarray, the function alone", "dlarray, eager")
+LIMITS = ("raw products", "matmul products")
 SCRIPT = str(FOLDER / "gpu.py")
 
 # The arithmetic
@@ -239,5 +240,6 @@ def test_what_is_asked_for_must_exist():
         contenders.chosen("gpu", ours="fast")
     with pytest.raises(SystemExit, match="unknown --baselines keras; choose from torch, jax, all, none"):
         contenders.chosen("gpu", baselines="keras")
-    assert contenders.chosen("cpu", "fast", "sklearn").keys() == {"products", "fast", "scikit-learn"}
-    assert contenders.chosen("predict", baselines="jax").keys() == {"the products alone", *OURS_IN_PREDICTION}
+    assert contenders.chosen("cpu", "fast", "sklearn").keys() == {*LIMITS, "fast", "scikit-learn"}
+    assert contenders.chosen("cpu", "numpy", "jax").keys() == {*LIMITS, "numpy", "JAX products", "JAX + optax"}
+    assert contenders.chosen("predict", baselines="jax").keys() == {*LIMITS, *OURS_IN_PREDICTION}

@@ -17,7 +17,7 @@ from threading import Thread
 
 from dlarray.planner.native.blas import addresses, libraries
 
-__all__ = ["Pool", "find", "known", "pool"]
+__all__ = ["Pool", "find", "known", "pool", "works"]
 
 TESTED = range(27, 32)
 """The versions 0.3.x that are used: those in the wheels of NumPy 2.1 to 2.4."""
