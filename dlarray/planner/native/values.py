@@ -148,7 +148,7 @@ class Value:
         return self._made(f"shufflevector {type_} {first}, {type_} poison, {mask}", lanes=lanes)
 
     def cast(self, dtype: str) -> Value:
-        """C's conversion. Where a number is out of the integer's range it wraps as NumPy's does on x86."""
+        """C's conversion, defined for all numbers."""
         given, wide = self.dtype, BYTES[dtype] > BYTES[self.dtype]
         if dtype == given:
             return self
@@ -169,12 +169,17 @@ class Value:
         return self._converted(code, dtype)
 
     def _to_integer(self, dtype: str) -> Value:
-        """Numbers below 0 wrap in unsigned types, and small types wrap; LLVM's own conversion is undefined then."""
-        if dtype in ("int32", "int64"):
-            return self._converted("fptosi", dtype)
-        if dtype == "uint64":
-            return (self >= 2.0**63).select(self._converted("fptoui", dtype), self.cast("int64").cast(dtype))
-        return self.cast("int32" if dtype.startswith("int") else "int64").cast(dtype)
+        """As NumPy on x86: what no int32 or int64 can hold becomes the smallest one; small types are its lowest bits.
+
+        LLVM's own conversion is undefined there.
+        """
+        if BYTES[dtype] < 4:
+            return self.cast("int32").cast(dtype)
+        signed, half = dtype.removeprefix("u"), 2.0 ** (8 * BYTES[dtype] - 1)
+        if dtype != signed:
+            upper = (self - half).cast(signed) ^ -int(half)
+            return (self >= half).select(upper, self.cast(signed)).cast(dtype)
+        return ((self >= -half) & (self < half)).select(self._converted("fptosi", dtype), -int(half))
 
     def bits(self, dtype: str) -> Value:
         """The same bits, read as another dtype of the same width."""

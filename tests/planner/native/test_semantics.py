@@ -1,0 +1,54 @@
+"""Operations of native kernels on edge cases: the numbers of NumPy, and defined ones where C and LLVM define none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dlarray.planner.kernel.loops import Call, Input, Kernel, Operation
+from dlarray.planner.native.kernels import KernelCall
+
+pytest.importorskip("llvmlite")
+
+SHAPES = {"flat": (1, 83), "wide": (3, 47), "narrow": (35, 3)}
+"""Each with elements that fill no vector."""
+EDGES = [0.0, -0.0, 0.7, -0.7, 2.5, -2.5, 127.5, -129, 255.9, 300, -300, 32768, 65536, 7e4, -7e4, 1e30, -1e30]
+EDGES += [sign * 2.0**n * part for sign in (1, -1) for n in (31, 32, 40, 62, 63, 64) for part in (1, 1 + 2**-20, 1.5)]
+EDGES += [float("nan"), float("inf"), -float("inf")]
+INTEGERS = [f"{u}int{bits}" for u in ("", "u") for bits in (8, 16, 32, 64)]
+
+
+def placed(values: np.ndarray, shape: str) -> np.ndarray:
+    """The values in an array whose kernel has this shape of loops: not dense if it is wide or narrow."""
+    made = np.resize(values, SHAPES[shape])
+    return made if shape == "flat" else np.asfortranarray(made)
+
+
+def converted(x: np.ndarray, dtype: str) -> np.ndarray:
+    """``x.astype(dtype)`` by a kernel."""
+    given = Input("E", x.dtype.name, x.flags.c_contiguous)
+    kernel = Kernel((given,), (), (Operation("astype", (0,), "E", dtype, 0),), (1,))
+    out = np.zeros(x.shape, dtype)
+    KernelCall(Call(kernel, *x.shape, [], [x], [out]))(x, out)
+    return out
+
+
+def as_integer(x: float, dtype: str) -> int:
+    """What no int32 or int64 can hold becomes the smallest one; a small type has its lowest bits."""
+    size = np.dtype(dtype).itemsize * 8
+    width = max(size, 32)
+    offset = 2 ** (width - 1) if dtype.startswith("u") and size == width and x >= 2.0 ** (width - 1) else 0
+    smallest = -(2 ** (width - 1))
+    whole = int(x) if np.isfinite(x) else smallest
+    held = whole - offset if -smallest > whole - offset >= smallest else smallest
+    bits = (held + offset) % 2**size
+    return bits - 2**size if not dtype.startswith("u") and bits >= 2 ** (size - 1) else bits
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_float_becomes_a_defined_integer(dtype, shape):
+    x = placed(np.array(EDGES, dtype), shape)
+    for to in INTEGERS:
+        expected = np.array([as_integer(float(v), to) for v in x.ravel()], to).reshape(x.shape)
+        np.testing.assert_array_equal(converted(x, to), expected, f"{dtype} to {to}")
