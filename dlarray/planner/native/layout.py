@@ -138,14 +138,13 @@ class Layout:
     def rows_kept(self) -> list[int]:
         """The values that have a row in the workspace, after the hoisted ones.
 
-        They are those that a later sweep needs, and sums of columns. In a narrow kernel they are also all elements that
-        it reads or writes, transposed because strided memory is not read in vectors, and other column reductions.
+        They are those that a later sweep needs, and reductions of columns. In a narrow kernel they are also all
+        elements that it reads or writes, transposed because strided memory is not read in vectors.
         """
-        kept = set(self.kernel.buffered) | set(self.column_sums)
+        kept = set(self.kernel.buffered) | {v for v, op in self.values if op.over == "column"}
         if self.is_narrow:
             kept |= {k for k, i in enumerate(self.kernel.inputs) if i.kind == "E"}
             kept |= {v for v in self.kernel.outputs if self.kernel.kind(v) == "E"}
-            kept |= {v for v, op in self.values if op.over == "column"}
         return sorted(kept)
 
     @cached_property
@@ -164,5 +163,5 @@ class Layout:
 
     def workspace(self, cols: int) -> int:
         """The items of 8 bytes that the workspace has."""
-        width = cols * LANES if self.is_narrow else cols
+        width = cols * LANES if self.is_narrow else cols + -cols % LANES
         return len(self.places) * width + LANES * len(self.per_row)

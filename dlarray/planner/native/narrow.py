@@ -143,7 +143,7 @@ class _Rows:
 
     def add_to_column(self, v: int, op: Operation, value: Value) -> None:
         masked = _masked(self._f, op, value, self._there)
-        self._printer.accumulate_in(self._printer.column_place(v), op, self._j * LANES, masked)
+        self._printer.accumulate_in(self._printer.place(f"w{v}"), op, self._j * LANES, masked)
 
     def write(self, v: int, value: Value) -> None:
         """To the workspace, from which all rows are written together."""

@@ -60,6 +60,7 @@ class Printer:
         self.layout = layout
         self.kernel = layout.kernel
         self.f = Function(f"internal void @{name}(ptr %head) nounwind")
+        self._width: Index = 0  # the items of a row in the workspace
         self.known: dict[int, Value] = {}
         """Constants, scalars, and reductions to one number."""
         self.totals: dict[int, Reduction] = {}
@@ -141,11 +142,11 @@ class Printer:
         self._places: dict[str, str] = {}
         if layout.places or layout.per_row:
             memory = f.pointer("%head", 3)
-            width = self.cols * LANES if layout.is_narrow else self.cols
+            self._width = self.cols * LANES if layout.is_narrow else (self.cols + (LANES - 1)) & -LANES
             for name, n in layout.places.items():
-                self._places[name] = f.address(memory, "int64", width * n)
+                self._places[name] = f.address(memory, "int64", self._width * n)
             for n, v in enumerate(layout.per_row):
-                self._places[f"b{v}"] = f.address(memory, "int64", width * len(layout.places) + n * LANES)
+                self._places[f"b{v}"] = f.address(memory, "int64", self._width * len(layout.places) + n * LANES)
         for n, given in enumerate(self.kernel.inputs):
             if given.kind == "S":
                 self.known[n] = f.load(self.pointer(n), given.dtype, 0)
@@ -153,8 +154,13 @@ class Printer:
             if op.kind == "S" and op.sweep == BEFORE:
                 self.known[v] = self.computed(op, self.known, 0)
         if layout.hoisted and hoists:
-            with f.loop(0, self.cols) as j:
+            with f.loop(0, self.cols, self._step) as j:
                 self._hoist(j)
+
+    @property
+    def _step(self) -> int:
+        """How many columns a loop over the columns of a row takes at a time."""
+        return 1 if self.layout.has_tail or self.layout.is_narrow else LANES
 
     def _hoist(self, j: Value) -> None:
         have = dict(self.known)
@@ -162,8 +168,8 @@ class Printer:
             op = self.kernel.operations[v - self.kernel.first]
             for a in op.args:
                 if a < len(self.kernel.inputs) and a not in have:
-                    have[a] = self.read_column(a, j)
-            have[v] = self.computed(op, have, j)
+                    have[a] = self.read_column(a, j, self._step)
+            have[v] = self.computed(op, have, self.f.count(self._step) + j).spread(self._step)
             self.f.store(self.place(f"w{v}"), j, have[v])
 
     def read_column(self, k: int, j: Value, lanes: int = 1) -> Value:
@@ -187,31 +193,20 @@ class Printer:
                 in_lanes = layout.is_narrow or self.kernel.kind(op.args[0]) == "E"
                 self.totals[v] = Reduction(f, op, LANES if in_lanes else 1)
             elif op.over == "column":
-                with f.loop(0, self._column_items(v)) as j:
-                    f.store(self.column_place(v), j, f.constant(op.dtype, NEUTRAL[op.name]))
-        for v in layout.column_sums:
-            with f.loop(0, self._column_items(v)) as j:
-                f.store(self.place(f"d{v}"), j, f.constant("float64", -0.0))
-
-    def _column_items(self, v: int) -> Value:
-        return self.cols * LANES if self.layout.is_narrow else self.cols
-
-    def column_place(self, v: int) -> str:
-        """Where a reduction of columns accumulates."""
-        if f"w{v}" in self.layout.places:
-            return self.place(f"w{v}")
-        return self.pointer(self.layout.arrays_of(v)[0])
+                with f.loop(0, self._width, LANES) as j:
+                    f.store(self.place(f"w{v}"), j, f.constant(op.dtype, NEUTRAL[op.name], LANES))
+                    if op.name == "sum":
+                        f.store(self.place(f"d{v}"), j, f.constant("float64", -0.0, LANES))
 
     def add_columns(self) -> None:
         """Add the sums of columns to the rows of float64, and begin again."""
-        f, lanes = self.f, LANES if self.layout.is_narrow else 1
+        f = self.f
         for v in self.layout.column_sums:
-            dtype = self.kernel.dtype(v)
-            with f.loop(0, self.cols) as j:
-                at = j * lanes
-                total = f.load(self.place(f"d{v}"), "float64", at, lanes)
-                f.store(self.place(f"d{v}"), at, total + f.load(self.place(f"w{v}"), dtype, at, lanes).cast("float64"))
-                f.store(self.place(f"w{v}"), at, f.constant(dtype, -0.0, lanes))
+            dtype, own, total = self.kernel.dtype(v), self.place(f"w{v}"), self.place(f"d{v}")
+            with f.loop(0, self._width, LANES) as j:
+                more = f.load(own, dtype, j, LANES).cast("float64")
+                f.store(total, j, f.load(total, "float64", j, LANES) + more)
+                f.store(own, j, f.constant(dtype, -0.0, LANES))
 
     def _end(self) -> None:
         """The reductions' results, what depends on them, and the scalar outputs."""
@@ -219,7 +214,7 @@ class Printer:
         for v, op in layout.values:
             if op.over == "all":
                 self.known[v] = self.totals[v].result()
-            elif op.over == "column" and (layout.is_narrow or v in layout.column_sums):
+            elif op.over == "column":
                 self._end_column(v, op)
             elif op.sweep == AFTER:
                 self.known[v] = self.computed(op, self.known, 0)
@@ -228,10 +223,13 @@ class Printer:
                 f.store(self.pointer(len(kernel.inputs) + o), 0, self.known[v])
 
     def _end_column(self, v: int, op: Operation) -> None:
-        f, lanes = self.f, LANES if self.layout.is_narrow else 1
-        name, dtype = (f"d{v}", "float64") if v in self.layout.column_sums else (f"w{v}", op.dtype)
-        with f.loop(0, self.cols) as j:
-            value = across(op.name, f.load(self.place(name), dtype, j * lanes, lanes)).cast(op.dtype)
+        f, is_narrow = self.f, self.layout.is_narrow
+        name, dtype = (f"d{v}", "float64") if op.name == "sum" else (f"w{v}", op.dtype)
+        with f.loop(0, self.cols, self._step) as j:
+            if is_narrow:
+                value = across(op.name, f.load(self.place(name), dtype, j * LANES, LANES)).cast(op.dtype)
+            else:
+                value = f.load(self.place(name), dtype, j, self._step).cast(op.dtype)
             for array in self.layout.arrays_of(v):
                 f.store(self.pointer(array), j, value)
 

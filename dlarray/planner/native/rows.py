@@ -123,7 +123,7 @@ class _Columns:
             self._reductions[v].add_in_tail(self._j - self._full, value)
 
     def add_to_column(self, v: int, op: Operation, value: Value) -> None:
-        self._printer.accumulate_in(self._printer.column_place(v), op, self._j, value)
+        self._printer.accumulate_in(self._printer.place(f"w{v}"), op, self._j, value)
 
     def write(self, v: int, value: Value) -> None:
         for array in self._printer.layout.arrays_of(v):
