@@ -9,36 +9,13 @@ that depends on nothing late is in no group: it costs nothing, so each kernel th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import defaultdict
 
-from dlarray.planner.kernel.loops import CHEAP, REDUCTIONS, Kind
+from dlarray.planner.kernel.loops import REDUCTIONS, Kind
+from dlarray.planner.schedule.order import Order, Unit
 from dlarray.planner.trace.node import LEAVES, VIEWS, Form, Node, root, without_reshapes
 
-__all__ = ["Grouping", "Unit", "group", "kind_of", "live", "reaches", "stored_values"]
-
-
-@dataclass(eq=False)
-class Unit:
-    """One item of work: the group of a kernel, a product, a concatenation or a call."""
-
-    op: str
-    domain: Form
-    nodes: list[Node] = field(default_factory=list[Node])
-    outputs: list[Node] = field(default_factory=list[Node])
-    """The nodes whose values are stored in memory."""
-    needs: set[Unit] = field(default_factory=set["Unit"])
-    """The units that must run before."""
-    complete: set[Unit] = field(default_factory=set["Unit"])
-    """Those of them that are read through a view, so that their whole arrays must be in memory."""
-    late: set[Node] = field(default_factory=set[Node])
-    roots: set[Node] = field(default_factory=set[Node])
-    """The arrays of several elements that it reads, to find groups that read the same arrays."""
-
-    @property
-    def is_group(self) -> bool:
-        """Whether it becomes a kernel."""
-        return self.op == "group"
+__all__ = ["Grouping", "Unit", "group", "kind_of", "live"]
 
 
 def kind_of(form: Form, domain: Form) -> Kind:
@@ -61,27 +38,22 @@ def live(outputs: list[Node]) -> list[Node]:
     return sorted(found, key=lambda n: n.number)
 
 
-def reaches(start: Unit, goal: Unit) -> bool:
-    """Whether ``start`` needs ``goal``, directly or through other units, or is ``goal``."""
-    seen: set[Unit] = set()
-    todo = [start]
-    while todo:
-        unit = todo.pop()
-        if unit is goal:
-            return True
-        if unit not in seen:
-            seen.add(unit)
-            todo.extend(unit.needs)
-    return False
-
-
 class Grouping:
     """The units of a graph, and the unit of each node that has one."""
 
     def __init__(self) -> None:
-        self.units: list[Unit] = []
         self.of: dict[Node, Unit] = {}
+        self._order = Order()
+        self._readers: defaultdict[tuple[Node, Form], int] = defaultdict(int)
+        """The groups that read an array of several elements, by array and domain, as bits of the order."""
+        self._apart: defaultdict[Unit, int] = defaultdict(int)
+        """The groups that cannot be merged into a group, because a product or a call must run between, as bits."""
         self._sources: dict[Node, dict[Unit, bool]] = {}
+
+    @property
+    def units(self) -> list[Unit]:
+        """The units, in the order in which they were made."""
+        return [unit for unit in self._order.units if unit.nodes]
 
     def add(self, node: Node) -> None:
         """Put the next node in trace order into a unit, unless it needs none."""
@@ -89,21 +61,22 @@ class Grouping:
             return
         unit = self._group_for(node) if node.computes else None
         if unit is None:
-            unit = Unit(
-                "group" if node.computes else node.op,
-                (without_reshapes(node.args[0]) if node.op in REDUCTIONS else node).form,
-            )
-            self.units.append(unit)
+            unit = Unit("group" if node.computes else node.op, _domain(node))
+            self._order.add(unit)
         for source, finished in self._needed(node).items():
             if source is not unit:
-                unit.needs.add(source)
+                self._order.need(unit, source)
                 if finished:
                     unit.complete.add(source)
         unit.nodes.append(node)
-        unit.roots |= _wide_roots(node)
-        if unit.is_group and (node.size == 1 or node.attribute == "column"):
-            unit.late.add(node)
         self.of[node] = unit
+        if unit.is_group:
+            for read in _wide_roots(node):
+                self._readers[read, unit.domain] |= self._order.bit[unit]
+            if node.size > 1 or node.op in REDUCTIONS:
+                unit.reads.update(map(without_reshapes, node.args))
+            if node.size == 1 or node.attribute == "column":
+                unit.late.add(node)
 
     def _is_recomputed(self, node: Node) -> bool:
         """Whether each kernel computes this scalar again: it depends on no reduction of a kernel."""
@@ -130,22 +103,31 @@ class Grouping:
         return self._sources[operand]
 
     def _group_for(self, node: Node) -> Unit | None:
-        """The group that a node joins; None if it starts a new one."""
-        operands = [self.of[without_reshapes(a)] for a in node.args if without_reshapes(a) in self.of]
-        groups = [u for u in dict.fromkeys(operands) if u.is_group]
-        groups.sort(key=self.units.index, reverse=True)
-        roots = _wide_roots(node)
-        groups += [u for u in self.units if u.is_group and u not in groups and u.roots & roots]
-        domain = without_reshapes(node.args[0]).form if node.op in REDUCTIONS else node.form
-        same = [u for u in groups if u.domain == domain]
+        """The group that a node joins; None if it starts a new one.
+
+        The latest group of an operand comes first, then groups that read the same arrays.
+        """
+        order, domain = self._order, _domain(node)
+        operands = {self.of[a] for a in map(without_reshapes, node.args) if a in self.of}
+        read = sorted((u for u in operands if u.is_group), key=order.bit.__getitem__, reverse=True)
+        sharing = 0
+        for array in _wide_roots(node):
+            sharing |= self._readers[array, domain]
+        for unit in read:
+            sharing &= ~order.bit[unit]
+        same = [u for u in read if u.domain == domain] or list(order.units_of(sharing & -sharing))
         for other in same[1:]:
             if self._merge(same[0], other):
-                groups.remove(other)
-        return next((u for u in groups if self._fits(node, u)), None)
+                read.remove(other)
+        if same:
+            sharing = self._merge_all(same[0], sharing)
+        for unit in self._needed(node):
+            sharing &= ~order.before[unit]
+        return next((u for u in (*read, *order.units_of(sharing)) if self._fits(node, u)), None)
 
     def _fits(self, node: Node, unit: Unit) -> bool:
         """Whether a node can be computed in a group: the domain fits, it reads nothing late, and no cycle arises."""
-        inside = [without_reshapes(a) for a in node.args if self.of.get(without_reshapes(a)) is unit]
+        inside = [a for a in map(without_reshapes, node.args) if self.of.get(a) is unit]
         if node.op in REDUCTIONS:
             form = without_reshapes(node.args[0]).form
             fitting = form == unit.domain or (
@@ -158,32 +140,46 @@ class Grouping:
         if not fitting or (any(a in unit.late for a in inside) and (node.size > 1 or node.op in REDUCTIONS)):
             return False
         return all(
-            not finished if source is unit else not reaches(source, unit)
+            not finished if source is unit else not self._order.is_before(unit, source)
             for source, finished in self._needed(node).items()
         )
 
+    def _merge_all(self, unit: Unit, others: int) -> int:
+        """Merge each of these groups into another one, if that is possible. Returns the bits of the rest."""
+        order = self._order
+        left = others & ~self._apart[unit] & ~order.bit[unit]
+        while left := left & ~order.before_needed(unit):
+            bit = left & -left
+            left ^= bit
+            other = next(order.units_of(bit))
+            if self._merge(unit, other):
+                others ^= bit
+            elif any(order.is_before(unit, u) and not u.is_group for u in other.needs):
+                self._apart[unit] |= bit
+        return others
+
     def _merge(self, unit: Unit, other: Unit) -> bool:
-        """Join two groups of one domain, if no unit must run between them; whether it was done."""
+        """Merge the second group into the first, of the same domain, if that is possible; whether it was done.
+
+        It is not if a unit must run between them, or if one reads late values or whole arrays of the other.
+        """
+        order = self._order
+        if order.before_needed(other) & order.bit[unit] or order.before_needed(unit) & order.bit[other]:
+            return False
         if other in unit.complete or unit in other.complete:
             return False
-        if _reads_late(unit, other) or _reads_late(other, unit):
+        if not (unit.reads.isdisjoint(other.late) and other.reads.isdisjoint(unit.late)):
             return False
-        if any(reaches(u, other) for u in unit.needs - {other}) or any(reaches(u, unit) for u in other.needs - {unit}):
-            return False
-        unit.nodes = sorted(unit.nodes + other.nodes, key=lambda n: n.number)
-        for ours, theirs in ((unit.needs, other.needs), (unit.complete, other.complete)):
-            ours |= theirs
-            ours -= {unit, other}
+        order.merge(unit, other)
         unit.late |= other.late
-        unit.roots |= other.roots
+        unit.reads |= other.reads
         for node in other.nodes:
             self.of[node] = unit
-        self.units.remove(other)
-        for u in self.units:
-            for needed in (u.needs, u.complete):
-                if other in needed:
-                    needed.remove(other)
-                    needed.add(unit)
+        for array in set[Node]().union(*map(_wide_roots, other.nodes)):
+            readers = self._readers[array, unit.domain]
+            self._readers[array, unit.domain] = readers & ~order.bit[other] | order.bit[unit]
+        unit.nodes += other.nodes
+        other.nodes = []
         self._sources.clear()
         return True
 
@@ -193,73 +189,19 @@ def group(nodes: list[Node]) -> Grouping:
     grouping = Grouping()
     for node in nodes:
         grouping.add(node)
+    for unit in grouping.units:
+        unit.nodes.sort(key=lambda n: n.number)
     return grouping
+
+
+def _domain(node: Node) -> Form:
+    """The rows and columns that are visited to compute a node."""
+    return (without_reshapes(node.args[0]) if node.op in REDUCTIONS else node).form
 
 
 def _is_column(form: Form, domain: Form) -> bool:
     return form == (domain[0], 1)
 
 
-def _reads_late(reader: Unit, unit: Unit) -> bool:
-    return any(
-        without_reshapes(a) in unit.late for n in reader.nodes if n.size > 1 or n.op in REDUCTIONS for a in n.args
-    )
-
-
 def _wide_roots(node: Node) -> set[Node]:
     return {root(a) for a in node.args if a.size > 1 and root(a).op not in ("full", "index")}
-
-
-def stored_values(grouping: Grouping, nodes: list[Node], outputs: list[Node]) -> set[Node]:
-    """The nodes whose values are stored: those used outside kernels, and those too expensive to compute again.
-
-    Another kernel computes a value again if that takes at most 16 cheap operations from values stored anyway, and reads
-    only one array of the value's size.
-    """
-    of = grouping.of
-    users: dict[Node, list[Node]] = {}
-    for node in nodes:
-        for a in node.args:
-            users.setdefault(without_reshapes(a), []).append(node)
-    stored = {n for n in nodes if n in of and not of[n].is_group} | {root(o) for o in outputs if root(o) in of}
-    for node in nodes:
-        if node in of and any(not _reads_values(user) for user in users.get(node, ())):
-            stored.add(node)
-    cost: dict[Node, tuple[int, frozenset[Node]]] = {}
-
-    def again(operand: Node) -> tuple[int, frozenset[Node]]:
-        """The number of operations to compute a value again, and the arrays that it reads."""
-        value = without_reshapes(operand)
-        base = root(value)
-        if value in cost:
-            return cost[value]
-        if base.op in ("full", "index") or (value.size == 1 and base not in of):
-            found = (0, frozenset[Node]())
-        elif value.op in VIEWS or value.op in LEAVES or value in stored:
-            found = (0, frozenset([value] if value.size > 1 else []))
-        elif value.op not in CHEAP:
-            found = (99, frozenset[Node]())
-        else:
-            parts = [again(a) for a in value.args]
-            found = (1 + sum(n for n, _ in parts), frozenset[Node]().union(*(leaves for _, leaves in parts)))
-        cost[value] = found
-        return found
-
-    for node in nodes:
-        if node in stored or node not in of:
-            continue
-        if any(of.get(user) is not of[node] for user in _computing(node, users)):
-            operations, leaves = again(node)
-            if operations > 16 or sum(leaf.size == node.size for leaf in leaves) > 1 or node.op in REDUCTIONS:
-                stored.add(node)
-                cost.pop(node, None)
-    return stored
-
-
-def _reads_values(user: Node) -> bool:
-    """Whether this user reads a value element by element, rather than as an array in memory."""
-    return user.computes or (user.op == "reshape" and user.form == user.args[0].form)
-
-
-def _computing(node: Node, users: dict[Node, list[Node]]) -> Iterator[Node]:
-    return (user for user in users.get(node, ()) if user.computes)

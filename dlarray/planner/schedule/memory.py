@@ -7,14 +7,19 @@ reused after their value's last reader.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from itertools import count
 from typing import Literal
 
 import numpy as np
 
-from dlarray.planner.schedule.grouping import Unit, group, live, reaches, stored_values
+from dlarray.planner.schedule.grouping import group, live
 from dlarray.planner.schedule.lowering import Body, lower
+from dlarray.planner.schedule.order import Order, Unit
+from dlarray.planner.schedule.stored import stored_values
 from dlarray.planner.trace.graph import Graph
 from dlarray.planner.trace.node import Node, is_dense, root, without_reshapes
 
@@ -110,7 +115,12 @@ def _ordered(nodes: Iterable[Node]) -> list[Node]:
 
 def _write_into_state(plan: Plan) -> None:
     """Put donated outputs into the memory of their inputs, if all readers of the old value can run before."""
+    order = Order(plan.units)
     producer = {n: u for u in plan.units for n in u.outputs}
+    readers: dict[Node, list[Unit]] = {}
+    for unit in plan.units:
+        for node in plan.reads(unit):
+            readers.setdefault(node, []).append(unit)
     for output, target in plan.donated.items():
         node = root(plan.outputs[output])
         writer = producer.get(node)
@@ -122,22 +132,31 @@ def _write_into_state(plan: Plan) -> None:
             or not plan.bodies[writer].may_overwrite(target, node)
         ):
             continue
-        readers = {u for u in plan.units if u is not writer and target in plan.reads(u)}
-        if not any(reaches(u, writer) for u in readers):
-            writer.needs |= readers
+        others = [u for u in readers.get(target, ()) if u is not writer]
+        if not any(order.is_before(writer, u) for u in others):
+            for unit in others:
+                order.need(writer, unit)
             plan.locations[node] = Location("input", target.attribute)
 
 
 def _schedule(plan: Plan) -> None:
     """Order the units: each after the units that it needs, otherwise as in the trace."""
-    left = sorted(plan.units, key=_trace_position)
-    done: set[Unit] = set()
+    units = sorted(plan.units, key=_trace_position)
+    users: dict[Unit, list[int]] = {unit: [] for unit in units}
+    for i, unit in enumerate(units):
+        for needed in unit.needs:
+            users[needed].append(i)
+    missing = [len(unit.needs) for unit in units]
+    ready = [i for i, n in enumerate(missing) if n == 0]
     plan.units = []
-    while left:
-        unit = next(u for u in left if u.needs <= done)
-        left.remove(unit)
-        done.add(unit)
+    while ready:
+        unit = units[heappop(ready)]
         plan.units.append(unit)
+        for i in users[unit]:
+            missing[i] -= 1
+            if missing[i] == 0:
+                heappush(ready, i)
+    assert len(plan.units) == len(units), "some units need each other"
 
 
 def _write_into_slices(plan: Plan) -> None:
@@ -160,31 +179,29 @@ def _allocate(plan: Plan) -> None:
     for whole in concats.values():  # its buffer is not reused: parts are written early, constant parts only once
         plan.locations[whole] = _new_buffer(plan, whole)
     leaving = {root(o) for o in plan.outputs}
-    last: dict[Node, int] = {}
+    reads = [_ordered(plan.reads(unit)) for unit in plan.units]
+    last = {n: i for i, unit in enumerate(plan.units) for n in (*reads[i], *unit.outputs)}
+    free: list[tuple[int, int, int]] = []  # the bytes of each free buffer, when it was freed, and its number: sorted
+    moments = count()
     for i, unit in enumerate(plan.units):
-        for node in (*plan.reads(unit), *unit.outputs):
-            last[node] = i
-    free: list[int] = []
-    for i, unit in enumerate(plan.units):
-        ending = [n for n in _ordered(plan.reads(unit)) if last[n] == i and n not in leaving and _is_shared(plan, n)]
+        ending = [n for n in reads[i] if last[n] == i and n not in leaving and _is_shared(plan, n)]
         for node in unit.outputs:
             if node in plan.locations:
                 continue
             replaced = next((n for n in ending if _may_overwrite(plan, unit, n, node)), None)
+            at = bisect_left(free, (node.nbytes,))  # the smallest that is large enough
             if replaced is not None:
                 ending.remove(replaced)
                 plan.locations[node] = plan.locations[replaced]
+            elif at < len(free) and free[at][0] <= 4 * node.nbytes:
+                plan.locations[node] = Location("buffer", free.pop(at)[2])
             else:
-                fitting = [b for b in free if node.nbytes <= plan.buffers[b] <= 4 * node.nbytes]
-                best = min(fitting, key=lambda b: plan.buffers[b], default=None)
-                if best is None:
-                    plan.locations[node] = _new_buffer(plan, node)
-                else:
-                    free.remove(best)
-                    plan.locations[node] = Location("buffer", best)
+                plan.locations[node] = _new_buffer(plan, node)
             plan.unshared += node.nbytes
         ending += [n for n in unit.outputs if last[n] == i and n not in leaving and _is_shared(plan, n)]
-        free += [plan.locations[n].number for n in ending]
+        for node in ending:
+            number = plan.locations[node].number
+            insort(free, (plan.buffers[number], next(moments), number))
 
 
 def _new_buffer(plan: Plan, node: Node) -> Location:

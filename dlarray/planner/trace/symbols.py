@@ -99,6 +99,11 @@ class Symbol(Operators):
             self.graph, node, _new_memory(self.graph, node), is_scalar=False if node.shape else self.is_scalar
         )
 
+    @property
+    def memory(self) -> int:
+        """The identity of the memory: equal for an array and its views."""
+        return id(self._memory)
+
     def overlaps(self, other: Symbol) -> bool:
         """Whether a write into one array changes the other."""
         if self._memory is not other._memory or self.is_scalar or other.is_scalar or 0 in (self.size, other.size):

@@ -60,7 +60,10 @@ def _refuse_shared(graph: Graph, state: Any) -> None:
     """Refuse a new state whose arrays share memory: the plan writes each of them separately."""
     arrays: list[Symbol] = []
     flatten(state, arrays, (Symbol,))
-    if any(a.overlaps(b) for a, b in combinations(arrays, 2)):
+    by_memory: dict[int, list[Symbol]] = {}
+    for array in arrays:
+        by_memory.setdefault(array.memory, []).append(array)
+    if any(a.overlaps(b) for views in by_memory.values() for a, b in combinations(views, 2)):
         graph.refuse("two arrays of the state that the step returns share memory: copy one of them")
 
 
