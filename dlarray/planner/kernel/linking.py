@@ -72,7 +72,7 @@ class Linked:
 class Linker(Protocol):
     """An executor that joins calls."""
 
-    def link(
+    def join(
         self, calls: Sequence[BoundCall], reads: Sequence[BatchRead], arrays: StepArrays, cuts: Sequence[int] = ()
     ) -> Linked:
         """Join calls where possible, but none across a cut: the number of a call that starts a new part."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 
+import numpy as np
+
 from dlarray.planner.kernel.linking import BatchRead, BoundCall, Linked, Rebindable, StepArrays
 from dlarray.planner.kernel.loops import BoundKernel, Call
 from dlarray.planner.native.kernels import KernelCall
-from dlarray.planner.native.linked import link
+from dlarray.planner.native.linked import join
 from dlarray.planner.native.python import is_understood
 
 __all__ = ["Native", "available", "native"]
@@ -19,19 +21,29 @@ def available() -> bool:
     return importlib.util.find_spec("llvmlite") is not None and is_understood()
 
 
+class _Kernel(KernelCall):
+    """A kernel that can also be called alone, as in a test of kernels."""
+
+    def __call__(self, *arrays: np.ndarray) -> None:
+        call, count = self.call, len(self.call.inputs)
+        alone = Call(call.kernel, call.rows, call.cols, call.constants, [*arrays[:count]], [*arrays[count:]])
+        for function, args in join([(_Kernel(alone), arrays)]).calls:
+            function(*args)
+
+
 class Native:
     """The executor: a function of a call, and a linker."""
 
     def __call__(self, call: Call) -> BoundKernel:
         """A kernel as a part of a native step."""
-        kernel = KernelCall(call)
+        kernel = _Kernel(call)
         return BoundKernel([(kernel, Rebindable([*call.inputs, *call.outputs]))], rebindable=True)
 
-    def link(
+    def join(
         self, calls: Sequence[BoundCall], reads: Sequence[BatchRead], arrays: StepArrays, cuts: Sequence[int] = ()
     ) -> Linked:
         """Calls that follow each other as one native function."""
-        return link(calls, reads, arrays, cuts)
+        return join(calls, reads, arrays, cuts)
 
 
 native = Native()

@@ -1,10 +1,8 @@
-"""The executor: a call of a kernel, ready to be a part of a native step, or to be called alone."""
+"""A call of a kernel, ready to be a part of a native step."""
 
 from __future__ import annotations
 
 from functools import cached_property
-
-import numpy as np
 
 from dlarray.planner.kernel.head import ArrayAt, address_indices, head
 from dlarray.planner.kernel.loops import Call
@@ -50,14 +48,3 @@ class KernelCall:
         workspace = table.new(self.layout.workspace(call.cols)).ctypes.data
         at = [ArrayAt(a.ctypes.data, (a.strides[0] // a.itemsize, a.strides[1] // a.itemsize)) for a in arrays]
         return table.add(*head(call.kernel, (first, end, call.cols, workspace), call.constants, at).tolist())
-
-    def __call__(self, *arrays: np.ndarray) -> None:
-        """The kernel alone: to test it."""
-        from dlarray.planner.native.linked import link
-
-        count = len(self.call.inputs)
-        call = Call(
-            self.call.kernel, self.call.rows, self.call.cols, self.call.constants, [*arrays[:count]], [*arrays[count:]]
-        )
-        for function, args in link([(KernelCall(call), arrays)]).calls:
-            function(*args)

@@ -18,7 +18,7 @@ from dlarray.planner.native.parts import Parts
 from dlarray.planner.native.python import FASTCALL, MANY, NOARGS, method
 from dlarray.planner.native.table import Table
 
-__all__ = ["NativeStep", "link"]
+__all__ = ["NativeStep", "join"]
 
 
 class NativeStep(Linked):
@@ -92,7 +92,7 @@ def _many(module: Module, table: np.ndarray, words: Sequence[int]) -> Callable[.
     return many
 
 
-def link(
+def join(
     calls: Sequence[BoundCall],
     reads: Sequence[BatchRead] = (),
     arrays: StepArrays = StepArrays(),  # noqa: B008 - it is frozen

@@ -6,17 +6,30 @@ number and a vector give a vector. Comparisons have methods (``equals``), becaus
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from dlarray.planner.native.types import BYTES, TYPES, vector
 
-if TYPE_CHECKING:
-    from dlarray.planner.native.function import Function
-
-__all__ = ["Number", "Value"]
+__all__ = ["Instructions", "Number", "Value"]
 
 _FLOAT = {"<": "olt", "<=": "ole", ">": "ogt", ">=": "oge", "==": "oeq", "!=": "une"}
 _INTEGER = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
+
+
+class Instructions(Protocol):
+    """What values need of the function that they belong to."""
+
+    def emit(self, instruction: str) -> str:
+        """Add an instruction that has a result. Returns the result's name."""
+        ...
+
+    def declare(self, head: str) -> None:
+        """Declare a function of another module or library."""
+        ...
+
+    def constant(self, dtype: str, value: float, lanes: int = 1) -> Value:
+        """A Python number as a value."""
+        ...
 
 
 class Value:
@@ -24,7 +37,7 @@ class Value:
 
     __slots__ = ("dtype", "function", "lanes", "text")
 
-    def __init__(self, function: Function, text: str, dtype: str, lanes: int = 1) -> None:
+    def __init__(self, function: Instructions, text: str, dtype: str, lanes: int = 1) -> None:
         self.function = function
         self.text = text
         self.dtype = dtype

@@ -80,7 +80,7 @@ class Replay:
         loss = others[0][0] if keeps_state and len(others) == 1 else None
         arrays = StepArrays(self.leaves[: self._state_count], self.leaves[self._state_count :], loss)
         if isinstance(self._executor, Linker):
-            return self._executor.link(self._calls, self._reads, arrays, cuts)
+            return self._executor.join(self._calls, self._reads, arrays, cuts)
         return Linked(self._calls)
 
     def __call__(self, batch: Sequence[np.ndarray]) -> None:
