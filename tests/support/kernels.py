@@ -10,6 +10,7 @@ import numpy as np
 from dlarray.core.trees import flatten
 from dlarray.planner.kernel import interpreter
 from dlarray.planner.kernel.loops import AFTER, BEFORE, OPERATIONS, BoundKernel, Call, Input, Kernel, Operation
+from dlarray.planner.native.executor import native
 from dlarray.planner.run.program import Program
 
 INEXACT = {"sum", "power"} | {f"arc{n}{h}" for n in ("sin", "cos", "tan") for h in ("", "h")}
@@ -195,6 +196,12 @@ def by_hand(dtype: str) -> dict[str, Kernel]:
 
 IN_PLACE = {"descent": {0: 0, 1: 1, 2: 3}, "sums of what is written over": {0: 0}}
 """Which outputs of a kernel made by hand are the memory of which inputs."""
+
+
+def by_native(call: Call) -> None:
+    """Run a call by the native executor, as a step of this kernel alone."""
+    for function, args in native(call).calls:
+        function(*args)
 
 
 def shape(kind: str, rows: int, cols: int) -> tuple[int, int]:

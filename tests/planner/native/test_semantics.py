@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dlarray.planner.kernel.loops import Call, Input, Kernel, Operation
-from dlarray.planner.native.kernels import KernelCall
+from tests.support.kernels import by_native
 
 pytest.importorskip("llvmlite")
 
@@ -29,7 +29,7 @@ def converted(x: np.ndarray, dtype: str) -> np.ndarray:
     given = Input("E", x.dtype.name, x.flags.c_contiguous)
     kernel = Kernel((given,), (), (Operation("astype", (0,), "E", dtype, 0),), (1,))
     out = np.zeros(x.shape, dtype)
-    KernelCall(Call(kernel, *x.shape, [], [x], [out]))(x, out)
+    by_native(Call(kernel, *x.shape, [], [x], [out]))
     return out
 
 
