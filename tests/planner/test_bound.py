@@ -11,7 +11,7 @@ import pytest
 from dlarray.core.array import array_namespace
 from dlarray.planner import PlannerWarning
 from dlarray.planner import compile as compile_step
-from dlarray.planner.kernel.linking import BatchRead
+from dlarray.planner.kernel.joining import BatchRead
 from dlarray.planner.run import program
 from dlarray.planner.run.bound import BoundStep
 from dlarray.planner.run.replay import Replay

@@ -17,7 +17,7 @@ from dlarray.device import backend
 from dlarray.planner import Compiled, PlannerWarning
 from dlarray.planner import compile as compile_step
 from dlarray.planner.kernel.interpreter import run
-from dlarray.planner.kernel.linking import Rebindable
+from dlarray.planner.kernel.joining import Rebindable
 from dlarray.planner.kernel.loops import BoundKernel, Call
 from dlarray.planner.numpy.ufuncs import ufuncs
 from dlarray.planner.run import replay

@@ -14,7 +14,7 @@ from dlarray.planner.cuda.launch import head
 from dlarray.planner.cuda.printer import source
 from dlarray.planner.cuda.spread import grids, workspace
 from dlarray.planner.kernel.head import ArrayAt
-from dlarray.planner.kernel.linking import BoundCall
+from dlarray.planner.kernel.joining import BoundCall
 from dlarray.planner.schedule.grouping import Unit
 from dlarray.planner.schedule.lowering import Body
 from dlarray.planner.schedule.memory import Plan

@@ -16,7 +16,7 @@ from functools import cache
 
 import numpy as np
 
-from dlarray.planner.kernel.linking import BatchRead, StepArrays
+from dlarray.planner.kernel.joining import BatchRead, StepArrays
 from dlarray.planner.native.function import Function
 from dlarray.planner.native.module import add_symbol
 from dlarray.planner.native.parts import Parts

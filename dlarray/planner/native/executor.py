@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from dlarray.planner.kernel.linking import BatchRead, BoundCall, Linked, Rebindable, StepArrays
+from dlarray.planner.kernel.joining import BatchRead, BoundCall, Joined, Rebindable, StepArrays
 from dlarray.planner.kernel.loops import BoundKernel, Call
+from dlarray.planner.native.joined import join
 from dlarray.planner.native.kernels import KernelCall
-from dlarray.planner.native.linked import join
 from dlarray.planner.native.python import is_understood
 
 __all__ = ["Native", "available", "native"]
@@ -22,26 +23,25 @@ def available() -> bool:
 
 
 class _Kernel(KernelCall):
-    """A kernel that can also be called alone, as in a test of kernels."""
+    """A kernel that can also be called alone, as tests do: with its inputs and outputs."""
 
     def __call__(self, *arrays: np.ndarray) -> None:
-        call, count = self.call, len(self.call.inputs)
-        alone = Call(call.kernel, call.rows, call.cols, call.constants, [*arrays[:count]], [*arrays[count:]])
-        for function, args in join([(_Kernel(alone), arrays)]).calls:
+        count = len(self.call.inputs)
+        call = replace(self.call, inputs=[*arrays[:count]], outputs=[*arrays[count:]])
+        for function, args in join([(_Kernel(call), arrays)]).calls:
             function(*args)
 
 
 class Native:
-    """The executor: a function of a call, and a linker."""
+    """The executor: a function of a call, and a joiner of calls."""
 
     def __call__(self, call: Call) -> BoundKernel:
         """A kernel as a part of a native step."""
-        kernel = _Kernel(call)
-        return BoundKernel([(kernel, Rebindable([*call.inputs, *call.outputs]))], rebindable=True)
+        return BoundKernel([(_Kernel(call), Rebindable([*call.inputs, *call.outputs]))], rebindable=True)
 
     def join(
         self, calls: Sequence[BoundCall], reads: Sequence[BatchRead], arrays: StepArrays, cuts: Sequence[int] = ()
-    ) -> Linked:
+    ) -> Joined:
         """Calls that follow each other as one native function."""
         return join(calls, reads, arrays, cuts)
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from dlarray.planner.kernel.linking import BoundCall
+from dlarray.planner.kernel.joining import BoundCall
 from dlarray.planner.native.blas import ROW_MAJOR, Blas, Product, blas
 from dlarray.planner.native.function import Function
 from dlarray.planner.native.kernels import KernelCall

@@ -3,7 +3,7 @@
 The caller's arrays of the state are bound in place; for other arrays a new binding is made. The batch has other
 addresses at every step: the arguments of calls are rebound to it. If the executor cannot rebind the inputs of kernels,
 a leaf that kernels read is staged, that is copied into a fixed buffer, and a small leaf always is, because that costs
-less than rebinding. An executor that links calls does both in one call, ``Linked.enter``.
+less than rebinding. An executor that joins calls does both in one call, ``Joined.enter``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.planner.kernel.linking import BatchRead, BoundCall, Linked, Linker, Rebindable, StepArrays
+from dlarray.planner.kernel.joining import BatchRead, BoundCall, Joined, Joiner, Rebindable, StepArrays
 from dlarray.planner.kernel.loops import BoundKernel, Call, Executor
 from dlarray.planner.run.sequence import failed_call, in_sequence
 from dlarray.planner.schedule.memory import Location, Plan
@@ -45,7 +45,7 @@ class Replay:
         self._wholes = {u.outputs[0].number: u.outputs[0] for u in plan.units if u.op == "concat"}
         self._arrays: dict[Node, np.ndarray] = {}
         self._staged: dict[int, np.ndarray] = {}
-        self._least = -1 if isinstance(executor, Linker) else STAGED
+        self._least = -1 if isinstance(executor, Joiner) else STAGED
         self._reads: list[BatchRead] = []
         first: list[BoundCall] = []
         self._calls: list[BoundCall] = []
@@ -62,26 +62,26 @@ class Replay:
         self._bounds.append(len(first) + len(self._calls))
         first_write = min([*writes, self._bounds[-1]])
         self._calls = [*first, *self._calls, *last]
-        self._linked = self._link()
-        self.calls = self._linked.calls
+        self._joined = self._join()
+        self.calls = self._joined.calls
         """The calls of a step, except the copies of the batch."""
-        self.enter = None if self._staged else self._linked.enter
-        """See ``Linked.enter``; its arguments are the leaves of the batch."""
-        self.many = None if self._staged else self._linked.many
-        """See ``Linked.many``."""
-        self._first_write = self._linked.starts[first_write]
+        self.enter = None if self._staged else self._joined.enter
+        """See ``Joined.enter``; its arguments are the leaves of the batch."""
+        self.many = None if self._staged else self._joined.many
+        """See ``Joined.many``."""
+        self._first_write = self._joined.starts[first_write]
         self._run = in_sequence(self.calls)
         self._staged_copies = [(i - state_count, copy) for i, copy in self._staged.items()]
 
-    def _link(self, cuts: Sequence[int] = ()) -> Linked:
+    def _join(self, cuts: Sequence[int] = ()) -> Joined:
         """The calls, joined if the executor can do that."""
         state, others = self.results[: self._state_count], self.results[self._state_count :]
         keeps_state = len(state) == self._state_count and all(is_callers for _, is_callers in state)
         loss = others[0][0] if keeps_state and len(others) == 1 else None
         arrays = StepArrays(self.leaves[: self._state_count], self.leaves[self._state_count :], loss)
-        if isinstance(self._executor, Linker):
+        if isinstance(self._executor, Joiner):
             return self._executor.join(self._calls, self._reads, arrays, cuts)
-        return Linked(self._calls)
+        return Joined(self._calls)
 
     def __call__(self, batch: Sequence[np.ndarray]) -> None:
         """One step on these leaves of the batch. The arrays of ``results`` hold its outputs."""
@@ -101,23 +101,23 @@ class Replay:
 
         A leaf that is not contiguous is copied at every step, because its values can have changed.
         """
-        self._rebind(self._linked, batch)
+        self._rebind(self._joined, batch)
 
-    def _rebind(self, linked: Linked, batch: Sequence[np.ndarray]) -> None:
+    def _rebind(self, joined: Joined, batch: Sequence[np.ndarray]) -> None:
         for leaf in {read.leaf for read in self._reads}:
             self.leaves[self._state_count + leaf] = _contiguous(batch[leaf])
         for read in self._reads:
-            linked.rebind(read, read.view(self.leaves[self._state_count + read.leaf]))
+            joined.rebind(read, read.view(self.leaves[self._state_count + read.leaf]))
 
     def pieces(self, batch: Sequence[np.ndarray]) -> list[Callable[[], None]]:
         """The step on these leaves of the batch in pieces, to be called in order.
 
         They are the copies before, each unit of the plan, and the copies after.
         """
-        linked = self._link(self._bounds)
-        self._rebind(linked, batch)
-        ends = [0, *(linked.starts[i] for i in self._bounds), len(linked.calls)]
-        first, *others = [linked.calls[i:j] for i, j in pairwise(ends)]
+        joined = self._join(self._bounds)
+        self._rebind(joined, batch)
+        ends = [0, *(joined.starts[i] for i in self._bounds), len(joined.calls)]
+        first, *others = [joined.calls[i:j] for i, j in pairwise(ends)]
         copied: list[BoundCall] = [(np.copyto, (copy, batch[i])) for i, copy in self._staged_copies]
         return [in_sequence(steps) for steps in ([*copied, *first], *others)]
 

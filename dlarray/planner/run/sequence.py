@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dlarray.planner.kernel.linking import BoundCall, Rebindable
+from dlarray.planner.kernel.joining import BoundCall, Rebindable
 
 __all__ = ["MAX_UNROLLED", "failed_call", "in_sequence"]
 

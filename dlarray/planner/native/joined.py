@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.planner.kernel.linking import BatchRead, BoundCall, Linked, StepArrays
+from dlarray.planner.kernel.joining import BatchRead, BoundCall, Joined, StepArrays
 from dlarray.planner.native.entries import Entries
 from dlarray.planner.native.module import Module, compiled
 from dlarray.planner.native.parts import Parts
@@ -21,8 +21,8 @@ from dlarray.planner.native.table import Table
 __all__ = ["NativeStep", "join"]
 
 
-class NativeStep(Linked):
-    """Linked calls with their table."""
+class NativeStep(Joined):
+    """Joined calls with their table."""
 
     def __init__(
         self, calls: Sequence[BoundCall], reads: Sequence[BatchRead], arrays: StepArrays, cuts: Sequence[int]
@@ -79,7 +79,7 @@ class NativeStep(Linked):
 
 
 def _many(module: Module, table: np.ndarray, words: Sequence[int]) -> Callable[..., None]:
-    """``Linked.many``: a function, because a method would keep the step alive in a reference cycle."""
+    """``Joined.many``: a function, because a method would keep the step alive in a reference cycle."""
     run = MANY(module.address("many"))
 
     def many(data: Sequence[np.ndarray], order: np.ndarray | None, start: int, losses: np.ndarray) -> None:

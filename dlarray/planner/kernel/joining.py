@@ -1,4 +1,4 @@
-"""Linking: the bound calls of a step become fewer, if the executor can join neighbouring calls into one function."""
+"""Joining: the bound calls of a step become fewer, if the executor can join neighbouring calls into one function."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-__all__ = ["BatchRead", "BoundCall", "Linked", "Linker", "Rebindable", "StepArrays"]
+__all__ = ["BatchRead", "BoundCall", "Joined", "Joiner", "Rebindable", "StepArrays"]
 
 BoundCall = tuple[Callable[..., Any], Sequence[Any]]
 """A function with its arguments, which is called at every step."""
@@ -40,7 +40,7 @@ class StepArrays:
 
 
 @dataclass
-class Linked:
+class Joined:
     """Calls in order. This class leaves them as they are."""
 
     calls: list[BoundCall]
@@ -69,11 +69,11 @@ class Linked:
 
 
 @runtime_checkable
-class Linker(Protocol):
+class Joiner(Protocol):
     """An executor that joins calls."""
 
     def join(
         self, calls: Sequence[BoundCall], reads: Sequence[BatchRead], arrays: StepArrays, cuts: Sequence[int] = ()
-    ) -> Linked:
+    ) -> Joined:
         """Join calls where possible, but none across a cut: the number of a call that starts a new part."""
         ...
