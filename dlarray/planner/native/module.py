@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections import deque
 from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
@@ -96,13 +97,21 @@ def _simplify(llvm: Any, module: Any, machine: Any) -> None:
 
 
 _known: WeakValueDictionary[Any, Module] = WeakValueDictionary()
+_latest: deque[Module] = deque(maxlen=8)
+"""Modules that stay although nothing uses them, about 1 MB each: the next training often has the same step."""
 
 
 def compiled(functions: Iterable[str], declared: Iterable[str]) -> Module:
-    """The module of these functions for this CPU: one that is in use, or a new one."""
+    """The module of these functions for this CPU: a known one, or a new one.
+
+    A module is known while it is used, and as one of the eight latest.
+    """
     key = tuple(functions), tuple(sorted(set(declared)))
     with _LOCK:
         module = _known.get(key)
         if module is None:
             module = _known[key] = Module(*key, host())
+        if module in _latest:
+            _latest.remove(module)
+        _latest.append(module)
         return module
