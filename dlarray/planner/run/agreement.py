@@ -68,7 +68,7 @@ def disagreement(
     step = Rounding(plan, [*state, *batch], products)
     exact = step.outputs(0)
     noise: list[np.ndarray] = [np.zeros(x.shape, np.float32) for x in exact]
-    coarse = any(x.dtype.kind != "f" for x in exact)
+    coarse = _whole_numbers_differ(eager, planned)
     for seed in range(TRIES):
         moved, far = step.outputs(1, seed), step.outputs(COARSE, seed) if coarse else exact
         with np.errstate(all="ignore"):
@@ -78,6 +78,15 @@ def disagreement(
         if not why:
             break
     return why
+
+
+def _whole_numbers_differ(eager: Any, planned: Any) -> bool:
+    """Whether the two differ in integers or bools, which only coarse rounding explains."""
+    a: list[Any] = []
+    b: list[Any] = []
+    flatten(eager, a)
+    flatten(planned, b)
+    return any(x.dtype.kind != "f" and not np.array_equal(x, y) for x, y in zip(a, b, strict=False))
 
 
 def copies(arrays: Any) -> list[np.ndarray]:
@@ -94,15 +103,16 @@ def _equal(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _moved(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """How far each number has moved: inf if it has become NaN or infinite, or is not any more."""
-    return np.where(np.isfinite(x) & np.isfinite(y), np.abs(x - y), np.where(_equal(x, y), 0, np.inf).astype(x.dtype))
+    distance = np.abs(x - y)
+    if np.all(np.isfinite(distance)):
+        return distance
+    return np.where(np.isfinite(x) & np.isfinite(y), distance, np.where(_equal(x, y), 0, np.inf).astype(x.dtype))
 
 
 def _off(x: np.ndarray, y: np.ndarray, old: np.ndarray | None, noise: np.ndarray | None) -> str:
     """The difference of two arrays beyond the tolerance, in words."""
-    wrong = ~_equal(x, y)
-    if not np.any(wrong):
-        return ""
     if x.dtype.name not in CHANGE:
+        wrong = ~_equal(x, y)
         if noise is not None:
             wrong &= noise == 0
         return f"{count} of {x.size} numbers" if (count := int(np.sum(wrong))) else ""
@@ -114,13 +124,17 @@ def _off(x: np.ndarray, y: np.ndarray, old: np.ndarray | None, noise: np.ndarray
 
 
 def _part_off(start: int, x: Any, y: Any, old: np.ndarray | None, noise: np.ndarray | None) -> str:
-    kind, x, y = x.dtype, x.astype(np.float64), y.astype(np.float64)
+    ulp = np.finfo(x.dtype).eps
+    close = np.abs(x - y) <= ULPS / 2 * ulp * np.abs(x)  # surely; the rest is computed in float64
+    at = np.flatnonzero(~close)
+    if not at.size:
+        return ""
+    change = CHANGE[x.dtype.name] * _around(x, old)[at // AROUND] if old is not None else 0.0
+    x, y = x[at].astype(np.float64), y[at].astype(np.float64)
     known = np.isfinite(x) & np.isfinite(y)
-    allowed = ULPS * np.finfo(kind).eps * np.abs(x)
-    if old is not None:
-        allowed += CHANGE[kind.name] * _around(x - old)
+    allowed = ULPS * ulp * np.abs(x) + change
     if noise is not None:
-        allowed += NOISE * noise
+        allowed += NOISE * noise[at]
     off = np.where(known | _equal(x, y), np.where(known, np.abs(x - y), 0.0), np.inf)
     allowed = np.where(known | (allowed == np.inf), allowed, 0.0)
     over = (off > allowed) & (allowed < np.inf)
@@ -129,13 +143,14 @@ def _part_off(start: int, x: Any, y: Any, old: np.ndarray | None, noise: np.ndar
     if np.any(over & ~known):
         return "infinities or NaN at other positions"
     worst = int(np.argmax(np.where(over, off - allowed, 0.0)))
-    return f"number {start + worst} by {off[worst]:.3g}, allowed {allowed[worst]:.3g}"
+    return f"number {start + at[worst]} by {off[worst]:.3g}, allowed {allowed[worst]:.3g}"
 
 
-def _around(change: np.ndarray) -> np.ndarray:
-    """The root mean square of the changes in each number's block; a change that is not finite counts as 0."""
-    squares = np.square(np.where(np.isfinite(change), change, 0.0))
-    starts = np.arange(0, change.size, AROUND)
-    counts = np.minimum(AROUND, change.size - starts)
-    means = np.sqrt(np.add.reduceat(squares, starts) / counts)
-    return np.repeat(means, counts)
+def _around(x: np.ndarray, old: np.ndarray) -> np.ndarray:
+    """The root mean square of the changes in each block of numbers; a change that is not finite counts as 0."""
+    change = x.astype(np.float64) - old
+    starts = np.arange(0, x.size, AROUND)
+    squares = np.add.reduceat(np.square(change), starts)
+    if not np.all(np.isfinite(squares)):
+        squares = np.add.reduceat(np.square(np.where(np.isfinite(change), change, 0.0)), starts)
+    return np.sqrt(squares / np.minimum(AROUND, x.size - starts))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from dlarray.planner.schedule.grouping import live
 from dlarray.planner.schedule.memory import Plan
 from dlarray.planner.trace.node import LEAVES, VIEWS, Node, view_of
 
-__all__ = ["Rounding"]
+__all__ = ["PATTERN", "Rounding"]
 
 _EXPONENTIAL = "exp expm1 log log1p log2 log10 power"
 _CIRCULAR = "sin cos tan sinh cosh tanh arcsin arccos arctan arcsinh arccosh arctanh"
@@ -31,7 +32,7 @@ _CHOOSING = "max min maximum minimum where absolute negative positive concat sig
 _EXACT = frozenset(f"{_CHOOSING} equal not_equal less less_equal greater greater_equal".split())
 """Operations that return an argument or a whole number, and round nothing: z == max(z) always holds."""
 
-_PATTERN = 65_521
+PATTERN = 65_521
 """The number of random numbers that are repeated: a prime, so that rows get different ones."""
 
 
@@ -51,7 +52,7 @@ class Rounding:
     def outputs(self, times: int, seed: int = 0) -> list[np.ndarray]:
         """The outputs with every operation rounded by up to ``2 times`` epsilons; exact with 0."""
         draw = np.random.default_rng(seed)
-        steps = draw.uniform(-2, 2, _PATTERN) * times
+        steps = _Pattern(draw.uniform(-2, 2, PATTERN) * times)
         outputs = set(self._plan.outputs)
         values: dict[Node, np.ndarray] = {}
         with np.errstate(all="ignore"):
@@ -59,14 +60,14 @@ class Rounding:
                 order = "K" if node.op in VIEWS else "C"  # a plan's values are C-contiguous when they are reshaped
                 value = np.asarray(self._value(node, [values[a] for a in node.args], steps), order=order)
                 if times and _rounds(node):
-                    value = _rounded(value, steps, node.op in _INEXACT, int(draw.integers(_PATTERN)))
+                    value = _rounded(value, steps, node.op in _INEXACT, int(draw.integers(PATTERN)))
                 values[node] = value
                 for a in set(node.args):
                     if self._last[a] is node and a not in outputs:
                         del values[a]
         return [np.array(values[node]) for node in self._plan.outputs]
 
-    def _value(self, node: Node, args: list[np.ndarray], steps: np.ndarray) -> np.ndarray:
+    def _value(self, node: Node, args: list[np.ndarray], steps: _Pattern) -> np.ndarray:
         op = node.op
         if op == "input":
             return self._inputs[int(node.attribute)]
@@ -76,7 +77,7 @@ class Rounding:
             return view_of(args[0], node)
         if op == "matmul":
             if self._products > 1:
-                args = [_rounded(a, self._products * steps, True, i) for i, a in enumerate(args)]
+                args = [_rounded(a, steps.times(self._products), True, i) for i, a in enumerate(args)]
             return _summed(np.matmul(*args), lambda: np.matmul(*map(np.abs, args)), args[0].shape[-1] ** 0.5, steps)
         if op == "concat":
             return np.concatenate(args)
@@ -103,18 +104,60 @@ def _rounds(node: Node) -> bool:
     return node.op == "input" or not (node.op in VIEWS or node.op in LEAVES or node.op in _EXACT)
 
 
-def _summed(total: np.ndarray, size: Callable[[], np.ndarray], times: float, steps: np.ndarray) -> np.ndarray:
+class _Pattern:
+    """Random numbers that are repeated along an array."""
+
+    def __init__(self, steps: np.ndarray) -> None:
+        self._steps = steps
+        self._factors: dict[np.dtype[Any], np.ndarray] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._steps.any())
+
+    def times(self, factor: float) -> _Pattern:
+        """The numbers multiplied by this."""
+        return _Pattern(self._steps * factor)
+
+    def rounded(self, x: np.ndarray, start: int) -> np.ndarray:
+        """x (1 + ε s) for the numbers s, moved to the right by ``start``."""
+        kind = np.finfo(x.dtype)
+        if kind.dtype not in self._factors:
+            self._factors[kind.dtype] = np.tile(1 + kind.eps * self._steps.astype(kind.dtype), 2)
+        return _multiplied(x, self._factors[kind.dtype][PATTERN - start :])
+
+    def added(self, total: np.ndarray, size: np.ndarray, epsilons: float) -> np.ndarray:
+        """total + ε s size for the numbers s, multiplied by ``epsilons``."""
+        kind = np.finfo(total.dtype)
+        off = self._steps[: size.size] * (epsilons * float(kind.eps))
+        return np.asarray(total + _multiplied(size, off.astype(kind.dtype)))
+
+
+def _multiplied(x: np.ndarray, pattern: np.ndarray) -> np.ndarray:
+    """An array times numbers that are repeated along it."""
+    flat, made = np.reshape(x, -1), np.empty(x.shape, x.dtype)
+    out, whole = made.reshape(-1), x.size - x.size % PATTERN
+    for part in range(0, whole, PATTERN):
+        np.multiply(flat[part : part + PATTERN], pattern[:PATTERN], out=out[part : part + PATTERN])
+    np.multiply(flat[whole:], pattern[: x.size - whole], out=out[whole:])
+    return made
+
+
+def _summed(total: np.ndarray, size: Callable[[], np.ndarray], times: float, steps: _Pattern) -> np.ndarray:
     """A sum, off by ``times`` epsilons of the sum of absolute values; a whole number stays exact."""
-    if not steps.any() or total.dtype.kind not in "fc":
+    if not steps or total.dtype.kind not in "fc":
         return total
-    off = np.resize(steps, total.size).reshape(total.shape) * (times * float(np.finfo(total.dtype).eps))
-    return np.where(total == np.rint(total), total, total + off.astype(np.finfo(total.dtype).dtype) * size())
+    return _except_whole(total, steps.added(total, size(), times))
 
 
-def _rounded(x: np.ndarray, steps: np.ndarray, inexact: bool, start: int) -> np.ndarray:
+def _rounded(x: np.ndarray, steps: _Pattern, inexact: bool, start: int) -> np.ndarray:
     """The floats of an array, each rounded at random; whole numbers unchanged, unless they are ``inexact`` too."""
     if x.dtype.kind not in "fc" or x.size == 0:
         return x
-    pattern = np.resize(np.roll(steps, start), x.size).reshape(x.shape).astype(np.finfo(x.dtype).dtype)
-    moved = x * (1 + np.finfo(x.dtype).eps * pattern)
-    return moved.astype(x.dtype) if inexact else np.where(x == np.rint(x), x, moved).astype(x.dtype)
+    moved = steps.rounded(x, start)
+    return moved if inexact else _except_whole(x, moved)
+
+
+def _except_whole(x: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """``moved``, but x where that is a whole number."""
+    np.copyto(moved, x, where=x == np.rint(x))
+    return moved

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dlarray.planner.run.rounding import PATTERN
+
 __all__ = ["synthetic_like"]
 
 FEW = 4
@@ -43,18 +45,25 @@ def _like(x: np.ndarray, draw: np.random.Generator, beyond: int) -> np.ndarray:
 
 
 def _floats(x: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """Floats of about this size, at most 1, and not negative if x is not; labels in float columns stay labels."""
-    size = np.abs(np.where(np.isfinite(x), x, 0).astype(np.float64))
+    """Floats of about this size, at most 1, and not negative if x is not; labels in float columns stay labels.
+
+    A large array repeats its numbers, as in ``rounding``.
+    """
+    finite = np.isfinite(x)
+    size = np.abs(x if np.all(finite) else np.where(finite, x, 0))
     most = float(size.max())
     if x.ndim == 0:
         return np.asarray((float(x) if most else 0.5) * draw.uniform(0.5, 1.5))
-    usual = most * float(np.sqrt(np.mean(np.square(size / most)))) if most else 1.0
-    made = draw.standard_normal(x.shape) * min(usual, 1.0)
-    if np.all(x >= 0):
-        made = np.abs(made)
-    low, high = x.min(axis=0), x.max(axis=0)
-    labels = np.all(x == np.rint(x), axis=0) & (size.max(axis=0) > 1) & (low < high) & (size.max(axis=0) < 2**31)
-    if np.any(labels):
-        low, high = (np.where(labels, a, 0).astype(np.int64) for a in (low, high))
-        made = np.where(labels, draw.integers(low, high, x.shape, endpoint=True), made)
+    usual = most * float(np.sqrt(np.mean(np.square(size / most), dtype=np.float64))) if most else 1.0
+    numbers = draw.standard_normal(min(x.size, PATTERN)) * min(usual, 1.0)
+    if x.min() >= 0:
+        numbers = np.abs(numbers)
+    made = np.resize(numbers.astype(x.dtype), x.shape)
+    sizes = size.max(axis=0)
+    if np.any(sizes > 1):
+        low, high = x.min(axis=0), x.max(axis=0)
+        labels = np.all(x == np.rint(x), axis=0) & (sizes > 1) & (low < high) & (sizes < 2**31)
+        if np.any(labels):
+            low, high = (np.where(labels, a, 0).astype(np.int64) for a in (low, high))
+            made = np.where(labels, draw.integers(low, high, x.shape, endpoint=True), made)
     return made
