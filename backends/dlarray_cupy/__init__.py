@@ -125,9 +125,9 @@ class CupyBackend(Backend):
         return planned(getattr(step, "step", step)).profile(state, batch, names)
 
     def repeat(self, step: Callable[..., Any], steps: int) -> Callable[..., tuple[Any, Array]]:
-        from dlarray_cupy.planned import planned, repeated
+        from dlarray_cupy.planned import Planned, planned, repeated
 
-        return repeated(planned(step), steps)
+        return repeated(step if isinstance(step, Planned) else planned(step), steps)
 
     def version(self) -> str:
         import cupy

@@ -110,6 +110,8 @@ class JaxBackend(Backend):
         """Steps as one loop of XLA, jax.lax.scan: outside of it, slicing a batch takes longer than a small step."""
         import jax
 
+        step = getattr(step, "__wrapped__", step)  # what jax.jit has compiled: the loop is compiled as a whole
+
         def run(state: Any, data: Any, order: Any, start: Any, batch: int, count: int) -> Any:
             def once(state: Any, i: Any) -> Any:
                 def following(x: Any) -> Any:

@@ -53,6 +53,17 @@ class NumPyBackend(Backend):
 
         return plan(step, executor=fastest())
 
+    def steps_per_execution(self, handle: Any) -> int:
+        from dlarray.planner import steps_per_execution
+
+        return steps_per_execution()
+
+    def repeat(self, step: Callable[..., Any], steps: int) -> Callable[..., tuple[Any, np.ndarray]]:
+        from dlarray.planner import Compiled, fastest
+        from dlarray.planner import compile as plan
+
+        return (step if isinstance(step, Compiled) else plan(step, executor=fastest())).repeat(steps)
+
     def accelerate(self, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         from dlarray.planner import accelerate, fastest
 

@@ -129,6 +129,17 @@ class TorchBackend(Backend):
 
         return Planned(step, fastest(), compiled_by_torch)
 
+    def steps_per_execution(self, handle: Any) -> int:
+        from dlarray.planner import steps_per_execution
+
+        return steps_per_execution() if handle.type == "cpu" else 1
+
+    def repeat(self, step: Callable[..., Any], steps: int) -> Callable[..., tuple[Any, Array]]:
+        from dlarray_torch.planned import Planned
+
+        planned: Any = step if isinstance(step, Planned) else self.compile(step)
+        return planned.repeat(steps)
+
     def describe(self, step: Callable[..., Any], state: Any, batch: Any, names: Names) -> Description:
         from dlarray_torch.planned import Planned
 

@@ -30,6 +30,8 @@ class TensorBinding:
     ) -> None:
         self.binding = binding
         self.program = binding.program
+        self.replay = binding.replay
+        self.state = binding.state
         self.is_state = is_state
         self.enter = _on_views(binding.enter, views)
         self.enter_counted = _on_views(binding.enter_counted, views)

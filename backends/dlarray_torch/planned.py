@@ -22,6 +22,7 @@ from dlarray.planner import PlannerWarning, profiled
 from dlarray.planner import compile as plan
 from dlarray.planner import plan as program
 from dlarray.planner.run.bound import BoundStep
+from dlarray.planner.run.repeated import Repeated
 from dlarray.planner.run.tree_code import matcher
 from dlarray.planner.trace.symbols import Symbol
 from dlarray.planner.trace.trace import without_scalars
@@ -31,6 +32,8 @@ __all__ = ["Planned"]
 
 _ARRAYS: tuple[type[Any], ...] = (np.ndarray, np.generic)
 _Step = Callable[[Any, Any], Any]
+_MOST_VIEWS = 8
+"""The most tensors whose views are kept for several steps: those of all examples, and an order."""
 
 
 class _Thread(threading.local):
@@ -77,6 +80,22 @@ class Planned:
     def bind(self, state: Any) -> BoundStep[TensorBinding]:
         """``bound(batch) -> loss`` on this state; see ``dlarray.planner.run.bound.BoundStep``."""
         return BoundStep(self, state)
+
+    def repeat(self, steps: int) -> Repeated:
+        """A function for up to ``steps`` steps in one call; see ``dlarray.planner.run.repeated.Repeated``."""
+        known: dict[int, tuple[Any, np.ndarray]] = {}
+
+        def view(x: Any) -> Any:
+            """The same view for the same tensor, so that it is checked once."""
+            if type(x) is not self._tensor:
+                return x
+            if id(x) not in known or known[id(x)][0] is not x:
+                if len(known) >= _MOST_VIEWS:
+                    known.clear()
+                known[id(x)] = x, x.numpy()
+            return known[id(x)][1]
+
+        return Repeated(self, steps, lambda tree: map_leaves(tree, view), self._from_numpy)
 
     def repeatable(self) -> TensorBinding | None:
         """The latest binding of this thread if it writes the state in place."""

@@ -130,14 +130,14 @@ class Backend:
         """
         return nullcontext()
 
-    # Transfers and waiting
+    # Transfers, waiting and memory
 
     def upload(self, batches: Iterable[HostBatch], handle: Any) -> Iterator[tuple[Array | None, ...]]:
         """Batches of host arrays, or None, on the device, in the same order, for ``fit(data="host")``.
 
         A batch is taken from ``batches`` only when it is needed. The arrays of a batch are valid until the next one is
-        requested; everything that reads them is queued by then. So a backend whose device works asynchronously can use
-        two sets of arrays in turns. By default each batch is sent when it is requested.
+        requested; everything that reads them is queued by then: a device that works asynchronously needs two sets of
+        arrays. By default each batch is sent when it is requested.
         """
         for batch in batches:
             yield tuple(None if x is None else self.asarray(np.ascontiguousarray(x), handle) for x in batch)
@@ -153,13 +153,8 @@ class Backend:
     def synchronize(self, handle: Any) -> None:
         """Wait until all queued work on the device is done. Called when time is measured. By default nothing."""
 
-    # Memory
-
     def memory(self, handle: Any) -> tuple[int, int] | None:
-        """The bytes that new arrays can take now, and all bytes of the device; None, the default, if they are unknown.
-
-        Read to choose where the data of ``fit`` stay, and for the message of an OutOfMemoryError.
-        """
+        """The bytes that new arrays can take now, and all of the device; None, the default, if they are unknown."""
         return None
 
     def is_out_of_memory(self, error: BaseException) -> bool:
@@ -187,20 +182,25 @@ class Backend:
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
         """A faster ``step(state, batch) -> (state, loss)``, which may consume the state; by default the step itself.
 
-        State and batch are trees of arrays: dicts, tuples and None. For loops the result can have a method
-        ``bind(state)``, which returns ``bound(batch) -> loss`` with an attribute ``state`` that can be assigned.
+        State and batch are trees of arrays: dicts, tuples and None. The result can have a method ``bind(state)``, which
+        returns a function ``bound(batch) -> loss`` whose attribute ``state`` can be assigned.
         """
         return step
 
     def repeat(self, step: Callable[..., Any], steps: int) -> Callable[..., tuple[Any, Array]] | None:
         """A function for up to ``steps`` steps in one call, on data on the device; None, the default, if it has none.
 
-        Called for ``fit(steps_per_execution=…)``. The function is ``(state, data, order, start, batch, count) ->
+        ``step`` can be what ``compile`` has made of it. The function is ``(state, data, order, start, batch, count) ->
         (state, losses)``: ``data`` is a batch of all examples, ``order`` a vector of int32 or None. Step i of ``count``
         takes the ``batch`` examples ``order[start + i · batch]`` and following, without an order the examples at these
-        positions. It consumes the state; the losses are one vector.
+        positions. It consumes the state. It does as many steps as there are losses in the vector: at most ``count``,
+        and none if they must be done one by one.
         """
         return None
+
+    def steps_per_execution(self, handle: Any) -> int:
+        """How many compiled steps ``fit`` does in one call of ``repeat`` by default; 1, the default: each alone."""
+        return 1
 
     def accelerate(self, function: Callable[[Any, Array], Array]) -> Callable[[Any, Array], Array]:
         """A faster ``function(fixed, x) -> y``, for predictions; by default the function itself.

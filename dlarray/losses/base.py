@@ -73,6 +73,7 @@ class Loss:
     def example_weights(self, t: Array, weight: Array | None, dtype: Any) -> Array | None:
         """The weight of each example in a batch's mean, (n,), including the weight of its class; None if all are 1.
 
+        Without ``weight`` it is None for all batches or for none.
         ``dtype`` is the dtype of class weights, or its name.
         """
         return weight

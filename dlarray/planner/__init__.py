@@ -13,7 +13,7 @@ defines kernels, report describes plans. README.md in each folder has an example
 
 from dlarray.planner.run.accelerated import Accelerated, accelerate
 from dlarray.planner.run.compiled import Compiled, compile, plan  # noqa: A004 - the field's word
-from dlarray.planner.run.executors import fastest
+from dlarray.planner.run.executors import fastest, steps_per_execution
 from dlarray.planner.run.profiling import profile, profiled
 from dlarray.planner.run.program import Program
 from dlarray.planner.run.refusals import PlannerWarning
@@ -29,4 +29,5 @@ __all__ = [
     "plan",
     "profile",
     "profiled",
+    "steps_per_execution",
 ]

@@ -95,13 +95,14 @@ class Loop:
         watching = [c for c in self.callbacks if type(c).on_step is not Callback.on_step]
         if self.repeat is not None and not watching and isinstance(self.source, ArraySource):
             left = self._repeated_steps(run, self.repeat, self.source, left, bar)
-        batches = islice(self.source.batches(run.epoch, run.batch_index), left)
-        step.state = run.state  # callbacks can have replaced it, or an entry of it
-        if watching:
-            self._steps_with_callbacks(run, step, batches, watching, bar)
-        else:
-            self._steps(run, step, batches, bar)
         each = self.source.steps
+        if each is None or run.batch_index < each:
+            batches = islice(self.source.batches(run.epoch, run.batch_index), left)
+            step.state = run.state  # callbacks can have replaced it, or an entry of it
+            if watching:
+                self._steps_with_callbacks(run, step, batches, watching, bar)
+            else:
+                self._steps(run, step, batches, bar)
         whole = bool(run.losses) if each is None else run.batch_index >= each
         if run.steps == before and not whole:
             raise ValueError(
@@ -122,7 +123,10 @@ class Loop:
     def _repeated_steps(
         self, run: Run, repeat: Callable[..., Any], source: ArraySource, left: int | None, bar: Any
     ) -> int | None:
-        """The full batches of an epoch, several in one call. Returns the number of steps that are then left."""
+        """The full batches of an epoch, several in one call. Returns the number of steps that are then left.
+
+        It returns before the last full batch if ``repeat`` does no step.
+        """
         examples, size = source.examples, source.size
         data, order = (examples.x, examples.t, examples.weight), source.order(run.epoch)
         weights = run.loss.example_weights(examples.t, examples.weight, run.dtype)
@@ -131,6 +135,8 @@ class Loop:
         while (n := min(self.steps_per_call, last - run.batch_index)) > 0:
             first = run.batch_index * size
             run.state, losses = repeat(run.state, data, order, first, size, n)
+            if not (n := losses.shape[0]):
+                break
             run.losses.add_several(losses, size, _mean_weights(weights, order, first, size, n))
             run.steps += n
             bar.update(n)
@@ -139,16 +145,17 @@ class Loop:
 
     def _steps(self, run: Run, step: Bound, batches: Any, bar: Any) -> None:
         """Steps without callbacks. Nothing here waits for the device."""
-        losses = run.losses
+        losses, count_and_weight = run.losses, _counting(run)
         for batch in batches:
-            losses.add(step(batch), *_count_and_weight(run, batch))
+            losses.add(step(batch), *count_and_weight(batch))
             run.steps += 1
             bar.update()
         run.state = step.state
 
     def _steps_with_callbacks(self, run: Run, step: Bound, batches: Any, watching: list[Callback], bar: Any) -> None:
+        count_and_weight = _counting(run)
         for batch in batches:
-            run.losses.add(step(batch), *_count_and_weight(run, batch))
+            run.losses.add(step(batch), *count_and_weight(batch))
             run.state, run.batch = step.state, batch
             run.steps += 1
             bar.update()
@@ -161,9 +168,9 @@ class Loop:
     def _record(self, run: Run) -> None:
         """Read the epoch's losses once, raise DivergedError if one or the state is not finite, and measure."""
         values, weights = run.losses.read()
-        for i, value in enumerate(values):
-            if not math.isfinite(value):
-                raise DivergedError(f"the loss became {value}", run.steps - len(values) + i + 1, run.last_good)
+        if not all(map(math.isfinite, values)):
+            i, value = next((i, value) for i, value in enumerate(values) if not math.isfinite(value))
+            raise DivergedError(f"the loss became {value}", run.steps - len(values) + i + 1, run.last_good)
         if not all_finite(run.state["theta"] + run.state["buffers"]):
             raise DivergedError("a weight became infinite or NaN", run.steps, run.last_good)
         row = {"loss": float(run.loss.combine(np.asarray(values), np.asarray(weights)))}
@@ -176,11 +183,23 @@ class Loop:
         run.history.epochs.append(row)
 
 
-def _count_and_weight(run: Run, batch: Batch) -> tuple[int, Any]:
-    """The number of examples of a batch and their mean weight."""
-    x, t, weight = batch
-    weights = run.loss.example_weights(t, weight, run.dtype)
-    return x.shape[0], 1.0 if weights is None else mean_weight(weights)
+def _counting(run: Run) -> Callable[[Batch], tuple[int, Any]]:
+    """A function for the number of examples of a batch and their mean weight.
+
+    Whether a loss weights examples that have no weight is the same for all batches.
+    """
+    all_one = False
+
+    def count_and_weight(batch: Batch) -> tuple[int, Any]:
+        nonlocal all_one
+        x, t, weight = batch
+        if weight is None and all_one:
+            return x.shape[0], 1.0
+        weights = run.loss.example_weights(t, weight, run.dtype)
+        all_one = weight is None and weights is None
+        return x.shape[0], 1.0 if weights is None else mean_weight(weights)
+
+    return count_and_weight
 
 
 def _mean_weights(weights: Array | None, order: Array | None, first: int, size: int, count: int) -> Array | None:

@@ -33,6 +33,7 @@ __all__ = [
     "choose_batch_size",
     "choose_callbacks",
     "choose_optimizer",
+    "choose_repeat",
     "compile_step",
     "copied",
     "validation_pair",
@@ -72,6 +73,17 @@ def compile_step(
         able = precision not in device.backend.half_types or device.backend.compiles_half
         wanted = able and device.backend.compiles_on(device.handle)
     return device.backend.compile(step) if wanted else step
+
+
+def choose_repeat(
+    step: Step, compiled: Callable[..., Any], device: Device, wanted: bool | Compiler | None, steps: int | None
+) -> tuple[Callable[..., Any] | None, int]:
+    """The function that does several steps in one call, and how many; None and 1 if steps are done one by one."""
+    by_backend = not callable(wanted) and compiled is not step
+    if steps is None:
+        steps = device.backend.steps_per_execution(device.handle) if by_backend else 1
+    repeat = device.backend.repeat(compiled if by_backend else step, steps) if steps > 1 else None
+    return repeat, steps if repeat else 1
 
 
 def validation_pair(validation: Any) -> tuple[Array, Array]:

@@ -241,6 +241,19 @@ def test_permutations_hold_every_number_once_and_are_equally_likely():
     assert abs(chi2 - 23) < STANDARD_ERRORS * math.sqrt(2 * 23)
 
 
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 1000, 4097, 50_000])
+@pytest.mark.parametrize("bits", [0, 3, 20, 40, 64])
+def test_a_permutation_is_the_stable_order_of_its_words(monkeypatch, n, bits):
+    """Also if words are equal, or differ in a few bits alone, the lowest or the highest."""
+    words = np.random.default_rng(0).integers(0, 2**64 - 1, n, np.uint64, endpoint=True)
+    kept = np.uint64(2**bits - 1)
+    for made in (words & kept, words & ~(kept >> np.uint64(1)), words):
+        monkeypatch.setattr(Bits, "raw", lambda self, n, made=made: made)
+        found = Bits(0, "order").permutation(n)
+        assert found.dtype == np.int64
+        np.testing.assert_array_equal(found, np.argsort(made, kind="stable"))
+
+
 # Seeds
 
 

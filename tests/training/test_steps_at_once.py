@@ -50,8 +50,96 @@ def test_the_run_is_the_same(on: On, name: str):
 
 
 def test_what_has_nothing_to_gain_takes_them_one_by_one():
-    backend = dl.device.resolve("cpu").backend
-    assert backend.repeat(lambda state, batch: (state, 0.0), 4) is None
+    strict = dl.device.resolve("strict")
+    assert strict.backend.repeat(lambda state, batch: (state, 0.0), 4) is None
+    assert strict.backend.steps_per_execution(strict.handle) == 1
+
+
+class Repeats:
+    """A stand-in for ``Backend.repeat``: eager steps, at most ``done[i]`` of them in call i, none after that."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, done: list[int], at_once: int = 5) -> None:
+        self.done = iter(done)
+        self.counts: list[int] = []
+        self.given: list[Any] = []
+        kind = type(dl.device.resolve("cpu").backend)
+        monkeypatch.setattr(kind, "steps_per_execution", lambda backend, handle: at_once)
+        monkeypatch.setattr(kind, "repeat", lambda backend, step, steps: self.of(step))
+
+    def of(self, step: Any) -> Any:
+        self.given.append(step)
+
+        def repeat(state: Any, data: Any, order: Any, first: int, size: int, count: int) -> Any:
+            losses: list[float] = []
+            self.counts.append(count)
+            for i in range(min(count, next(self.done, 0))):
+                rows = slice(first + i * size, first + (i + 1) * size)
+                index = np.arange(len(X))[rows] if order is None else order[rows]
+                state, loss = step(state, tuple(None if a is None else a[index] for a in data))
+                losses.append(float(loss))
+            return state, np.asarray(losses, np.float32)
+
+        return repeat
+
+
+@pytest.mark.parametrize("done", [[], [5], [1, 2, 5, 3], [2, 0, 5, 1], [5] * 9])
+def test_any_number_of_steps_in_a_call_is_the_same_run(monkeypatch: pytest.MonkeyPatch, done: list[int]):
+    on = On("cpu", "cpu", "float32")
+    options: dict[str, Any] = {"weight": WEIGHT, "compile": True}
+    expected = trained(on, steps_per_execution=1, **options)
+    repeats = Repeats(monkeypatch, done)
+    found = trained(on, **options)
+    np.testing.assert_allclose(found.history.steps, expected.history.steps, rtol=1e-5)
+    np.testing.assert_allclose(found.history["loss"], expected.history["loss"], rtol=1e-5)
+    assert all(count <= 5 for count in repeats.counts)
+    assert all(np.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(found.theta, expected.theta, strict=True))
+
+
+def test_by_default_compiled_steps_alone_are_done_together(monkeypatch: pytest.MonkeyPatch):
+    repeats, on = Repeats(monkeypatch, [9] * 99), On("cpu", "cpu", "float32")
+    for options in ({"compile": False}, {"compile": lambda step: step}, {"steps_per_execution": 1}):
+        trained(on, **options)
+    assert not repeats.given
+    trained(on, compile=lambda step: step, steps_per_execution=2)
+    assert isinstance(repeats.given[0], dl.training.Step)
+    trained(on, epochs=1)
+    assert not isinstance(repeats.given[1], dl.training.Step)
+
+
+def test_an_interrupt_between_two_calls_ends_the_run_with_the_last_good_model(monkeypatch: pytest.MonkeyPatch):
+    on, repeats = On("cpu", "cpu", "float32"), Repeats(monkeypatch, [8])
+
+    def interrupted() -> Any:
+        yield from [8, 8, 3]
+        raise KeyboardInterrupt
+
+    repeats.done = interrupted()
+    seen: list[int] = []
+
+    class Epochs(dl.Callback):
+        def on_epoch(self, run: Any) -> None:
+            seen.append(run.steps)
+
+    with pytest.raises(dl.Interrupted) as raised:
+        trained(on, callbacks=[Epochs()])
+    assert seen == [9]
+    expected = trained(on, epochs=1, steps_per_execution=1).theta
+    assert all(
+        np.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(raised.value.trained.theta, expected, strict=True)
+    )
+
+
+@pytest.mark.parametrize("device", ["cpu", "torch:cpu"])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_native_steps_that_are_done_together_by_default_have_the_bits_of_single_ones(name: str, device: str):
+    pytest.importorskip("llvmlite")
+    if device != "cpu":
+        pytest.importorskip("torch")
+    on = On(device, device, "float32")
+    options = OPTIONS[name] | {"epochs": 25}
+    together, apart = trained(on, **options), trained(on, steps_per_execution=1, **options)
+    assert together.history.steps == apart.history.steps
+    assert all(np.array_equal(on.numpy(a), on.numpy(b)) for a, b in zip(together.theta, apart.theta, strict=True))
 
 
 def test_a_run_goes_on_where_it_was(tmp_path: Any):

@@ -87,6 +87,11 @@ class BoundStep(Generic[_B]):
         self._state = state
         self._use(self._bindings)
 
+    @property
+    def latest(self) -> _B | None:
+        """The binding that the next step uses, if its batch is like the one before; None if there is none."""
+        return self._latest
+
     def _find_and_run(self, batch: Any) -> Any:
         """A step on a batch of another kind than the one before."""
         for binding in self._bindings:

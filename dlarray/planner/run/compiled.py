@@ -27,6 +27,7 @@ from dlarray.planner.run.executors import executor_named
 from dlarray.planner.run.program import NAMELESS, NEVER, Binding, Program, write_back
 from dlarray.planner.run.programs import Programs, Refusal
 from dlarray.planner.run.refusals import is_contiguous, is_unhashable, why_unplannable
+from dlarray.planner.run.repeated import Repeated
 from dlarray.planner.run.signature import Key, signature
 
 __all__ = ["Compiled", "compile", "plan"]
@@ -78,6 +79,10 @@ class Compiled:
     def bind(self, state: Any) -> BoundStep[Binding]:
         """``bound(batch) -> loss`` on this state, which is not recognised anew at each step: see ``BoundStep``."""
         return BoundStep(self, state)
+
+    def repeat(self, steps: int) -> Repeated:
+        """A function for up to ``steps`` steps in one call; see ``Repeated``."""
+        return Repeated(self, steps)
 
     def repeatable(self) -> Binding | None:
         """The latest binding of this thread if it writes the state in place."""

@@ -73,6 +73,11 @@ class Replay:
         self._run = in_sequence(self.calls)
         self._staged_copies = [(i - state_count, copy) for i, copy in self._staged.items()]
 
+    @property
+    def batch(self) -> list[np.ndarray]:
+        """The leaves of the latest batch."""
+        return self.leaves[self._state_count :]
+
     def _join(self, cuts: Sequence[int] = ()) -> Joined:
         """The calls, joined if the executor can do that."""
         state, others = self.results[: self._state_count], self.results[self._state_count :]
