@@ -13,7 +13,7 @@ from dlarray.planner.native.values import Value
 
 __all__ = ["LIBRARY", "NEUTRAL", "accumulated", "computed"]
 
-NEUTRAL = {"sum": -0.0, "max": -inf, "min": inf}
+NEUTRAL = {"sum": 0.0, "max": -inf, "min": inf}
 """The result of each reduction of no numbers."""
 
 LIBRARY = {

@@ -196,7 +196,7 @@ class Printer:
                 with f.loop(0, self._width, LANES) as j:
                     f.store(self.place(f"w{v}"), j, f.constant(op.dtype, NEUTRAL[op.name], LANES))
                     if op.name == "sum":
-                        f.store(self.place(f"d{v}"), j, f.constant("float64", -0.0, LANES))
+                        f.store(self.place(f"d{v}"), j, f.constant("float64", 0.0, LANES))
 
     def add_columns(self) -> None:
         """Add the sums of columns to the rows of float64, and begin again."""
@@ -206,7 +206,7 @@ class Printer:
             with f.loop(0, self._width, LANES) as j:
                 more = f.load(own, dtype, j, LANES).cast("float64")
                 f.store(total, j, f.load(total, "float64", j, LANES) + more)
-                f.store(own, j, f.constant(dtype, -0.0, LANES))
+                f.store(own, j, f.constant(dtype, 0.0, LANES))
 
     def _end(self) -> None:
         """The reductions' results, what depends on them, and the scalar outputs."""

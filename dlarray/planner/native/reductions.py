@@ -36,7 +36,7 @@ class Reduction:
         self._total: Variable | None = None
         self._lost: Variable | None = None
         if op.name == "sum":
-            self._total = function.variable("float64", -0.0, lanes)
+            self._total = function.variable("float64", 0.0, lanes)
             self._lost = function.variable("float64", 0, lanes) if op.dtype == "float64" else None
 
     # Blocks of numbers
@@ -44,7 +44,7 @@ class Reduction:
     def begin_block(self) -> None:
         """Before a few numbers in each lane."""
         if self._total is not None:
-            self._own.set(self._function.constant(self.op.dtype, -0.0, self._lanes))
+            self._own.set(self._function.constant(self.op.dtype, 0.0, self._lanes))
 
     def add(self, value: Value) -> None:
         """One more number in each lane."""

@@ -52,3 +52,21 @@ def test_every_float_becomes_a_defined_integer(dtype, shape):
     for to in INTEGERS:
         expected = np.array([as_integer(float(v), to) for v in x.ravel()], to).reshape(x.shape)
         np.testing.assert_array_equal(converted(x, to), expected, f"{dtype} to {to}")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("values", [[-0.0], [0.0, -0.0], [np.inf, 1.0, 2.0], [1.0, np.inf, -np.inf], [np.nan, 1.0]])
+def test_zeros_infinities_and_nan_are_summed_as_by_numpy(values, dtype, shape):
+    x = placed(np.array(values, dtype), shape)
+    axes = {"C": ("row", 1), "R": ("column", 0), "S": ("all", None)} if len(x) > 1 else {"S": ("all", None)}
+    operations = tuple(Operation("sum", (0,), kind, dtype, 0, over) for kind, (over, _) in axes.items())
+    given = Input("E", dtype, x.flags.c_contiguous)
+    with np.errstate(invalid="ignore"):
+        expected = [x.sum(axis, keepdims=True) for _, axis in axes.values()]
+    outputs = [np.empty_like(e) for e in expected]
+    kernel = Kernel((given,), (), operations, tuple(range(1, 1 + len(axes))))
+    by_native(Call(kernel, *x.shape, [], [x], outputs))
+    for made, e in zip(outputs, expected, strict=True):
+        np.testing.assert_array_equal(made, e)
+        np.testing.assert_array_equal(np.signbit(made)[~np.isnan(e)], np.signbit(e)[~np.isnan(e)])
