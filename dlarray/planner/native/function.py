@@ -15,6 +15,9 @@ __all__ = ["Function", "Variable"]
 
 Index = Value | int
 
+_SUFFIXES = {dtype: {"float": "f32", "double": "f64"}.get(type_, type_) for dtype, type_ in STORED.items()}
+"""How types are written in the names of LLVM's functions."""
+
 
 class Function:
     """``define <head> { … }``, instruction by instruction; ``head`` is such as ``void @name(ptr %block) nounwind``."""
@@ -79,10 +82,26 @@ class Function:
             return Value(self, text, "uint8", lanes).differs(0)
         return Value(self, text, dtype, lanes)
 
+    def load_masked(self, base: str, index: Value, mask: Value, dtype: str) -> Value:
+        """Numbers of an array in the lanes where the mask is true; 0 in the others, whose memory is not read."""
+        stored = "uint8" if dtype == "bool" else dtype
+        zero = self.constant(stored, 0, mask.lanes)
+        name = f"@llvm.masked.load.v{mask.lanes}{_SUFFIXES[stored]}.p0"
+        self.declare(f"{zero.type} {name}(ptr, i32, {mask.type}, {zero.type})")
+        arguments = f"ptr {self.address(base, dtype, index)}, i32 {BYTES[dtype]}, {mask.typed}, {zero.typed}"
+        made = Value(self, self.emit(f"call {zero.type} {name}({arguments})"), stored, mask.lanes)
+        return made.differs(0) if dtype == "bool" else made
+
+    def store_masked(self, base: str, index: Value, mask: Value, value: Value) -> None:
+        """Write numbers into an array in the lanes where the mask is true."""
+        stored = value.cast("uint8") if value.dtype == "bool" else value
+        name = f"@llvm.masked.store.v{mask.lanes}{_SUFFIXES[stored.dtype]}.p0"
+        self.declare(f"void {name}({stored.type}, ptr, i32, {mask.type})")
+        pointer = self.address(base, value.dtype, index)
+        self.do(f"call void {name}({stored.typed}, ptr {pointer}, i32 {BYTES[value.dtype]}, {mask.typed})")
+
     def load_strided(self, base: str, dtype: str, index: Value, stride: Value, lanes: int) -> Value:
         """Numbers of an array that are ``stride`` numbers apart."""
-        if lanes == 1:
-            return self.load(base, dtype, index)
         result = Value(self, "poison", dtype, lanes)
         pointer = self.address(base, dtype, index)
         for n in range(lanes):
@@ -90,18 +109,27 @@ class Function:
             result = result.with_lane(n, self.load(pointer, dtype, 0))
         return result
 
-    def store_strided(self, base: str, index: Value, stride: Value, value: Value) -> None:
-        """Write the numbers of a vector ``stride`` numbers apart."""
-        pointer = self.address(base, value.dtype, index)
-        for n in range(value.lanes):
-            pointer = self.address(pointer, value.dtype, stride) if n else pointer
-            self.store(pointer, 0, value.lane(n))
+    def load_at(self, base: str, dtype: str, indices: Value) -> Value:
+        """The number of an array at each index."""
+        if indices.lanes == 1:
+            return self.load(base, dtype, indices)
+        result = Value(self, "poison", dtype, indices.lanes)
+        for n in range(indices.lanes):
+            result = result.with_lane(n, self.load(base, dtype, indices.lane(n)))
+        return result
 
     def store(self, base: str, index: Index, value: Value) -> None:
         """Write numbers into an array, from an index on."""
         pointer = self.address(base, value.dtype, index)
         stored = value.cast("uint8") if value.dtype == "bool" else value
         self.do(f"store {stored.typed}, ptr {pointer}, align {BYTES[value.dtype]}")
+
+    def store_strided(self, base: str, index: Value, stride: Value, value: Value) -> None:
+        """Write the numbers of a vector ``stride`` numbers apart."""
+        pointer = self.address(base, value.dtype, index)
+        for n in range(value.lanes):
+            pointer = self.address(pointer, value.dtype, stride) if n else pointer
+            self.store(pointer, 0, value.lane(n))
 
     def pointer(self, base: str, index: Index) -> str:
         """A pointer that is an item of an array of 8 bytes each."""

@@ -177,8 +177,7 @@ class Printer:
         dtype = self.kernel.dtype(k)
         if self.layout.is_dense(k):
             return self.f.load(self.pointer(k), dtype, j, lanes)
-        stride = self.strides(k)[1]
-        return self.f.load_strided(self.pointer(k), dtype, j * stride, stride, lanes)
+        return self.f.load_at(self.pointer(k), dtype, (self.f.count(lanes) + j) * self.strides(k)[1])
 
     def computed(self, op: Operation, have: Mapping[int, Value], position: Index) -> Value:
         """An operation of known values."""

@@ -32,7 +32,6 @@ class Reduction:
         self._function = function
         self._lanes = lanes
         self._own = function.variable(op.dtype, NEUTRAL[op.name], lanes)
-        self._tail: tuple[str, str] = ("", "")
         self._total: Variable | None = None
         self._lost: Variable | None = None
         if op.name == "sum":
@@ -65,36 +64,6 @@ class Reduction:
         self._total.set(new)
         if self._lost is not None:
             self._lost.set(self._lost.get() + error())
-
-    # The last numbers of a row, which do not fill all lanes
-
-    def begin_tail(self) -> None:
-        """Keep the lanes in memory, because they are read by number."""
-        f = self._function
-        kept = self._own if self._total is None else self._total
-        self._tail = (f.place(kept.dtype, self._lanes), f.place("float64", self._lanes) if self._lost else "")
-        f.store(self._tail[0], 0, kept.get())
-        if self._lost is not None:
-            f.store(self._tail[1], 0, self._lost.get())
-
-    def add_in_tail(self, lane: Value, value: Value) -> None:
-        """One more number in one lane."""
-        f, (kept, lost) = self._function, self._tail
-        if self._total is None:
-            f.store(kept, lane, accumulated(self.op.name, f.load(kept, self.op.dtype, lane), value))
-            return
-        new, error = _added(f.load(kept, "float64", lane), value.cast("float64"))
-        f.store(kept, lane, new)
-        if self._lost is not None:
-            f.store(lost, lane, f.load(lost, "float64", lane) + error())
-
-    def end_tail(self) -> None:
-        """Back to variables."""
-        f = self._function
-        kept = self._own if self._total is None else self._total
-        kept.set(f.load(self._tail[0], kept.dtype, 0, self._lanes))
-        if self._lost is not None:
-            self._lost.set(f.load(self._tail[1], "float64", 0, self._lanes))
 
     # The result
 

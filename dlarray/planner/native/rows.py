@@ -1,11 +1,13 @@
-"""The loops of flat and wide kernels: columns in lanes, and the last columns of a row one by one."""
+"""The loops of flat and wide kernels: columns in lanes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from dlarray.planner.kernel.loops import Operation
 from dlarray.planner.native.layout import BLOCK, LANES
+from dlarray.planner.native.operations import NEUTRAL
 from dlarray.planner.native.printer import Printer
 from dlarray.planner.native.reductions import Reduction
 from dlarray.planner.native.values import Value
@@ -55,79 +57,103 @@ class RowPrinter(Printer):
             return {}
         reductions = self.new_reductions(sweep)
         full = width & -LANES
-        scalars = self.known | dict(known)
-        spread = {v: value.spread(LANES) for v, value in scalars.items()}
-
-        def body(j: Value, lanes: int) -> None:
-            at = _Columns(self, lanes, j, start, starts, reductions, full)
-            self.body(sweep, spread if lanes > 1 else scalars, at)
-
+        known = {v: value.spread(LANES) for v, value in (self.known | dict(known)).items()}
+        row = _Row(self, start, width, starts, reductions)
         if any(r.op.name == "sum" for r in reductions.values()):
             with f.loop(0, full, BLOCK * LANES) as block:
                 for r in reductions.values():
                     r.begin_block()
                 with f.loop(block, f.smaller(block + BLOCK * LANES, full), LANES) as j:
-                    body(j, LANES)
+                    self.body(sweep, known, _Columns(row, j))
                 for r in reductions.values():
                     r.end_block()
         else:
             with f.loop(0, full, LANES) as j:
-                body(j, LANES)
+                self.body(sweep, known, _Columns(row, j))
         if self.layout.has_tail:
             with f.when(full < width):
-                for r in reductions.values():
-                    r.begin_tail()
-                with f.loop(full, width) as j:
-                    body(j, 1)
-                for r in reductions.values():
-                    r.end_tail()
+                self.body(sweep, known, _LastColumns(row, full))
         return {v: r.result() for v, r in reductions.items() if r.op.over == "row"}
 
 
-class _Columns:
-    """Columns j to j + lanes of a row."""
+@dataclass(frozen=True)
+class _Row:
+    """The elements of a row, or all elements of a flat kernel."""
 
-    def __init__(
-        self,
-        printer: Printer,
-        lanes: int,
-        j: Value,
-        start: Value,
-        starts: Mapping[int, Value],
-        reductions: Mapping[int, Reduction],
-        full: Value,
-    ) -> None:
-        self.lanes = lanes
-        self._printer, self._f, self._kernel = printer, printer.f, printer.kernel
-        self._j, self._start, self._starts = j, start, starts
-        self._reductions, self._full = reductions, full
+    printer: Printer
+    start: Value
+    """The index of its first element, in dense arrays."""
+    width: Value
+    starts: Mapping[int, Value]
+    """The same in other arrays."""
+    reductions: Mapping[int, Reduction]
+
+
+class _Columns:
+    """16 columns of a row, from column j on."""
+
+    lanes = LANES
+
+    def __init__(self, row: _Row, j: Value) -> None:
+        self._row, self._j = row, j
+        self._printer, self._f, self._kernel = row.printer, row.printer.f, row.printer.kernel
 
     def read(self, v: int) -> Value:
-        printer, f, dtype = self._printer, self._f, self._kernel.dtype(v)
+        row, printer = self._row, self._printer
         if self._kernel.operation(v) is not None:
-            return f.load(printer.place(f"w{v}"), dtype, self._j, self.lanes)
-        if self._kernel.inputs[v].kind == "R":
-            return printer.read_column(v, self._j, self.lanes)
+            return self._f.load(printer.place(f"w{v}"), self._kernel.dtype(v), self._j, LANES)
+        is_row = self._kernel.inputs[v].kind == "R"
         if printer.layout.is_dense(v):
-            return f.load(printer.pointer(v), dtype, self._start + self._j, self.lanes)
-        stride = printer.strides(v)[1]
-        return f.load_strided(printer.pointer(v), dtype, self._starts[v] + self._j * stride, stride, self.lanes)
+            return self.load(v, self._j if is_row else row.start + self._j)
+        return self.load_strided(v, self._f.index(0) if is_row else row.starts[v], printer.strides(v)[1])
+
+    def load(self, v: int, index: Value) -> Value:
+        """Numbers of a dense input."""
+        return self._f.load(self._printer.pointer(v), self._kernel.dtype(v), index, LANES)
+
+    def load_strided(self, v: int, start: Value, stride: Value) -> Value:
+        """Numbers of another input, whose row has this start."""
+        pointer, dtype = self._printer.pointer(v), self._kernel.dtype(v)
+        return self._f.load_strided(pointer, dtype, start + self._j * stride, stride, LANES)
 
     def position(self, op: Operation) -> Value:
-        return self._f.count(self.lanes) + (self._start + self._j if op.kind == "E" else self._j)
+        return self._f.count(LANES) + (self._row.start + self._j if op.kind == "E" else self._j)
 
     def reduce(self, v: int, op: Operation, value: Value) -> None:
-        if self.lanes > 1:
-            self._reductions[v].add(value)
-        else:
-            self._reductions[v].add_in_tail(self._j - self._full, value)
+        self._row.reductions[v].add(value)
 
     def add_to_column(self, v: int, op: Operation, value: Value) -> None:
         self._printer.accumulate_in(self._printer.place(f"w{v}"), op, self._j, value)
 
     def write(self, v: int, value: Value) -> None:
         for array in self._printer.layout.arrays_of(v):
-            self._f.store(self._printer.pointer(array), self._start + self._j, value)
+            self.store(self._printer.pointer(array), self._row.start + self._j, value)
+
+    def store(self, pointer: str, index: Value, value: Value) -> None:
+        """Write numbers to an output."""
+        self._f.store(pointer, index, value)
 
     def keep(self, v: int, value: Value) -> None:
         self._f.store(self._printer.place(f"w{v}"), self._j, value)
+
+
+class _LastColumns(_Columns):
+    """The last columns of a row, fewer than 16: nothing is read, written or reduced in the other lanes."""
+
+    def __init__(self, row: _Row, j: Value) -> None:
+        super().__init__(row, j)
+        self._there = self._f.count(LANES) < (row.width - j).spread(LANES)
+
+    def load(self, v: int, index: Value) -> Value:
+        return self._f.load_masked(self._printer.pointer(v), index, self._there, self._kernel.dtype(v))
+
+    def load_strided(self, v: int, start: Value, stride: Value) -> Value:
+        column = self._f.smaller(self._f.count(LANES) + self._j, self._row.width - 1)
+        return self._f.load_at(self._printer.pointer(v), self._kernel.dtype(v), column * stride + start)
+
+    def reduce(self, v: int, op: Operation, value: Value) -> None:
+        neutral = self._f.constant(op.dtype, NEUTRAL[op.name], LANES)
+        self._row.reductions[v].add_to_total(self._there.select(value, neutral))
+
+    def store(self, pointer: str, index: Value, value: Value) -> None:
+        self._f.store_masked(pointer, index, self._there, value)
