@@ -11,7 +11,7 @@ from dlarray.core.array import array_namespace
 from dlarray.device.description import Names
 from dlarray.planner.kernel.interpreter import validate
 from dlarray.planner.numpy.ufuncs import ufuncs
-from dlarray.planner.run.program import Program
+from dlarray.planner.run.program import Binding, Program
 from tests.support.steps import arrays
 
 
@@ -82,7 +82,7 @@ def test_a_gradient_is_computed_in_its_slice_and_padding_is_kept():
     (theta,), x = arrays((12,)), arrays((4, 3))[0]
     for _ in range(3):
         (plain,), expected = step((theta.copy(),), x)
-        (theta,), loss = program.run([theta], [x])
+        (theta,), loss = Binding(program, [theta], [x]).run([x])
         assert loss == expected
         np.testing.assert_array_equal(theta, plain)
 

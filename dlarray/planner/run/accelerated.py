@@ -208,6 +208,7 @@ class Accelerated:
             return self.function(unflatten(structure, iter(leaves[:-1])), leaves[-1])
 
         def planned(leaves: list[np.ndarray]) -> Any:
+            leaves = [x.copy() for x in leaves]
             # A variable, because kernels have only the addresses of the binding's buffers.
             binding = _Binding(program, None, leaves[:-1], self._executor)
             return binding.run(leaves[-1])

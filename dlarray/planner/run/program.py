@@ -48,9 +48,9 @@ class Program:
         self.next_check = NEVER
         """The step that is compared with the eager step again; 0 if the program is not to be used any more."""
 
-    def run(self, state: Sequence[np.ndarray], batch: Sequence[np.ndarray]) -> Any:
-        """The result of one step on these leaves. Writes into the state's."""
-        return Binding(self, state, batch).run(batch)
+    def replay(self, state: Sequence[np.ndarray], batch: Sequence[np.ndarray]) -> Replay:
+        """The plan on these leaves; it writes into the state's."""
+        return Replay(self.plan, [*state, *batch], self.state_count, self.executor)
 
     def describe(self, names: Names = NAMELESS) -> Description:
         """What the plan does."""
@@ -62,7 +62,7 @@ class Binding:
 
     def __init__(self, program: Program, state: Sequence[np.ndarray], batch: Sequence[np.ndarray]) -> None:
         self.program = program
-        self.replay = Replay(program.plan, [*state, *batch], program.state_count, program.executor)
+        self.replay = program.replay(state, batch)
         self.state = list(state)
         self.is_state = matcher(program.input_structures[0], state)
         """Whether a tree is that of the state, with the same arrays."""
