@@ -92,39 +92,34 @@ _CHECK_BASE = (
 """Two arrays whose memory NumPy owns share it only if their owner is the same."""
 
 
-def _descent(structure: Any, leaves: list[str], known: dict[str, Any]) -> list[str]:
+def _descent(structure: Any, leaves: list[str], known: dict[str, Any], tree: str = "tree") -> list[str]:
     """Statements that go down a tree and name its leaves, or fail if its structure is another one."""
-    lines: list[str] = []
-    known["Static"] = Static
 
     def constant(value: Any) -> str:
         known[f"constant{len(known)}"] = value
         return f"constant{len(known) - 1}"
 
-    def down(part: Any, tree: str) -> None:
-        if part is None:
-            leaves.append(tree)
-            return
-        kind, keys, items = part
-        if kind == "static":
-            lines.append(f"if {tree} is not {constant(items.value)} and Static({tree}) != {constant(items)}: fail")
-            return
-        inside = [f"tree{len(known)}_{i}" for i in range(len(items))]
-        lines.append(f"if type({tree}) is not {constant(kind)}: fail")
-        if kind in DICTS:  # the order counts, because a step can iterate over the values
-            lines.append(f"if [*{tree}] != {constant([*keys])}: fail")
-            lines.append(f"[{', '.join(inside)}] = {tree}.values()")
-        elif field_names(kind) is not None:
-            if kind.__dictoffset__:
-                lines.append(f"if len(vars({tree})) != {len(items)}: fail")
-            lines.extend(f"{name} = {tree}.{key}" for name, key in zip(inside, keys, strict=True))
-        else:
-            lines.append(f"if len({tree}) != {len(items)}: fail")
-            lines.extend(f"{name} = {tree}[{i}]" for i, name in enumerate(inside))
-        for item, name in zip(items, inside, strict=True):
-            down(item, name)
-
-    down(structure, "tree")
+    known["Static"] = Static
+    if structure is None:
+        leaves.append(tree)
+        return []
+    kind, keys, items = structure
+    if kind == "static":
+        return [f"if {tree} is not {constant(items.value)} and Static({tree}) != {constant(items)}: fail"]
+    inside = [f"tree{len(known)}_{i}" for i in range(len(items))]
+    lines = [f"if type({tree}) is not {constant(kind)}: fail"]
+    if kind in DICTS:  # the order counts, because a step can iterate over the values
+        lines.append(f"if [*{tree}] != {constant([*keys])}: fail")
+        lines.append(f"[{', '.join(inside)}] = {tree}.values()")
+    elif field_names(kind) is not None:
+        if kind.__dictoffset__:
+            lines.append(f"if len(vars({tree})) != {len(items)}: fail")
+        lines.extend(f"{name} = {tree}.{key}" for name, key in zip(inside, keys, strict=True))
+    else:
+        lines.append(f"if len({tree}) != {len(items)}: fail")
+        lines.extend(f"{name} = {tree}[{i}]" for i, name in enumerate(inside))
+    for item, name in zip(items, inside, strict=True):
+        lines += _descent(item, leaves, known, name)
     return lines
 
 
@@ -132,4 +127,4 @@ def _defined(lines: Sequence[str], failure: str, known: dict[str, Any]) -> Calla
     body = "\n".join(f"        {line.replace(': fail', f': return {failure}')}" for line in lines)
     text = f"def read(tree):\n    try:\n{body}\n    except AttributeError:\n        return {failure}"
     exec(text, known)
-    return known["read"]
+    return known.pop("read")  # a function among its own globals would be a reference cycle
