@@ -69,6 +69,7 @@ def test_threads_share_the_code_and_have_states_of_their_own() -> None:
 
 def test_code_and_memory_are_freed_with_the_compiled_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """By counting references alone: no cycle keeps them. The eight latest modules stay."""
+    module._latest.clear()
     monkeypatch.setattr(module, "_latest", deque(maxlen=1))
     gc.collect()
     gc.disable()
