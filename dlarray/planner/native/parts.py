@@ -183,7 +183,6 @@ def _routines() -> dict[int, str]:
     return names
 
 
-@cache
 def _pool_is_known() -> bool:
     """Whether OpenBLAS's threads can compute kernels; native code asks for their number each time."""
     found = pool()
