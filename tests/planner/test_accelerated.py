@@ -95,6 +95,26 @@ def test_a_dict_may_hold_other_arrays_at_the_next_call():
         np.testing.assert_allclose(fast(fixed, x), x @ (scale * W), rtol=1e-13)
 
 
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_another_fixed_tree_is_not_taken_for_the_latest_one(executor: str):
+    def function(fixed: Any, x: Any) -> Any:
+        return x * 2 if fixed is None else x @ fixed["w"] if isinstance(fixed, dict) else network(fixed, x)
+
+    fast, first, second = accelerate(function, executor), (W, (B,)), (2 * W, (-B,))
+    changing = {"w": W}
+    xs = [rows(3), rows(5), np.asfortranarray(rows(3)), rows(3).astype(np.float32)]
+    for i in range(4):
+        changing["w"] = (i + 1.0) * W
+        for x in xs:
+            for fixed in (first, None, second, changing, first):
+                for _ in range(2):
+                    np.testing.assert_allclose(fast(fixed, x), function(fixed, x), rtol=1e-5)
+    assert len(fast.programs) == 9
+    assert None not in fast.programs.values()
+    with pytest.raises(TypeError):
+        fast(first, [[1.0]] * 3)
+
+
 def test_nothing_is_consumed():
     fast, w, b, x = accelerate(network), W.copy(), B.copy(), rows(4)
     before = x.copy()

@@ -45,18 +45,19 @@ class _Inference:
         self.only_multiplied = _is_only_multiplied(self.plan, self.x)
         """Whether only products read x: they take its address at each call."""
         self._executor = executor
-        self._idle: list[_Binding] = []
+        self.idle: list[_Binding] = []
+        """The bindings that no call is using."""
 
     def __call__(self, fixed: Any, leaves: list[Any] | None, x: np.ndarray) -> Any:
         """The function's value in new arrays. ``leaves`` are those of ``fixed``; None for an unchanged tree of tuples.
 
         Raises _UnbindableError if the fixed arrays cannot be bound.
         """
-        binding = self._idle.pop() if self._idle else None
+        binding = self.idle.pop() if self.idle else None
         if binding is None or binding.fixed is not fixed or leaves is not None:
             binding = self._bind(binding, fixed, leaves)
         y = binding.run(x)
-        self._idle.append(binding)
+        self.idle.append(binding)
         return y
 
     def _bind(self, old: _Binding | None, fixed: Any, leaves: list[Any] | None) -> _Binding:
@@ -65,7 +66,7 @@ class _Inference:
         if leaves is None:
             flatten(fixed, found)
         else:
-            found, fixed = leaves, None
+            found, fixed = leaves, _CAN_CHANGE
         if old is not None and not any(map(is_not, found, old.leaves)):
             return old
         if not all(map(_is_readable_in_place, found)):
@@ -82,33 +83,41 @@ class _Binding:
         blank = np.empty(program.x.shape, program.x.dtype)  # stands for x between calls; never read
         self._nothing = (blank,)
         self._replay = Replay(program.plan, [*leaves, blank], len(leaves), executor)
-        self._build = builder(program.structure)
-        self.run = self._rebind_and_run
+        self.enter = self._replay.enter or _refuse
+        """Compute with an x like the first one, in native code; else False."""
+        self.result = _result(self._replay, program.structure)
+        """What has been computed, in new arrays."""
+        self._steps = self._rebind_and_run
         if program.only_multiplied and self._replay.enter is None and len(self._replay.calls) <= MAX_UNROLLED:
             given = blank if blank.nbytes > STAGED else self._replay.array(program.x)
-            steps = in_sequence(self._replay.calls, [given])
-            self.run = self._returning(steps, program.structure)
+            self._steps = in_sequence(self._replay.calls, [given])
 
-    def _returning(self, steps: Callable[[np.ndarray], None], structure: Any) -> Callable[[np.ndarray], Any]:
-        outputs, build = self._replay.outputs, self._build
-        (y, own), *others = self._replay.results
-        if structure is None and y.ndim and not own and not others:
+    def run(self, x: np.ndarray) -> Any:
+        """The function's value in new arrays."""
+        if not self.enter(x):
+            self._steps(x)
+        return self.result()
 
-            def run(x: np.ndarray) -> Any:
-                steps(x)
-                return y.copy()
-        else:
-
-            def run(x: np.ndarray) -> Any:
-                steps(x)
-                return build(outputs())
-
-        return run
-
-    def _rebind_and_run(self, x: np.ndarray) -> Any:
+    def _rebind_and_run(self, x: np.ndarray) -> None:
         self._replay((x,))
         self._replay.rebind(self._nothing)
-        return self._build(self._replay.outputs())
+
+
+def _refuse(x: Any) -> bool:
+    return False
+
+
+def _result(replay: Replay, structure: Any) -> Callable[[], Any]:
+    """``_Binding.result``."""
+    (y, own), *others = replay.results
+    if structure is None and y.ndim and not own and not others:
+        return y.copy
+    build = builder(structure)
+    return lambda: build(replay.outputs())
+
+
+_CAN_CHANGE = object()
+"""Stands for a fixed tree that can hold other arrays at the next call."""
 
 
 class _UnbindableError(Exception):
@@ -133,9 +142,25 @@ class Accelerated:
         self._has_warned = False
         self._known: tuple[Any, Any] = (self, None)
         """The latest fixed tree of tuples, which cannot change except for its arrays' values, and its signature."""
+        self._latest: list[_Binding] = []
+        """The idle bindings of the latest program."""
 
     def __call__(self, fixed: Any, x: Any) -> Any:
         """The function's value."""
+        latest = self._latest
+        if latest:
+            try:
+                binding = latest.pop()
+            except IndexError:  # another thread has taken it
+                return self._find_and_run(fixed, x)
+            if binding.fixed is fixed and binding.enter(x):
+                y = binding.result()
+                latest.append(binding)
+                return y
+            latest.append(binding)
+        return self._find_and_run(fixed, x)
+
+    def _find_and_run(self, fixed: Any, x: Any) -> Any:
         if type(x) is not np.ndarray:
             return self.function(fixed, x)
         known, key = self._known  # read both at once: other threads write them
@@ -154,6 +179,7 @@ class Accelerated:
             return self._unhashable(fixed, x, error)
         if program is None:
             return self.function(fixed, x)
+        self._latest = program.idle
         try:
             return program(fixed, leaves, x)
         except _UnbindableError:
