@@ -118,8 +118,7 @@ NOT_READ: dict[str, tuple[Any, Any]] = {
     "another width": ((np.zeros((N, 6), "float32"), T, None), ORDER),
     "another tree": (([X, T, None]), ORDER),
     "an order of 64 bits": ((X, T, None), ORDER.astype("int64")),
-    "an order beyond the examples": ((X, T, None), ORDER + np.int32(1)),
-    "an order from the end": ((X, T, None), ORDER - np.int32(1)),
+    "an order of two axes": ((X, T, None), ORDER[:, None]),
     "examples of two lengths": ((X, T[:-1], None), ORDER[:60]),
 }
 
@@ -133,6 +132,16 @@ def test_examples_that_native_code_cannot_read_are_left_to_others(name: str) -> 
     after, losses = many(state, *NOT_READ[name], 0, SIZE, 4)
     assert len(losses) == 0
     assert all(np.array_equal(a, b) for a, b in zip(before, leaves(after), strict=True))
+
+
+@pytest.mark.parametrize("number", [N, -1, np.iinfo(np.int32).min])
+def test_an_order_that_has_changed_is_looked_at_again(number: int) -> None:
+    step, order = step_of(), ORDER.copy()
+    many, state = compile_step(step, "native", check=False).repeat(1000), start(step)
+    state, _ = run(many, state, (X, T, None), order, 1)
+    order[7] = number
+    assert len(many(state, (X, T, None), order, 0, SIZE, 2)[1]) == 0
+    assert len(many(state, (X, T, None), order, 2 * SIZE, SIZE, 2)[1]) == 2
 
 
 def test_examples_in_the_memory_of_the_state_are_left_to_others() -> None:

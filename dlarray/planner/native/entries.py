@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 
@@ -22,11 +22,14 @@ from dlarray.planner.native.module import add_symbol
 from dlarray.planner.native.parts import Parts
 from dlarray.planner.native.python import ARRAY, SYMBOLS
 from dlarray.planner.native.table import Table
+from dlarray.planner.native.types import BYTES
 from dlarray.planner.native.values import Value
 
 __all__ = ["Entries"]
 
 _CONTIGUOUS_AND_ALIGNED = 0x0001 | 0x0100
+_BITS = {BYTES[name]: name for name in ("int8", "int16", "int32", "int64")}
+"""The integers by which single numbers of other types are copied too, by their bytes."""
 
 
 class Entries:
@@ -61,7 +64,7 @@ class Entries:
             with f.when(_all(f, is_array)), f.when(_all(f, self._kinds(f, table, objects))):
                 addresses = [_field(f, o, "data", "int64") for o in objects]
                 with f.when(_all(f, [*self._shapes(f, table, objects), *self._outside(f, table, addresses)])):
-                    self._store(f, table, addresses)
+                    self._store(f, table, dict(enumerate(addresses)))
                     with _unlocked(f):
                         f.do(f"call void @{part}(ptr {table})")
                     done.set(f.index(1))
@@ -76,20 +79,21 @@ class Entries:
         None is added, and the result is empty, if the step has no loss, or if its batch is not rows of examples.
         """
         loss, batch = self._arrays.loss, self._arrays.batch
-        if loss is None or loss.ndim or not batch or any(a.ndim == 0 or len(a) != len(batch[0]) for a in batch):
+        if loss is None or loss.ndim or not batch or not all(a.ndim and 0 < len(a) == len(batch[0]) for a in batch):
             return ()
         f = Function("void @many(ptr %table, i64 %count, ptr %order, i64 %start, ptr %losses) nounwind")
         size = f.load("%table", "int64", self._table.add(len(batch[0])))
         ordered = Value(f, f.emit("icmp ne ptr %order, null"), "bool")
         words = tuple(self._table.add(0) for _ in batch)
-        gathered = [_Gathered(f, self._table, word, array) for word, array in zip(words, batch, strict=True)]
+        read = sorted({target.leaf for target in self._targets})
+        gathered = {leaf: _Gathered(f, self._table, words[leaf], batch[leaf]) for leaf in read}
         with f.loop(0, Value(f, "%count", "int64")) as i:
             first = Value(f, "%start", "int64") + i * size
             with f.when(ordered), f.loop(0, size) as row:
                 index = f.load("%order", "int32", first + row).cast("int64")
-                for leaf in gathered:
-                    leaf.copy(row, index)
-            self._store(f, "%table", [ordered.select(leaf.target, leaf.row(first)) for leaf in gathered])
+                for examples in gathered.values():
+                    examples.copy(row, index)
+            self._store(f, "%table", {leaf: ordered.select(x.target, x.row(first)) for leaf, x in gathered.items()})
             f.do(f"call void @{part}(ptr %table)")
             at = f.pointer("%table", self._table.add_array(loss))
             f.store("%losses", i, f.load(at, loss.dtype.name, 0))
@@ -99,7 +103,8 @@ class Entries:
     def _kinds(self, f: Function, table: str, objects: Sequence[str]) -> Iterator[Value]:
         """Whether each array has the dtype, the number of axes and the layout in memory of the first one."""
         for o, array in zip(objects, self._arrays.batch, strict=True):
-            yield _field(f, o, "dtype", "int64").equals(f.load(table, "int64", self._table.add(id(array.dtype))))
+            dtype = self._table.add(id(self._table.keep(array.dtype)))
+            yield _field(f, o, "dtype", "int64").equals(f.load(table, "int64", dtype))
             yield _field(f, o, "ndim", "int32").equals(array.ndim)
             yield (_field(f, o, "flags", "int32") & _CONTIGUOUS_AND_ALIGNED).equals(_CONTIGUOUS_AND_ALIGNED)
 
@@ -118,7 +123,7 @@ class Entries:
             for low, high in words:
                 yield (end <= low) | (address >= high)
 
-    def _store(self, f: Function, table: str, addresses: Sequence[Value]) -> None:
+    def _store(self, f: Function, table: str, addresses: Mapping[int, Value]) -> None:
         """Write the addresses of the batch to the words of the table that depend on them."""
         for target in self._targets:
             address = addresses[target.leaf] + target.offset
@@ -143,7 +148,9 @@ class _Gathered:
     """A leaf of the batch that is gathered from all examples."""
 
     def __init__(self, f: Function, table: Table, word: int, array: np.ndarray) -> None:
-        self._f, self._dtype, self._is_row = f, array.dtype.name, array.ndim > 1
+        self._f = f
+        is_number = array.ndim == 1 and array.dtype.alignment == array.itemsize
+        self._item = _BITS.get(array.itemsize) if is_number else None
         self._data = f.load("%table", "int64", word)
         self._size = f.load("%table", "int64", table.add(array.nbytes // len(array)))
         self.target = f.load("%table", "int64", table.add_array(table.new(array.shape, array.dtype)))
@@ -158,11 +165,11 @@ class _Gathered:
         to, from_ = (
             f.emit(f"inttoptr {address.typed} to ptr") for address in (self.target + self._size * row, self.row(index))
         )
-        if self._is_row:
+        if self._item is not None:
+            f.store(to, 0, f.load(from_, self._item, 0))
+        else:
             f.declare("void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
             f.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {to}, ptr {from_}, {self._size.typed}, i1 false)")
-        else:
-            f.store(to, 0, f.load(from_, self._dtype, 0))
 
 
 def _table(f: Function) -> str:

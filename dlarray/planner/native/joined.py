@@ -65,7 +65,7 @@ class NativeStep(Joined):
             self._method("enter", FASTCALL, table) if whole else None,
         )
         if many_words:
-            self.many = _many(self._module, table.words, many_words)
+            self.many = _many(self._module, table, many_words)
 
     def _method(self, name: str, convention: int, table: Table) -> Callable[..., Any]:
         return method(self._module.address(name), convention, table.words, (table, self._module))
@@ -78,16 +78,16 @@ class NativeStep(Joined):
             self.calls[self.starts[read.call]][1][read.position] = array  # pyright: ignore[reportIndexIssue]
 
 
-def _many(module: Module, table: np.ndarray, words: Sequence[int]) -> Callable[..., None]:
+def _many(module: Module, table: Table, words: Sequence[int]) -> Callable[..., None]:
     """``Joined.many``: a function, because a method would keep the step alive in a reference cycle."""
     run = MANY(module.address("many"))
 
     def many(data: Sequence[np.ndarray], order: np.ndarray | None, start: int, losses: np.ndarray) -> None:
         for word, array in zip(words, data, strict=True):
-            table[word] = array.ctypes.data
+            table.words[word] = array.ctypes.data
         at = None if order is None else order.ctypes.data
-        run(table.ctypes.data, losses.size, at, start, losses.ctypes.data)
-        _ = module  # keeps the code alive
+        run(table.words.ctypes.data, losses.size, at, start, losses.ctypes.data)
+        _ = module  # keeps the code alive; the table keeps what it points to
 
     return many
 

@@ -164,8 +164,10 @@ def _product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Product | None:
 
 
 def _is_plain_copy(target: np.ndarray, source: np.ndarray) -> bool:
+    """Whether copying bytes is enough; the items of some dtypes are references, which are counted."""
     return (
         target.dtype == source.dtype
+        and not target.dtype.hasobject
         and target.size == source.size
         and target.flags.c_contiguous
         and source.flags.c_contiguous

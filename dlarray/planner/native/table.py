@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 __all__ = ["Table"]
+
+_T = TypeVar("_T")
 
 
 class Table:
@@ -28,10 +30,10 @@ class Table:
         """Append the address of an array. Returns its index."""
         return self.add(self.keep(array).ctypes.data)
 
-    def keep(self, array: np.ndarray) -> np.ndarray:
-        """Keep memory alive as long as the table."""
-        self._kept.append(array)
-        return array
+    def keep(self, x: _T) -> _T:
+        """Keep an array, whose memory is used, or another object alive as long as the table."""
+        self._kept.append(x)
+        return x
 
     def new(self, shape: int | Sequence[int], dtype: Any = np.int64) -> np.ndarray:
         """New memory that starts on 64 bytes and is zero."""

@@ -91,13 +91,15 @@ class Repeated:
             return self._alone(bound, data, order, slice(start, start + batch)) if few else (state, self._arrays(_NONE))
         self._unbound = 0
         many = binding.replay.many
-        fits = structure == binding.program.input_structures[1] and self._fit(binding, leaves, places)
+        fits = structure == binding.program.input_structures[1] and self._fit(binding, leaves)
         if many is None or not fits:
             return state, self._arrays(_NONE)
         program = binding.program
         n = min(count, self._steps, max(1, int(LONGEST / self._seconds)), program.next_check - 1 - program.steps)
         if n < 1:
             return self._alone(bound, data, order, slice(start, start + batch))
+        if places is not None and not _chooses(places, start, n * batch, len(leaves[0])):
+            return state, self._arrays(_NONE)
         losses = np.empty(n, binding.replay.results[-1][0].dtype)
         began = perf_counter()
         many(leaves, places, start, losses)
@@ -114,9 +116,9 @@ class Repeated:
         loss = bound(map_arrays(data, taken))
         return bound.state, array_namespace(loss).reshape(loss, (1,))
 
-    def _fit(self, binding: Binding, leaves: Sequence[np.ndarray], order: np.ndarray | None) -> bool:
+    def _fit(self, binding: Binding, leaves: Sequence[np.ndarray]) -> bool:
         """Whether a binding can read its batches from these examples, which are outside of the state's memory."""
-        fitting = (binding, order, *leaves)
+        fitting = (binding, *leaves)
         if len(fitting) == len(self._fitting) and all(a is b for a, b in zip(fitting, self._fitting, strict=True)):
             return True
         self._fitting = ()
@@ -127,8 +129,6 @@ class Repeated:
             return False
         if len({len(a) for a in leaves}) != 1 or any(map(ArrayMemory(binding.state).shares, leaves)):
             return False
-        if order is not None and not _chooses(order, len(leaves[0])):
-            return False
         self._fitting = fitting
         return True
 
@@ -137,6 +137,8 @@ _NONE = np.zeros(0, np.float32)
 """The losses of no step."""
 
 
-def _chooses(order: np.ndarray, n: int) -> bool:
-    """Whether these are numbers of n examples, as native code reads them."""
-    return is_contiguous(order) and order.dtype == np.int32 and bool(np.all((order >= 0) & (order < n)))
+def _chooses(order: np.ndarray, start: int, count: int, n: int) -> bool:
+    """Whether these items of an order are numbers of n examples. They are read at each call: they can have changed."""
+    if not is_contiguous(order) or order.dtype != np.int32 or order.ndim != 1:
+        return False
+    return int(order[start : start + count].view(np.uint32).max()) < n  # a negative one is above 2³¹
