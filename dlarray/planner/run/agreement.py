@@ -23,8 +23,8 @@ NOISE = 4
 """Tolerance as a multiple of what rounding changes in the step itself."""
 TRIES = 12
 """How often a step is evaluated with random rounding."""
-PART = 2**20
-"""The numbers that are compared at once."""
+PART = 2**16
+"""The numbers that are compared at once: they stay in a core's cache."""
 COARSE = 256
 """How many times larger the rounding is for integers and bools: few depend on rounding, and by chance."""
 
@@ -117,7 +117,7 @@ def _off(x: np.ndarray, y: np.ndarray, old: np.ndarray | None, noise: np.ndarray
             wrong &= noise == 0
         return f"{count} of {x.size} numbers" if (count := int(np.sum(wrong))) else ""
     flat = [a if a is None else np.reshape(a, (-1,)) for a in (x, y, old, noise)]
-    for i in range(0, x.size, PART):  # in parts: temporaries of large arrays are larger still
+    for i in range(0, x.size, PART):
         if off := _part_off(i, *(a if a is None else a[i : i + PART] for a in flat)):
             return off
     return ""

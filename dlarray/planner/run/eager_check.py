@@ -39,6 +39,7 @@ class FirstStep:
     """
 
     def __init__(self, step: _Step, program: Program, state: Any, batch: Any, is_first: bool) -> None:
+        _keep_freed_memory()
         self._step, self._program, self._is_first = step, program, is_first
         self._before = copies(state), copies(batch)
         self._captured = program.plan.graph.captured.values()
@@ -66,6 +67,15 @@ class FirstStep:
             return disagreement(program.plan, eager, self.planned, *before) or hidden
         except Exception as error:
             return _failure(error)
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc's malloc reuse the memory of freed arrays, whose pages the system would have to clear again.
+
+    When a large block is freed, malloc keeps freed memory up to twice its size from then on: up to 64 MiB. The check
+    makes and frees many arrays; this saves a third of its time.
+    """
+    np.empty(2**25 - 2**16, np.uint8)
 
 
 class _Planned:

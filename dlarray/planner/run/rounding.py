@@ -12,7 +12,7 @@ absolute values, it is √n epsilons for n terms added one by one, and log n eps
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -118,46 +118,49 @@ class _Pattern:
         """The numbers multiplied by this."""
         return _Pattern(self._steps * factor)
 
-    def rounded(self, x: np.ndarray, start: int) -> np.ndarray:
-        """x (1 + ε s) for the numbers s, moved to the right by ``start``."""
-        kind = np.finfo(x.dtype)
+    def factors(self, kind: np.finfo[Any], start: int) -> np.ndarray:
+        """1 + ε s for the numbers s, from the one with number ``-start`` on."""
         if kind.dtype not in self._factors:
             self._factors[kind.dtype] = np.tile(1 + kind.eps * self._steps.astype(kind.dtype), 2)
-        return _multiplied(x, self._factors[kind.dtype][PATTERN - start :])
+        return self._factors[kind.dtype][PATTERN - start :]
 
-    def added(self, total: np.ndarray, size: np.ndarray, epsilons: float) -> np.ndarray:
-        """total + ε s size for the numbers s, multiplied by ``epsilons``."""
-        kind = np.finfo(total.dtype)
-        off = self._steps[: size.size] * (epsilons * float(kind.eps))
-        return np.asarray(total + _multiplied(size, off.astype(kind.dtype)))
-
-
-def _multiplied(x: np.ndarray, pattern: np.ndarray) -> np.ndarray:
-    """An array times numbers that are repeated along it."""
-    flat, made = np.reshape(x, -1), np.empty(x.shape, x.dtype)
-    out, whole = made.reshape(-1), x.size - x.size % PATTERN
-    for part in range(0, whole, PATTERN):
-        np.multiply(flat[part : part + PATTERN], pattern[:PATTERN], out=out[part : part + PATTERN])
-    np.multiply(flat[whole:], pattern[: x.size - whole], out=out[whole:])
-    return made
+    def errors(self, kind: np.finfo[Any], epsilons: float, count: int) -> np.ndarray:
+        """ε s for the first numbers s, multiplied by ``epsilons``."""
+        return (self._steps[:count] * (epsilons * float(kind.eps))).astype(kind.dtype)
 
 
 def _summed(total: np.ndarray, size: Callable[[], np.ndarray], times: float, steps: _Pattern) -> np.ndarray:
     """A sum, off by ``times`` epsilons of the sum of absolute values; a whole number stays exact."""
     if not steps or total.dtype.kind not in "fc":
         return total
-    return _except_whole(total, steps.added(total, size(), times))
+    errors = steps.errors(np.finfo(total.dtype), times, total.size)
+    made, flat, sizes = np.empty(total.size, total.dtype), np.reshape(total, -1), np.reshape(size(), -1)
+    for part in _parts(total.size):
+        np.add(flat[part], sizes[part] * errors[: part.stop - part.start], out=made[part])
+        _keep_whole(flat[part], made[part])
+    return made.reshape(total.shape)
 
 
 def _rounded(x: np.ndarray, steps: _Pattern, inexact: bool, start: int) -> np.ndarray:
     """The floats of an array, each rounded at random; whole numbers unchanged, unless they are ``inexact`` too."""
     if x.dtype.kind not in "fc" or x.size == 0:
         return x
-    moved = steps.rounded(x, start)
-    return moved if inexact else _except_whole(x, moved)
+    factors = steps.factors(np.finfo(x.dtype), start)
+    made, flat = np.empty(x.size, x.dtype), np.reshape(x, -1)
+    for part in _parts(x.size):
+        np.multiply(flat[part], factors[: part.stop - part.start], out=made[part])
+        if not inexact:
+            _keep_whole(flat[part], made[part])
+    return made.reshape(x.shape)
 
 
-def _except_whole(x: np.ndarray, moved: np.ndarray) -> np.ndarray:
-    """``moved``, but x where that is a whole number."""
-    np.copyto(moved, x, where=x == np.rint(x))
-    return moved
+def _parts(size: int) -> Iterator[slice]:
+    """Parts of an array, each as long as the pattern, but for the last one: they stay in a core's cache."""
+    return (slice(start, min(start + PATTERN, size)) for start in range(0, size, PATTERN))
+
+
+def _keep_whole(x: np.ndarray, moved: np.ndarray) -> None:
+    """Write the whole numbers of an array into another one."""
+    whole = x == np.rint(x)
+    if np.any(whole):  # seldom: writing by a mask takes as long as all the rest
+        np.copyto(moved, x, where=whole)

@@ -9,6 +9,7 @@ from typing import Any
 from dlarray.planner.kernel.loops import AFTER, BEFORE, REDUCTIONS, Input, Kernel, Operation
 from dlarray.planner.schedule.grouping import Unit, kind_of
 from dlarray.planner.trace.node import Form, Node, attribute_key, is_dense, root, without_reshapes
+from dlarray.planner.trace.promotion import type_name
 
 __all__ = ["Body", "lower"]
 
@@ -59,10 +60,12 @@ def lower(unit: Unit, is_read: Callable[[Node], bool]) -> Body:
         else:
             sweep = max(earliest, 0)
             ready[node] = {"": sweep, "row": sweep + 1, "column": AFTER, "all": AFTER}[over]
-        made.append(Operation(node.op, tuple(known[_identity(a)] for a in args), kind, node.dtype.name, sweep, over))
+        made.append(
+            Operation(node.op, tuple(known[_identity(a)] for a in args), kind, type_name(node.dtype), sweep, over)
+        )
     kernel = Kernel(
-        tuple(Input(kind_of(n.form, unit.domain), n.dtype.name, is_dense(n)) for n in inputs),
-        tuple(n.dtype.name for n in constants),
+        tuple(Input(kind_of(n.form, unit.domain), type_name(n.dtype), is_dense(n)) for n in inputs),
+        tuple(type_name(n.dtype) for n in constants),
         tuple(made),
         tuple(known[n] for n in unit.outputs),
     )

@@ -29,7 +29,7 @@ from dlarray.planner.trace.calls import (
 from dlarray.planner.trace.captured import Captured
 from dlarray.planner.trace.eager_memory import EagerMemory
 from dlarray.planner.trace.node import LEAVES, POINTWISE, VIEWS, Node, UntraceableError, attribute_key, form, layout
-from dlarray.planner.trace.promotion import is_weak, resolve_types
+from dlarray.planner.trace.promotion import is_weak, resolve_types, type_name
 
 __all__ = ["Graph"]
 
@@ -125,7 +125,7 @@ class Graph:
             loop, dtype = resolve_types(name, operands)
             if (
                 name not in POINTWISE
-                or not {np.dtype(d).name for d in (*loop, dtype)} <= DTYPES
+                or not {type_name(np.dtype(d)) for d in (*loop, dtype)} <= DTYPES
                 or (name in FLOATS and dtype.kind != "f")
                 or math.prod(shape) == 0
             ):
@@ -159,7 +159,7 @@ class Graph:
         dtype = np.dtype(dtype)
         if x.dtype == dtype:
             return x
-        if x.size == 0 or not {x.dtype.name, dtype.name} <= DTYPES:
+        if x.size == 0 or not {type_name(x.dtype), type_name(dtype)} <= DTYPES:
             return self.call(convert, [x], dtype=dtype)
         return self.node("astype", (self._as_matrix(x),), None, x.shape, dtype)
 
@@ -168,7 +168,7 @@ class Graph:
         dtype = np.dtype(dtype)
         if x.dtype == dtype:
             return x
-        if x.dtype.itemsize != dtype.itemsize or not {x.dtype.name, dtype.name} <= DTYPES - {"bool"}:
+        if x.dtype.itemsize != dtype.itemsize or not {type_name(x.dtype), type_name(dtype)} <= DTYPES - {"bool"}:
             raise UntraceableError(f"numbers of type {x.dtype} are viewed as {dtype}")
         if x.size == 0:
             return self.call(np.ndarray.view, [x], dtype=dtype)
@@ -196,7 +196,7 @@ class Graph:
             if axes == every[:-1]
             else None
         )
-        if over is None or x.size == 0 or x.dtype.name not in ("float32", "float64"):
+        if over is None or x.size == 0 or type_name(x.dtype) not in ("float32", "float64"):
             return self.call(getattr(np, name), [x], axis=axes, keepdims=keepdims)
         if math.prod(with_ones) == x.size:  # each of one number
             return self.reshape(x, shape)
@@ -252,7 +252,7 @@ class Graph:
 
     def matmul(self, a: Node, b: Node) -> Node:
         """The product of two matrices, by the library."""
-        floats = a.dtype == b.dtype and a.dtype.name in ("float32", "float64")
+        floats = a.dtype == b.dtype and type_name(a.dtype) in ("float32", "float64")
         if (
             not floats
             or len(a.shape) != 2

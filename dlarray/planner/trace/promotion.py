@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from dlarray.planner.trace.node import Node, UntraceableError
 
-__all__ = ["is_weak", "resolve_types"]
+__all__ = ["is_weak", "resolve_types", "type_name"]
+
+
+@cache
+def type_name(dtype: np.dtype[Any]) -> str:
+    """A dtype's name, which NumPy puts together again each time."""
+    return dtype.name
 
 
 def is_weak(value: Any) -> bool:
