@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 
 from dlarray.planner.native.operations import LIBRARY
 
-__all__ = ["Module", "Target", "add_symbol", "compiled", "host"]
+__all__ = ["Module", "Target", "add_symbol", "compiled", "host", "simplified"]
 
 _LOCK = RLock()
 _ROUNDING = ("floor", "ceil", "trunc", "rint", "sqrt", "memcpy", "memset")
@@ -73,12 +73,8 @@ class Module:
     """The machine code of some functions. Its memory is freed with it."""
 
     def __init__(self, functions: Iterable[str], declared: Iterable[str], target: Target) -> None:
-        llvm = _llvm()
         machine = target.machine()
-        heading = f'target triple = "{machine.triple}"\ntarget datalayout = "{machine.target_data}"'
-        module = llvm.parse_assembly("\n".join([heading, *functions, *sorted(set(declared))]))
-        _simplify(llvm, module, machine)
-        self._engine = llvm.create_mcjit_compiler(module, machine)
+        self._engine = _llvm().create_mcjit_compiler(simplified(functions, declared, machine), machine)
         self._engine.finalize_object()
 
     def address(self, name: str) -> int:
@@ -86,7 +82,11 @@ class Module:
         return self._engine.get_function_address(name)
 
 
-def _simplify(llvm: Any, module: Any, machine: Any) -> None:
+def simplified(functions: Iterable[str], declared: Iterable[str], machine: Any) -> Any:
+    """LLVM's module of some functions, ready to be compiled for a target machine."""
+    llvm = _llvm()
+    heading = f'target triple = "{machine.triple}"\ntarget datalayout = "{machine.target_data}"'
+    module = llvm.parse_assembly("\n".join([heading, *functions, *sorted(set(declared))]))
     passes = llvm.create_new_function_pass_manager()
     builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(1))
     passes.add_sroa_pass()
@@ -94,6 +94,7 @@ def _simplify(llvm: Any, module: Any, machine: Any) -> None:
     for function in module.functions:
         if not function.is_declaration:
             passes.run(function, builder)
+    return module
 
 
 _known: WeakValueDictionary[Any, Module] = WeakValueDictionary()

@@ -231,11 +231,15 @@ class Value:
         return self._made(f"call {self.type} {full}({self.typed})")
 
     def library(self, name: str, *others: Value) -> Value:
-        """A function of the C library, lane by lane: ``name`` with "f" at the end for float32."""
+        """A function of the C library, lane by lane: ``name`` with "f" at the end for float32.
+
+        ``nobuiltin``, because LLVM would join sin and cos to a function that not every library has.
+        """
         full = f"@{name}{'f' if self.dtype == 'float32' else ''}"
         operands = [self, *(other.spread(self.lanes) for other in others)]
         one = TYPES[self.dtype]
-        self.function.declare(f"{one} {full}({', '.join([one] * len(operands))}) nounwind willreturn memory(none)")
+        attributes = "nobuiltin nounwind willreturn memory(none)"
+        self.function.declare(f"{one} {full}({', '.join([one] * len(operands))}) {attributes}")
         if self.lanes == 1:
             return self._made(f"call {one} {full}({', '.join(x.typed for x in operands)})")
         result = Value(self.function, "poison", self.dtype, self.lanes)
