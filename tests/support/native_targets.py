@@ -14,6 +14,11 @@ from dlarray.planner.native import joined
 from dlarray.planner.native.module import Module, Target, host, simplified
 
 X86 = {name: Target(name, "", "x86_64-unknown-linux-gnu") for name in ("x86-64", "haswell")}
+"""SSE2 alone, and AVX2 with fused multiply-add."""
+ARM = {
+    "aarch64": Target("generic", "", "aarch64-unknown-linux-gnu"),
+    "m1": Target("apple-m1", "", "arm64-apple-macosx14.0.0"),
+}
 TARGETS = X86 | ARM
 
 _REFERENCE = re.compile(
