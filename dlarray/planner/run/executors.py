@@ -8,7 +8,7 @@ from dlarray.core.check import one_of
 from dlarray.planner.kernel.loops import Executor
 from dlarray.planner.native import executor as native_executor
 from dlarray.planner.native.executor import native
-from dlarray.planner.native.module import host
+from dlarray.planner.native.module import Module, host
 from dlarray.planner.numpy.ufuncs import ufuncs
 from dlarray.planner.run.programs import warn
 
@@ -36,7 +36,7 @@ def steps_per_execution() -> int:
 @cache
 def _llvm_works() -> bool:
     try:
-        host()
+        Module(["define void @nothing() {\n  ret void\n}"], [], host())
     except Exception as error:  # too old, or for another CPU
         warn(f"llvmlite is installed, and cannot be used: {error}. Steps run through NumPy's ufuncs, which is slower")
         return False
