@@ -22,7 +22,9 @@ def values(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
     return (np.random.default_rng(1).random(shape) + 0.5).astype(dtype)
 
 
-def digests(limit: Callable[[], AbstractContextManager[Any]] = nullcontext, check: bool = False) -> tuple[dict[str, str], int]:
+def digests(
+    limit: Callable[[], AbstractContextManager[Any]] = nullcontext, check: bool = False
+) -> tuple[dict[str, str], int]:
     """The results of kernels made by hand, and how many of them have code for two threads.
 
     They are made before the ``limit`` of threads begins, and run within it. With ``check`` they are compared with the
