@@ -144,6 +144,9 @@ def generate(seed: int) -> Program:
     """The program of this seed."""
     r = random.Random(seed)
     rows, cols = r.choice([0, 1, 1, 2, 3, 5, 7]), r.choice([1, 1, 2, 3, 4, 6])
+    large = random.Random(f"large {seed}")
+    if large.random() < 0.2:  # whole vectors, and their last few numbers
+        rows, cols = large.choice([3, 15, 16, 17, 33, 40]), large.choice([2, 7, 15, 16, 17, 31, 32, 33, 40])
     names = r.choices(
         list(INSTRUCTIONS),
         k=r.randrange(3, 22),

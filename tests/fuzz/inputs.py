@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,7 +77,7 @@ def draw_setup(r: random.Random, seed: int) -> Setup:
     """A setup; about half of them are simple in most respects, so that special cases also come one at a time."""
     odd = r.random() < 0.5
     sizes = [1, 2, 3, 4, 5, 8, 40] + [0, 600] * (r.random() < 0.15)
-    return Setup(
+    made = Setup(
         seed,
         dtype=r.choice(["float64", "float64", "float32"]),
         features=r.choice([1, 2, 3, 3, 4, 5]),
@@ -95,6 +95,10 @@ def draw_setup(r: random.Random, seed: int) -> Setup:
         captured=r.random() < 0.1,
         mixed=r.random() < 0.06,
     )
+    large = random.Random(f"large {seed}")
+    if large.random() < 0.1:  # rows of whole vectors, and their last few numbers
+        return replace(made, features=large.choice([15, 16, 17, 33, 40]), columns=large.choice([3, 16, 33]))
+    return made
 
 
 def shaken(values: np.ndarray, times: float, r: np.random.Generator) -> np.ndarray:

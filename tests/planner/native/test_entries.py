@@ -11,7 +11,7 @@ import pytest
 
 from dlarray.planner import compile as compile_step
 from dlarray.planner.run.replay import Replay
-from tests.support.native_steps import batch, close, entry, start, started, step
+from tests.support.native_steps import batch, close, start, started, step
 
 pytest.importorskip("llvmlite", reason='pip install "dlarray[fast]"')
 
@@ -55,20 +55,6 @@ def test_references_are_copied_with_their_counts() -> None:
     del compiled, old
     gc.collect()
     assert [sys.getrefcount(item) for item in names[:2]] == before
-
-
-def test_another_dtype_in_the_memory_of_the_first_ones_is_refused() -> None:
-    """A dtype with metadata is an object of its own, which can be freed; the code compares addresses."""
-    first = [a.astype(np.dtype(a.dtype, metadata={"unit": "m"})) for a in batch()]
-    address = id(first[0].dtype)
-    enter = entry(started(start(), tuple(first)))
-    assert enter(*first)
-    assert first[0].dtype.metadata
-    del first
-    gc.collect()
-    others = [np.dtype(">f4", metadata={"unit": "m"}) for _ in range(1000)]
-    swapped = [a.astype(next((d for d in others if id(d) == address), others[0])) for a in batch()]
-    assert not enter(*swapped)
 
 
 def test_several_steps_in_one_call_keep_code_and_memory_alive() -> None:
