@@ -144,8 +144,7 @@ class _Lifetimes:
         if location is not None and location.kind == "buffer":
             return location.number
         if location is not None and location.kind == "slice":
-            whole = next(u.outputs[0] for u in self._plan.units if u.outputs[0].number == location.number)
-            return self._memory(whole)
+            return self._memory(self._plan.graph.nodes[location.number])
         owner = node if location is None else self._plan.graph.nodes[location.number]  # inputs are the first nodes
         if owner.number not in self._inputs:
             self._inputs[owner.number] = len(self._memories)
