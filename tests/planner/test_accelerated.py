@@ -18,6 +18,7 @@ from dlarray.device.backend import Backend, get
 from dlarray.layers import Dense, Embedding
 from dlarray.model import MLP, mlp
 from dlarray.planner import PlannerWarning, accelerate
+from dlarray.planner.native import executor as native_executor
 from dlarray.planner.run.refusals import MAX_PROGRAMS
 from dlarray.planner.run.replay import STAGED
 from tests.planner.test_library import default
@@ -300,3 +301,27 @@ def test_jax_donates_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fast(theta, x)
+
+
+@pytest.mark.skipif(not native_executor.available(), reason="there is no llvmlite")
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda w, x: np.maximum(x @ w, 0.0),
+        lambda w, x: x @ w,
+        lambda w, x: (np.exp(x) @ w).T,
+        lambda w, x: (x @ w)[::-1],
+        lambda w, x: np.concatenate([np.ravel(x @ w), np.zeros(3000)]),
+        lambda w, x: np.exp(np.exp(-np.abs(x)) @ w - 1.0),
+    ],
+    ids=["a kernel", "a product", "transposed", "reversed", "a part that is constant", "with buffers before it"],
+)
+def test_a_large_result_stays_when_the_next_one_is_computed(function: Any) -> None:
+    draw = np.random.default_rng(0)
+    w, fast = draw.standard_normal((30, 30)), accelerate(function, "native")
+    xs = [draw.standard_normal((400, 30)) for _ in range(5)]
+    found = [fast(w, x) for x in xs]
+    for x, y in zip(xs, found, strict=True):
+        np.testing.assert_allclose(y, function(w, x), rtol=1e-11, atol=1e-11)
+    assert len({y.ctypes.data for y in found}) == len(xs)
+    assert all(y.flags.writeable for y in found)

@@ -60,6 +60,12 @@ class Joined:
     ``order[start + i n]`` and following; without an order those at these positions. None if it is not possible.
     """
 
+    mover: Callable[[np.ndarray], Callable[[np.ndarray], None]] | None = None
+    """``mover(array)(other)``: from now on the calls use the memory of another array of the same size instead.
+
+    ``array`` is memory of the plan. None if it is not possible.
+    """
+
     def __post_init__(self) -> None:
         self.starts = self.starts or range(len(self.calls) + 1)
 

@@ -64,6 +64,7 @@ class NativeStep(Joined):
             [*starts, len(kept)],
             self._method("enter", FASTCALL, table) if whole else None,
         )
+        self.mover = table.mover if whole else None
         if many_words:
             self.many = _many(self._module, table, many_words)
 

@@ -47,4 +47,5 @@ class KernelCall:
             table.keep(array)
         workspace = table.new(self.layout.workspace(call.cols)).ctypes.data
         at = [ArrayAt(a.ctypes.data, (a.strides[0] // a.itemsize, a.strides[1] // a.itemsize)) for a in arrays]
-        return table.add(*head(call.kernel, (first, end, call.cols, workspace), call.constants, at).tolist())
+        words = head(call.kernel, (first, end, call.cols, workspace), call.constants, at).tolist()
+        return table.add_head(words, address_indices(call.kernel))

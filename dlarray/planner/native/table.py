@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,6 +18,7 @@ class Table:
     def __init__(self) -> None:
         self._words: list[int] = []
         self._kept: list[Any] = []
+        self._addresses: list[int] = []  # the indices of the words that are addresses of arrays
         self.words = np.zeros(0, np.int64)
         """The table's memory, once it is ``finished``."""
 
@@ -28,7 +29,13 @@ class Table:
 
     def add_array(self, array: np.ndarray) -> int:
         """Append the address of an array. Returns its index."""
-        return self.add(self.keep(array).ctypes.data)
+        return self.add_head([self.keep(array).ctypes.data], [0])
+
+    def add_head(self, words: Sequence[int], addresses: Iterable[int]) -> int:
+        """Append words, some of which, by their number, are addresses of arrays. Returns the index of the first."""
+        first = self.add(*words)
+        self._addresses += [first + n for n in addresses]
+        return first
 
     def keep(self, x: _T) -> _T:
         """Keep an array, whose memory is used, or another object alive as long as the table."""
@@ -45,3 +52,14 @@ class Table:
     def finish(self) -> None:
         """The memory that code reads: no word can be added from now on."""
         self.words = np.array(self._words, np.int64)
+
+    def mover(self, array: np.ndarray) -> Callable[[np.ndarray], None]:
+        """A function that gives code the memory of another array instead of this one, of the same size."""
+        words, (low, high) = self.words, np.lib.array_utils.byte_bounds(array)
+        moved = [word for word in self._addresses if low <= words[word] < high]
+        offsets = words[moved] - low
+
+        def move(to: np.ndarray) -> None:
+            words[moved] = offsets + to.ctypes.data
+
+        return move

@@ -130,6 +130,32 @@ class Replay:
         """The outputs from number ``start`` on: the caller's arrays, new arrays, or scalars."""
         return [a if is_callers else a[()] if a.ndim == 0 else a.copy() for a, is_callers in self.results[start:]]
 
+    def handing_out(self) -> Callable[[], np.ndarray] | None:
+        """A function that returns the only output, and gives the plan new memory for the next one.
+
+        None if that is not possible: the output must have memory of its size, all of which is written at each step.
+        """
+        ((array, is_callers),) = self.results
+        location = self.plan.locations.get(root(self.plan.outputs[0]))
+        if is_callers or self._joined.mover is None or location is None or location.kind != "buffer":
+            return None
+        if not array.flags.c_contiguous:
+            return None
+        wholes = [self.plan.locations[whole].number for whole in self._wholes.values()]  # may have constant parts
+        if self.plan.buffers[location.number] != array.nbytes or location.number in wholes:
+            return None
+        move = self._joined.mover(array)
+        array = np.empty_like(array)
+        move(array)
+
+        def hand_out() -> np.ndarray:
+            nonlocal array
+            result, array = array, np.empty_like(array)
+            move(array)
+            return result
+
+        return hand_out
+
     # Where values are
 
     def array(self, node: Node) -> np.ndarray:
