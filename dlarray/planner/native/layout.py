@@ -48,7 +48,8 @@ def same_memory(call: Call) -> tuple[int, ...]:
         for k, array in enumerate(call.inputs):
             if not np.may_share_memory(arrays[o], array):
                 continue
-            if array.ctypes.data == arrays[o].ctypes.data and array.shape == arrays[o].shape:
+            same = array.ctypes.data == arrays[o].ctypes.data and array.shape == arrays[o].shape
+            if same and array.flags.c_contiguous:
                 first[k] = first[o] = min(first[o], first[k])
             elif np.shares_memory(arrays[o], array):
                 raise ValueError(f"output {o - len(call.inputs)} overlaps input {k} without being the same memory")

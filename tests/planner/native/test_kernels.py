@@ -190,3 +190,7 @@ def test_an_output_across_an_input_is_refused():
     call.inputs[0], call.outputs[0] = memory[:256].reshape(4, 64), memory[64:].reshape(4, 64)
     with pytest.raises(ValueError, match="output 0 overlaps input 0"):
         native(call)
+    square = kernels.call(kernel, 4, 4, normal, {})
+    square.inputs[0] = square.outputs[0].T
+    with pytest.raises(ValueError, match="output 0 overlaps input 0"):
+        native(square)
