@@ -276,5 +276,5 @@ def through_planner(step: Callable[[Any, Any], tuple[Any, Any]], state: Any, bat
     given: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     flatten(state, given[0])
     flatten(batch, given[1])
-    Program(step, state, batch, executor).run(*given)
+    Program(step, state, batch, executor).replay(*given)(given[1])
     return len(calls)
