@@ -15,6 +15,7 @@ from dlarray.planner.kernel.joining import BatchRead, BoundCall, Joined, StepArr
 from dlarray.planner.native.entries import Entries
 from dlarray.planner.native.module import Module, compiled
 from dlarray.planner.native.parts import Parts
+from dlarray.planner.native.pool import Pool, untested, works
 from dlarray.planner.native.python import FASTCALL, MANY, NOARGS, method
 from dlarray.planner.native.table import Table
 
@@ -25,10 +26,15 @@ class NativeStep(Joined):
     """Joined calls with their table."""
 
     def __init__(
-        self, calls: Sequence[BoundCall], reads: Sequence[BatchRead], arrays: StepArrays, cuts: Sequence[int]
+        self,
+        calls: Sequence[BoundCall],
+        reads: Sequence[BatchRead],
+        arrays: StepArrays,
+        cuts: Sequence[int],
+        pool: Pool | None,
     ) -> None:
         table = Table()
-        parts = Parts(table)
+        parts = Parts(table, pool)
         names: list[str | None] = []  # of the native functions; None for calls of Python
         kept: list[BoundCall] = []
         starts: list[int] = []
@@ -53,6 +59,8 @@ class NativeStep(Joined):
             entries.add_enter(parts.name)
             many_words = entries.add_many(parts.name)
         table.finish()
+        self.is_shared = parts.is_shared
+        """Whether a kernel is computed by two threads of the pool."""
         self._parts = parts
         self._words = table.words
         self._module = compiled([*parts.functions, *entries.functions], parts.declared | entries.declared)
@@ -100,4 +108,8 @@ def join(
     cuts: Sequence[int] = (),
 ) -> NativeStep:
     """Join calls into native functions."""
-    return NativeStep(calls, reads, arrays, cuts)
+    pool = untested()
+    made = NativeStep(calls, reads, arrays, cuts, pool)
+    if pool is not None and made.is_shared and not works(pool):  # tested last: a thread waits actively after it
+        made = NativeStep(calls, reads, arrays, cuts, None)
+    return made

@@ -13,7 +13,7 @@ from dlarray.planner.native.blas import ROW_MAJOR, Blas, Product, blas
 from dlarray.planner.native.function import Function
 from dlarray.planner.native.kernels import KernelCall
 from dlarray.planner.native.module import add_symbol
-from dlarray.planner.native.pool import pool
+from dlarray.planner.native.pool import Pool
 from dlarray.planner.native.table import Table
 from dlarray.planner.native.types import TYPES
 from dlarray.planner.native.values import Value
@@ -30,7 +30,7 @@ _STEPS = {"flat": 64, "wide": 1, "narrow": 16}
 class Parts:
     """Functions ``void name(ptr table)``, call by call."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, pool: Pool | None) -> None:
         self.functions: list[str] = []
         self.declared: set[str] = set()
         self.words: dict[tuple[int, int], tuple[int, ...]] = {}
@@ -39,7 +39,10 @@ class Parts:
         """The name of the latest function."""
         self.is_new = False
         """Whether the latest call has begun a new function."""
+        self.is_shared = False
+        """Whether a kernel is computed by two threads of the pool."""
         self._table = table
+        self._pool = pool
         self._f: Function | None = None
         self._kernels: dict[tuple[object, str], str] = {}
         self._count = 0
@@ -86,16 +89,19 @@ class Parts:
     def _kernel(self, number: int, kernel: KernelCall) -> None:
         layout, call = kernel.layout, kernel.call
         shared = call.kernel.sweeps > 0 and not layout.has_totals and call.rows * call.cols >= SHARED
-        if shared and _pool_is_known():
-            heads = self._shared_kernel(kernel)
+        if shared and self._pool is not None:
+            heads = self._shared_kernel(kernel, self._pool)
         else:
             heads = [kernel.add_head(self._table, 0, kernel.length)]
             self.f.do(f"call void @{self._printed(kernel, 'whole')}(ptr {self._at(heads[0])})")
         for k, word in enumerate(kernel.address_words):
             self.words[number, k] = tuple(head + word for head in heads)
 
-    def _shared_kernel(self, kernel: KernelCall) -> list[int]:
+    def _shared_kernel(self, kernel: KernelCall, pool: Pool) -> list[int]:
         """A kernel on two threads, if so many may run; the scalars afterwards, because both read them."""
+        self.is_shared = True
+        add_symbol("dlarray_threads", pool.threads)
+        add_symbol("dlarray_run", pool.run)
         f, length, step = self.f, kernel.length, _STEPS[kernel.layout.shape]
         half = length // 2 // step * step
         heads = [kernel.add_head(self._table, *part) for part in ((0, half), (half, length))]
@@ -183,13 +189,3 @@ def _routines() -> dict[int, str]:
     for address, name in names.items():
         add_symbol(name, address)
     return names
-
-
-def _pool_is_known() -> bool:
-    """Whether OpenBLAS's threads can compute kernels; native code asks for their number each time."""
-    found = pool()
-    if found is None:
-        return False
-    add_symbol("dlarray_threads", found.threads)
-    add_symbol("dlarray_run", found.run)
-    return True

@@ -66,3 +66,20 @@ for _ in range(201):
 print(None not in compiled.programs.values(), loss < 0.1)
 """
     assert python(code, OPENBLAS_NUM_THREADS="2", OMP_NUM_THREADS="2").split() == ["True", "True", "True"]
+
+
+def test_a_pool_that_fails_its_test_is_not_used() -> None:
+    code = """
+import numpy as np
+import dlarray as dl
+from dlarray.planner import compile
+from dlarray.planner.native import joined
+from tests.support.native_targets import printed
+joined.works = lambda pool: False
+x = np.random.default_rng(0).standard_normal((128, 96)).astype(np.float32)
+step, state, batch = dl.first_step(dl.mlp(96, 256, 10), x, np.arange(128) % 10, batch_size=128)
+compiled = compile(step, "native")
+modules = ["dlarray_run" in "".join(declared) for _, declared in printed(lambda: compiled(state, batch))]
+print(*modules[:2], None not in compiled.programs.values())
+"""
+    assert python(code, OPENBLAS_NUM_THREADS="2", OMP_NUM_THREADS="2").split() == ["True", "False", "True"]
