@@ -29,7 +29,7 @@ _PUBLIC = {  # the public names of each module; None stands for its whole ``__al
     "schedules": None,
     "optimizers": None,
     "model": ("MLP", "mlp"),
-    "callbacks": None,  # before training: ``fit`` finds by name the classes that have been imported
+    "callbacks": None,
     "plot.live_plot": None,
     "training": (
         *("Callback", "CheckpointError", "DivergedError", "History", "Interrupted", "LRFinderResult", "Run", "Step"),
@@ -49,7 +49,7 @@ def __getattr__(name: str) -> Any:
     if name == "__all__":
         return sorted({public for module in _PUBLIC for public in _declared(module)})
     if not name.startswith("_"):
-        for module in _PUBLIC:
+        for module in sorted(_PUBLIC, key=lambda module: _PUBLIC[module] is None):  # those first that need no import
             if name in _declared(module):
                 value = getattr(import_module(f"dlarray.{module}"), name)
                 globals()[name] = value  # found directly from now on

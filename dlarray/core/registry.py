@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from importlib import import_module
 from typing import TypeVar
 
 from dlarray.core.check import did_you_mean
@@ -44,8 +46,10 @@ def by_name(kind: type[Kind], name: str) -> Callable[..., Kind]:
     A class can have other names: ``aliases = ("silu",)``. The class of the library has priority. Raises ValueError for
     an unknown name, with the closest one, and for a name of several third-party classes, with their full names.
     """
-    found = [c for c in _public(kind) if _plain(name) in map(_plain, (spelling(c), *_words(c)))]
-    found = [c for c in found if origin(c) == LIBRARY][:1] or _latest(found)
+    found = _named(kind, name)
+    if not any(origin(c) == LIBRARY for c in found):  # it may not be imported yet
+        _import_all()
+        found = _named(kind, name)
     if not found:
         words = list(classes(kind))
         known = ", ".join(sorted(words))
@@ -57,6 +61,18 @@ def by_name(kind: type[Kind], name: str) -> Callable[..., Kind]:
         several = ", ".join(map(full_name, found))
         raise ValueError(f"the {spelling(kind)} {name!r} could be any of {several}: give an object instead of a name")
     return found[0]
+
+
+def _named(kind: type[Kind], name: str) -> list[type[Kind]]:
+    """The imported class of the library with this name; else all third-party ones."""
+    found = [c for c in _public(kind) if _plain(name) in map(_plain, (spelling(c), *_words(c)))]
+    return [c for c in found if origin(c) == LIBRARY][:1] or _latest(found)
+
+
+@cache
+def _import_all() -> None:
+    """Import every public module of the library: asking for the public names does that."""
+    _ = import_module(LIBRARY).__all__
 
 
 def same_name(kind: type[Kind], name: str) -> list[type[Kind]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from importlib import import_module
 from typing import Any, cast
 
 import numpy as np
@@ -75,8 +74,6 @@ def _split(given: Any) -> tuple[list[Any], list[Callable[[Any], Any]]]:
         return [], []
     single = isinstance(given, str) or not isinstance(given, Iterable)
     listed: list[Any] = [given] if single else list(cast("Iterable[Any]", given))
-    if any(isinstance(item, str) for item in listed):
-        import_module("dlarray.callbacks")  # classes are found by name once they are imported
     items: list[Any] = [make(Callback, item) if isinstance(item, str) else item for item in listed]
     for item in items:
         if isinstance(item, type) or not (callable(item) or hasattr(item, "on_epoch")):

@@ -10,7 +10,6 @@ from traceback import clear_frames
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from dlarray.core.array import Array, array_namespace
 from dlarray.core.layout import Theta
@@ -22,6 +21,7 @@ from dlarray.training.callback import Callback, Run
 from dlarray.training.data import Examples
 from dlarray.training.epoch_losses import EpochLosses
 from dlarray.training.errors import DivergedError, attach_model, call_on_end
+from dlarray.training.progress import Bar, progress_bar
 from dlarray.training.step import Batch
 from dlarray.training.trained import Metric, Trained
 
@@ -73,8 +73,7 @@ class Loop:
         total = None if each is None else run.epochs * each
         if self.max_steps is not None:
             total = self.max_steps if total is None else min(total, self.max_steps)
-        hidden = None if progress is None else not progress  # None: hidden unless stderr is a terminal
-        bar = tqdm(total=total, initial=run.steps, unit="step", desc=run.device.name, disable=hidden)
+        bar = progress_bar(total, run.steps, run.device.name, progress)
         with run.device.working("to train", MEMORY_ADVICE), bar, _ignore_overflow():
             for callback in self.callbacks:
                 callback.on_start(run)
@@ -88,7 +87,7 @@ class Loop:
             run.stop(f"max_steps: {run.steps} steps are done")
         return run.stopped
 
-    def _epoch(self, run: Run, step: Bound, bar: Any) -> None:
+    def _epoch(self, run: Run, step: Bound, bar: Bar) -> None:
         """The remaining steps of this epoch, and what follows a complete epoch."""
         left = None if self.max_steps is None else self.max_steps - run.steps
         before = run.steps
@@ -121,7 +120,7 @@ class Loop:
             callback.on_epoch(run)
 
     def _repeated_steps(
-        self, run: Run, repeat: Callable[..., Any], source: ArraySource, left: int | None, bar: Any
+        self, run: Run, repeat: Callable[..., Any], source: ArraySource, left: int | None, bar: Bar
     ) -> int | None:
         """The full batches of an epoch, several in one call. Returns the number of steps that are then left.
 
@@ -143,7 +142,7 @@ class Loop:
             left = None if left is None else left - n
         return left
 
-    def _steps(self, run: Run, step: Bound, batches: Any, bar: Any) -> None:
+    def _steps(self, run: Run, step: Bound, batches: Any, bar: Bar) -> None:
         """Steps without callbacks. Nothing here waits for the device."""
         losses, count_and_weight = run.losses, _counting(run)
         for batch in batches:
@@ -152,7 +151,7 @@ class Loop:
             bar.update()
         run.state = step.state
 
-    def _steps_with_callbacks(self, run: Run, step: Bound, batches: Any, watching: list[Callback], bar: Any) -> None:
+    def _steps_with_callbacks(self, run: Run, step: Bound, batches: Any, watching: list[Callback], bar: Bar) -> None:
         count_and_weight = _counting(run)
         for batch in batches:
             run.losses.add(step(batch), *count_and_weight(batch))

@@ -41,6 +41,21 @@ dlarray.to_device(dlarray.asarray(x), "cpu")
     assert python(code + REPORT) == ""
 
 
+def test_a_first_step_imports_only_what_it_needs():
+    code = """
+import sys
+import numpy as np
+import dlarray
+x = np.zeros((4, 2), dtype=np.float32)
+unused = ["tqdm", *(f"dlarray.{name}" for name in ("callbacks", "diagnostics", "estimators", "plot", "tables"))]
+dlarray.fit(dlarray.mlp(2, 3, 1), x, x[:, :1], batch_size=2, epochs=1)
+print([name for name in unused if name in sys.modules])
+dlarray.fit(dlarray.mlp(2, 3, 1), x, x[:, :1], batch_size=2, epochs=1, callbacks=["early-stopping"])
+print([name for name in unused if name in sys.modules][1])
+"""
+    assert python(code).splitlines() == ["[]", "dlarray.callbacks"]
+
+
 SPY = """
 import os, sys
 asked = []

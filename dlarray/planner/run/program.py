@@ -12,7 +12,6 @@ import numpy as np
 from dlarray.core.trees import flatten, unflatten
 from dlarray.device.description import Description, Names
 from dlarray.planner.kernel.loops import Executor
-from dlarray.planner.report.describe import describe
 from dlarray.planner.run.aliasing import ArrayMemory
 from dlarray.planner.run.replay import Replay
 from dlarray.planner.run.tree_code import builder, caller, matcher, reader
@@ -54,6 +53,8 @@ class Program:
 
     def describe(self, names: Names = NAMELESS) -> Description:
         """What the plan does."""
+        from dlarray.planner.report.describe import describe  # few steps are described
+
         return describe(self.plan, self.input_structures, self.output_structure, names)
 
 
