@@ -51,7 +51,7 @@ unused = ["tqdm", *(f"dlarray.{name}" for name in ("callbacks", "diagnostics", "
 dlarray.fit(dlarray.mlp(2, 3, 1), x, x[:, :1], batch_size=2, epochs=1)
 print([name for name in unused if name in sys.modules])
 dlarray.fit(dlarray.mlp(2, 3, 1), x, x[:, :1], batch_size=2, epochs=1, callbacks=["early-stopping"])
-print([name for name in unused if name in sys.modules][1])
+print([name for name in unused if name in sys.modules][0])
 """
     assert python(code).splitlines() == ["[]", "dlarray.callbacks"]
 
