@@ -99,6 +99,7 @@ def test_made_up_data_are_like_the_callers() -> None:
     table = np.concatenate([labels, r.standard_normal((50, 2)) * 500], 1)
     given = [np.zeros(100, np.float32), table, np.zeros(60, bool)]
     given += [r.integers(5, 9, 60).astype(np.int8), np.zeros((), np.int32), np.zeros((0, 3)), np.full(4, 1e-9)]
+    given += [np.arange(3, 9).astype(np.float16)]
     for within in (False, True):
         made = synthetic_like(given, within)
         assert [(a.shape, a.dtype) for a in made] == [(a.shape, a.dtype) for a in given]
@@ -112,6 +113,7 @@ def test_made_up_data_are_like_the_callers() -> None:
         assert np.max(made[3]) <= (8 if within else 12)
         assert made[4] == 0 if within else made[4] > 0
         assert 0 < np.max(np.abs(made[6])) < 1e-8
+        assert set(made[7]) <= set(range(3, 9))
 
 
 def test_predictions_are_tried_on_made_up_numbers() -> None:

@@ -59,7 +59,7 @@ def _floats(x: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     if x.min() >= 0:
         numbers = np.abs(numbers)
     made = np.resize(numbers.astype(x.dtype), x.shape)
-    sizes = size.max(axis=0)
+    sizes = size.max(axis=0).astype(np.float64)
     if np.any(sizes > 1):
         low, high = x.min(axis=0), x.max(axis=0)
         labels = np.all(x == np.rint(x), axis=0) & (sizes > 1) & (low < high) & (sizes < 2**31)
