@@ -147,7 +147,7 @@ for _ in range(20):
     trained.predict(x)
 print(fastest())
 """
-    nowhere = {name: "" for name in os.environ if name.startswith(("XDG_", "NUMBA", "LLVM"))}
+    nowhere = {name: "" for name in os.environ if name.startswith(("XDG_", "LLVM"))}
     variables = {"HOME": str(home), "TMPDIR": str(folder), "PYTHONDONTWRITEBYTECODE": "1", **nowhere}
     assert python(code, **variables) == "native"
     assert sorted(tmp_path.rglob("*")) == sorted([home, folder])
