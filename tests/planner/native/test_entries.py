@@ -46,7 +46,7 @@ def test_an_array_that_no_step_reads_can_be_of_any_kind(name: str) -> None:
 
 
 def test_references_are_copied_with_their_counts() -> None:
-    names = np.array([object(), "name", None], object)
+    names = np.array([object(), object(), None], object)
     compiled, state = compile_step(shrink, "native", check=False), {"theta": np.arange(5.0), "names": names}
     before = [sys.getrefcount(item) for item in names[:2]]
     for _ in range(4):

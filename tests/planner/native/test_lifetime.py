@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import gc
 import os
-import pickle
 import sys
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-import dlarray as dl
 from dlarray.planner import compile as compile_step
 from dlarray.planner.native import module
 from tests.support.native_steps import batch, close, entry, module_of, start, started, step
@@ -248,56 +244,3 @@ state, loss = compiled(state, given)
 print(os.read(reader, 1000) == loss.tobytes() + state["w"].tobytes()[:64])
 """
     assert python(code, OPENBLAS_NUM_THREADS="2", OMP_NUM_THREADS="2") == "True"
-
-
-# Copies
-
-WAYS: dict[str, Callable[[Any], Any]] = {
-    "copy": copy.copy,
-    "deepcopy": copy.deepcopy,
-    "pickle": lambda value: pickle.loads(pickle.dumps(value)),
-}
-
-
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_a_model_that_predicts_by_native_code_is_copied(way: Callable[[Any], Any]) -> None:
-    x = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
-    trained = dl.fit(dl.mlp(6, 8, 3), x, np.arange(40) % 3, epochs=2, progress=False)
-    for _ in range(20):
-        expected = trained.predict(x)
-    other = way(trained)
-    for _ in range(20):
-        np.testing.assert_allclose(other.predict(x), expected, rtol=1e-6)
-    np.testing.assert_array_equal(trained.predict(x), expected)
-
-
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_an_estimator_that_was_trained_by_native_code_is_copied_and_trained_on(way: Callable[[Any], Any]) -> None:
-    pytest.importorskip("sklearn", minversion="1.9")
-    from dlarray.estimators import MLPClassifier
-
-    x, y = np.random.default_rng(0).normal(size=(60, 4)), np.arange(60) % 2
-    ours = MLPClassifier(8, random_state=0, batch_size=20).partial_fit(x, y, classes=[0, 1])
-    other = way(ours)
-    for estimator in (ours, other):
-        estimator.partial_fit(x, y)
-    np.testing.assert_array_equal(other.predict_proba(x), ours.predict_proba(x))
-    assert other.loss_ == ours.loss_
-
-
-def test_another_process_goes_on_with_a_model(tmp_path: Path) -> None:
-    x = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
-    trained = dl.fit(dl.mlp(6, 8, 3), x, np.arange(40) % 3, epochs=1, progress=False)
-    for _ in range(20):
-        expected = trained.predict(x)
-    file = tmp_path / "model"
-    file.write_bytes(pickle.dumps((trained, x)))
-    code = f"""
-import pickle
-from pathlib import Path
-trained, x = pickle.loads(Path({str(file)!r}).read_bytes())
-for _ in range(20):
-    y = trained.predict(x)
-print(y.tobytes().hex())
-"""
-    assert python(code) == expected.tobytes().hex()
