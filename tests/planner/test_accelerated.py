@@ -97,6 +97,19 @@ def test_a_dict_may_hold_other_arrays_at_the_next_call():
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("n", [2, 500])
+def test_a_call_of_numpy_between_kernels_and_a_product(executor: str, n: int):
+    def function(fixed: Any, x: Any) -> Any:
+        return np.cumsum(x @ fixed[0] + 1.0, axis=1)[:, ::-1] * 2.0
+
+    fast, fixed = accelerate(function, executor), (W,)
+    for seed in range(4):
+        x = rows(n, seed=seed)
+        np.testing.assert_allclose(fast(fixed, x), function(fixed, x), rtol=1e-12, atol=1e-12)
+    assert None not in fast.programs.values()
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
 def test_another_fixed_tree_is_not_taken_for_the_latest_one(executor: str):
     def function(fixed: Any, x: Any) -> Any:
         return x * 2 if fixed is None else x @ fixed["w"] if isinstance(fixed, dict) else network(fixed, x)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from dlarray.core.trees import flatten, unflatten
+from dlarray.planner.kernel.joining import Joiner
 from dlarray.planner.kernel.loops import Executor
 from dlarray.planner.run.agreement import disagreement
 from dlarray.planner.run.eager_check import SLOW_STEP, differs_on_synthetic
@@ -88,7 +89,8 @@ class _Binding:
         self.result = _result(self._replay, program.structure)
         """What has been computed, in new arrays."""
         self._steps = self._rebind_and_run
-        if program.only_multiplied and self._replay.enter is None and len(self._replay.calls) <= MAX_UNROLLED:
+        by_argument = program.only_multiplied and not isinstance(executor, Joiner)  # joined calls take it from a table
+        if by_argument and len(self._replay.calls) <= MAX_UNROLLED:
             given = blank if blank.nbytes > STAGED else self._replay.array(program.x)
             self._steps = in_sequence(self._replay.calls, [given])
 
