@@ -16,14 +16,12 @@ import numpy as np
 
 from dlarray.planner.kernel.joining import BatchRead, BoundCall, Joined, Joiner, Rebindable, StepArrays
 from dlarray.planner.kernel.loops import BoundKernel, Call, Executor
+from dlarray.planner.run.arrays import aligned, contiguous, over_domain, view_of_leaf
 from dlarray.planner.run.sequence import failed_call, in_sequence
 from dlarray.planner.schedule.memory import Location, Plan
 from dlarray.planner.trace.node import LEAVES, VIEWS, Node, root, view_of
 
 __all__ = ["Replay"]
-
-ALIGNMENT = 64
-"""Bytes: buffers start on a multiple of a cache line, which is also the size of the widest vectors."""
 
 STAGED = 16_384
 """The largest leaf of a batch, in bytes, that is always staged."""
@@ -38,10 +36,10 @@ class Replay:
 
     def __init__(self, plan: Plan, leaves: Sequence[Any], state_count: int, executor: Executor) -> None:
         self.plan = plan
-        self.leaves: list[np.ndarray] = [*leaves[:state_count], *map(_contiguous, leaves[state_count:])]
+        self.leaves: list[np.ndarray] = [*leaves[:state_count], *map(contiguous, leaves[state_count:])]
         self._state_count = state_count
         self._executor = executor
-        self._buffers = [_aligned(n) for n in plan.buffers]
+        self._buffers = [aligned(n) for n in plan.buffers]
         self._wholes = {u.outputs[0].number: u.outputs[0] for u in plan.units if u.op == "concat"}
         self._arrays: dict[Node, np.ndarray] = {}
         self._staged: dict[int, np.ndarray] = {}
@@ -110,7 +108,7 @@ class Replay:
 
     def _rebind(self, joined: Joined, batch: Sequence[np.ndarray]) -> None:
         for leaf in {read.leaf for read in self._reads}:
-            self.leaves[self._state_count + leaf] = _contiguous(batch[leaf])
+            self.leaves[self._state_count + leaf] = contiguous(batch[leaf])
         for read in self._reads:
             joined.rebind(read, read.view(self.leaves[self._state_count + read.leaf]))
 
@@ -189,7 +187,7 @@ class Replay:
     def _array_now(self, node: Node) -> np.ndarray:
         """The memory of a value in this step; that of the batch is different in the next."""
         return (
-            _view_of_leaf(self.leaves[int(root(node).attribute)], node)
+            view_of_leaf(self.leaves[int(root(node).attribute)], node)
             if self._is_read_in_place(node)
             else self.array(node)
         )
@@ -201,13 +199,13 @@ class Replay:
         body = self.plan.bodies[unit]
         in_place = {i: n for i, n in enumerate(body.inputs) if self._is_read_in_place(n)}
         outputs = [
-            _over_domain(self.array(n), body.kernel.kind(v), body.domain)
+            over_domain(self.array(n), body.kernel.kind(v), body.domain)
             for n, v in zip(body.outputs, body.kernel.outputs, strict=True)
         ]
 
         def bound_to(find: Callable[[Node], np.ndarray]) -> BoundKernel:
             kinds = [given.kind for given in body.kernel.inputs]
-            inputs = [_over_domain(find(n), kind, body.domain) for n, kind in zip(body.inputs, kinds, strict=True)]
+            inputs = [over_domain(find(n), kind, body.domain) for n, kind in zip(body.inputs, kinds, strict=True)]
             return self._executor(Call(body.kernel, *body.domain, body.constants, inputs, outputs))
 
         bound = bound_to(self._array_now)
@@ -215,14 +213,14 @@ class Replay:
             bound = bound_to(self.array)
         else:
             for i, node in in_place.items():
-                self._add_read(i, node, lambda x, kind=body.kernel.inputs[i].kind: _over_domain(x, kind, body.domain))
+                self._add_read(i, node, lambda x, kind=body.kernel.inputs[i].kind: over_domain(x, kind, body.domain))
         self._calls += bound.calls
 
     def _add_read(self, position: int, node: Node, shaped: Callable[[np.ndarray], np.ndarray]) -> None:
         """The next call reads, at a position, a view of a leaf of the batch."""
         leaf = int(root(node).attribute) - self._state_count
         self._reads.append(
-            BatchRead(leaf, self._first_calls + len(self._calls), position, lambda x: shaped(_view_of_leaf(x, node)))
+            BatchRead(leaf, self._first_calls + len(self._calls), position, lambda x: shaped(view_of_leaf(x, node)))
         )
 
     def _bind_library(self, unit: Any) -> None:
@@ -291,26 +289,3 @@ class _EagerCall:
                 f"{self._function.function} gave shape {np.shape(result)}, planned was {self._out.shape}"
             )
         self._out[...] = result
-
-
-def _contiguous(array: np.ndarray) -> np.ndarray:
-    """The array, or a copy if it is not contiguous and aligned."""
-    flags = array.flags
-    return array if flags.c_contiguous and flags.aligned else np.array(array, order="C")
-
-
-def _view_of_leaf(array: np.ndarray, node: Node) -> np.ndarray:
-    """The view of a leaf that a node is."""
-    return view_of(_view_of_leaf(array, node.args[0]), node) if node.op in VIEWS else array
-
-
-def _over_domain(array: np.ndarray, kind: str, domain: tuple[int, int]) -> np.ndarray:
-    rows, cols = domain
-    shape = (rows if kind in "EC" else 1, cols if kind in "ER" else 1)
-    return np.reshape(array, shape, copy=False)
-
-
-def _aligned(nbytes: int) -> np.ndarray:
-    raw = np.zeros(nbytes + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + nbytes]
