@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from dlarray.planner.cuda.gpu import Epilogue
-from dlarray.planner.schedule.grouping import Unit
 from dlarray.planner.schedule.lowering import Body, lower
 from dlarray.planner.schedule.memory import Plan
+from dlarray.planner.schedule.order import Unit
 from dlarray.planner.trace.node import Node, is_dense, root, without_reshapes
 
 __all__ = ["Fused", "Option", "options"]

@@ -15,9 +15,9 @@ from dlarray.planner.cuda.printer import source
 from dlarray.planner.cuda.spread import grids, workspace
 from dlarray.planner.kernel.head import ArrayAt
 from dlarray.planner.kernel.joining import BoundCall
-from dlarray.planner.schedule.grouping import Unit
 from dlarray.planner.schedule.lowering import Body
 from dlarray.planner.schedule.memory import Plan
+from dlarray.planner.schedule.order import Unit
 from dlarray.planner.trace.node import Node, is_dense, root
 
 __all__ = ["Job", "Jobs"]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from dlarray.planner.cuda.epilogues import Fused, Option, options
 from dlarray.planner.cuda.gpu import Product
 from dlarray.planner.cuda.jobs import ALGORITHMS, Job, Jobs
-from dlarray.planner.schedule.grouping import Unit
 from dlarray.planner.schedule.lowering import Body
+from dlarray.planner.schedule.order import Unit
 from dlarray.planner.trace.node import Node
 
 __all__ = ["Tuning"]

@@ -7,8 +7,8 @@ from typing import Any
 from dlarray.device.description import Description, Kind, Memory, Names, Value, Work
 from dlarray.planner.report.formulas import formulas
 from dlarray.planner.report.naming import Naming, paths
-from dlarray.planner.schedule.grouping import Unit
 from dlarray.planner.schedule.memory import Plan
+from dlarray.planner.schedule.order import Unit
 from dlarray.planner.schedule.products import terms
 from dlarray.planner.trace.node import Node, root
 

@@ -15,7 +15,7 @@ from dlarray.planner.kernel.loops import REDUCTIONS, Kind
 from dlarray.planner.schedule.order import Order, Unit
 from dlarray.planner.trace.node import LEAVES, VIEWS, Form, Node, root, without_reshapes
 
-__all__ = ["Grouping", "Unit", "group", "kind_of", "live"]
+__all__ = ["Grouping", "group", "kind_of", "live"]
 
 
 def kind_of(form: Form, domain: Form) -> Kind:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlarray.planner.kernel.loops import AFTER, BEFORE, REDUCTIONS, Input, Kernel, Operation
-from dlarray.planner.schedule.grouping import Unit, kind_of
+from dlarray.planner.schedule.grouping import kind_of
+from dlarray.planner.schedule.order import Unit
 from dlarray.planner.trace.node import Form, Node, attribute_key, is_dense, root, without_reshapes
 from dlarray.planner.trace.promotion import type_name
 
