@@ -37,6 +37,7 @@ CONTENDERS = (
     Entry("JAX products", "jax.Products", "jax", "cpu", "the products by JAX"),
     Entry("numpy", "ours.numpy", "ours", "cpu", "dlarray, NumPy alone"),
     Entry("fast", "ours.fast", "ours", "cpu", "dlarray with the extra fast"),
+    Entry("fast repeated", "ours.fast_repeated", "ours", "cpu", "dlarray with the extra fast, many steps a call"),
     Entry("eager", "ours.eager", "ours", label="dlarray, eager"),
     Entry("fused", "ours.fused", "ours", "gpu", "dlarray, fused kernels"),
     Entry("captured", "ours.captured", "ours", "gpu", "dlarray, one graph"),

@@ -64,13 +64,19 @@ class Repeated(ManySteps, Ours):
         self.many = repeat(self._compiled, setting.together)
 
     def step(self, i: int) -> Any:
-        start, batch, count = self.examples.start(i), self.examples.batch, self.examples.count
+        start, batch, left = self.examples.start(i), self.examples.batch, self.examples.count
         bound = self._bound
-        bound.state, losses = self.many(bound.state, self.data, self.order, start, batch, count)
-        return losses
+        found: list[Any] = []
+        while left:
+            bound.state, losses = self.many(bound.state, self.data, self.order, start, batch, left)
+            if not (done := losses.shape[0]):
+                raise NotImplementedError("these steps are done one by one")
+            found.append(losses)
+            start, left = start + done * batch, left - done
+        return found
 
     def values(self, losses: Any) -> np.ndarray:
-        return to_numpy(losses)
+        return np.concatenate([to_numpy(each) for each in losses])
 
 
 def cuda_versions() -> dict[str, Any]:
@@ -133,6 +139,11 @@ def numpy(workload: Workload, setting: Setting) -> Measured:
 def fast(workload: Workload, setting: Setting) -> Measured:
     """NumPy with the extra ``fast``: steps as native functions."""
     return Ours(workload, setting, compiler("native"))
+
+
+def fast_repeated(workload: Workload, setting: Setting) -> Measured:
+    """Many of these steps in one call of native code, as ``fit`` does them."""
+    return Repeated(workload, setting, compiler("native"), resolve("cpu").backend.repeat)
 
 
 def eager(workload: Workload, setting: Setting) -> Measured:

@@ -88,6 +88,12 @@ def test_ours_on_a_cpu(name: str, setting: Any, tmp_path: Path):
     check(f"ours.{name}", setting, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["fast", "fast_repeated"])
+def test_ours_in_native_code(name: str, setting: Any, tmp_path: Path):
+    pytest.importorskip("llvmlite")
+    check(f"ours.{name}", setting, tmp_path)
+
+
 @pytest.mark.usefixtures("_jax")
 @pytest.mark.parametrize("place", ["ours.on_jax", "ours.repeated_on_jax"])
 def test_ours_on_jax(place: str, setting: Any, tmp_path: Path):
