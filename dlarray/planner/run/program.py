@@ -40,7 +40,8 @@ class Program:
             found.output_structure,
         )
         self.build = builder(self.output_structure)
-        self.in_place = found.keeps_state and all(map(self.plan.is_in_place, self.plan.donated))
+        self.in_place = found.keeps_state
+        """Whether the next state is in the arrays of the state: computed there, or copied into them at the end."""
         self.loss_structure = found.loss_structure if self.in_place else None
         self.steps = 0
         """The steps since the first one."""
