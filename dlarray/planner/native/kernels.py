@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import Literal
 
 from dlarray.planner.kernel.head import ArrayAt, address_indices, head
 from dlarray.planner.kernel.loops import Call
@@ -12,7 +13,23 @@ from dlarray.planner.native.printer import Printer
 from dlarray.planner.native.rows import RowPrinter
 from dlarray.planner.native.table import Table
 
-__all__ = ["KernelCall"]
+__all__ = ["KernelCall", "Part", "printed", "printer"]
+
+Part = Literal["whole", "elements", "scalars"]
+"""The methods of a ``Printer`` that print a function."""
+
+
+def printer(layout: Layout, name: str) -> Printer:
+    """A printer of a kernel, for a function of this name."""
+    return (NarrowPrinter if layout.is_narrow else RowPrinter)(layout, name)
+
+
+@lru_cache(maxsize=256)
+def printed(layout: Layout, what: Part, name: str) -> tuple[str, frozenset[str]]:
+    """The text of a function, and what it declares. Each binding of a plan needs the same ones."""
+    made = printer(layout, name)
+    text: str = getattr(made, what)()
+    return text, frozenset(made.f.declared)
 
 
 class KernelCall:
@@ -23,10 +40,6 @@ class KernelCall:
         shape = shape_for(call.kernel, call.rows, call.cols)
         width = call.rows * call.cols if shape == "flat" else call.cols
         self.layout = Layout(call.kernel, shape, same_memory(call), has_tail=width % LANES > 0)
-
-    def printer(self, name: str) -> Printer:
-        """A printer for a function of this name."""
-        return (NarrowPrinter if self.layout.is_narrow else RowPrinter)(self.layout, name)
 
     @cached_property
     def length(self) -> int:

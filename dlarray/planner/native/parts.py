@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 from math import prod
-from typing import Literal
 
 import numpy as np
 
 from dlarray.planner.kernel.joining import BoundCall
 from dlarray.planner.native.blas import ROW_MAJOR, Blas, Product, blas
 from dlarray.planner.native.function import Function
-from dlarray.planner.native.kernels import KernelCall
+from dlarray.planner.native.kernels import KernelCall, Part, printed
 from dlarray.planner.native.module import add_symbol
 from dlarray.planner.native.pool import Pool
 from dlarray.planner.native.table import Table
@@ -119,16 +118,14 @@ class Parts:
             f.do(f"call void @{self._printed(kernel, 'scalars')}(ptr {first})")
         return heads
 
-    def _printed(self, kernel: KernelCall, what: Literal["whole", "elements", "scalars"]) -> str:
+    def _printed(self, kernel: KernelCall, what: Part) -> str:
         """The name of the function of a kernel, or of a part of it. Equal kernels share one."""
         key = kernel.layout, what
         if key not in self._kernels:
             name = self._kernels[key] = f"kernel{len(self._kernels)}"
-            printer = kernel.printer(name)
-            self.functions.append(
-                {"whole": printer.whole, "elements": printer.elements, "scalars": printer.scalars}[what]()
-            )
-            self.declared |= printer.f.declared
+            text, declared = printed(kernel.layout, what, name)
+            self.functions.append(text)
+            self.declared |= declared
         return self._kernels[key]
 
     def _at(self, word: int) -> str:
