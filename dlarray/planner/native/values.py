@@ -236,14 +236,15 @@ class Value:
         ``nobuiltin``, because LLVM would join sin and cos to a function that not every library has.
         """
         full = f"@{name}{'f' if self.dtype == 'float32' else ''}"
-        operands = [self, *(other.spread(self.lanes) for other in others)]
+        lanes = max(x.lanes for x in (self, *others))
+        operands = [x.spread(lanes) for x in (self, *others)]
         one = TYPES[self.dtype]
         attributes = "nobuiltin nounwind willreturn memory(none)"
         self.function.declare(f"{one} {full}({', '.join([one] * len(operands))}) {attributes}")
-        if self.lanes == 1:
+        if lanes == 1:
             return self._made(f"call {one} {full}({', '.join(x.typed for x in operands)})")
-        result = Value(self.function, "poison", self.dtype, self.lanes)
-        for n in range(self.lanes):
+        result = Value(self.function, "poison", self.dtype, lanes)
+        for n in range(lanes):
             first, *rest = (x.lane(n) for x in operands)
             result = result.with_lane(n, first.library(name, *rest))
         return result

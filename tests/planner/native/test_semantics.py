@@ -70,3 +70,17 @@ def test_zeros_infinities_and_nan_are_summed_as_by_numpy(values, dtype, shape):
     for made, e in zip(outputs, expected, strict=True):
         np.testing.assert_array_equal(made, e)
         np.testing.assert_array_equal(np.signbit(made)[~np.isnan(e)], np.signbit(e)[~np.isnan(e)])
+
+
+@pytest.mark.parametrize("shape", ["wide", "narrow"])
+@pytest.mark.parametrize("kind", "ERCS")
+def test_a_number_to_the_power_of_many_and_many_to_that_of_one(kind: str, shape: str):
+    rows, cols = SHAPES[shape]
+    small = {"E": (rows, cols), "R": (1, cols), "C": (rows, 1), "S": (1, 1)}[kind]
+    x, y = (np.random.default_rng(0).uniform(0.5, 2, size) for size in (small, (rows, cols)))
+    inputs = Input(kind, "float64"), Input("E", "float64")  # pyright: ignore[reportArgumentType]
+    operations = tuple(Operation("power", args, "E", "float64", 0) for args in ((0, 1), (1, 0)))
+    outputs = [np.empty((rows, cols)) for _ in operations]
+    by_native(Call(Kernel(inputs, (), operations, (2, 3)), rows, cols, [], [x, y], outputs))
+    for made, expected in zip(outputs, (x**y, y**x), strict=True):
+        np.testing.assert_allclose(made, expected, rtol=1e-14)
