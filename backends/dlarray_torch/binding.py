@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dlarray.planner.run.program import Binding
+from dlarray.planner.run.tree_code import caller
 
 __all__ = ["TensorBinding"]
 
@@ -34,9 +35,24 @@ class TensorBinding:
         self.state = binding.state
         self.is_state = is_state
         self.enter = _on_views(binding.enter, views)
+        if binding.replay.enter is not None:
+            self.enter = caller(binding.program.input_structures[1], _on_tensors(binding.replay.enter), self.enter)
         self.enter_counted = _on_views(binding.enter_counted, views)
         self.reads = _on_views(binding.reads, views)
         self.loss = _as_tensors(binding.loss, tensors)
+
+
+def _on_tensors(enter: Callable[..., bool]) -> Callable[..., bool]:
+    """The native entry of a step, for tensors."""
+    from torch import Tensor
+
+    def called(*leaves: Any) -> bool:
+        try:
+            return enter(*[leaf.numpy() if type(leaf) is Tensor else leaf for leaf in leaves])
+        except (TypeError, RuntimeError):  # NumPy cannot read one; native code raises nothing
+            return False
+
+    return called
 
 
 def _on_views(function: Callable[[Any], bool], views: Callable[[Any], Any]) -> Callable[[Any], bool]:
