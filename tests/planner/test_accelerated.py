@@ -247,6 +247,21 @@ def test_any_number_of_shapes_without_a_word(check: bool):
     assert len(fast.programs) == MAX_PROGRAMS
 
 
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("function", [network, lambda f, x: network(f, 2 * x)], ids=["product first", "kernel first"])
+def test_its_memory_is_free_without_the_garbage_collector(executor: str, function: Callable[..., Any]):
+    fast, fixed = accelerate(function, executor), (W, (B,))
+    for _ in range(3):
+        fast(fixed, rows(3))
+    binding = weakref.ref(next(program for program in fast.programs.values() if program).idle[0])
+    gc.disable()
+    try:
+        del fast
+        assert binding() is None
+    finally:
+        gc.enable()
+
+
 # Threads
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -246,6 +248,24 @@ def test_a_plan_that_fails_where_the_step_does_not_is_dropped() -> None:
     for _ in range(2):
         plain, _ = step(plain, np.ones(2))
     np.testing.assert_array_equal(bound.state, plain)
+
+
+@pytest.mark.parametrize("executor", ["ufuncs", "native"])
+def test_its_memory_is_free_without_the_garbage_collector(executor: str) -> None:
+    if executor == "native":
+        pytest.importorskip("llvmlite")
+    compiled = compile_step(descent, executor)
+    bound = compiled.bind(start())
+    for i in range(12):
+        bound(batch(4, i))
+    assert bound.latest is not None
+    replay = ref(bound.latest.replay)
+    gc.disable()
+    try:
+        del compiled, bound
+        assert replay() is None
+    finally:
+        gc.enable()
 
 
 def test_threads_bind_states_of_their_own() -> None:

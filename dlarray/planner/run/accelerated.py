@@ -88,7 +88,7 @@ class _Binding:
         """Compute with an x like the first one, in native code; else False."""
         self.result = _result(self._replay, program.structure)
         """What has been computed, in new arrays."""
-        self._steps = self._rebind_and_run
+        self._steps: Callable[[np.ndarray], None] | None = None
         by_argument = program.only_multiplied and not isinstance(executor, Joiner)  # joined calls take it from a table
         if by_argument and len(self._replay.calls) <= MAX_UNROLLED:
             given = blank if blank.nbytes > STAGED else self._replay.array(program.x)
@@ -97,7 +97,7 @@ class _Binding:
     def run(self, x: np.ndarray) -> Any:
         """The function's value in new arrays."""
         if not self.enter(x):
-            self._steps(x)
+            (self._steps or self._rebind_and_run)(x)
         return self.result()
 
     def _rebind_and_run(self, x: np.ndarray) -> None:
