@@ -37,6 +37,9 @@ _FEW = 64
 _CHECK_COPIES = 6
 """Copies of state and batch when the first planned step is compared with the eager one and with rounding noise."""
 
+_PLANNING = 2**21
+"""Bytes at most for a step's graph and plan, and for the text of its code while it is compiled."""
+
 
 @dataclass(frozen=True)
 class MemoryEstimate:
@@ -155,7 +158,7 @@ def step_memory(step: Step, device: Device, batch_size: int, dtype: str) -> Memo
         batch=_bytes(batch),
         next_batch=_bytes(batch) if plan is None else max(_bytes(batch), theta + buffers),
         planned=plan is not None,
-        first_step_check=0 if plan is None else eager + _CHECK_COPIES * moving,
+        first_step_check=0 if plan is None else eager + _CHECK_COPIES * moving + _PLANNING,
         memory=device.backend.memory(device.handle),
     )
 
