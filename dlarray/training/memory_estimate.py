@@ -47,9 +47,10 @@ class MemoryEstimate:
 
     ``theta`` includes the buffers of layers. ``last_good`` is a copy of it: the weights that ``fit`` returns if a later
     epoch fails. ``next_batch`` is needed between two steps: for the next batch or, in addition to the buffers that a
-    plan keeps, for the next good weights. ``step`` is everything else that a step needs: exact if it is ``planned``,
-    else an upper bound. ``first_step_check`` is the additional need of the first step, when the plan is compared with
-    the eager step. ``memory`` is the free and the total memory of the device, or None if unknown.
+    plan keeps, for the next good weights; for both if several steps are one call, which has memory for its batches.
+    ``step`` is everything else that a step needs: exact if it is ``planned``, else an upper bound. ``first_step_check``
+    is the additional need of the first step, when the plan is compared with the eager step. ``memory`` is the free and
+    the total memory of the device, or None if unknown.
     """
 
     device: Device
@@ -83,7 +84,7 @@ class MemoryEstimate:
             "buffers of the step, " + ("of its plan" if self.planned else "at most"): self.step,
             "last good weights": self.last_good,
             f"batch of {self.batch_size}": self.batch,
-            "the next batch, or weights": self.next_batch,
+            "the next batch, weights": self.next_batch,
             "together": self.total,
         }
         if self.first_step_check:
@@ -156,11 +157,17 @@ def step_memory(step: Step, device: Device, batch_size: int, dtype: str) -> Memo
         step=max((eager if plan is None else plan.buffer_bytes) - theta, 0),
         last_good=theta + buffers,
         batch=_bytes(batch),
-        next_batch=_bytes(batch) if plan is None else max(_bytes(batch), theta + buffers),
+        next_batch=_bytes(batch) if plan is None else _between_steps(device, _bytes(batch), theta + buffers),
         planned=plan is not None,
         first_step_check=0 if plan is None else eager + _CHECK_COPIES * moving + _PLANNING,
         memory=device.backend.memory(device.handle),
     )
+
+
+def _between_steps(device: Device, batch: int, weights: int) -> int:
+    """``MemoryEstimate.next_batch`` of a plan."""
+    keeps_batches = device.backend.steps_per_execution(device.handle) > 1
+    return batch + weights if keeps_batches else max(batch, weights)
 
 
 def _arguments(step: Step, n: int, dtype: str, split: bool) -> tuple[TrainState, Batch]:
