@@ -15,7 +15,7 @@ from typing import Any
 
 from report import ratios
 
-RESULTS = Path(__file__).parent / "results" / "2026-11-25-amd-2-cores.json"
+RESULTS = Path(__file__).parent / "results" / "2026-11-30-amd-2-cores.json"
 OURS = {"fast": "dlarray with llvmlite", "numpy": "dlarray, NumPy alone"}
 OTHERS = {
     "JAX + optax": "JAX + optax",
