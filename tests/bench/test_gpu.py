@@ -171,7 +171,7 @@ def test_the_results_that_are_kept_can_be_read_and_drawn(tmp_path: Path):
             script("picture").draw(result, picture := tmp_path / f"{file.stem}.png")
             assert picture.stat().st_size > 10_000
             drawn += 1
-    assert drawn == 3
+    assert drawn == 4
 
 
 # All of it
