@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from dlarray.bench.cases import Case
 from dlarray.bench.contenders import Contender, operands
 from dlarray.device import resolve
-from dlarray.planner.native.blas import ROW_MAJOR, Product, blas
+from dlarray.planner.native.blas import blas
+from dlarray.planner.native.function import Function
 from dlarray.planner.native.module import compiled
+from dlarray.planner.native.parts import Parts
+from dlarray.planner.native.table import Table
+from dlarray.planner.native.values import Value
 
 __all__ = ["RawProducts"]
 
@@ -46,46 +49,28 @@ class RawProducts(Contender):
                 np.dot(a, b, out)
 
 
-def _native(triples: Sequence[_Triple]) -> Callable[[int], Any]:
+def _native(triples: Sequence[_Triple]) -> Callable[[int], None]:
     """A function that computes all products so many times.
 
     Raises ImportError without llvmlite, and NotImplementedError, with the reason, where BLAS cannot be called.
     """
-    if (routines := blas()) is None:
+    if blas() is None:
         raise NotImplementedError("NumPy's BLAS has no routines of CBLAS that can be found by name")
-    lines: list[str] = []
-    for a, b, out in triples:
-        if (product := routines.product(a, b, out)) is None:
+    table = Table()
+    parts = Parts(table, None)
+    for number, (a, b, out) in enumerate(triples):
+        if not parts.add(number, (np.dot, (a, b, out))):
             raise NotImplementedError(f"BLAS cannot multiply {a.shape} by {b.shape} as they lie in memory")
-        lines.append(_line(product, a, b, out))
-    module = compiled(["\n".join([*HEAD, *lines, *TAIL])], [])
-    function: Any = ctypes.CFUNCTYPE(None, ctypes.c_int64)(module.address("products"))
-    function.module = module  # which owns the code
-    return function
+    parts.end()
+    table.finish()
+    f = Function("void @products(ptr %table, i64 %times) nounwind")
+    with f.loop(0, Value(f, "%times", "int64")):
+        f.do(f"call void @{parts.name}(ptr %table)")
+    module = compiled([*parts.functions, f.text()], parts.declared)
+    run = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(module.address("products"))
 
+    def compute(times: int) -> None:
+        run(table.words.ctypes.data, times)
+        _ = module  # keeps the code alive
 
-HEAD = (
-    "define void @products(i64 %times) {",
-    "entry:",
-    "  br label %step",
-    "step:",
-    "  %i = phi i64 [0, %entry], [%next, %again]",
-    "  %done = icmp sge i64 %i, %times",
-    "  br i1 %done, label %end, label %again",
-    "again:",
-)
-TAIL = ("  %next = add i64 %i, 1", "  br label %step", "end:", "  ret void", "}")
-
-
-def _line(product: Product, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> str:
-    """A call with all its numbers and addresses."""
-    number = {"float32": "float", "float64": "double"}[str(out.dtype)]
-    first, second, to = ((a, b, out)[i].ctypes.data for i in (*product.order, 2))
-    one, two, three = product.leading
-    arguments = [
-        *(f"i32 {code}" for code in (ROW_MAJOR, *product.codes)),
-        *(f"i64 {size}" for size in product.sizes),
-        f"{number} 1.0, ptr inttoptr (i64 {first} to ptr), i64 {one}, ptr inttoptr (i64 {second} to ptr), i64 {two}",
-        f"{number} 0.0, ptr inttoptr (i64 {to} to ptr), i64 {three}",
-    ]
-    return f"  call void inttoptr (i64 {product.address} to ptr)({', '.join(arguments)})"
+    return compute

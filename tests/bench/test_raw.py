@@ -10,6 +10,7 @@ import pytest
 
 import dlarray
 from dlarray.bench import Case, RawProducts, Workload, bench, operands, raw, table
+from dlarray.planner.native import parts
 from dlarray.planner.native.blas import blas
 from tests.support.scripts import script
 
@@ -69,7 +70,8 @@ def test_without_the_routines_the_limit_is_that_of_dot(monkeypatch: pytest.Monke
         def product(self, a: Any, b: Any, out: Any) -> None:
             return None
 
-    monkeypatch.setattr(raw, "blas", Small)
+    monkeypatch.undo()
+    monkeypatch.setattr(parts, "blas", Small)
     assert "cannot multiply (8, 6) by (6, 16)" in RawProducts(TINY).by
 
 

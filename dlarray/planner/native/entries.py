@@ -168,8 +168,7 @@ class _Gathered:
         if self._item is not None:
             f.store(to, 0, f.load(from_, self._item, 0))
         else:
-            f.declare("void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
-            f.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {to}, ptr {from_}, {self._size.typed}, i1 false)")
+            f.copy(to, from_, self._size)
 
 
 def _table(f: Function) -> str:

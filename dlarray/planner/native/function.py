@@ -131,6 +131,11 @@ class Function:
             pointer = self.address(pointer, value.dtype, stride) if n else pointer
             self.store(pointer, 0, value.lane(n))
 
+    def copy(self, target: str, source: str, count: Value) -> None:
+        """Copy so many bytes to memory that does not overlap them."""
+        self.declare("void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
+        self.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {source}, {count.typed}, i1 false)")
+
     def pointer(self, base: str, index: Index) -> str:
         """A pointer that is an item of an array of 8 bytes each."""
         return self.emit(f"load ptr, ptr {self.address(base, 'int64', index)}, align 8")

@@ -90,8 +90,7 @@ class Layout:
 
     def is_dense(self, k: int) -> bool:
         """Whether input k needs no strides. The memory of an output is dense."""
-        written = {self.array(o) for o in range(len(self.kernel.outputs))}
-        return self.kernel.inputs[k].dense or self.aliases[k] in written
+        return self.kernel.inputs[k].dense or self.aliases[k] in self.aliases[len(self.kernel.inputs) :]
 
     # Operations by what they need
 

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dlarray.planner.kernel.loops import Operation
-from dlarray.planner.native.function import Function
 from dlarray.planner.native.layout import LANES
-from dlarray.planner.native.operations import NEUTRAL
 from dlarray.planner.native.printer import Printer
-from dlarray.planner.native.reductions import Reduction
+from dlarray.planner.native.reductions import Reduction, masked
 from dlarray.planner.native.values import Value
 
 __all__ = ["NarrowPrinter"]
@@ -38,7 +36,7 @@ class NarrowPrinter(Printer):
             for v, op in done:
                 known[v] = self.computed(op, self.known | known, f.count(LANES) + i).spread(LANES)
             for v, op in reduced:
-                self.totals[v].add_to_total(_masked(f, op, known[op.args[0]], there))
+                self.totals[v].add_to_total(masked(op, known[op.args[0]], there))
             reductions = self.new_reductions(sweep)
             for r in reductions.values():
                 r.begin_block()
@@ -139,11 +137,11 @@ class _Rows:
         return self._f.count(LANES) * cols + (self._i * cols + self._j)
 
     def reduce(self, v: int, op: Operation, value: Value) -> None:
-        self._reductions[v].add(value if op.over == "row" else _masked(self._f, op, value, self._there))
+        self._reductions[v].add(value if op.over == "row" else masked(op, value, self._there))
 
     def add_to_column(self, v: int, op: Operation, value: Value) -> None:
-        masked = _masked(self._f, op, value, self._there)
-        self._printer.accumulate_in(self._printer.place(f"w{v}"), op, self._j * LANES, masked)
+        added = masked(op, value, self._there)
+        self._printer.accumulate_in(self._printer.place(f"w{v}"), op, self._j * LANES, added)
 
     def write(self, v: int, value: Value) -> None:
         """To the workspace, from which all rows are written together."""
@@ -152,8 +150,3 @@ class _Rows:
 
     def keep(self, v: int, value: Value) -> None:
         self._f.store(self._printer.place(f"w{v}"), self._j * LANES, value)
-
-
-def _masked(f: Function, op: Operation, value: Value, there: Value) -> Value:
-    """The value in lanes that have a row, and in the others the number that changes nothing."""
-    return there.select(value.spread(LANES), f.constant(op.dtype, NEUTRAL[op.name], LANES))

@@ -11,6 +11,7 @@ from dlarray.planner.kernel.joining import BoundCall
 from dlarray.planner.native.blas import ROW_MAJOR, Blas, Product, blas
 from dlarray.planner.native.function import Function
 from dlarray.planner.native.kernels import KernelCall, Part, printed
+from dlarray.planner.native.layout import LANES
 from dlarray.planner.native.module import add_symbol
 from dlarray.planner.native.pool import Pool
 from dlarray.planner.native.table import Table
@@ -22,7 +23,7 @@ __all__ = ["SHARED", "Parts"]
 SHARED = 20_000
 """The elements from which on a kernel without totals is computed by two threads."""
 
-_STEPS = {"flat": 64, "wide": 1, "narrow": 16}
+_STEPS = {"flat": 64, "wide": 1, "narrow": LANES}
 """The first of two threads has a multiple of so many elements or rows."""
 
 
@@ -153,9 +154,7 @@ class Parts:
         words = [table.add_array(array) for array in arrays]
         self.words[number, 1] = (words[1],)
         to, from_ = (f.pointer("%table", word) for word in words)
-        count = f.load("%table", "int64", table.add(arrays[0].nbytes))
-        f.declare("void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
-        f.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {to}, ptr {from_}, {count.typed}, i1 false)")
+        f.copy(to, from_, f.load("%table", "int64", table.add(arrays[0].nbytes)))
 
 
 def _product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Product | None:

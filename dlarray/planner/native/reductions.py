@@ -14,7 +14,7 @@ from dlarray.planner.native.function import Function, Variable
 from dlarray.planner.native.operations import NEUTRAL, accumulated
 from dlarray.planner.native.values import Value
 
-__all__ = ["Reduction", "across"]
+__all__ = ["Reduction", "across", "masked"]
 
 
 def across(name: str, value: Value) -> Value:
@@ -22,6 +22,11 @@ def across(name: str, value: Value) -> Value:
     while value.lanes > 1:
         value = accumulated(name, value.half(upper=False), value.half(upper=True))
     return value
+
+
+def masked(op: Operation, value: Value, there: Value) -> Value:
+    """The value in the lanes that are there, and in the others the number that changes nothing."""
+    return there.select(value.spread(there.lanes), NEUTRAL[op.name])
 
 
 class Reduction:

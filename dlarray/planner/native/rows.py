@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from dlarray.planner.kernel.loops import Operation
 from dlarray.planner.native.layout import BLOCK, LANES
-from dlarray.planner.native.operations import NEUTRAL
 from dlarray.planner.native.printer import Printer
-from dlarray.planner.native.reductions import Reduction
+from dlarray.planner.native.reductions import Reduction, masked
 from dlarray.planner.native.values import Value
 
 __all__ = ["RowPrinter"]
@@ -152,8 +151,7 @@ class _LastColumns(_Columns):
         return self._f.load_at(self._printer.pointer(v), self._kernel.dtype(v), column * stride + start)
 
     def reduce(self, v: int, op: Operation, value: Value) -> None:
-        neutral = self._f.constant(op.dtype, NEUTRAL[op.name], LANES)
-        self._row.reductions[v].add_to_total(self._there.select(value, neutral))
+        self._row.reductions[v].add_to_total(masked(op, value, self._there))
 
     def store(self, pointer: str, index: Value, value: Value) -> None:
         self._f.store_masked(pointer, index, self._there, value)

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from dlarray.planner.kernel.buffer import aligned
+
 __all__ = ["Table"]
 
 _T = TypeVar("_T")
@@ -44,10 +46,7 @@ class Table:
 
     def new(self, shape: int | Sequence[int], dtype: Any = np.int64) -> np.ndarray:
         """New memory that starts on 64 bytes and is zero."""
-        count, item = int(np.prod(shape)), np.dtype(dtype).itemsize
-        raw = self.keep(np.zeros(count * item + 64, np.uint8))
-        start = -raw.ctypes.data % 64
-        return raw[start : start + count * item].view(dtype).reshape(shape)
+        return self.keep(aligned(int(np.prod(shape)) * np.dtype(dtype).itemsize)).view(dtype).reshape(shape)
 
     def finish(self) -> None:
         """The memory that code reads: no word can be added from now on."""

@@ -6,17 +6,7 @@ import numpy as np
 
 from dlarray.planner.trace.node import VIEWS, Form, Node, view_of
 
-__all__ = ["aligned", "contiguous", "over_domain", "view_of_leaf"]
-
-ALIGNMENT = 64
-"""Bytes: buffers start on a multiple of a cache line, which is also the size of the widest vectors."""
-
-
-def aligned(nbytes: int) -> np.ndarray:
-    """A buffer of zeros, as bytes."""
-    raw = np.zeros(nbytes + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + nbytes]
+__all__ = ["contiguous", "over_domain", "view_of_leaf"]
 
 
 def contiguous(array: np.ndarray) -> np.ndarray:

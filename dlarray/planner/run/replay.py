@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from dlarray.planner.kernel.buffer import aligned
 from dlarray.planner.kernel.joining import BatchRead, BoundCall, Joined, Joiner, Rebindable, StepArrays
 from dlarray.planner.kernel.loops import BoundKernel, Call, Executor
-from dlarray.planner.run.arrays import aligned, contiguous, over_domain, view_of_leaf
+from dlarray.planner.run.arrays import contiguous, over_domain, view_of_leaf
 from dlarray.planner.run.sequence import failed_call, in_sequence
 from dlarray.planner.schedule.memory import Location, Plan
 from dlarray.planner.trace.node import LEAVES, VIEWS, Node, root, view_of
@@ -81,7 +82,7 @@ class Replay:
         state, others = self.results[: self._state_count], self.results[self._state_count :]
         keeps_state = len(state) == self._state_count and all(is_callers for _, is_callers in state)
         loss = others[0][0] if keeps_state and len(others) == 1 else None
-        arrays = StepArrays(self.leaves[: self._state_count], self.leaves[self._state_count :], loss)
+        arrays = StepArrays(self.leaves[: self._state_count], self.batch, loss)
         if isinstance(self._executor, Joiner):
             return self._executor.join(self._calls, self._reads, arrays, cuts)
         return Joined(self._calls)
