@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the emulated libraries (cuBLAS, cublasLt, cuSPARSE, Thrust, CUB) ask of the runtime.
+#pragma once
+#include <functional>
+
+#define EMULATOR_API __attribute__((visibility("default")))
+
+namespace emulator {
+
+using Work = std::function<void()>;
+
+// Queue work on a stream (0 is the default stream), or record it as a node of the graph that the stream captures.
+// Returns 0, or the cudaError_t that CUDA would return. The GPU's memory is accessible inside of `work` only.
+EMULATOR_API int enqueue(void *stream, Work work);
+
+// Wait for all that is queued on a stream, as a library does that returns a result to the host. Returns a cudaError_t.
+EMULATOR_API int wait(void *stream);
+
+// Say on stderr that something is not emulated, and keep the text for the message of the error that follows.
+EMULATOR_API void not_emulated(const char *what);
+
+}  // namespace emulator
