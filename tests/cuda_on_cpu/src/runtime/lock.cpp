@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The lock of the runtime, and its counters.
+#include <condition_variable>
+#include <mutex>
+
+#include "memory.h"
+
+extern "C" {
+// How often the emulated GPUs were asked for what, by `Count`.
+EMULATOR_API long emulator_counts[emulator::COUNTS] = {};
+}
+
+namespace emulator {
+
+namespace {
+std::mutex lock;
+std::condition_variable_any others;
+thread_local int depth = 0;
+thread_local bool in_host_function = false;
+}  // namespace
+
+Guard::Guard() {
+    if (!depth++) lock.lock();
+}
+Guard::~Guard() {
+    if (depth == 1) {
+        open(0);
+        lock.unlock();
+    }
+    depth--;
+}
+
+void count(Count what) { emulator_counts[what]++; }
+
+void call_host_function(const Work &function) {
+    open(0);
+    int held = depth;
+    depth = 0;
+    in_host_function = true;
+    lock.unlock();
+    function();
+    lock.lock();
+    in_host_function = false;
+    depth = held;
+}
+
+void wait_for_others() {
+    open(0);
+    int held = depth;
+    depth = 0;
+    others.wait(lock);
+    depth = held;
+}
+void notify_others() { others.notify_all(); }
+
+CudaError refusal() {
+    if (in_host_function) return cudaErrorNotPermitted;
+    if (!device_count()) return cudaErrorNoDevice;
+    if (current_device() >= device_count()) return cudaErrorInvalidDevice;
+    return device(current_device()).broken;
+}
+
+}  // namespace emulator

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// When the tasks in the queues of streams run.
+#include <chrono>
+
+#include "order.h"
+#include "streams.h"
+
+namespace emulator {
+
+namespace {
+double milliseconds() {
+    auto now = std::chrono::steady_clock::now().time_since_epoch();
+    return std::chrono::duration<double, std::milli>(now).count();
+}
+
+// What is queued on `stream` from now on runs after all that is queued on `other`.
+void queue_after(Stream &stream, Stream &other) {
+    if (other.queue.empty()) return;
+    auto ticket = std::make_shared<Ticket>();
+    ticket->stream = other.shared_from_this();
+    other.queue.push_back({{}, nullptr, ticket});
+    stream.queue.push_back({{}, ticket, nullptr});
+}
+
+// The default stream and the blocking streams of a device wait for each other.
+void queue_after_default(Stream &stream) {
+    if (stream.blocking()) queue_after(stream, *stream.device->default_stream);
+    if (!stream.is_default()) return;
+    for (auto &other : all_streams())
+        if (other->device == stream.device && other->blocking()) queue_after(stream, *other);
+}
+
+// For a while one stream is faster than the others; besides, a few items of any stream run.
+void run_drawn() {
+    static unsigned calls = 0, favourite = 0;
+    auto streams = all_streams();
+    if (calls++ % 16 == 0) favourite = draw(8);
+    if (favourite < streams.size()) drain(*streams[favourite]);
+    for (unsigned n = draw(4); n; n--) advance(*streams[draw(streams.size())]);
+}
+}  // namespace
+
+bool runs_at_once() { return order() == Order::NOW; }
+
+CudaError enqueue_item(Stream &stream, Item item) {
+    if (runs_at_once()) {
+        stream.queue.push_back(std::move(item));
+        drain(stream);
+        return cudaSuccess;
+    }
+    queue_after_default(stream);
+    stream.queue.push_back(std::move(item));
+    if (order() == Order::DRAWN) run_drawn();
+    if (order() == Order::MAIN && stream.is_default()) drain(stream);
+    return cudaSuccess;
+}
+
+CudaError enqueue(Stream &stream, Task task) {
+    CudaError error = refused_by_stream(stream);
+    if (error) return error;
+    if (stream.capture) {
+        stream.last = {add_node(stream, std::move(task))};
+        return cudaSuccess;
+    }
+    return enqueue_item(stream, {std::move(task), nullptr, nullptr});
+}
+
+void advance(Stream &stream) {
+    auto kept = stream.shared_from_this();
+    while (stream.running) wait_for_others();
+    if (stream.queue.empty()) return;
+    Item item = std::move(stream.queue.front());
+    stream.queue.pop_front();
+    stream.running = true;
+    if (item.wait) wait_for(item.wait);
+    if (item.task.work) perform(item.task);
+    if (item.mark) {
+        item.mark->milliseconds = milliseconds();
+        item.mark->done = true;
+        item.mark->stream.reset();
+    }
+    stream.running = false;
+    notify_others();
+}
+
+void drain(Stream &stream) {
+    auto kept = stream.shared_from_this();
+    while (stream.running || !stream.queue.empty()) advance(stream);
+}
+
+void drain_device(const Device &device) {
+    auto streams = all_streams();
+    for (auto &stream : streams)
+        if (stream->device == &device) drain(*stream);
+}
+
+void wait_for(const std::shared_ptr<Ticket> &ticket) {
+    while (!ticket->done) {
+        auto stream = ticket->stream;  // running the item forgets it
+        advance(*stream);
+    }
+}
+
+int enqueue(void *handle, Work work) {  // for libraries
+    return call([&] {
+        auto stream = stream_of(handle);
+        if (!stream || stream->device->number != current_device()) return cudaErrorInvalidResourceHandle;
+        count(LIBRARY_CALLS);
+        return enqueue(*stream, {"a library's function", stream->device, visible_from(*stream->device), std::move(work)});
+    });
+}
+
+int wait(void *handle) {  // for libraries
+    return call([&] {
+        auto stream = stream_of(handle);
+        if (!stream) return cudaErrorInvalidResourceHandle;
+        CudaError error = refused_by_capture();
+        if (error) return error;
+        count(WAITS);
+        drain(*stream);
+        return stream->device->broken;
+    });
+}
+
+}  // namespace emulator
+
+using namespace emulator;
+
+extern "C" {
+// "now", "late", "main", or a number: a seed. What is queued runs first.
+EMULATOR_API void emulator_set_order(const char *text) {
+    Guard guard;
+    for (int i = 0; i < device_count(); i++) drain_device(device(i));
+    set_order(text);
+}
+}
