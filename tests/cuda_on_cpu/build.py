@@ -24,6 +24,9 @@ from .folders import BUILD, HEADERS, HOME, SOURCES, Unavailable, locked
 COMPILER = os.environ.get("CXX", "g++")
 FLAGS = ("-std=gnu++17", "-O2", "-g1", "-fPIC", "-Wall", f"-I{SOURCES}", f'-DEMULATOR_HOME="{HOME}"')
 
+OWN = ("-fvisibility=hidden", "-Wno-psabi")  # no library takes another's template of the same name
+PRODUCTS = (*OWN, "-O3")
+
 
 @dataclass(frozen=True)
 class Library:
@@ -42,9 +45,10 @@ class Library:
 LIBRARIES = (
     Library("libcuda.so.1", ("runtime", "libraries/thrust", "libraries/cub")),
     Library("libnvrtc.so.12", ("nvrtc",)),
-    Library("libcublasLt.so.12", ("libraries", "libraries/cublaslt"), ("-O3",)),
-    Library("libcublas.so.12", ("libraries", "libraries/cublas"), ("-O3",), status=15),  # CUBLAS_STATUS_NOT_SUPPORTED
-    Library("libcusparse.so.12", ("libraries/cusparse",), status=10),  # CUSPARSE_STATUS_NOT_SUPPORTED
+    Library("libcublasLt.so.12", ("libraries", "libraries/cublaslt"), PRODUCTS),
+    Library("libcublas.so.12", ("libraries", "libraries/cublas"), PRODUCTS, status=15),  # CUBLAS_STATUS_NOT_SUPPORTED
+    Library("libnvJitLink.so.12"),  # CuPy loads it before cuSPARSE, and calls nothing of it
+    Library("libcusparse.so.12", ("libraries/cusparse",), OWN, status=10),  # CUSPARSE_STATUS_NOT_SUPPORTED
     Library("libcusolver.so.11", status=9),  # CUSOLVER_STATUS_NOT_SUPPORTED
     Library("libcurand.so.10", status=999),  # CURAND_STATUS_INTERNAL_ERROR; it has none for "not supported"
     Library("libcufft.so.11", status=16),  # CUFFT_NOT_SUPPORTED
