@@ -2,6 +2,8 @@
 
 ``pytest --device NAME`` or DLARRAY_TEST_DEVICES=NAME,NAME choose devices; a name of which no row can be used is an
 error. By default all usable devices run. The table at the end shows what ran where, and why the others did not.
+
+Where there is no GPU, ``tests/cuda_on_cpu`` emulates two for CuPy; ``--emulated`` does it also where there is one.
 """
 
 from __future__ import annotations
@@ -10,9 +12,11 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.support import gpus
 from tests.support.matrix import On, selected
 
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # before SciPy is imported: scikit-learn's checks of arrays ask for it
@@ -27,19 +31,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("DLARRAY_TEST_DEVICES", ""),
         help="devices to test, comma-separated: a name of the matrix, or a backend's for all of its rows",
     )
+    parser.addoption("--emulated", action="store_true", help="emulate GPUs for CuPy even where there is a real one")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    forced = config.getoption("--emulated")
+    told = getattr(config, "workerinput", {}).get("gpus")  # by the process that has started this one
+    choice = config.stash[gpus.CHOICE] = gpus.use(told or gpus.choose(forced))
+    if forced and choice != gpus.EMULATED:
+        raise pytest.UsageError(f"--emulated: no GPU can be emulated: {choice}")
     asked = config.getoption("--device")
     try:
         chosen = selected(asked)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
     missing = config.stash[MISSING] = {on.name: why for on in chosen if (why := on.missing())}
+    for on in chosen:
+        if on.cupy and on.name in missing and choice not in (gpus.REAL, gpus.EMULATED):
+            missing[on.name] += f"; not emulated: {choice.splitlines()[0]}"
     for word in filter(None, map(str.strip, asked.split(","))):
         rows = [on.name for on in selected(word)]
         if all(name in missing for name in rows):
             raise pytest.UsageError(f"the device {word} cannot be used: {missing[rows[0]]}")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Called by pytest-xdist for each process that it starts."""
+    node.workerinput["gpus"] = node.config.stash[gpus.CHOICE]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -82,11 +101,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Device by folder of tests: passed, failed, skipped and why."""
     table: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     reasons: dict[str, set[str]] = defaultdict(set)
+    emulated = {on.name for on in selected("") if on.cupy and config.stash[gpus.CHOICE] == gpus.EMULATED}
     for outcome in ("passed", "failed", "error", "skipped"):
         for report in terminalreporter.stats.get(outcome, []):
             device = dict(getattr(report, "user_properties", [])).get("device")
             if device is None:
                 continue
+            device += " emulated" * (device in emulated)
             folder = report.nodeid.partition("::")[0].rpartition("/")[0].removeprefix("tests/")
             table[device][folder]["failed" if outcome == "error" else outcome] += 1
             if outcome == "skipped" and isinstance(report.longrepr, tuple):

@@ -33,6 +33,11 @@ class On:
         return dd.resolve(self.device)
 
     @property
+    def cupy(self) -> bool:
+        """Whether it is CuPy's: its GPUs may be emulated."""
+        return self.device.partition(":")[0] == "cuda"
+
+    @property
     def xp(self) -> Any:
         return self.target.backend.namespace()
 
@@ -150,6 +155,7 @@ MATRIX = [
     On("jax-float32", "jax", "float32", jit=True, context=lambda: _x64(False)),
     On("cuda-float64", "cuda"),
     On("cuda-float32", "cuda", "float32"),
+    On("cuda-device1-float32", "cuda:1", "float32"),
     On("cuda-planned-float64", "cuda", executor="cuda"),
     On("cuda-planned-float32", "cuda", "float32", executor="cuda"),
     On("torch-cuda-float64", "torch:cuda:0"),
