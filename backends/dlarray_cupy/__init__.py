@@ -6,7 +6,7 @@ driver is reported as such, and compiled steps are right on a fake GPU.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,9 +36,9 @@ class CupyBackend(Backend):
     half_types = ("float16",)
 
     def namespace(self) -> Any:
-        import array_api_compat.cupy as xp
+        from dlarray_cupy.namespace import namespace
 
-        return xp
+        return namespace()
 
     def devices(self) -> list[str]:
         import cupy
@@ -48,11 +48,10 @@ class CupyBackend(Backend):
     def handle(self, device: str) -> Any:
         import cupy
 
-        number = int(device.partition(":")[2] or 0)
-        count = cupy.cuda.runtime.getDeviceCount()
-        if number not in range(count):
-            raise ValueError(f"there are {count} CUDA devices, got {device!r}")
-        return cupy.cuda.Device(number)
+        known = self.devices()
+        if (name := "cuda:0" if device == "cuda" else device) not in known:
+            raise ValueError(f"CuPy has the devices {', '.join(known) or '(none)'}, got {device!r}")
+        return cupy.cuda.Device(known.index(name))
 
     def asarray(self, host: np.ndarray, handle: Any) -> Array:
         import cupy
@@ -67,6 +66,11 @@ class CupyBackend(Backend):
 
     def to_numpy(self, x: Array) -> np.ndarray:
         return x.get()
+
+    def concat_to_numpy(self, arrays: Sequence[Array]) -> np.ndarray:
+        import cupy
+
+        return cupy.concatenate([x.reshape(-1) for x in arrays]).get()  # one kernel: the host waits here anyway
 
     def device_of(self, x: Array) -> str:
         return f"cuda:{x.device.id}"

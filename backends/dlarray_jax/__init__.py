@@ -40,9 +40,9 @@ class JaxBackend(Backend):
     def handle(self, device: str) -> Any:
         import jax
 
-        platform, _, number = device.partition(":")
+        platform, colon, number = device.partition(":")
         found = jax.devices(platform)
-        if int(number or 0) not in range(len(found)):
+        if colon and number not in map(str, range(len(found))):
             raise ValueError(f"jax has {len(found)} devices of {platform}, got {device!r}")
         return found[int(number or 0)]
 

@@ -62,7 +62,10 @@ class TorchBackend(Backend):
     def handle(self, device: str) -> Any:
         import torch
 
-        return torch.device(device)
+        found = torch.device(device)
+        if found.type == "cpu" and found.index:  # torch would take the CPU for any number
+            raise ValueError(f"torch has the device cpu once, got {device!r}")
+        return found
 
     def asarray(self, host: np.ndarray, handle: Any) -> Array:
         import torch

@@ -51,9 +51,10 @@ def test_the_first_device_is_the_default_one(backend):
     assert dd.resolve(backend.name) == dd.resolve(f"{backend.name}:{first}")
 
 
-def test_a_device_that_is_none_raises(backend):
+@pytest.mark.parametrize("wrong", ["no such device", "0", "cpu:7", "cpu:x", "cuda:x", "cuda:0:0", "cuda:-1", "cuda:"])
+def test_a_device_that_is_none_raises(backend, wrong):
     with pytest.raises((ValueError, RuntimeError)):
-        backend.handle("no such device")
+        backend.handle(wrong)
 
 
 def test_the_version_is_the_library_s(backend):
