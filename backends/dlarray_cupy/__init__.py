@@ -7,6 +7,7 @@ driver is reported as such, and compiled steps are right on a fake GPU.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,8 @@ class CupyBackend(Backend):
     def concat_to_numpy(self, arrays: Sequence[Array]) -> np.ndarray:
         import cupy
 
-        return cupy.concatenate([x.reshape(-1) for x in arrays]).get()  # one kernel: the host waits here anyway
+        with arrays[0].device:  # one kernel, also for many arrays: the host waits here anyway
+            return cupy.concatenate([x.reshape(-1) for x in arrays]).get()
 
     def device_of(self, x: Array) -> str:
         return f"cuda:{x.device.id}"
@@ -84,8 +86,22 @@ class CupyBackend(Backend):
     def to_device(self, x: Array, handle: Any) -> Array:
         import cupy
 
+        if x.device == handle:
+            return x
+        stream = cupy.cuda.get_current_stream
+        with x.device:
+            rows, source = cupy.ascontiguousarray(x), stream()  # CuPy copies no other layout between GPUs
+            written = source.record()
         with handle:
-            return x if x.device == handle else cupy.array(x)
+            stream().wait_event(written)
+            copy = cupy.array(rows)
+            read = stream().record()
+        with x.device:
+            source.wait_event(read)  # before the memory of ``rows`` is used again
+        return copy
+
+    def entered(self, handle: Any) -> AbstractContextManager[Any]:
+        return handle  # CuPy launches and allocates on the current device, wherever the arrays are
 
     def erfc(self) -> Callable[[Array], Array]:
         from cupyx.scipy.special import erfc

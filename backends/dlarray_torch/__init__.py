@@ -97,7 +97,7 @@ class TorchBackend(Backend):
 
         return torch.special.erfc
 
-    def without_autocast(self, handle: Any) -> AbstractContextManager[None]:
+    def entered(self, handle: Any) -> AbstractContextManager[None]:
         import torch
 
         return torch.autocast(handle.type, enabled=False)

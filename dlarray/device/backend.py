@@ -123,10 +123,10 @@ class Backend:
         """
         return x.view(getattr(self.namespace(), dtype))
 
-    def without_autocast(self, handle: Any) -> AbstractContextManager[None]:
-        """A ``with`` block in which operations compute in the dtypes of their operands, also within autocast.
+    def entered(self, handle: Any) -> AbstractContextManager[Any]:
+        """A ``with`` block in which operations run on this device and compute in the dtypes of their operands.
 
-        Entered for training and for the estimators' predictions. By default it does nothing.
+        Entered by every function that computes on a device. By default it does nothing: arrays decide both.
         """
         return nullcontext()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,15 +37,23 @@ class Device:
             self.raise_if_out_of_memory(error, "for an array")
             raise
 
+    def entered(self) -> AbstractContextManager[Any]:
+        """A ``with`` block in which operations run on this device and compute in the dtypes of their operands.
+
+        dlarray's functions that take a device enter it themselves. A program that calls formulas directly enters it if
+        its library has a current device, as CuPy has. It holds for the thread that entered the block.
+        """
+        return self.backend.entered(self.handle)
+
     @contextmanager
     def working(self, purpose: str, remedy: str = "") -> Generator[None]:
-        """A ``with`` block for work on the device. Operations in it compute in the dtypes of their operands.
+        """A ``with`` block for work on the device, as ``entered``, with OutOfMemoryError for too little memory.
 
-        In it a library's error that means too little memory becomes an OutOfMemoryError. ``purpose``, such as "to
-        train", and ``remedy`` are parts of its message.
+        A library's error that means too little memory becomes one. ``purpose``, such as "to train", and ``remedy`` are
+        parts of its message.
         """
         try:
-            with self.backend.without_autocast(self.handle):
+            with self.entered():
                 yield
         except Exception as error:
             self.raise_if_out_of_memory(error, purpose, remedy)

@@ -120,7 +120,9 @@ def _probe(backend: Backend, local: str) -> Device:
     """
     handle = backend.handle(local or backend.devices()[0])
     two = backend.asarray(np.full((1, 1), 2.0, dtype=np.float32), handle)
-    if (result := float(backend.to_numpy(two @ two)[0, 0])) != 4:
+    with backend.entered(handle):
+        result = float(backend.to_numpy(two @ two)[0, 0])
+    if result != 4:
         raise ArithmeticError(f"2 times 2 is {result} on this device")
     _equip(backend, two)
     return _device(backend, backend.device_of(two))

@@ -100,14 +100,15 @@ def diagnose_at(
     target = device_of(theta[0]) if theta else training_device(x, None)
     check_device(x, target)
     dtype = to_numpy(theta[0][:1]).dtype.name if theta else "float32"
-    examples = Examples.on(target, model, loss, x, y, weight, dtype)
-    if (least := model.chain.min_batch_size) > len(examples):
-        raise ValueError(f"this model trains on {least} examples or more at once, got {len(examples)}")
-    key = fold_in(target.asarray(key_words(seed, "masks")), 0) if model.chain.random else None
-    step = _MeasuredStep(model, loss.unchecked(), optimizer)
-    run = step if target.backend.writes_in_place else _compiled(step, target.backend)
-    with np.errstate(over="ignore", invalid="ignore"):  # infinite numbers are reported as a problem, not as a warning
-        measured = _to_host(run((), (theta, examples.x, examples.t, examples.weight, key))[1])
+    with target.entered():
+        examples = Examples.on(target, model, loss, x, y, weight, dtype)
+        if (least := model.chain.min_batch_size) > len(examples):
+            raise ValueError(f"this model trains on {least} examples or more at once, got {len(examples)}")
+        key = fold_in(target.asarray(key_words(seed, "masks")), 0) if model.chain.random else None
+        step = _MeasuredStep(model, loss.unchecked(), optimizer)
+        run = step if target.backend.writes_in_place else _compiled(step, target.backend)
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite numbers are reported as a problem
+            measured = _to_host(run((), (theta, examples.x, examples.t, examples.weight, key))[1])
     losses = measured["loss"], measured["loss_after"]
     parameters = {
         name: ParameterStatistics(shape, **measured["parameters"][name]) for name, shape in model.layout.shapes

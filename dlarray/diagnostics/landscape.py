@@ -105,7 +105,8 @@ def loss_landscape(
     target = device_of(theta[0])
     check_device(x, target)
     dtype = to_numpy(theta[0][:1]).dtype.name
-    examples = Examples.on(target, model, loss, x, y, dtype=dtype)
+    with target.entered():
+        examples = Examples.on(target, model, loss, x, y, dtype=dtype)
     middle = _host(model, theta)
     length = _length(middle) or 1.0
     projected = shares = None
@@ -120,13 +121,14 @@ def loss_landscape(
         reach = 1.0 if projected is None else 1.25 * float(np.max(np.abs(projected)))
     side = np.linspace(-1.0, 1.0, points) * positive("reach", reach)
     values = np.empty((points, points))
-    for i, b in enumerate(side):
-        row: list[Array] = []
-        for a in side:
-            point = {name: (p + a * first[name] + b * second[name]).astype(dtype) for name, p in middle.items()}
-            z = model.predict(on_device(model.layout, point, target), examples.x, buffers)
-            row.append(loss.forward(z, examples.t)[0])
-        values[i] = [float(to_numpy(value)) for value in row]
+    with target.entered():
+        for i, b in enumerate(side):
+            row: list[Array] = []
+            for a in side:
+                point = {name: (p + a * first[name] + b * second[name]).astype(dtype) for name, p in middle.items()}
+                z = model.predict(on_device(model.layout, point, target), examples.x, buffers)
+                row.append(loss.forward(z, examples.t)[0])
+            values[i] = [float(to_numpy(value)) for value in row]
     return Landscape(side, side.copy(), values, projected, shares)
 
 

@@ -23,6 +23,7 @@ from dlarray.estimators.inputs import (
     Rows,
     device_of_input,
     dtype_of,
+    entered,
     examples,
     is_foreign,
     is_sparse,
@@ -86,7 +87,8 @@ class BaseMLP(CallbackSupportMixin, Parameters, PredictMixin):
         last_good: LastGood,
         validation: tuple[Any, Any, Any] = (None, None, None),
     ) -> Any:
-        with last_good.restored_on_error(hasattr(self, "coefs_") and (self.warm_start or last_good.incremental)):
+        goes_on = hasattr(self, "coefs_") and (self.warm_start or last_good.incremental)
+        with entered(X), last_good.restored_on_error(goes_on):
             self._train(X, y, sample_weight, last_good, validation)
         return self
 

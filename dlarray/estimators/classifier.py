@@ -155,38 +155,40 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def predict(self, X: Any) -> Any:
         """The label of each example, (examples,); for several labels rows of 0 and 1."""
-        x, z = self._inputs_and_outputs(X, "predict")
-        chosen = self._labels.predict(z, self._loss)
-        if not is_foreign(x) or self.classes_.dtype.kind not in "iub":
-            return self._labels.decode(to_numpy(chosen))
-        decoded = self._labels.decode(to_numpy(chosen))
-        try:
-            return device_of_input(x).asarray(decoded)
-        except Exception:  # a device without 64-bit integers
-            return device_of_input(x).asarray(decoded.astype(np.int32))
+        with self._inputs_and_outputs(X, "predict") as (x, z):
+            chosen = self._labels.predict(z, self._loss)
+            if not is_foreign(x) or self.classes_.dtype.kind not in "iub":
+                return self._labels.decode(to_numpy(chosen))
+            decoded = self._labels.decode(to_numpy(chosen))
+            try:
+                return device_of_input(x).asarray(decoded)
+            except Exception:  # a device without 64-bit integers
+                return device_of_input(x).asarray(decoded.astype(np.int32))
 
     @available_if(_gives_probabilities)
     def predict_proba(self, X: Any) -> Any:
         """The probability of each class, (examples, classes), in the order of ``classes_``."""
-        x, z = self._inputs_and_outputs(X, "predict_proba")
-        return self._like_inputs(x, self._two_columns(self._loss.output_activation.predict(z), lambda p: 1 - p))
+        with self._inputs_and_outputs(X, "predict_proba") as (x, z):
+            return self._like_inputs(x, self._two_columns(self._loss.output_activation.predict(z), lambda p: 1 - p))
 
     @available_if(_gives_probabilities)
     def predict_log_proba(self, X: Any) -> Any:
         """The logarithm of ``predict_proba``; of softmax and sigmoid finite even if a probability rounds to 0."""
-        x, z = self._inputs_and_outputs(X, "predict_log_proba")
-        f = self._loss.output_activation
-        if isinstance(f, Softmax):
-            return self._like_inputs(x, LogSoftmax().predict(z))
-        if isinstance(f, Sigmoid):
-            return self._like_inputs(x, self._two_columns(LogSigmoid().predict(z), lambda _: LogSigmoid().predict(-z)))
-        return self._like_inputs(x, array_namespace(z).log(self._two_columns(f.predict(z), lambda p: 1 - p)))
+        with self._inputs_and_outputs(X, "predict_log_proba") as (x, z):
+            f = self._loss.output_activation
+            if isinstance(f, Softmax):
+                return self._like_inputs(x, LogSoftmax().predict(z))
+            if isinstance(f, Sigmoid):
+                return self._like_inputs(
+                    x, self._two_columns(LogSigmoid().predict(z), lambda _: LogSigmoid().predict(-z))
+                )
+            return self._like_inputs(x, array_namespace(z).log(self._two_columns(f.predict(z), lambda p: 1 - p)))
 
     @available_if(_gives_scores)
     def decision_function(self, X: Any) -> Any:
         """The scores: for two classes (examples,), above 0 for the second; else (examples, classes)."""
-        x, z = self._inputs_and_outputs(X, "decision_function")
-        return self._like_inputs(x, z[:, 0] if z.shape[1] == 1 else z)
+        with self._inputs_and_outputs(X, "decision_function") as (x, z):
+            return self._like_inputs(x, z[:, 0] if z.shape[1] == 1 else z)
 
     def _two_columns(self, yes: Array, no: Callable[[Array], Array]) -> Array:
         """Two columns if one output distinguishes two classes; one column for one of several labels."""

@@ -7,6 +7,7 @@ are checked there, with or without scikit-learn's ``array_api_dispatch``.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -24,6 +25,7 @@ __all__ = [
     "Rows",
     "device_of_input",
     "dtype_of",
+    "entered",
     "examples",
     "foreign_to_host",
     "host_view",
@@ -73,6 +75,11 @@ def takes_sparse(device: str | Device | None) -> bool:
 def device_of_input(x: Any) -> Device:
     """The device of a foreign array."""
     return device_of(x.data if is_sparse(x) else x)
+
+
+def entered(x: Any) -> AbstractContextManager[Any]:
+    """A ``with`` block on the device of foreign inputs; for others it does nothing."""
+    return device_of_input(x).entered() if is_foreign(x) else nullcontext()
 
 
 def inputs(estimator: Any, x: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from sklearn import get_config
@@ -76,12 +78,13 @@ class PredictMixin(StorageMixin):
                 "unknown. Fit it first (max_iter=1 is enough), then set coefs_"
             )
 
-    def _inputs_and_outputs(self, X: Any, method: str) -> tuple[Any, Array]:
-        """The checked inputs, and their outputs on the model's device."""
+    @contextmanager
+    def _inputs_and_outputs(self, X: Any, method: str) -> Generator[tuple[Any, Array]]:
+        """A ``with`` block on the model's device, with the checked inputs, and their outputs there."""
         x, home = self._check_inputs(X, method), device_of(self.coefs_[0])
         dtype = str(self.coefs_[0].dtype).rpartition(".")[2]
         with home.working("to predict", "Fewer examples at a time need less"):
-            return x, self._outputs(to_model_device(inputs(self, x), home, dtype), self._parameters(), self._buffers)
+            yield x, self._outputs(to_model_device(inputs(self, x), home, dtype), self._parameters(), self._buffers)
 
     def _refuse(self, method: str, why: str) -> NoReturn:
         raise ValueError(

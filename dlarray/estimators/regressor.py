@@ -124,9 +124,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def predict(self, X: Any) -> Any:
         """The predictions: (examples,) for one output, else (examples, outputs)."""
-        x, z = self._inputs_and_outputs(X, "predict")
-        y = self._loss.output_activation.predict(z)
-        return self._like_inputs(x, y[:, 0] if y.shape[1] == 1 else y)
+        with self._inputs_and_outputs(X, "predict") as (x, z):
+            y = self._loss.output_activation.predict(z)
+            return self._like_inputs(x, y[:, 0] if y.shape[1] == 1 else y)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R² = 1 - Σ (t - y)² / Σ (t - mean t)², the mean over outputs."""

@@ -38,7 +38,8 @@ def first_step(
     one_of("dtype", dtype, ("float32", "float64"))
     target = training_device(x, device)
     step = Step(model, choose_loss(model, loss, y), make(Optimizer, optimizer), accumulate)
-    examples = Examples.on(target, model, step.loss, x, y, weight, dtype)
-    size = min(at_least_one("batch_size", batch_size), len(examples)) if batch_size else len(examples)
-    state = step.init(model.init(seed, target, dtype), model.init_buffers(target, dtype), seed, target)
-    return step, state, next(examples.batches(size, None))
+    with target.entered():
+        examples = Examples.on(target, model, step.loss, x, y, weight, dtype)
+        size = min(at_least_one("batch_size", batch_size), len(examples)) if batch_size else len(examples)
+        state = step.init(model.init(seed, target, dtype), model.init_buffers(target, dtype), seed, target)
+        return step, state, next(examples.batches(size, None))

@@ -24,6 +24,7 @@ from dlarray.schedules import ExponentialDecay
 from dlarray.training.batch_source import ArraySource
 from dlarray.training.binding import bind
 from dlarray.training.data import Examples, choose_loss, training_device
+from dlarray.training.loop import MEMORY_ADVICE
 from dlarray.training.options import Compiler, choose_batch_size, compile_step, copied
 from dlarray.training.step import Batch, Step
 
@@ -133,17 +134,18 @@ def find_learning_rate(
     growing = ExponentialDecay(lowest, highest / lowest, every=steps - 1)
     step = Step(model, loss, _with_rate(make(Optimizer, optimizer), growing))
     target = training_device(x, device)
-    examples = Examples.on(target, model, loss, x, y, weight, dtype)
-    n = len(examples)
-    size = choose_batch_size(n if batch_size is None else batch_size, n, 1, model.chain.min_batch_size)
-    source = ArraySource(examples, size, seed, True, target)
-    start = model.init(seed, target, dtype) if theta is None else copied(model, theta, target, dtype)
-    state = step.init(copy_tree(start), model.init_buffers(target, dtype), seed, target)
-    bound = bind(compile_step(step, target, compile), state)
-    with np.errstate(all="ignore"):  # the loss diverges in the end, as intended
-        losses = [bound(batch) for batch in islice(_forever(source), steps)]
+    with target.working("to train", MEMORY_ADVICE):
+        examples = Examples.on(target, model, loss, x, y, weight, dtype)
+        n = len(examples)
+        size = choose_batch_size(n if batch_size is None else batch_size, n, 1, model.chain.min_batch_size)
+        source = ArraySource(examples, size, seed, True, target)
+        start = model.init(seed, target, dtype) if theta is None else copied(model, theta, target, dtype)
+        state = step.init(copy_tree(start), model.init_buffers(target, dtype), seed, target)
+        bound = bind(compile_step(step, target, compile), state)
+        with np.errstate(all="ignore"):  # the loss diverges in the end, as intended
+            losses = to_numbers([bound(batch) for batch in islice(_forever(source), steps)])
     rates = lowest * (highest / lowest) ** (np.arange(steps) / (steps - 1))
-    return LRFinderResult(rates, np.asarray(to_numbers(losses)), float(smoothing))
+    return LRFinderResult(rates, np.asarray(losses), float(smoothing))
 
 
 def _forever(source: ArraySource) -> Iterator[Batch]:

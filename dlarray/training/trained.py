@@ -125,20 +125,22 @@ class Trained:
     ) -> dict[str, float]:
         """The loss and the metrics by name on these examples. Default: accuracy for classes, R² for numbers."""
         check_device(x, self.device)
-        examples = Examples.on(self.device, self.model, self.loss, x, y, dtype=self.dtype)
+        with self.device.entered():
+            examples = Examples.on(self.device, self.model, self.loss, x, y, dtype=self.dtype)
         return self.measure(examples, named_metrics(metrics, self.loss, self.model.outputs), batch_size=batch_size)
 
     def measure(self, examples: Examples, metrics: Mapping[str, Metric], *, batch_size: int = 4096) -> dict[str, float]:
         """``evaluate`` for examples on the device, or on the host: these inputs are moved batch by batch."""
-        t, weight = (x if x is None else to_device(x, self.device) for x in (examples.t, examples.weight))
-        z = self._in_batches(examples.x, batch_size, self._outputs_of)
-        xp = array_namespace(z)
-        measured = {"loss": self.loss.unchecked().forward(z, t, weight)[0]}
-        t, y = flat(t), flat(self.loss.output_activation.predict(z))
-        if self.loss.threshold != 0.5:  # scores around another threshold become 0 and 1, and so do targets
-            t, y = (xp.astype(a > self.loss.threshold, z.dtype) for a in (t, y))
-        measured |= {name: metric(t, y) for name, metric in metrics.items()}
-        return {name: float(to_numpy(value)) for name, value in measured.items()}
+        with self.device.entered():
+            t, weight = (x if x is None else to_device(x, self.device) for x in (examples.t, examples.weight))
+            z = self._in_batches(examples.x, batch_size, self._outputs_of)
+            xp = array_namespace(z)
+            measured = {"loss": self.loss.unchecked().forward(z, t, weight)[0]}
+            t, y = flat(t), flat(self.loss.output_activation.predict(z))
+            if self.loss.threshold != 0.5:  # scores around another threshold become 0 and 1, and so do targets
+                t, y = (xp.astype(a > self.loss.threshold, z.dtype) for a in (t, y))
+            measured |= {name: metric(t, y) for name, metric in metrics.items()}
+            return {name: float(to_numpy(value)) for name, value in measured.items()}
 
     def save(self, path: str | PathLike[str], *, notes: Mapping[str, Any] | None = None) -> None:
         """Write the model to a file that ``dlarray.load`` reads: safetensors, with the configuration as metadata.
@@ -188,8 +190,9 @@ class Trained:
             if ready and (y := self._predict_on_host(x, batch_size, answer)) is not None:
                 return y
             check_device(x, self.device)
-            y = self._in_batches(inputs_on(self.device, self.model, x, self.dtype), batch_size, answer)
-            return self.device.backend.to_numpy(y) if isinstance(x, np.ndarray) else y
+            with self.device.entered():
+                y = self._in_batches(inputs_on(self.device, self.model, x, self.dtype), batch_size, answer)
+                return self.device.backend.to_numpy(y) if isinstance(x, np.ndarray) else y
         except Exception as error:
             self.device.raise_if_out_of_memory(error, "to predict", "A smaller batch_size takes less")
             raise
