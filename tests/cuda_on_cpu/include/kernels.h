@@ -4,7 +4,7 @@
 #include "threads.h"
 
 static void *emulator_dynamic_shared;
-// The static __shared__ variables lie between these; there may be none.
+// The linker's names for the bounds of the __shared__ variables; zero if there are none.
 extern "C" __attribute__((weak, visibility("hidden"))) char __start_emulator_shared, __stop_emulator_shared;
 
 template <class T> struct emulator_plain { typedef T type; };
@@ -27,7 +27,7 @@ struct emulator_call<function> {
     extern "C" EMULATOR_EXPORT emulator::Module emulator_module = {                                   \
         (emulator::Dim3 *)&emulator_thread,    (emulator::Dim3 *)&emulator_block,                     \
         (emulator::Dim3 *)&emulator_block_dim, (emulator::Dim3 *)&emulator_grid_dim,                  \
-        &emulator_dynamic_shared, flush, nullptr};
+        &emulator_dynamic_shared, &__start_emulator_shared, &__stop_emulator_shared, flush, nullptr};
 #define EMULATOR_KERNEL(symbol, any_geometry, ...)                                                    \
     extern "C" EMULATOR_EXPORT const emulator::Kernel emulator_kernel_##symbol = {                    \
         #symbol, emulator_call<__VA_ARGS__>::thread, emulator_call<__VA_ARGS__>::count,               \

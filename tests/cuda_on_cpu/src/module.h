@@ -23,6 +23,7 @@ struct Threads {
 struct Module {
     Dim3 *thread, *block, *block_dim, *grid_dim;
     void **dynamic_shared;
+    char *shared, *shared_end;             // the __shared__ variables of a known size
     int flush;                             // compiled with -ftz=true: subnormal float32 are zero
     const Threads *threads;
 };

@@ -33,6 +33,7 @@ void run_blocks(const Launch &launch) {
     *module.dynamic_shared = (void *)(((size_t)shared.data() + 15) / 16 * 16);
     for (int i : drawn_order((int)(grid.x * grid.y * grid.z))) {
         memset(shared.data(), 0xff, shared.size());
+        memset(module.shared, 0xff, module.shared_end - module.shared);
         run_block(launch, {i % grid.x, i / grid.x % grid.y, i / grid.x / grid.y});
     }
 }
