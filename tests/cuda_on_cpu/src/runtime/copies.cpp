@@ -67,8 +67,11 @@ CudaError enqueue(Stream &stream, const Copy &copy, int kind) {
     if (!copy.width || !copy.height) return cudaSuccess;
     CudaError error = check(copy, kind, target, source);
     if (error) return error;
+    Copy placed = copy;
+    placed.target.address = for_work(copy.target.address, owners(target));
+    placed.source.address = for_work(copy.source.address, owners(source));
     bool keep = pageable(source) && !runs_at_once() && !stream.capture;
-    Work work = keep ? with_source_kept(copy) : [copy] { run(copy); };
+    Work work = keep ? with_source_kept(placed) : [placed] { run(placed); };
     error = enqueue(stream, {"a copy", stream.device, owners(target) | owners(source), std::move(work)});
     if (error || stream.capture) return error;
     if (pageable(target)) {  // as CUDA does: it cannot be written while the host runs on
@@ -103,7 +106,8 @@ CudaError fill(Stream &stream, void *address, int value, size_t size) {
     const Block *block = block_of(address);
     if (!size) return cudaSuccess;
     if (!block || !inside(block, address, size)) return cudaErrorInvalidValue;
-    return enqueue(stream, {"a fill", stream.device, owners(block), [=] { memset(address, value, size); }});
+    void *placed = for_work(address, owners(block));
+    return enqueue(stream, {"a fill", stream.device, owners(block), [=] { memset(placed, value, size); }});
 }
 }  // namespace
 

@@ -13,7 +13,7 @@ namespace {
 constexpr size_t FIRST_CONTEXT = 0x100;  // the handle of device 0's context
 constexpr size_t ALIGNMENT = 64;         // of an argument, at most
 
-void copy_arguments(Launch &launch, void **arguments) {
+void copy_arguments(Launch &launch, void **arguments, Devices visible) {
     const Kernel &kernel = *launch.kernel;
     size_t size = 0;
     for (int i = 0; i < kernel.count; i++) size += (kernel.sizes[i] + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
@@ -21,6 +21,7 @@ void copy_arguments(Launch &launch, void **arguments) {
     char *at = (char *)(((size_t)launch.memory.data() + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
     for (int i = 0; i < kernel.count; i++) {
         memcpy(at, arguments[i], kernel.sizes[i]);
+        place_for_work(at, kernel.sizes[i], visible);
         launch.arguments.push_back(at);
         at += (kernel.sizes[i] + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     }
@@ -50,7 +51,7 @@ CudaError launch(void *handle, Dim3 grid, Dim3 block, size_t dynamic_shared, voi
     if (error) return error;
     count(LAUNCHES);
     auto launch = std::make_shared<Launch>(Launch{function->kernel, grid, block, dynamic_shared, {}, {}});
-    copy_arguments(*launch, arguments);
+    copy_arguments(*launch, arguments, visible_from(*here));
     return enqueue(*stream, {function->kernel->name, here, visible_from(*here), [launch] { run_kernel(*launch); }});
 }
 

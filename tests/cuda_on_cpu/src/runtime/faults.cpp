@@ -22,6 +22,7 @@ struct sigaction before[NSIG];  // the handlers that ours replaced
 thread_local sigjmp_buf *landing = nullptr;  // where the running task is left
 thread_local CudaError reason;
 thread_local const char *running;
+thread_local Devices visible;  // to the running task
 
 // The handler needs a stack of its own: the fault may be that a thread's stack is used up.
 struct AlternateStack {
@@ -59,6 +60,7 @@ void describe(int signal, const void *address, bool writes) {
     int owner = device_of_range(address);
     char whose[32] = "of the host";
     if (owner >= 0) snprintf(whose, sizeof whose, "of device %d", owner);
+    address = for_user(address);
     const char *verb = writes ? "wrote" : "read";
     if (!landing && owner < 0) return;
     if (!landing)
@@ -72,7 +74,16 @@ void describe(int signal, const void *address, bool writes) {
     say(text);
 }
 
+// Work may use the user's addresses: they become accessible until it is done.
+bool opened_for_work(const void *address) {
+    int owner = device_of_range(address);
+    if (!landing || owner < 0 || !(visible >> owner & 1) || is_open(owner)) return false;
+    open(visible);
+    return true;
+}
+
 void handle(int signal, siginfo_t *info, void *context) {
+    if (signal == SIGSEGV && opened_for_work(info->si_addr)) return;
     const auto &registers = ((ucontext_t *)context)->uc_mcontext.gregs;
     describe(signal, info->si_addr, signal == SIGSEGV && registers[REG_ERR] & 2);
     if (landing) {
@@ -112,13 +123,15 @@ void perform(const Task &task) {
     if (task.calls_host) return call_host_function(task.work);
     static thread_local AlternateStack stack;
     install_handlers();
-    open(task.opens);
+    open(0);
     sigjmp_buf here;
     unsigned floating_point = _mm_getcsr();
     sigjmp_buf *outer = landing;
     const char *outer_name = running;
+    Devices outer_visible = visible;
     landing = &here;
     running = task.name;
+    visible = task.visible;
     if (!sigsetjmp(here, 0)) {
         task.work();
     } else {
@@ -128,6 +141,7 @@ void perform(const Task &task) {
     }
     landing = outer;
     running = outer_name;
+    visible = outer_visible;
 }
 
 }  // namespace emulator

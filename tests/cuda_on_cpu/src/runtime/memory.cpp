@@ -35,7 +35,7 @@ void *allocate(Device &on, size_t size) {
     if (size > total_memory() || on.used + size > total_memory()) return nullptr;
     char *address = reserve_addresses(on.number, size);
     if (!address) return nullptr;
-    fill_with_poison(address, size);
+    fill_with_poison(for_work(address, 1u << on.number), size);
     on.used += size;
     add_block({(size_t)address, size, ON_DEVICE, on.number, false});
     count(ALLOCATIONS);

@@ -22,8 +22,15 @@ void *allocate(Device &device, size_t size);
 // Frees what starts at the address. False if nothing does.
 bool release(void *address, MemoryType type);
 
-// Makes exactly these devices' memory accessible.
+// Makes exactly these devices' memory accessible at the user's addresses, for work that has them from elsewhere than its
+// arguments: tables of pointers, and libraries.
 void open(Devices devices);
+bool is_open(int device);
+// The address at which work that sees these devices finds what the user knows by `address`; the same for all addresses
+// among some bytes, such as pointers in a structure; and the other way round.
+void *for_work(const void *address, Devices visible);
+void place_for_work(void *bytes, size_t size, Devices visible);
+const void *for_user(const void *address);
 // The device and its peers, as a kernel on it sees them.
 Devices visible_from(const Device &device);
 

@@ -101,7 +101,11 @@ void wait_for(const std::shared_ptr<Ticket> &ticket) {
     }
 }
 
-int enqueue(void *handle, Work work) {  // for libraries
+void place_for_work(void *bytes, size_t size) {
+    if (device_count()) place_for_work(bytes, size, visible_from(device(current_device())));
+}
+
+int enqueue_work(void *handle, Work work) {  // for libraries
     return call([&] {
         auto stream = stream_of(handle);
         if (!stream || stream->device->number != current_device()) return cudaErrorInvalidResourceHandle;

@@ -13,7 +13,7 @@ namespace emulator {
 struct Task {
     const char *name;
     Device *on;
-    Devices opens;  // whose memory it may access
+    Devices visible;  // whose memory it may access
     Work work;
     bool calls_host = false;
 };
