@@ -10,7 +10,7 @@ BIN  := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: help demo test quick lint docs pictures dist clean
+.PHONY: help demo test cuda quick lint docs pictures dist clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -21,8 +21,14 @@ demo: $(VENV)/installed-demo  ## train on handwritten digits; write the model an
 	$(BIN)/dlarray train digits --output out $(ARGS)
 
 # One thread per worker: the arrays of the tests are small, and BLAS threads would compete with the workers.
-test: $(VENV)/installed-test  ## run all tests on all devices of this machine
+# Where no GPU can be emulated (without g++ or the network, on another platform), the tests run and say why.
+test: $(VENV)/installed-test  ## run all tests on all devices of this machine, and on emulated GPUs
+	@$(BIN)/python -m tests.cuda_on_cpu || true
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+cuda: $(VENV)/installed-test  ## run the tests of CUDA, on emulated GPUs: needs x86-64 Linux and g++
+	$(BIN)/python -m tests.cuda_on_cpu
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --emulated --device cuda -k cuda $(ARGS)
 
 quick: $(VENV)/installed-test  ## run the tests that the changed files need, on NumPy, in under two minutes
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --device numpy-float64 -m 'not slow' \
@@ -45,7 +51,8 @@ dist: $(VENV)/installed-build  ## build the source distribution and the wheel in
 	$(BIN)/python -m build --outdir dist
 
 clean:  ## remove everything that these targets have made
-	rm -rf $(VENV) build dist out docs/_build docs/api docs/auto_examples .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist out docs/_build docs/api docs/auto_examples .pytest_cache .ruff_cache \
+		tests/cuda_on_cpu/build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/installed-%: pyproject.toml | $(BIN)/python

@@ -33,6 +33,8 @@ def changed() -> list[str]:
 def tests_of(path: PurePosixPath) -> list[str]:
     """The folders and files of tests that a file needs."""
     top, *rest = path.parts
+    if top == "tests" and rest[0] == "cuda_on_cpu":
+        return ["tests/cuda_on_cpu"]
     if top == "tests":
         return [str(path)] if path.name.startswith("test_") else []
     if top == "benchmarks":

@@ -32,7 +32,10 @@ def check_sdist(path: str) -> None:
         files = {name.partition("/")[2] for name in sdist.getnames()}
     needed = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "Makefile", "dlarray/__init__.py"}
     needed |= {"backends/dlarray_numpy/__init__.py", "tests/conftest.py", "docs/conf.py"}
+    needed |= {"tests/cuda_on_cpu/README.md", "tests/cuda_on_cpu/src/emulator.h"}
     assert needed <= files, f"the source distribution lacks {sorted(needed - files)}"
+    strays = [name for name in files if name.startswith("tests/cuda_on_cpu/build/")]
+    assert not strays, f"the source distribution holds {strays[:3]} and others"
     print(f"{path}: {len(files)} files")
 
 
