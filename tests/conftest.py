@@ -9,14 +9,18 @@ Where there is no GPU, ``tests/cuda_on_cpu`` emulates two for CuPy; ``--emulated
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import gpus
+from tests import cuda_on_cpu as emulator
+from tests.support import gpu_choice
 from tests.support.matrix import On, selected
 
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # before SciPy is imported: scikit-learn's checks of arrays ask for it
@@ -37,8 +41,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     forced = config.getoption("--emulated")
     told = getattr(config, "workerinput", {}).get("gpus")  # by the process that has started this one
-    choice = config.stash[gpus.CHOICE] = gpus.use(told or gpus.choose(forced))
-    if forced and choice != gpus.EMULATED:
+    choice = config.stash[gpu_choice.CHOICE] = gpu_choice.use(told or gpu_choice.choose(forced))
+    if forced and choice != gpu_choice.EMULATED:
         raise pytest.UsageError(f"--emulated: no GPU can be emulated: {choice}")
     asked = config.getoption("--device")
     try:
@@ -47,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     missing = config.stash[MISSING] = {on.name: why for on in chosen if (why := on.missing())}
     for on in chosen:
-        if on.cupy and on.name in missing and choice not in (gpus.REAL, gpus.EMULATED):
+        if on.cupy and on.name in missing and choice not in (gpu_choice.REAL, gpu_choice.EMULATED):
             missing[on.name] += f"; not emulated: {choice.splitlines()[0]}"
     for word in filter(None, map(str.strip, asked.split(","))):
         rows = [on.name for on in selected(word)]
@@ -58,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Called by pytest-xdist for each process that it starts."""
-    node.workerinput["gpus"] = node.config.stash[gpus.CHOICE]
+    node.workerinput["gpus"] = node.config.stash[gpu_choice.CHOICE]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -74,6 +78,41 @@ def on(request: pytest.FixtureRequest) -> Iterator[On]:
     case: On = request.param
     with case.context():
         yield case
+
+
+@pytest.fixture
+def no_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CuPy is not installed."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("cupy", "cupyx", "cupy_backends")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "cupy", None)
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """CuPy finds no GPU, if it is installed; no device has been tested."""
+    monkeypatch.setattr("dlarray.device.search._working", {})
+    if emulator.installed():
+        with emulator.devices(0):
+            yield
+        return
+    with suppress(ImportError):
+        runtime = import_module("cupy").cuda.runtime
+
+        def none() -> int:
+            raise runtime.CUDARuntimeError(100)  # cudaErrorNoDevice
+
+        monkeypatch.setattr(runtime, "getDeviceCount", none)
+    yield
+
+
+@pytest.fixture(params=["late", "main", 1, 2])
+def gpu_order(request: pytest.FixtureRequest) -> Iterator[str | int]:
+    """The emulated GPU does queued work in one of the orders that CUDA allows; see ``cuda_on_cpu.order``."""
+    if not emulator.installed():
+        pytest.skip("a real GPU, or none: the order of its work can be chosen on an emulated one only")
+    with emulator.order(request.param):
+        yield request.param
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +140,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Device by folder of tests: passed, failed, skipped and why."""
     table: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     reasons: dict[str, set[str]] = defaultdict(set)
-    emulated = {on.name for on in selected("") if on.cupy and config.stash[gpus.CHOICE] == gpus.EMULATED}
+    emulated = {on.name for on in selected("") if on.cupy and config.stash[gpu_choice.CHOICE] == gpu_choice.EMULATED}
     for outcome in ("passed", "failed", "error", "skipped"):
         for report in terminalreporter.stats.get(outcome, []):
             device = dict(getattr(report, "user_properties", [])).get("device")
