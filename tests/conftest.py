@@ -40,8 +40,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     forced = config.getoption("--emulated")
-    told = getattr(config, "workerinput", {}).get("gpus")  # by the process that has started this one
-    choice = config.stash[gpu_choice.CHOICE] = gpu_choice.use(told or gpu_choice.choose(forced))
+    given = getattr(config, "workerinput", {}).get("gpus")  # by the process that has started this one
+    choice = config.stash[gpu_choice.CHOICE] = gpu_choice.use(given or gpu_choice.choose(forced))
     if forced and choice != gpu_choice.EMULATED:
         raise pytest.UsageError(f"--emulated: no GPU can be emulated: {choice}")
     asked = config.getoption("--device")

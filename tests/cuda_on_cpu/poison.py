@@ -19,14 +19,14 @@ def poisoned() -> Generator[None]:
         name = "poison"
 
         def malloc_postprocess(self, device_id: int, size: int, mem_size: int, mem_ptr: int, pmem_id: int) -> None:
-            _fill(device_id, mem_ptr, mem_size)
+            _fill(mem_ptr, mem_size)  # on the current device, which is not always what CuPy 14 gives as device_id
 
         def free_preprocess(self, device_id: int, mem_size: int, mem_ptr: int, pmem_id: int) -> None:
-            _fill(device_id, mem_ptr, mem_size)
+            with cupy.cuda.Device(device_id):
+                _fill(mem_ptr, mem_size)
 
-    def _fill(device: int, address: int, size: int) -> None:
-        with cupy.cuda.Device(device):
-            cupy.cuda.runtime.memsetAsync(address, 0xFF, size, cupy.cuda.get_current_stream().ptr)
+    def _fill(address: int, size: int) -> None:
+        cupy.cuda.runtime.memsetAsync(address, 0xFF, size, cupy.cuda.get_current_stream().ptr)
 
     with Poison():
         yield
