@@ -23,7 +23,7 @@ const std::string HOME = EMULATOR_HOME, PRELUDES = HOME + "/build/preludes";
 
 // Only what kernels use is kept (-fwhole-program), signed integers wrap around as a GPU's do, and a misaligned access
 // ends the kernel.
-const Texts FLAGS = {"-nostdinc", "-fPIC", "-w", "-O1", "-fno-tree-vectorize", "-fvisibility=hidden", "-fwhole-program", "-fno-strict-aliasing",
+const Texts FLAGS = {"-nostdinc", "-fPIC", "-w", "-O1", "-fexpensive-optimizations", "-fno-tree-vectorize", "-fvisibility=hidden", "-fwhole-program", "-fno-strict-aliasing",
     "-fno-exceptions", "-fno-asynchronous-unwind-tables", "-fno-math-errno", "-fno-optimize-sibling-calls", "-fwrapv", "-mavx2", "-mfma", "-mf16c",
     "-fsanitize=alignment", "-fsanitize-undefined-trap-on-error", "-I" + HOME + "/include"};
 const Texts LINK = {"-shared", "-nostdlib", "-s", "-x", "assembler"};
@@ -122,7 +122,7 @@ Compiled compile(const std::string &text, const Texts &includes, const Options &
     write(program, text);
     Texts flags = FLAGS;
     append(flags, options.flags);
-    std::string first = prelude(flags, headers.empty() ? includes : Texts());
+    std::string first = prelude(flags, headers.empty() && options.definitions.empty() ? includes : Texts());
     for (auto &[name, content] : headers) write(folder.path + "/headers/" + name, content);
     Texts arguments = {"-include", first, "-I" + folder.path + "/headers", "-x", "c++", "-S", program};
     append(arguments, flags);

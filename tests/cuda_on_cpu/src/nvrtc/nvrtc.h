@@ -12,6 +12,7 @@ using Texts = std::vector<std::string>;
 // What the options of nvrtc mean to g++.
 struct Options {
     Texts flags;
+    std::string definitions;  // of macros, as text: they must not change the prelude
     bool flush = false;  // subnormal float32 are zero
     std::string error;   // names an option that is not understood; empty if all are
 };

@@ -19,6 +19,13 @@ std::string standard(const std::string &name) {
     return name == "c++20" ? "-std=gnu++20" : "";
 }
 
+std::string definition(std::string macro) {
+    size_t equals = macro.find('=');
+    if (equals == std::string::npos) return "#define " + macro + " 1\n";
+    macro[equals] = ' ';
+    return "#define " + macro + "\n";
+}
+
 // "true" or "false" as nvrtc spells it; an option without a value is true.
 bool is_true(const std::string &value) { return value.empty() || value == "true"; }
 }  // namespace
@@ -28,22 +35,20 @@ Options understand(const Texts &given) {
     std::string dialect = "-std=gnu++17", contraction = "fast";
     for (size_t i = 0; i < given.size(); i++) {
         std::string name = given[i], value;
-        if (name == "-I" || name == "-D" || name == "-U") {
-            if (++i < given.size()) options.flags.push_back(name + given[i]);
-            continue;
-        }
-        if (name[0] == '-' && name.size() > 2 && (name[1] == 'I' || name[1] == 'D' || name[1] == 'U')) {
-            options.flags.push_back(name);
-            continue;
+        bool spelt_short = name.size() > 1 && name[0] == '-' && (name[1] == 'I' || name[1] == 'D' || name[1] == 'U');
+        if (spelt_short) {
+            bool apart = name.size() == 2 && i + 1 < given.size();
+            value = apart ? given[++i] : name.substr(2);
+            name.resize(2);
         }
         size_t equals = name.find('=');
-        if (equals != std::string::npos) value = name.substr(equals + 1), name.resize(equals);
-        if (name == "--include-path")
+        if (!spelt_short && equals != std::string::npos) value = name.substr(equals + 1), name.resize(equals);
+        if (name == "-I" || name == "--include-path")
             options.flags.push_back("-I" + value);
-        else if (name == "--define-macro")
-            options.flags.push_back("-D" + value);
-        else if (name == "--undefine-macro")
-            options.flags.push_back("-U" + value);
+        else if (name == "-D" || name == "--define-macro")
+            options.definitions += definition(value);
+        else if (name == "-U" || name == "--undefine-macro")
+            options.definitions += "#undef " + value + "\n";
         else if ((name == "-std" || name == "--std") && !standard(value).empty())
             dialect = standard(value);
         else if (name == "-ftz" || name == "--ftz")

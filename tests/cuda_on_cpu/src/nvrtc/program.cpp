@@ -20,8 +20,8 @@ struct Program {
     Texts symbols;      // the kernels that they are
 };
 
-std::string complete(const Source &source, const Program &program, bool flush) {
-    std::string text = "#line 1 \"" + program.name + "\"\n" + source.text + "\n#line 1 \"kernels\"\nEMULATOR_MODULE(" + (flush ? "1" : "0") + ")\n";
+std::string complete(const Source &source, const Program &program, const Options &options) {
+    std::string text = options.definitions + "#line 1 \"" + program.name + "\"\n" + source.text + "\n#line 1 \"kernels\"\nEMULATOR_MODULE(" + (options.flush ? "1" : "0") + ")\n";
     std::string geometry = source.any_geometry ? ", 1, " : ", 0, ";
     for (const std::string &kernel : source.kernels) text += "EMULATOR_KERNEL(" + kernel + geometry + "&" + kernel + ")\n";
     for (size_t i = 0; i < program.symbols.size(); i++) text += "EMULATOR_KERNEL(" + program.symbols[i] + geometry + "(" + program.expressions[i] + "))\n";
@@ -32,11 +32,11 @@ Result compile_program(Program &program, const Texts &given) {
     Options options = understand(given);
     program.log = options.error;
     if (!options.error.empty()) return INVALID_OPTION;
-    if (split_words(program.source).empty()) return SUCCESS;  // CuPy asks for the PTX of it, to learn the compiler's version
+    if (program.source.empty()) return SUCCESS;  // CuPy asks for the PTX of it, to learn the compiler's version
     Source source = read_source(program.source);
     program.symbols.clear();
     for (size_t i = 0; i < program.expressions.size(); i++) program.symbols.push_back("expression_" + std::to_string(i));
-    Compiled compiled = compile(complete(source, program, options.flush), source.includes, options, program.headers);
+    Compiled compiled = compile(complete(source, program, options), source.includes, options, program.headers);
     program.log = compiled.log;
     program.library = compiled.library;
     return compiled.good ? SUCCESS : COMPILATION;

@@ -69,7 +69,8 @@ class Reader {
             if (WITH_PARENTHESES.count(words[i].text))
                 i = after_parentheses(i + 1) - 1;
             else if (words[i].kind == Word::NAME && is(i + 1, "(")) {
-                if (std::find(source.kernels.begin(), source.kernels.end(), words[i].text) == source.kernels.end()) source.kernels.push_back(words[i].text);
+                bool defined = !is(after_parentheses(i + 1), ";");
+                if (defined && std::find(source.kernels.begin(), source.kernels.end(), words[i].text) == source.kernels.end()) source.kernels.push_back(words[i].text);
                 return;
             }
     }

@@ -69,6 +69,11 @@ using namespace emulator;
 
 extern "C" {
 EMULATOR_API CudaError cuInit(unsigned) { return device_count() ? cudaSuccess : cudaErrorNoDevice; }
+// Of tables that NVIDIA does not document there is none: its own nvrtc, used beside ours, then goes without its cache.
+EMULATOR_API CudaError cuGetExportTable(const void **out, const void *) {
+    *out = nullptr;
+    return cudaErrorNotSupported;
+}
 EMULATOR_API CudaError cuDriverGetVersion(int *out) {
     *out = EMULATED_VERSION;
     return cudaSuccess;
