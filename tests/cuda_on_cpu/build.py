@@ -28,6 +28,10 @@ OWN = ("-fvisibility=hidden", "-Wno-psabi")  # no library takes another's templa
 PRODUCTS = (*OWN, "-O3")
 
 
+INSTRUCTIONS = {"avx2", "f16c", "fma"}
+"""Of the CPU: what the emulated nvrtc compiles kernels for."""
+
+
 @dataclass(frozen=True)
 class Library:
     """A library under NVIDIA's name for it, from the sources in these folders of ``src``."""
@@ -60,6 +64,8 @@ def missing() -> str | None:
     """Why nothing can be compiled here; None if it can."""
     if shutil.which(COMPILER) is None:
         return f"there is no compiler {COMPILER!r}: install g++, or give the path of a GNU C++ compiler as CXX"
+    if lacks := INSTRUCTIONS - set(Path("/proc/cpuinfo").read_text().split()):
+        return f"kernels are compiled for CPUs with AVX2, and this one lacks {', '.join(sorted(lacks))}"
     return None
 
 

@@ -127,6 +127,13 @@ def _x64(enabled: bool) -> Iterator[None]:
 
 
 @contextmanager
+def _second_gpu() -> Iterator[None]:
+    """Formulas that a test calls itself compute on CuPy's current device."""
+    with dd.resolve("cuda:1").entered():
+        yield
+
+
+@contextmanager
 def _dpnp() -> Iterator[None]:
     if find_spec("dpnp") is None:
         raise ImportError("the package dpnp is not installed: pip install dpnp")
@@ -155,7 +162,7 @@ MATRIX = [
     On("jax-float32", "jax", "float32", jit=True, context=lambda: _x64(False)),
     On("cuda-float64", "cuda"),
     On("cuda-float32", "cuda", "float32"),
-    On("cuda-device1-float32", "cuda:1", "float32"),
+    On("cuda-device1-float32", "cuda:1", "float32", context=_second_gpu),
     On("cuda-planned-float64", "cuda", executor="cuda"),
     On("cuda-planned-float32", "cuda", "float32", executor="cuda"),
     On("torch-cuda-float64", "torch:cuda:0"),
