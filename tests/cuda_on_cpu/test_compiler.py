@@ -32,8 +32,8 @@ def error(cupy: Any, code: str, *options: str) -> str:
     [
         COUNT,
         'extern "C" {\n__global__ void helper(int *x);\n__global__ void kernel(int *x) { x[threadIdx.x] += 1; }\n}',
-        '#define KERNEL extern "C" __global__ void __launch_bounds__(32)\nKERNEL kernel(int *x) { x[threadIdx.x] += 1; }',
-        '#define BOUNDS __launch_bounds__(32, 2)\nextern "C" __global__ void BOUNDS kernel(int *x) { ++x[threadIdx.x]; }',
+        '#define KERNEL extern "C" __global__ void __launch_bounds__(32)\nKERNEL kernel(int *x) { ++x[threadIdx.x]; }',
+        '#define BOUNDS __launch_bounds__(32)\nextern "C" __global__ void BOUNDS kernel(int *x) { ++x[threadIdx.x]; }',
         'extern "C" __global__ __launch_bounds__(4 * (3 + 5)) void kernel(int *x) { x[threadIdx.x] += 1; }',
         'extern "C" void __global__ kernel(int *__restrict__ x) { x[threadIdx.x] += 1; }',
         '// extern "C" __global__ void no(int *x)\n/* __global__ { */ const char *s = "{ // \\"";\n' + COUNT,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Subnormal numbers in kernels that are compiled with -ftz=true, as CuPy compiles all: float32 are zero, float64 are not.
+"""Subnormal numbers in kernels that are compiled with -ftz=true, as CuPy compiles all: zero in float32, not in float64.
 
-Each case is an expression, the instruction that NVIDIA's compiler makes of it, and its value. With ".ftz" the instruction
-takes subnormal float32 for zero and returns zero for them. The instructions are compared with NVIDIA's compiler itself
-where it is installed; it needs no GPU.
+Each case is an expression, the instruction that NVIDIA's compiler makes of it, and its value. With ".ftz" it takes
+subnormal float32 for zero, and returns zero for them. NVIDIA's compiler, which needs no GPU, is asked for its
+instructions where it is installed.
 """
 
 from __future__ import annotations
