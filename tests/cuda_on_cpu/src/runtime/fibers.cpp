@@ -190,10 +190,12 @@ void run_block(const Launch &launch, Dim3 index) {
         bool progress = run_warps(n, order);
         auto in = [&](State state) { return std::count_if(fibers.begin(), fibers.begin() + n, [=](const Fiber &f) { return f.state == state; }); };
         if (in(DONE) == n) return;
-        if (!in(AT_WARP_BARRIER))
-            for (int i : order) resume(fibers[i]);  // all are in __syncthreads, or done
-        else if (!progress)
+        if (!in(AT_WARP_BARRIER)) {
+            for (int i : order)  // all are in __syncthreads, or done
+                if (fibers[i].state != DONE) resume(fibers[i]);
+        } else if (!progress) {
             report_deadlock(n);
+        }
     }
 }
 
