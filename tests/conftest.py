@@ -14,7 +14,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,12 +112,6 @@ def gpu_order(request: pytest.FixtureRequest) -> Iterator[str | int]:
         pytest.skip("a real GPU, or none: the order of its work can be chosen on an emulated one only")
     with emulator.order(request.param):
         yield request.param
-
-
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where kernels for CUDA are compiled as C++: one for all tests, for many have the same ones."""
-    return tmp_path_factory.mktemp("cuda")
 
 
 @pytest.fixture

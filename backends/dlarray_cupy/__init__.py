@@ -1,7 +1,7 @@
 """CuPy: the interface of NumPy on CUDA. Operations run eagerly, one kernel each; ``fit(compile=True)`` compiles steps.
 
-This backend has not been tested on a GPU. Tested without one: CuPy is imported only when a device is used, a missing
-driver is reported as such, and compiled steps are right on a fake GPU.
+It is tested with the real CuPy on an emulated GPU, not on a real one yet. CuPy is imported only when a device is used,
+and a missing driver is reported as such.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Descriptors and algorithms are made beforehand. Each step queues one call, which
 column-major: it sees a row-major matrix as its transpose, so it computes outᵀ = bᵀ aᵀ. Its A is our b, its B our a,
 and its bias has an entry for each unit.
 
-Source: NVIDIA's documentation of cublasLt 12 and 13. Not tested on a GPU yet; on the host the calls are compared with
-the documentation.
+Source: NVIDIA's documentation of cublasLt 12 and 13. Tested by nvmath's bindings on an emulated library, which was
+written from the same documentation; not on NVIDIA's yet.
 """
 
 from __future__ import annotations

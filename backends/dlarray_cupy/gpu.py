@@ -1,6 +1,7 @@
 """A GPU through CuPy: memory of its pool, kernels compiled by nvrtc, graphs of its streams, products by cublasLt.
 
-All work is queued on CuPy's current stream, so it stays in order with the user's work there. Not tested on a GPU yet.
+All work is queued on CuPy's current stream, so it stays in order with the user's work there. Tested on an
+emulated GPU, not on a real one yet.
 """
 
 from __future__ import annotations
@@ -143,9 +144,15 @@ class CupyGpu:
         return int(array.data.ptr)
 
     def in_rows(self, array: Any) -> Any:
-        if array.data.ptr % array.itemsize:  # a view of bytes as another type
-            return array.copy()
-        return array if array.flags.c_contiguous else self._cupy.ascontiguousarray(array)
+        if not array.flags.c_contiguous:
+            return self._cupy.ascontiguousarray(array)
+        if array.data.ptr % array.itemsize == 0:
+            return array
+        found = self.empty(array.shape, array.dtype)
+        self.copy(
+            found.data.ptr, array.data.ptr, array.nbytes
+        )  # a view of bytes as another type: no kernel can read it
+        return found
 
     def to_host(self, array: Any) -> np.ndarray:
         return array.get()

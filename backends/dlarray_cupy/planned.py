@@ -1,6 +1,7 @@
 """A step on CuPy's arrays through dlarray's planner: fused kernels, cublasLt, one CUDA graph.
 
-Not tested on a GPU yet, so it is used on request only: ``fit(…, device="cuda", compile=True)``.
+Tested on an emulated GPU, not on a real one yet, so it is used on request only:
+``fit(…, device="cuda", compile=True)``.
 """
 
 from __future__ import annotations

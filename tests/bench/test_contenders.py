@@ -1,11 +1,9 @@
-"""The contenders of the benchmarks: on the CPU, on a fake GPU, and their words for a precision."""
+"""The contenders of the benchmarks: on the CPU, on a GPU, and their words for a precision."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Generator
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,7 @@ import pytest
 
 import dlarray
 from dlarray.bench import BATCHES, Case, FullStep, Workload
-from tests.fakes.gpu import FakeArray, FakeGpu
-from tests.fakes.gpu import to_fake as fake
-from tests.support import cuda
+from tests.support.gpu import WatchedGpu, missing, to_host
 from tests.support.scripts import script
 
 TINY = Case.named("6-16-3x8")
@@ -165,52 +161,29 @@ def test_the_limits_on_a_cpu(library: str, precision: str, setting: Any):
     assert device.device.asarray([1.0], device.dtype).dtype.itemsize == (2 if precision == "bfloat16" else 4)
 
 
-# On a fake GPU
+# On a GPU
 
 
-@dataclass(frozen=True)
-class FakeDevice(dlarray.device.Device):
-    def asarray(self, values: Any, dtype: str | None = None) -> Any:
-        return super().asarray(values, dtype).view(FakeArray)
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> WatchedGpu:
+    """The GPU that steps use."""
+    if why := missing():
+        pytest.skip(why)
+    made = WatchedGpu()
+    monkeypatch.setattr("dlarray_cupy.planned._gpus", {0: made})
+    return made
 
 
-on_fake = pytest.mark.skipif(not cuda.have_compiler(), reason="there is no g++")
-
-
-@on_fake
-@pytest.mark.parametrize("name", ["fused", "captured", "epilogues", "repeated"])
-def test_the_stages_on_a_fake_gpu(
-    name: str, setting: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    planned = importlib.import_module("dlarray_cupy.planned")
-    ours, cpu = script("contenders.ours"), dlarray.resolve("cpu")
-    gpu = FakeGpu(folder)
-    monkeypatch.setattr(planned, "_gpu", lambda number: gpu)
-    monkeypatch.setattr(planned, "_number", lambda state: 0)
-    monkeypatch.setattr(planned, "_current", lambda number: nullcontext())
-    monkeypatch.setattr(
-        type(cpu.backend), "array_modules", (*cpu.backend.array_modules, FakeArray.__module__.partition(".")[0])
-    )
-    monkeypatch.setattr(ours, "resolve", lambda name: FakeDevice(cpu.name, cpu.backend, cpu.handle))
-    base = script("contenders.base")
-    monkeypatch.setattr(base, "clock_of", lambda library, setting: base.HostClock())
-    restarted = ours.Ours.restart
-
-    def restart(self: Any) -> None:
-        restarted(self)
-        self._bound.state = fake(self._bound.state)
-
-    monkeypatch.setattr(ours.Ours, "restart", restart)
+@pytest.mark.parametrize("name", ["eager", "fused", "captured", "epilogues", "repeated"])
+def test_ours_on_a_gpu(name: str, setting: Any, gpu: WatchedGpu, tmp_path: Path):
     check(f"ours.{name}", replace(setting, device="cuda"), tmp_path)
-    with_epilogues = any(isinstance(kind, tuple) and kind[0] == "product" and kind[1] for kind in gpu.queued)
-    assert ("graph" in gpu.queued) == (name != "fused")
+    with_epilogues = any(what[0] == "product" and what[1] for what in gpu.queued)
+    assert ("graph" in gpu.queued) == (name not in ("eager", "fused"))
     assert with_epilogues == (name in ("epilogues", "repeated"))
 
 
-@on_fake
-def test_the_products_on_a_fake_gpu(folder: Path):
-    limits, cpu = script("contenders.limits"), dlarray.resolve("cpu")
-    gpu, device = FakeGpu(folder), FakeDevice(cpu.name, cpu.backend, cpu.handle)
+def test_the_products_on_a_gpu(gpu: WatchedGpu, monkeypatch: pytest.MonkeyPatch):
+    limits, device = script("contenders.limits"), dlarray.resolve("cuda")
     limit = limits.Captured(TINY, device, gpu)
     assert gpu.queued.count("graph") == 0
     sizes = [(*a.shape, b.shape[1]) for a, b, _ in limit.triples]
@@ -219,10 +192,10 @@ def test_the_products_on_a_fake_gpu(folder: Path):
         out[...] = 0
     limit.step(0)
     for a, b, out in limit.triples:
-        np.testing.assert_allclose(out, np.asarray(a) @ np.asarray(b), rtol=1e-5, atol=1e-5)
-    bare = type("Bare", (FakeGpu,), {"algorithms": lambda self, product, most: []})
+        np.testing.assert_allclose(to_host(out), to_host(a) @ to_host(b), rtol=1e-5, atol=1e-5)
+    monkeypatch.setattr(gpu, "algorithms", lambda product, most: [])
     with pytest.raises(NotImplementedError, match="nvmath-python"):
-        limits.Captured(TINY, device, bare(folder))
+        limits.Captured(TINY, device, gpu)
 
 
 def test_the_step_of_torch_as_a_graph_that_only_remembers(

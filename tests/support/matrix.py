@@ -137,7 +137,7 @@ def _second_gpu() -> Iterator[None]:
 def _dpnp() -> Iterator[None]:
     if find_spec("dpnp") is None:
         raise ImportError("the package dpnp is not installed: pip install dpnp")
-    from tests.fakes.dpnp_backend import known
+    from tests.support.dpnp_backend import known
 
     with known():
         yield

@@ -1,6 +1,6 @@
 """Plans on a GPU: kernels printed as CUDA C, matrix products by cublasLt, a whole step as one CUDA graph.
 
-Not tested on a GPU yet. ``gpu.py`` is the interface to a GPU, so the rest is tested on a fake one.
+Tested on an emulated GPU, not on a real one yet. ``gpu.py`` is the interface to a GPU.
 """
 
 from dlarray.planner.cuda.gpu import Gpu

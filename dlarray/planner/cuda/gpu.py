@@ -1,6 +1,6 @@
 """The interface to a GPU: memory by address, kernels, products, graphs, time.
 
-The CUDA backend implements it with CuPy, the tests with NumPy. All work is queued in order on one stream.
+The CUDA backend implements it with CuPy. All work is queued in order on one stream.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Memory(Protocol):
 
 
 class Gpu(Protocol):
-    """A GPU, or a fake one."""
+    """A GPU."""
 
     @property
     def processors(self) -> int:

@@ -3,7 +3,6 @@
 __all__ = ["PRELUDE"]
 
 PRELUDE = """
-#ifndef DLARRAY_HOST
 #define KERNEL extern "C" __global__ void __launch_bounds__(256)
 #define DEVICE static __device__ __forceinline__
 #define WARP ((long long)((blockIdx.x * (unsigned long long)blockDim.x + threadIdx.x) >> 5))
@@ -22,7 +21,6 @@ DEVICE bool last_block(unsigned *count) {
     __threadfence();
     return last && threadIdx.x < 32;
 }
-#endif
 template <class T> DEVICE T plus(T a, T b) { return a + b; }
 template <class T> DEVICE T larger(T a, T b) { return (a >= b || a != a) ? a : b; }
 template <class T> DEVICE T smaller(T a, T b) { return (a <= b || a != a) ? a : b; }

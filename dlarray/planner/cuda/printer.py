@@ -11,9 +11,8 @@ may have the memory of scalars that every block reads, and blocks start at any t
 columns_kernel; without that, a warp of the last block of rows_kernel. Blocks are counted for that purpose: the count is
 the only atomic operation, and it changes no number.
 
-The same text compiles as C++ with ``DLARRAY_HOST`` defined and a header that defines the macros, so a CPU can check the
-arithmetic. To keep to the arithmetic of loops.py, compile without contraction (nvrtc: ``--fmad=false``). Functions are
-CUDA's accurate ones; quotients and roots are rounded as IEEE requires.
+To keep to the arithmetic of loops.py, compile without contraction (nvrtc: ``--fmad=false``). Functions are CUDA's
+accurate ones; quotients and roots are rounded as IEEE requires. CuPy's compiler takes subnormal float32 for zero.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""cublasLt's descriptors and calls: on a fake library against NumPy, and against the real one's host side."""
+"""Products by cublasLt through the bindings of nvmath: numbers, descriptors, and what is destroyed."""
 
 from __future__ import annotations
 
+import ctypes
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product as every
 from typing import Any
@@ -12,35 +13,77 @@ import numpy as np
 import pytest
 from dlarray_cupy.cublaslt import CublasLt
 
-from dlarray.planner.cuda.gpu import Epilogue, Matrix, Product
-from tests.fakes import cublaslt as fake_cublaslt
-from tests.fakes.cublaslt import ComputeType, FakeLt
+from dlarray.planner.cuda.gpu import Epilogue, Matrix, Memory, Product
+from tests.support.gpu import WatchedGpu, to_host
 
 EPILOGUES: list[Epilogue] = ["", "bias", "relu", "relu with mask", "bias gradient", "relu gradient"]
 SHAPES = [(1, 5, 3), (6, 1, 4), (1, 1, 1), (7, 1, 1), (1, 129, 2), (5, 3, 7), (16, 128, 8), (33, 130, 17)]
-WORKSPACE = 512 * 2**20
+WORKSPACE = 4096
 
 
-def library(lt: Any, tf32: bool = False) -> CublasLt:
-    return CublasLt(lt, ComputeType, (WORKSPACE, 4096), lambda: 0, tf32)
+class Bindings:
+    """nvmath's bindings of cublasLt. ``live`` has what is made and not destroyed, ``written`` the attributes."""
+
+    def __init__(self) -> None:
+        from nvmath.bindings import cublasLt
+
+        self.real: Any = cublasLt
+        self.live: list[int] = []
+        self.written: dict[str, int] = {}
+        self.compute = 0
+        self.matmuls: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self.real, name)
+        if name.startswith("get_") or not callable(real) or isinstance(real, type):
+            return real
+
+        def call(*args: Any) -> Any:
+            result = real(*args)
+            if name.endswith("create"):
+                self.live.append(result)
+            elif name.endswith("destroy"):
+                self.live.remove(args[0])
+            elif name.endswith("set_attribute"):
+                kind = "MatmulDescAttribute" if "desc" in name else "MatmulPreferenceAttribute"
+                value = int.from_bytes(ctypes.string_at(args[2], args[3]), "little")
+                self.written[getattr(self.real, kind)(args[1]).name] = value
+            elif name == "matmul":
+                self.matmuls.append(args)
+            if name == "matmul_desc_create":
+                self.compute = args[0]
+            return result
+
+        return call
 
 
-def aligned(n: int, dtype: Any, offset: int = 0) -> np.ndarray:
-    """A vector that starts so many items behind a multiple of 256 bytes."""
-    size = np.dtype(dtype).itemsize
-    whole = np.zeros(n * size + 512 + offset * size, np.uint8)
-    start = -whole.ctypes.data % 256 + offset * size
-    return whole[start : start + n * size].view(dtype)
+class Library(CublasLt):
+    """cublasLt with a workspace on the GPU; ``lt`` are its bindings."""
+
+    def __init__(self, gpu: WatchedGpu, tf32: bool = False) -> None:
+        from nvmath.bindings import cublas
+
+        self.lt = Bindings()
+        self.memory: Memory = gpu.reserve(WORKSPACE)
+        super().__init__(self.lt, cublas.ComputeType, (self.memory.address, WORKSPACE), gpu._stream, tf32)
 
 
-def laid_out(values: np.ndarray, transposed: bool, more: int, offset: int = 0) -> tuple[np.ndarray, Matrix]:
+def aligned(values: np.ndarray, offset: int = 0) -> Any:
+    """A vector on the GPU that starts so many items behind a multiple of 256 bytes."""
+    import cupy
+
+    whole = cupy.empty(values.size + offset, values.dtype)
+    whole[offset:] = cupy.asarray(values)
+    return whole[offset:]
+
+
+def laid_out(values: np.ndarray, transposed: bool, more: int, offset: int = 0) -> tuple[Any, Matrix]:
     """A matrix in new memory, with ``more`` unused items at the end of each row; they are NaN."""
     seen = values.T if transposed else values
-    pitch = seen.shape[1] + more
-    memory = aligned(seen.shape[0] * pitch, values.dtype, offset)
-    memory[:] = np.nan
-    memory.reshape(seen.shape[0], pitch)[:, : seen.shape[1]] = seen
-    return memory, Matrix(memory.ctypes.data, pitch, transposed)
+    whole = np.full((seen.shape[0], seen.shape[1] + more), np.nan, values.dtype)
+    whole[:, : seen.shape[1]] = seen
+    memory = aligned(whole.ravel(), offset)
+    return memory, Matrix(memory.data.ptr, whole.shape[1], transposed)
 
 
 class Case:
@@ -61,18 +104,17 @@ class Case:
         self.epilogue: Epilogue = epilogue
         self._memory, a = laid_out(self.a, turned[0], more[0], offset)
         self._more, b = laid_out(self.b, turned[1], more[1])
-        self.out, self.bias = aligned(m * n, dtype), aligned(n, dtype)
-        self.bias[:] = rng.integers(-3, 4, n)
-        self.mask = aligned(m * -(-n // 128) * 16, np.uint8)
+        self.added = rng.integers(-3, 4, n).astype(dtype)
+        self.out, self.bias = aligned(np.zeros(m * n, dtype)), aligned(self.added)
         self.bits = rng.random((m, n)) < 0.5
-        if epilogue == "relu gradient":
-            self.mask[:] = self.packed(self.bits)
+        packed = self.packed(self.bits)
+        self.mask = aligned(packed if epilogue == "relu gradient" else np.zeros_like(packed))
         has_mask = epilogue in ("relu with mask", "relu gradient")
-        self.product = Product(m, n, k, dtype, a, b, self.out.ctypes.data, epilogue)
+        self.product = Product(m, n, k, dtype, a, b, self.out.data.ptr, epilogue)
         self.product = replace(
             self.product,
-            bias=self.bias.ctypes.data if epilogue else 0,
-            mask=self.mask.ctypes.data if has_mask else 0,
+            bias=self.bias.data.ptr if epilogue else 0,
+            mask=self.mask.data.ptr if has_mask else 0,
         )
 
     @staticmethod
@@ -81,49 +123,60 @@ class Case:
         whole[:, : bits.shape[1]] = bits
         return np.packbits(whole, axis=1, bitorder="little").ravel()
 
-    def check(self) -> None:
+    def check(self, run: Callable[[], None]) -> None:
         """Compare the memory after the product with NumPy."""
-        value, added = self.a @ self.b, self._added
+        run()
+        value = self.a @ self.b
         if self.epilogue in ("bias", "relu", "relu with mask"):
-            value = value + added
+            value = value + self.added
         if self.epilogue == "relu with mask":
-            np.testing.assert_array_equal(self.mask, self.packed(value > 0))
-        if self.epilogue.startswith("relu") and self.epilogue != "relu gradient":
+            np.testing.assert_array_equal(to_host(self.mask), self.packed(value > 0))
+        if self.epilogue in ("relu", "relu with mask"):
             value = np.maximum(value, 0)
         if self.epilogue == "relu gradient":
             value = value * self.bits
-            np.testing.assert_array_equal(self.bias, value.sum(0))
+            np.testing.assert_array_equal(to_host(self.bias), value.sum(0))
         if self.epilogue == "bias gradient":
-            np.testing.assert_array_equal(self.bias, self.b.sum(0))
-        np.testing.assert_array_equal(self.out.reshape(value.shape), value)
-
-    def run(self, algorithm: Any) -> None:
-        self._added = self.bias.copy()
-        algorithm()
+            np.testing.assert_array_equal(to_host(self.bias), self.b.sum(0))
+        np.testing.assert_array_equal(to_host(self.out).reshape(value.shape), value)
 
 
 @pytest.mark.parametrize("epilogue", EPILOGUES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_products_are_numpys(epilogue: Epilogue, dtype: str):
-    lt = FakeLt()
-    owner = library(lt)
-    for shape, *turned, a, b in every(SHAPES, (False, True), (False, True), (0, 5), (0, 3)):
-        case = Case(shape, dtype, epilogue, (turned[0], turned[1]), (a, b))
+def test_products_are_numpys(epilogue: Epilogue, dtype: str, gpu: WatchedGpu):
+    owner = Library(gpu)
+    for shape, *turned, more in every(SHAPES, (False, True), (False, True), ((0, 0), (5, 3))):
+        case = Case(shape, dtype, epilogue, (turned[0], turned[1]), more)
         found = owner.algorithms(case.product, 2)
-        assert len(found) == 2
-        case.run(found[1])
-        case.check()
-        assert lt.calls[-1][1] == 1, "another algorithm ran"
+        assert 1 <= len(found) <= 2
+        for run in found:
+            case.bias[:] = aligned(case.added)
+            case.out.fill(7)
+            case.check(run)
+        if len(found) == 2:
+            (*_, first, _, _, _), (*_, second, _, _, _) = owner.lt.matmuls[-2:]
+            assert first != second, "the same algorithm ran"
 
 
-def test_a_gradient_without_a_sum():
+def test_the_workspace_and_the_stream_are_given(gpu: WatchedGpu):
+    from cupy.cuda import Stream
+
+    owner, case = Library(gpu), Case()
+    (run,) = owner.algorithms(case.product, 1)
+    assert owner.lt.written["MAX_WORKSPACE_BYTES"] == WORKSPACE
+    with Stream(non_blocking=True) as stream:
+        run()
+        stream.synchronize()
+    assert owner.lt.matmuls[-1][-3:] == (owner.memory.address, WORKSPACE, stream.ptr)
+
+
+def test_a_gradient_without_a_sum(gpu: WatchedGpu):
     case = Case((5, 130, 7), epilogue="relu gradient")
-    lt = FakeLt()
-    untouched = case.bias.copy()
-    case.run(library(lt).algorithms(replace(case.product, bias=0), 1)[0])
-    np.testing.assert_array_equal(case.out.reshape(5, 130), case.a @ case.b * case.bits)
-    np.testing.assert_array_equal(case.bias, untouched)
-    assert lt.calls[-1][0] is fake_cublaslt.Epilogue.DRELU
+    owner = Library(gpu)
+    owner.algorithms(replace(case.product, bias=0), 1)[0]()
+    np.testing.assert_array_equal(to_host(case.out).reshape(5, 130), case.a @ case.b * case.bits)
+    np.testing.assert_array_equal(to_host(case.bias), case.added)
+    assert owner.lt.written["EPILOGUE"] == owner.lt.Epilogue.DRELU
 
 
 @pytest.mark.parametrize(("tf32", "dtype", "name"), [
@@ -132,160 +185,78 @@ def test_a_gradient_without_a_sum():
     (False, "float64", "COMPUTE_64F"),
     (True, "float64", "COMPUTE_64F"),
 ])  # fmt: skip
-def test_tf32_reaches_the_description(tf32: bool, dtype: str, name: str):
-    lt = FakeLt()
-    found = library(lt, tf32).algorithms(Case(dtype=dtype).product, 1)
-    descriptions = [thing for thing in lt.live.values() if isinstance(thing, dict) and "compute" in thing]
-    assert [thing["compute"].name for thing in descriptions] == [name]
-    assert found
+def test_tf32_reaches_the_description(tf32: bool, dtype: str, name: str, gpu: WatchedGpu):
+    from nvmath.bindings import cublas
+
+    owner = Library(gpu, tf32)
+    assert owner.algorithms(Case(dtype=dtype).product, 1)
+    assert owner.lt.compute == cublas.ComputeType[name]
 
 
 @pytest.mark.parametrize(("offset", "promised"), [(0, 256), (1, 4), (2, 8), (4, 16), (32, 128), (64, 256)])
-def test_weaker_alignment_is_stated(offset: int, promised: int):
-    lt = FakeLt()
-    case = Case(offset=offset)
-    (run,) = library(lt).algorithms(case.product, 1)
-    (description,) = [thing for thing in lt.live.values() if isinstance(thing, dict)]
-    assert sorted(description["aligned"].values()) == sorted([256, promised, 256])  # of a, of b, of what is written
-    case.run(run)  # the fake refuses what is less aligned than promised
-    case.check()
+def test_weaker_alignment_is_stated(offset: int, promised: int, gpu: WatchedGpu):
+    """Of a, which is cublasLt's B; the other matrices start on multiples of 256."""
+    owner, case = Library(gpu), Case(offset=offset)
+    (run,) = owner.algorithms(case.product, 1)
+    found = [owner.lt.written[f"MIN_ALIGNMENT_{name}_BYTES"] for name in "ABCD"]
+    assert found == [256, promised, 256, 256]
+    case.check(run)
 
 
 @pytest.mark.parametrize("shape", [(0, 3, 2), (3, 0, 2), (3, 2, 0)])
-def test_empty_products_are_left_to_others(shape: tuple[int, int, int]):
+def test_empty_products_are_left_to_others(shape: tuple[int, int, int], gpu: WatchedGpu):
     m, n, k = shape
-    lt = FakeLt()
     matrices = Matrix(256, max(k, 1)), Matrix(512, max(n, 1))
-    assert library(lt).algorithms(Product(m, n, k, "float32", *matrices, 768), 4) == []
+    assert gpu.algorithms(Product(m, n, k, "float32", *matrices, 768), 4) == []
 
 
 @pytest.mark.parametrize("dtype", ["int32", "float16", "bool"])
-def test_other_types_have_no_algorithms(dtype: str):
-    assert library(FakeLt()).algorithms(replace(Case().product, dtype=dtype), 4) == []
+def test_other_types_have_no_algorithms(dtype: str, gpu: WatchedGpu):
+    assert gpu.algorithms(replace(Case().product, dtype=dtype), 4) == []
 
 
 @pytest.mark.parametrize("epilogue", EPILOGUES[1:])
-def test_a_bias_must_be_aligned(epilogue: Epilogue):
+def test_a_bias_must_be_aligned(epilogue: Epilogue, gpu: WatchedGpu):
     product = Case(epilogue=epilogue).product
-    assert library(FakeLt()).algorithms(product, 1)
-    assert library(FakeLt()).algorithms(replace(product, bias=product.bias + 4), 1) == []
+    assert gpu.algorithms(product, 1)
+    assert gpu.algorithms(replace(product, bias=product.bias + 4), 1) == []
 
 
-def test_a_refused_epilogue_has_no_algorithms():
-    lt = FakeLt(refuses=(fake_cublaslt.Epilogue.RELU_BIAS,))
-    owner = library(lt)
-    assert owner.algorithms(Case(epilogue="relu").product, 4) == []
-    assert len(owner.algorithms(Case(epilogue="bias").product, 4)) == 3
+def test_a_product_that_cublaslt_refuses_has_no_algorithms(gpu: WatchedGpu):
+    """Without memory for the mask that its epilogue writes."""
+    owner = Library(gpu)
+    assert owner.algorithms(replace(Case(epilogue="relu with mask").product, mask=0), 4) == []
+    assert len(owner.lt.live) == 1, "the handle alone is alive"
 
 
-def test_what_is_found_but_unusable_is_left_out():
-    lt = FakeLt()
-    find = lt.matmul_algo_get_heuristic
+def test_what_is_found_but_unusable_is_left_out(gpu: WatchedGpu, monkeypatch: pytest.MonkeyPatch):
+    owner, case = Library(gpu), Case()
+    find, dtype = owner.lt.matmul_algo_get_heuristic, owner.lt.matmul_heuristic_result_dtype
+    count: list[int] = []
 
-    def second_fails(*args: Any) -> None:
+    def first_fails(*args: Any) -> None:
         find(*args)
-        fake_cublaslt._vector(args[8], args[7], lt.matmul_heuristic_result_dtype)[1]["state"] = 15
+        results = (ctypes.c_char * (args[7] * dtype.itemsize)).from_address(args[8])
+        np.frombuffer(results, dtype)[0]["state"] = 15
+        count.append(ctypes.c_int.from_address(args[9]).value)
 
-    lt.matmul_algo_get_heuristic = second_fails  # type: ignore[method-assign]
-    case = Case()
-    found = library(lt).algorithms(case.product, 8)
-    assert len(found) == 2
-    case.run(found[1])
-    assert lt.calls[-1][1] == 2
+    monkeypatch.setattr(owner.lt, "matmul_algo_get_heuristic", first_fails, raising=False)
+    found = owner.algorithms(case.product, 8)
+    assert len(found) == count[0] - 1
+    for run in found:
+        case.check(run)
 
 
-def test_every_object_is_destroyed():
-    lt = FakeLt(refuses=(fake_cublaslt.Epilogue.BGRADA,))
-    owner = library(lt)
+def test_every_object_is_destroyed(gpu: WatchedGpu):
+    owner = Library(gpu)
+    lt = owner.lt
     cases = [Case(epilogue=epilogue) for epilogue in EPILOGUES]
     kept = [owner.algorithms(case.product, 3) for case in cases]
     del owner
     gc.collect()
     for case, found in zip(cases, kept, strict=True):  # what they need lives as long as they do
-        for run in found:
-            case.run(run)
+        case.check(found[0])
     assert lt.live
-    run = None
-    found = kept = None
+    del kept, found
     gc.collect()
-    assert lt.live == {}
-
-
-# The real one
-
-
-@pytest.fixture(scope="module")
-def on_host(real: Any) -> Any:
-    """cublasLt's host side, which needs no GPU; it can be loaded if there is a file named libcuda.so.1."""
-    try:
-        real.get_version()
-    except RuntimeError as error:
-        pytest.skip(f"cublasLt cannot be loaded: {error}")
-    return real
-
-
-DESCRIPTION = [
-    "COMPUTE_TYPE",
-    "SCALE_TYPE",
-    "TRANSA",
-    "TRANSB",
-    "EPILOGUE",
-    "BIAS_POINTER",
-    "EPILOGUE_AUX_POINTER",
-    "EPILOGUE_AUX_LD",
-]
-
-
-def asked(lt: Any, what: str, attributes: Any, thing: int, name: str) -> int:
-    number = int(attributes[name])
-    value = np.zeros(1, getattr(lt, f"get_{what}_attribute_dtype")(number))
-    written = np.zeros(1, np.uint64)
-    get = getattr(lt, f"{what}_get_attribute")
-    get(thing, number, value.ctypes.data, value.nbytes, written.ctypes.data)
-    return int(value[0])
-
-
-@pytest.fixture
-def calls(on_host: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The calls that are made for a product, by the real library, with a handle and a search of nobody's."""
-    from dlarray_cupy.cublaslt import _Call
-
-    return lambda product, compute="COMPUTE_32F": _Call(on_host, product, int(ComputeType[compute]))
-
-
-@pytest.mark.parametrize("epilogue", EPILOGUES)
-@pytest.mark.parametrize("turned", list(every((False, True), (False, True))))
-def test_the_real_library_takes_the_descriptions(on_host: Any, calls: Any, epilogue: Epilogue, turned: Any):
-    case = Case((6, 130, 7), "float32", epilogue, turned, (2, 3))
-    call = calls(case.product, "COMPUTE_32F_FAST_TF32")
-    attributes = on_host.MatmulDescAttribute
-    found = {n: asked(on_host, "matmul_desc", attributes, call.description, n) for n in DESCRIPTION}
-    p = case.product
-    names = ("DEFAULT", "BIAS", "RELU_BIAS", "RELU_AUX_BIAS", "BGRADA", "DRELU_BGRAD")
-    assert found == {
-        "COMPUTE_TYPE": ComputeType.COMPUTE_32F_FAST_TF32,
-        "SCALE_TYPE": 0,
-        "TRANSA": turned[1],
-        "TRANSB": turned[0],
-        "EPILOGUE": on_host.Epilogue[dict(zip(EPILOGUES, names, strict=True))[epilogue]],
-        "BIAS_POINTER": p.bias,
-        "EPILOGUE_AUX_POINTER": p.mask,
-        "EPILOGUE_AUX_LD": 256 if p.mask else 0,
-    }
-    layouts = [
-        [asked(on_host, "matrix_layout", on_host.MatrixLayoutAttribute, x, n) for n in ("ROWS", "COLS", "LD", "ORDER")]
-        for x in call.layouts
-    ]
-    b, a = ((7, 130) if turned[1] else (130, 7)), ((6, 7) if turned[0] else (7, 6))
-    assert layouts == [[*b, b[0] + 3, 0], [*a, a[0] + 2, 0], [130, 6, 130, 0], [130, 6, 130, 0]]
-
-
-def test_the_real_library_takes_the_preference(on_host: Any):
-    owner = CublasLt.__new__(CublasLt)
-    owner._lt, owner._workspace = on_host, (0, 32 << 20)
-    preference = owner._preference(Case(offset=1).product)
-    attributes = on_host.MatmulPreferenceAttribute
-    names = ["MAX_WORKSPACE_BYTES", *(f"MIN_ALIGNMENT_{x}_BYTES" for x in "ABCD")]
-    found = [asked(on_host, "matmul_preference", attributes, preference, name) for name in names]
-    on_host.matmul_preference_destroy(preference)
-    assert found == [32 << 20, 256, 4, 256, 256]
+    assert lt.live == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,11 @@ import dlarray as dl
 from dlarray.core.array import array_namespace
 from dlarray.planner import PlannerWarning, plan
 from dlarray.planner.cuda.epilogues import Fused, options
+from dlarray.planner.cuda.gpu import Product
 from dlarray.training.first_step import first_step
-from tests.fakes import cublaslt as fake_cublaslt
-from tests.fakes.cublaslt import FakeLt
-from tests.fakes.gpu import FakeGpu, to_fake
-from tests.fakes.steps import check, program, run
-from tests.support import cuda
+from tests.support.gpu import WatchedGpu, to_gpu
+from tests.support.gpu_steps import check, program, run
 
-pytestmark = pytest.mark.skipif(not cuda.have_compiler(), reason="there is no g++")
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(24, 7))
 LABELS = RNG.integers(0, 4, 24)
@@ -48,9 +45,9 @@ def test_what_is_found():
     assert [option.name for option in options(plan(*network("tanh")).plan)] == [SUM] * 3
 
 
-def test_three_layers_are_eight_products_and_two_kernels(folder: Path):
+def test_three_layers_are_eight_products_and_two_kernels(gpu: WatchedGpu):
     step, state, batch = network(optimizer="adam")
-    gpu = FakeGpu(folder, quick)
+    gpu.cost = quick
     planned = check(step, state, [batch, batch], gpu)
     assert taken(planned) == [BOTH, BOTH, SUM]
     done = program(planned).job_list
@@ -86,83 +83,84 @@ def slow(*epilogues: str) -> Callable[[list[Any]], float]:
     (slow("relu", "bias gradient"), [BOTH, BOTH]),
     (slow("relu", "relu gradient", "bias gradient"), []),
 ])  # fmt: skip
-def test_what_is_faster_is_taken(cost: Callable[[list[Any]], float], expected: list[str], folder: Path):
+def test_what_is_faster_is_taken(cost: Callable[[list[Any]], float], expected: list[str], gpu: WatchedGpu):
     step, state, batch = network()
-    assert sorted(taken(check(step, state, [batch] * 3, FakeGpu(folder, cost)))) == sorted(expected)
+    gpu.cost = cost
+    assert sorted(taken(check(step, state, [batch] * 3, gpu))) == sorted(expected)
 
 
-def test_in_one_layer_alone(folder: Path):
+def test_in_one_layer_alone(gpu: WatchedGpu):
     """The second product with this epilogue is slow."""
-
-    class Gpu(FakeGpu):
-        def algorithms(self, product: Any, most: int) -> list[Any]:
-            found = super().algorithms(product, most)
-            for one in found:
-                one._what = (*one._what, product.n)
-            return found
 
     def cost(queued: list[Any]) -> float:
         return sum(9 if what[0] == "product" and what[1].startswith("relu") and what[3] == 12 else 1 for what in queued)
 
     step, state, batch = network()
-    planned = check(step, state, [batch] * 3, Gpu(folder, cost))
+    gpu.cost = cost
+    planned = check(step, state, [batch] * 3, gpu)
     assert taken(planned).count(BOTH) == 1
     assert titles(planned).count("relu with mask") == 1
 
 
-def test_the_fastest_algorithm_is_used(folder: Path):
+def test_the_fastest_algorithm_is_used(gpu: WatchedGpu):
     def cost(queued: list[Any]) -> float:
-        return sum(3 - what[2] if what[0] == "product" else 1 for what in queued)
+        return sum(1 if what[0] != "product" or what[2] == 1 else 3 for what in queued)
 
+    gpu.cost = cost
     step, state, batch = network()
-    gpu = FakeGpu(folder, cost)
-    check(step, state, [batch] * 2, gpu)
-    last = gpu.lt.calls[-8:]
-    assert {algorithm for _, algorithm in last} == {2}
+    planned = check(step, state, [batch] * 2, gpu)
+    gpu.queued.clear()
+    program(planned).launch()
+    assert [what[2] for what in gpu.queued if what[0] == "product"] == [1] * 8
 
 
-@pytest.mark.parametrize("refused", [("RELU_AUX_BIAS",), ("DRELU_BGRAD",), ("BGRADA", "RELU_BIAS"), ("DEFAULT",)])
-def test_refused_epilogues(refused: tuple[str, ...], folder: Path):
+@pytest.mark.parametrize("refused", [("relu with mask",), ("relu gradient",), ("bias gradient", "relu"), ("",)])
+def test_refused_epilogues(refused: tuple[str, ...], gpu: WatchedGpu, monkeypatch: pytest.MonkeyPatch):
+    find = gpu.algorithms
+    monkeypatch.setattr(gpu, "algorithms", lambda p, most: [] if p.epilogue in refused else find(p, most))
     step, state, batch = network()
-    gpu = FakeGpu(folder)
-    gpu.lt.refuses = tuple(fake_cublaslt.Epilogue[name] for name in refused)
-    if refused == ("DEFAULT",):
+    if refused == ("",):
         with pytest.warns(PlannerWarning, match="no graph can hold what the library allocates: matmul"):
             planned = check(step, state, [batch] * 3, gpu)
     else:
         planned = check(step, state, [batch] * 3, gpu)
         assert program(planned).recorded
-    assert not {int(gpu.lt.Epilogue[name]) for name in refused} & {int(e) for e, _ in gpu.lt.calls}
+    assert not set(refused) & {what[1] for what in gpu.queued if what[0] == "product"}
 
 
-class Lying(FakeLt):
-    """A library whose products with this epilogue are wrong."""
+def off_by_one(gpu: WatchedGpu, epilogue: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the first number of products with this epilogue wrong."""
+    find = gpu.algorithms
 
-    def __init__(self, epilogue: str) -> None:
-        super().__init__()
-        self.lies = fake_cublaslt.Epilogue[epilogue]
+    def wrong(product: Product, most: int) -> list[Any]:
+        first = gpu.view(product.out, (1,), (8,), np.dtype(product.dtype))
 
-    def matmul(self, *args: Any) -> None:
-        super().matmul(*args)
-        if self.live[args[1]][7] == self.lies:
-            fake_cublaslt._vector(args[10], 1, np.float64)[0] += 1
+        def then_add(run: Callable[[], None]) -> None:
+            run()
+            first.__iadd__(1)
+
+        found = find(product, most)
+        return [partial(then_add, run) for run in found] if product.epilogue == epilogue else found
+
+    monkeypatch.setattr(gpu, "algorithms", wrong)
 
 
-@pytest.mark.parametrize("epilogue", ["RELU_AUX_BIAS", "DRELU_BGRAD", "BGRADA"])
-def test_a_wrong_epilogue_is_dropped_with_a_warning(epilogue: str, folder: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("epilogue", ["relu with mask", "relu gradient", "bias gradient"])
+def test_a_wrong_epilogue_is_dropped_with_a_warning(epilogue: str, gpu: WatchedGpu, monkeypatch: pytest.MonkeyPatch):
     step, state, batch = network()
-    monkeypatch.setattr("tests.fakes.gpu.FakeLt", lambda: Lying(epilogue))
+    off_by_one(gpu, epilogue, monkeypatch)
+    gpu.cost = quick
     with pytest.warns(PlannerWarning, match="the products run without epilogues"):
-        planned = check(step, state, [batch] * 3, FakeGpu(folder, quick))
+        planned = check(step, state, [batch] * 3, gpu)
     assert taken(planned) == []
     assert program(planned).recorded
 
 
-def test_a_wrong_product_is_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_wrong_product_is_not_used(gpu: WatchedGpu, monkeypatch: pytest.MonkeyPatch):
     step, state, batch = network()
-    monkeypatch.setattr("tests.fakes.gpu.FakeLt", lambda: Lying("DEFAULT"))
+    off_by_one(gpu, "", monkeypatch)
     with pytest.warns(PlannerWarning, match="the step runs eagerly, uncompiled, because output"):
-        planned = check(step, state, [batch] * 3, FakeGpu(folder))
+        planned = check(step, state, [batch] * 3, gpu)
     assert list(planned.programs.values()) == [None]
 
 
@@ -206,16 +204,16 @@ def given() -> tuple[Any, list[Any]]:
 
 
 @pytest.mark.parametrize("how", ["", *HOWS])
-def test_what_no_epilogue_can_do(how: str, folder: Path):
+def test_what_no_epilogue_can_do(how: str, gpu: WatchedGpu):
     state, batches = given()
     step = layer(how)
     found = [option.name for option in options(plan(step, state, batches[0]).plan)]
     assert (RELU in found) == (how == "")
     assert BIAS not in found
-    check(step, state, batches, FakeGpu(folder))
+    check(step, state, batches, gpu)
 
 
-def test_a_gradient_of_another_shape(folder: Path):
+def test_a_gradient_of_another_shape(gpu: WatchedGpu):
     """The sum over the rows of dz is not that of what is multiplied, for that is dz in another shape."""
 
     def step(state: Any, batch: Any) -> Any:
@@ -229,10 +227,10 @@ def test_a_gradient_of_another_shape(folder: Path):
 
     state = {"W": RNG.normal(size=(6, 4)), "b": RNG.normal(size=8)}
     batches = [(RNG.normal(size=(10, 6)), RNG.normal(size=(5, 8))) for _ in range(3)]
-    check(step, state, batches, FakeGpu(folder))
+    check(step, state, batches, gpu)
 
 
-def test_a_mask_of_one_and_a_product_of_another_layer(folder: Path):
+def test_a_mask_of_one_and_a_product_of_another_layer(gpu: WatchedGpu):
     """y > 0 of one rectifier masks the way back of that one alone."""
 
     def step(state: Any, batch: Any) -> Any:
@@ -248,10 +246,10 @@ def test_a_mask_of_one_and_a_product_of_another_layer(folder: Path):
         return {"W": W - 1e-3 * dW, "b": b - 1e-3 * (xp.sum(dz2, axis=0) + xp.sum(dz1, axis=0))}, loss
 
     state = {"W": RNG.normal(size=(8, 8)), "b": RNG.normal(size=8)}
-    check(step, state, [(RNG.normal(size=(5, 8)),) for _ in range(3)], FakeGpu(folder))
+    check(step, state, [(RNG.normal(size=(5, 8)),) for _ in range(3)], gpu)
 
 
-def test_an_operand_that_is_written_over_in_between(folder: Path):
+def test_an_operand_that_is_written_over_in_between(gpu: WatchedGpu):
     """The product cannot be done as late as the kernel: the new value of the state has replaced x then."""
 
     def step(state: Any, batch: Any) -> Any:
@@ -264,24 +262,20 @@ def test_an_operand_that_is_written_over_in_between(folder: Path):
         return {"x": x, "b": b + xp.sum(y, axis=0)}, xp.sum(y)
 
     state = {"x": RNG.normal(size=(5, 6)), "b": RNG.normal(size=8)}
-    check(step, state, [(RNG.normal(size=(6, 8)),) for _ in range(3)], FakeGpu(folder))
+    check(step, state, [(RNG.normal(size=(6, 8)),) for _ in range(3)], gpu)
 
 
-def test_bound_to_a_state_where_no_epilogue_is_possible(folder: Path):
+def test_bound_to_a_state_where_no_epilogue_is_possible(gpu: WatchedGpu):
     """The bias of another state is not aligned for cublasLt: its kernels are used again."""
     state, batches = given()
-    gpu = FakeGpu(folder)
     step = layer("")
     planned = check(step, state, batches, gpu)
     assert RELU in taken(planned)
-    whole = np.zeros(9).view(type(to_fake(np.zeros(1))))
     expected = run(step, copy.deepcopy(state), batches)
-    moved = to_fake(copy.deepcopy(state))
-    start = 1 if whole.ctypes.data % 16 == 0 else 0
-    whole[start : start + 8] = moved["b"]
-    moved["b"] = whole[start : start + 8]
-    assert moved["b"].ctypes.data % 16
-    actual = run(planned, moved, [to_fake(batch) for batch in batches])
+    moved = to_gpu(copy.deepcopy(state))
+    moved["b"] = to_gpu(np.append(0.0, state["b"]))[1:]
+    assert gpu.address_of(moved["b"]) % 16
+    actual = run(planned, moved, [to_gpu(batch) for batch in batches])
     for xs, ys in zip(actual, expected, strict=True):
         for x, y in zip(xs, ys, strict=True):
             np.testing.assert_allclose(x, y, rtol=1e-10)

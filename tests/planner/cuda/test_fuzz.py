@@ -1,14 +1,12 @@
-"""Random programs on a fake GPU, and the memory of plans: more by ``python -m tests.planner.cuda.test_fuzz 0 300``."""
+"""Random programs on a GPU, and the memory of plans: more by ``python -m tests.planner.cuda.test_fuzz 0 300``."""
 
 from __future__ import annotations
 
 import copy
 import sys
-import tempfile
 import warnings
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,20 +23,20 @@ from dlarray.planner.cuda.tuning import Tuning
 from dlarray.planner.kernel.loops import BoundKernel, Call
 from dlarray.planner.schedule.memory import Plan
 from dlarray.planner.trace.node import root
-from tests.fakes.gpu import FakeGpu, to_fake
-from tests.fakes.steps import leaves, run, with_fake_arrays
 from tests.fuzz.exact import generate
 from tests.fuzz.programs import written
 from tests.fuzz.sessions import failure as failed
 from tests.fuzz.shrinking import is_failure
-from tests.support import cuda, families
+from tests.support import families
+from tests.support.gpu import WatchedGpu, to_gpu
+from tests.support.gpu_kernels import run_on_gpu
+from tests.support.gpu_steps import leaves, run
 
-pytestmark = pytest.mark.skipif(not cuda.have_compiler(), reason="there is no g++")
 PROGRAMS, SOURCES = 15, 12
 REFUSED = "UntraceableError"
 
 
-def failure(seed: int, folder: Path) -> str:
+def failure(seed: int, gpu: WatchedGpu) -> str:
     """What is wrong with a program on the GPU; "refused" or "invalid" if there is no plan or no such program."""
     made = generate(seed)
     state, batches = made.start()
@@ -48,8 +46,8 @@ def failure(seed: int, folder: Path) -> str:
             expected = run(made, copy.deepcopy(state), batches)
         except (ValueError, TypeError, IndexError, AttributeError):
             return "invalid"
-        planned = compile_on_gpu(with_fake_arrays(made), FakeGpu(folder))
-        actual = run(planned, to_fake(state), [to_fake(batch) for batch in batches])
+        planned = compile_on_gpu(made, gpu)
+        actual = run(planned, to_gpu(state), [to_gpu(batch) for batch in batches])
     said = [str(w.message) for w in caught if issubclass(w.category, PlannerWarning)]
     if any(REFUSED in text for text in said):
         return "refused"
@@ -66,17 +64,17 @@ def failure(seed: int, folder: Path) -> str:
     return ""
 
 
-def test_random_programs(folder: Path):
-    found = {seed: failure(seed, folder) for seed in range(PROGRAMS)}
+def test_random_programs(gpu: WatchedGpu):
+    found = {seed: failure(seed, gpu) for seed in range(PROGRAMS)}
     assert not {seed: why for seed, why in found.items() if why not in ("", "refused", "invalid")}
     assert list(found.values()).count("") >= PROGRAMS // 2, found
 
 
-def test_random_source(folder: Path):
-    """Kernels of programs as users write them, as C++ on the host. On a GPU numbers are arrays, unlike NumPy's."""
+def test_random_source(gpu: WatchedGpu):
+    """Kernels of programs as users write them, on NumPy's arrays: on a GPU numbers are arrays, unlike NumPy's."""
 
     def executor(call: Call) -> BoundKernel:
-        return BoundKernel([(cuda.run_on_host, (call, folder))])
+        return BoundKernel([(run_on_gpu, (call, gpu))])
 
     found = {seed: failed(written(seed), executor) for seed in range(SOURCES)}
     assert not {seed: why for seed, why in found.items() if is_failure(why)}
@@ -115,13 +113,13 @@ class Recorder(Arena):
         return start
 
 
-def test_values_never_overlap_while_both_live(folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_values_never_overlap_while_both_live(gpu: WatchedGpu, monkeypatch: pytest.MonkeyPatch):
     """Everything starts on a multiple of 256 bytes, and while a value is still to be read nothing else is there."""
     monkeypatch.setattr("dlarray.planner.cuda.jobs.Arena", Recorder)
     many = plans()
     assert len(many) > 200
     for name, (made, moving) in many.items():
-        jobs = Jobs(made, moving, FakeGpu(folder))
+        jobs = Jobs(made, moving, gpu)
         Tuning(jobs).prepare()
         parts = sorted(jobs.arena.__dict__["parts"])
         assert all(start % ALIGNMENT == 0 for start, _ in parts), name
@@ -151,7 +149,7 @@ def _check_lives(name: str, made: Plan, jobs: Jobs) -> None:
             assert apart or dies[a] <= born[b] or dies[b] <= born[a], f"{name}: {a} and {b}"
 
 
-def test_what_options_write_later_is_still_there(folder: Path):
+def test_what_options_write_later_is_still_there(gpu: WatchedGpu):
     """With any option each value is written no earlier than without it, and each read finds its value."""
     for name, (made, _) in plans().items():
         place = {unit: i for i, unit in enumerate(made.units)}
@@ -161,10 +159,10 @@ def test_what_options_write_later_is_still_there(folder: Path):
                     assert place[choice.unit] <= place[unit], name
 
 
-def test_a_wrong_plan_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_wrong_plan_is_found(gpu: WatchedGpu, monkeypatch: pytest.MonkeyPatch):
     """The fuzzer finds strides that are left out."""
     monkeypatch.setattr("dlarray.planner.cuda.jobs.span", lambda node, shape=None: _wrong(node, shape))
-    found = [failure(seed, folder) for seed in range(6)]
+    found = [failure(seed, gpu) for seed in range(6)]
     assert any(why not in ("", "refused", "invalid") for why in found)
 
 
@@ -176,12 +174,11 @@ def _wrong(node: Any, shape: Any) -> Any:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as name:
-        first, many = int(sys.argv[1]), int(sys.argv[2])
-        counts: dict[str, int] = {}
-        for seed in range(first, first + many):
-            why = failure(seed, Path(name))
-            counts[why if why in ("", "refused", "invalid") else "failed"] = counts.get(why, 0) + 1
-            if why not in ("", "refused", "invalid"):
-                print(f"seed {seed}: {why}", flush=True)
-        print(counts)
+    first, many = int(sys.argv[1]), int(sys.argv[2])
+    counts: dict[str, int] = {}
+    for seed in range(first, first + many):
+        why = failure(seed, WatchedGpu())
+        counts[why if why in ("", "refused", "invalid") else "failed"] = counts.get(why, 0) + 1
+        if why not in ("", "refused", "invalid"):
+            print(f"seed {seed}: {why}", flush=True)
+    print(counts)

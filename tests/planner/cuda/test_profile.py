@@ -1,9 +1,8 @@
-"""The time of each unit of a step, on a fake GPU whose clock is set by the test."""
+"""The time of each unit of a step, on a GPU whose clock is set by the test."""
 
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,7 @@ from dlarray.device.description import Names
 from dlarray.planner import PlannerWarning
 from dlarray.planner.cuda.profiling import profile
 from dlarray.planner.cuda.program import Settings
-from tests.fakes.gpu import FakeGpu, to_fake
-from tests.support import cuda
-
-pytestmark = pytest.mark.skipif(not cuda.have_compiler(), reason="there is no g++")
+from tests.support.gpu import WatchedGpu, to_gpu, to_host
 
 
 def first() -> tuple[Any, Any, Any]:
@@ -28,16 +24,16 @@ def first() -> tuple[Any, Any, Any]:
 
 def cost(done: list[Any]) -> float:
     """A microsecond for a launch, and ten for a product without an epilogue."""
-    return sum(1e-5 if what == ("product", "", what[-1]) else 1e-6 for what in done)
+    return sum(1e-5 if what[:2] == ("product", "") else 1e-6 for what in done)
 
 
-def test_works_and_times(folder: Path):
+def test_works_and_times(gpu: WatchedGpu):
     step, state, batch = first()
     before = copy.deepcopy(state)
-    given = to_fake(state)
-    gpu = FakeGpu(folder, cost)
-    found = profile(step, given, to_fake(batch), Names(), gpu, Settings(graph=False), "fake")
-    np.testing.assert_array_equal(given["theta"][0], before["theta"][0])  # it was done on copies
+    given = to_gpu(state)
+    gpu.cost = cost
+    found = profile(step, given, to_gpu(batch), Names(), gpu, Settings(graph=False), "cuda:0")
+    np.testing.assert_array_equal(to_host(given["theta"][0]), before["theta"][0])  # it was done on copies
     works = [(work.title, seconds) for work, seconds in zip(found.description.works, found.works, strict=True)]
     fused = {title: seconds for title, seconds in works if ", relu" in title or ", bias gradient" in title}
     assert len(fused) == 5  # two rectifiers there and back, and the last layer's bias gradient
@@ -47,10 +43,11 @@ def test_works_and_times(folder: Path):
     assert found.step == pytest.approx(sum(found.works))
 
 
-def test_a_fused_product_moves_less(folder: Path):
+def test_a_fused_product_moves_less(gpu: WatchedGpu):
     step, state, batch = first()
+    gpu.cost = cost
     plain, fused = (
-        profile(step, to_fake(state), to_fake(batch), Names(), FakeGpu(folder, cost), Settings(wanted), "fake")
+        profile(step, to_gpu(state), to_gpu(batch), Names(), gpu, Settings(wanted), "cuda:0")
         for wanted in (False, True)
     )
     product, kernel = plain.description.works[:2]
@@ -61,10 +58,10 @@ def test_a_fused_product_moves_less(folder: Path):
     assert both.formulas == (*product.formulas, *kernel.formulas)
 
 
-def test_a_step_without_a_plan(folder: Path):
+def test_a_step_without_a_plan(gpu: WatchedGpu):
     def unplanned(state: Any, batch: Any) -> Any:
         return state * float(np.sum(batch)), np.sum(batch)
 
-    arrays = to_fake(np.ones(3, np.float32)), to_fake(np.ones(3, np.float32))
+    arrays = to_gpu(np.ones(3, np.float32)), to_gpu(np.ones(3, np.float32))
     with pytest.warns(PlannerWarning, match="cannot be traced"), pytest.raises(ValueError, match="no plan"):
-        profile(unplanned, *arrays, Names(), FakeGpu(folder), Settings(), "fake")
+        profile(unplanned, *arrays, Names(), gpu, Settings(), "cuda:0")

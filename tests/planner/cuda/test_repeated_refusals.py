@@ -5,38 +5,22 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dlarray.core.array import array_namespace
 from dlarray.planner import PlannerWarning
-from tests.fakes.gpu import FakeGpu, to_fake
 from tests.planner.cuda.test_repeated import ORDER, RNG, Training, X, network
-from tests.support import cuda
-
-pytestmark = pytest.mark.skipif(not cuda.have_compiler(), reason="there is no g++")
+from tests.support.gpu import ForgetfulGpu, WatchedGpu, to_gpu
 
 
-class Lying(FakeGpu):
-    """A GPU whose longer graphs leave something out: what is at this place from the end."""
-
-    lies = 1
-
-    def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        whole = super().record(work)
-        recorded = dict(zip(whole.__code__.co_freevars, whole.__closure__ or (), strict=True))["recorded"].cell_contents
-        if len(recorded) > 20:
-            del recorded[-self.lies]
-        return whole
-
-
-@pytest.mark.parametrize("lies", [1, 2, 5, 12])
-def test_a_wrong_graph(lies: int, folder: Path):
+@pytest.mark.usefixtures("cuda")
+@pytest.mark.parametrize("left_out", [1, 2, 5, 12])
+def test_a_wrong_graph(left_out: int):
     step, state, data = network()
-    gpu = Lying(folder)
-    gpu.lies = lies
+    gpu = ForgetfulGpu()
+    gpu.left_out, gpu.shortest = left_out, 21  # the graph of one step is whole
     training = Training(step, state, gpu)
     with pytest.warns(PlannerWarning, match="one by one, because of a graph of 4, it gives other numbers"):
         training.go(data, ORDER, 0, 10)
@@ -45,61 +29,65 @@ def test_a_wrong_graph(lies: int, folder: Path):
         training.go(data, ORDER, 0, 10)
 
 
-def test_a_graph_that_gives_other_losses(folder: Path):
+def test_a_graph_that_gives_other_losses(gpu: WatchedGpu, monkeypatch: pytest.MonkeyPatch):
     """The state is right, and the loss of a step before the last is not."""
 
-    class Gpu(FakeGpu):
-        losses: Any = None
+    record, empty = gpu.record, gpu.empty
+    losses: list[Any] = []
 
-        def record(self, work: Callable[[], None]) -> Callable[[], None]:
-            before = len(self.queued)
-            whole, losses = super().record(work), self.losses
-            is_single = "gather" not in self.queued[before:]
+    def wrong(work: Callable[[], None]) -> Callable[[], None]:
+        before = len(gpu.queued)
+        whole = record(work)
+        is_single = "gather" not in gpu.queued[before:]
 
-            def run() -> None:
-                whole()
-                losses[1] += 1
+        def run() -> None:
+            whole()
+            losses[-1][1] += 1
 
-            return whole if is_single else run
+        return whole if is_single else run
 
-        def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
-            made = super().empty(shape, dtype)
-            self.losses = made if shape == (10,) else self.losses
-            return made
+    def kept(shape: tuple[int, ...], dtype: Any) -> Any:
+        made = empty(shape, dtype)
+        losses.extend([made] if shape == (10,) else [])
+        return made
 
+    monkeypatch.setattr(gpu, "record", wrong)
+    monkeypatch.setattr(gpu, "empty", kept)
     step, state, data = network()
     with pytest.warns(PlannerWarning, match="other numbers"):
-        Training(step, state, Gpu(folder)).go(data, ORDER, 0, 10)
+        Training(step, state, gpu).go(data, ORDER, 0, 10)
 
 
 @pytest.mark.parametrize("after", [1, 2, 3, 4])
-def test_a_refused_graph(after: int, folder: Path):
+def test_a_refused_graph(after: int, gpu: WatchedGpu, monkeypatch: pytest.MonkeyPatch):
     """Whenever recording begins to fail, the numbers stay right and a warning says why."""
 
-    class Gpu(FakeGpu):
-        def record(self, work: Callable[[], None]) -> Callable[[], None]:
-            if self.records >= after:
-                raise RuntimeError("no more graphs")
-            return super().record(work)
+    record = gpu.record
 
+    def refused(work: Callable[[], None]) -> Callable[[], None]:
+        if gpu.records >= after:
+            raise RuntimeError("no more graphs")
+        return record(work)
+
+    monkeypatch.setattr(gpu, "record", refused)
     step, state, data = network()
-    training = Training(step, state, Gpu(folder))
+    training = Training(step, state, gpu)
 
     def three_times() -> None:
         for _ in range(3):
             training.go(data, ORDER, 0, 10)
-            training.state, training.apart = to_fake(copy.deepcopy(state)), to_fake(copy.deepcopy(state))
+            training.state, training.apart = to_gpu(copy.deepcopy(state)), to_gpu(copy.deepcopy(state))
 
     with pytest.warns(PlannerWarning, match="no more graphs"):
         three_times()
 
 
-def test_steps_that_are_no_graph(folder: Path):
+def test_steps_that_are_no_graph(gpu: WatchedGpu):
     def sorting(state: Any, batch: Any) -> Any:
         xp = array_namespace(state)
         return xp.sort(state + 0.1 * batch[0][0, ...]), xp.sum(state)
 
-    training = Training(sorting, RNG.normal(size=6), FakeGpu(folder))
+    training = Training(sorting, RNG.normal(size=6), gpu)
     with pytest.warns(PlannerWarning, match="no graph can hold"):
         training.go((X,), ORDER, 0, 10)
     training.go((X,), None, 0, 10)

@@ -1,9 +1,8 @@
-"""Steps on a fake GPU give the eager steps' numbers: everything in the library, and a network at every stage."""
+"""Steps on a GPU give the eager steps' numbers: everything in the library, and a network at every stage."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,10 @@ import pytest
 import dlarray as dl
 from dlarray.planner import PlannerWarning
 from dlarray.training.first_step import first_step
-from tests.fakes.gpu import FakeGpu
-from tests.fakes.steps import STAGES, check, program
-from tests.support import cuda, families
+from tests.support import families
+from tests.support.gpu import WatchedGpu
+from tests.support.gpu_steps import STAGES, check, program
 
-pytestmark = pytest.mark.skipif(not cuda.have_compiler(), reason="there is no g++")
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(24, 7))
 LABELS = RNG.integers(0, 3, 24)
@@ -31,14 +29,14 @@ STEPS = {
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_every_step(name: str, folder: Path):
+def test_every_step(name: str, gpu: WatchedGpu):
     step, device = STEPS[name], dl.device.resolve("cpu")
     state, batches = families.start(step, device, "float64"), families.batches(step, device, "float64", 3)
     if name == "layer Embedding":  # take is an eager call
         with pytest.warns(PlannerWarning, match="no graph can hold what the library allocates: take"):
-            planned = check(step, state, batches, FakeGpu(folder))
+            planned = check(step, state, batches, gpu)
     else:
-        planned = check(step, state, batches, FakeGpu(folder))
+        planned = check(step, state, batches, gpu)
     assert program(planned).recorded == (name != "layer Embedding")
 
 
@@ -70,8 +68,8 @@ CASES: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_network_at_every_stage(name: str, folder: Path):
+def test_a_network_at_every_stage(name: str, gpu: WatchedGpu):
     for settings in STAGES.values():
         step, state, batches = CASES[name]()
-        planned = check(step, state, batches, FakeGpu(folder), settings)
+        planned = check(step, state, batches, gpu, settings)
         assert program(planned).recorded == settings.graph

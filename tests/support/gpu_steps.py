@@ -1,4 +1,4 @@
-"""Steps on a fake GPU, compared with the eager step on NumPy's arrays."""
+"""Steps on a GPU, compared with the eager step on NumPy's arrays."""
 
 from __future__ import annotations
 
@@ -9,31 +9,20 @@ from typing import Any
 import numpy as np
 
 import dlarray as dl
-from dlarray.core.trees import flatten, map_leaves
+from dlarray.core import trees
 from dlarray.planner.cuda.program import GpuProgram, Settings
 from dlarray.planner.cuda.step import GpuStep, compile_on_gpu
-from tests.fakes.gpu import FakeArray, FakeGpu, to_fake
+from tests.support.gpu import WatchedGpu, to_gpu, to_host
 
-__all__ = ["STAGES", "check", "close", "leaves", "network", "program", "run", "with_fake_arrays"]
+__all__ = ["STAGES", "check", "close", "leaves", "network", "program", "run"]
 
 STAGES = {"fused": Settings(False, False), "captured": Settings(False, True), "epilogues": Settings(True, True)}
 TOLERANCE = {"float64": 1e-10, "float32": 2e-5}
 
 
 def leaves(tree: Any) -> list[np.ndarray]:
-    """The arrays of a tree, copied."""
-    found: list[Any] = []
-    flatten(tree, found)
-    return [np.array(x) for x in found]
-
-
-def with_fake_arrays(step: Callable[..., Any]) -> Callable[..., Any]:
-    """The step, with its results as arrays of the fake GPU: NumPy makes some of them plain arrays or scalars."""
-    return lambda state, batch: _as_fake(step(state, batch))
-
-
-def _as_fake(tree: Any) -> Any:
-    return map_leaves(tree, lambda x: np.asarray(x).view(FakeArray) if isinstance(x, (np.ndarray, np.generic)) else x)
+    """The arrays of a tree, copied to the host."""
+    return [to_host(x) for x in trees.leaves(tree) if hasattr(x, "dtype")]
 
 
 def run(step: Callable[..., Any], state: Any, batches: Sequence[Any]) -> list[list[np.ndarray]]:
@@ -59,11 +48,11 @@ def close(actual: list[list[np.ndarray]], expected: list[list[np.ndarray]]) -> N
 
 
 def check(
-    step: Callable[..., Any], state: Any, batches: Sequence[Any], gpu: FakeGpu, settings: Settings | None = None
+    step: Callable[..., Any], state: Any, batches: Sequence[Any], gpu: WatchedGpu, settings: Settings | None = None
 ) -> GpuStep:
     """Compare a step on the GPU with the eager one on NumPy's arrays."""
-    planned = compile_on_gpu(with_fake_arrays(step), gpu, settings or Settings())
-    given = to_fake(copy.deepcopy(state)), [to_fake(batch) for batch in batches]
+    planned = compile_on_gpu(step, gpu, settings or Settings())
+    given = to_gpu(copy.deepcopy(state)), [to_gpu(batch) for batch in batches]
     expected = run(step, copy.deepcopy(state), copy.deepcopy(batches))
     close(run(planned, *given), expected)
     return planned
