@@ -49,6 +49,18 @@ void run(const Copy &copy) {
         memmove((char *)copy.target.address + i * copy.target.pitch, (char *)copy.source.address + i * copy.source.pitch, copy.width);
 }
 
+// In a default stream, a copy between two devices waits for both, and both wait for it.
+CudaError enqueue_between_devices(Stream &stream, Task task) {
+    Devices others = task.visible & ~(1u << stream.device->number);
+    bool waits = stream.is_default() && !stream.capture;
+    for (int i = 0; waits && i < device_count(); i++)
+        if (others >> i & 1) queue_after(stream, *device(i).default_stream);
+    CudaError error = enqueue(stream, std::move(task));
+    for (int i = 0; waits && i < device_count(); i++)
+        if (others >> i & 1) queue_after(*device(i).default_stream, stream);
+    return error;
+}
+
 // What is in pageable memory now is what arrives, although the copy may run later.
 Work with_source_kept(const Copy &copy) {
     auto kept = std::make_shared<std::string>((const char *)copy.source.address, copy.extent(copy.source));
@@ -72,7 +84,7 @@ CudaError enqueue(Stream &stream, const Copy &copy, int kind) {
     placed.source.address = for_work(copy.source.address, owners(source));
     bool keep = pageable(source) && !runs_at_once() && !stream.capture;
     Work work = keep ? with_source_kept(placed) : [placed] { run(placed); };
-    error = enqueue(stream, {"a copy", stream.device, owners(target) | owners(source), std::move(work)});
+    error = enqueue_between_devices(stream, {"a copy", stream.device, owners(target) | owners(source), std::move(work)});
     if (error || stream.capture) return error;
     if (pageable(target)) {  // as CUDA does: it cannot be written while the host runs on
         drain(stream);

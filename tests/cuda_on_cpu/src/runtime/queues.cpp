@@ -13,9 +13,8 @@ double milliseconds() {
     return std::chrono::duration<double, std::milli>(now).count();
 }
 
-// What is queued on `stream` from now on runs after all that is queued on `other`.
-void queue_after(Stream &stream, Stream &other) {
-    if (other.queue.empty()) return;
+void follow(Stream &stream, Stream &other) {
+    if (other.queue.empty() && !other.running) return;
     auto ticket = std::make_shared<Ticket>();
     ticket->stream = other.shared_from_this();
     other.queue.push_back({{}, nullptr, ticket});
@@ -23,22 +22,39 @@ void queue_after(Stream &stream, Stream &other) {
 }
 
 // The default stream and the blocking streams of a device wait for each other.
-void queue_after_default(Stream &stream) {
-    if (stream.blocking()) queue_after(stream, *stream.device->default_stream);
+void follow_default(Stream &stream) {
+    if (stream.blocking()) follow(stream, *stream.device->default_stream);
     if (!stream.is_default()) return;
     for (auto &other : all_streams())
-        if (other->device == stream.device && other->blocking()) queue_after(stream, *other);
+        if (other->device == stream.device && other->blocking()) follow(stream, *other);
 }
 
 // For a while one stream is faster than the others; besides, a few items of any stream run.
+struct Pace {
+    unsigned calls = 0;
+    std::weak_ptr<Stream> favourite;
+} pace;
+
+std::vector<std::shared_ptr<Stream>> streams_with_work() {
+    std::vector<std::shared_ptr<Stream>> found;
+    for (auto &stream : all_streams())
+        if (!stream->queue.empty()) found.push_back(stream);
+    return found;
+}
+
 void run_drawn() {
-    static unsigned calls = 0, favourite = 0;
-    auto streams = all_streams();
-    if (calls++ % 16 == 0) favourite = draw(8);
-    if (favourite < streams.size()) drain(*streams[favourite]);
-    for (unsigned n = draw(4); n; n--) advance(*streams[draw(streams.size())]);
+    auto streams = streams_with_work();
+    if (pace.calls++ % 16 == 0 && !streams.empty()) pace.favourite = streams[draw(streams.size())];
+    if (auto favourite = pace.favourite.lock()) drain(*favourite);
+    for (unsigned n = draw(4); n; n--)
+        if (streams = streams_with_work(); !streams.empty()) advance(*streams[draw(streams.size())]);
 }
 }  // namespace
+
+void queue_after(Stream &stream, Stream &other) {
+    follow_default(other);
+    follow(stream, other);
+}
 
 bool runs_at_once() { return order() == Order::NOW; }
 
@@ -48,7 +64,7 @@ CudaError enqueue_item(Stream &stream, Item item) {
         drain(stream);
         return cudaSuccess;
     }
-    queue_after_default(stream);
+    follow_default(stream);
     stream.queue.push_back(std::move(item));
     if (order() == Order::DRAWN) run_drawn();
     if (order() == Order::MAIN && stream.is_default()) drain(stream);
@@ -136,5 +152,6 @@ EMULATOR_API void emulator_set_order(const char *text) {
     Guard guard;
     for (int i = 0; i < device_count(); i++) drain_device(device(i));
     set_order(text);
+    pace = {};
 }
 }

@@ -78,7 +78,7 @@ EMULATOR_API CudaError cudaStreamCreate(void **out) { return create(out, 0, 0); 
 EMULATOR_API CudaError cudaStreamDestroy(void *handle) {
     return with_stream(handle, [&](Stream &stream) {
         if (!handles.count(handle)) return cudaErrorInvalidResourceHandle;
-        if (stream.capture) stream.capture->broken = true;
+        if (stream.capture && stream.capture->origin == &stream) stream.capture->ended = true;
         stream.destroyed = true;
         handles.erase(handle);
         return cudaSuccess;

@@ -78,6 +78,8 @@ CudaError enqueue_item(Stream &stream, Item item);
 // Why a stream cannot be used now because of a capture.
 CudaError refused_by_stream(Stream &stream);
 bool runs_at_once();
+// What is queued on `stream` from now on runs after all that is queued on `other`, and on what that waits for.
+void queue_after(Stream &stream, Stream &other);
 
 // Runs the first item of a stream, and what it waits for.
 void advance(Stream &stream);
