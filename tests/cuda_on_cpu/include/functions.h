@@ -92,6 +92,9 @@ inline float modff(float x, float *whole) { return modf(x, whole); }
 inline float fmaf(float x, float y, float z) { return fma(x, y, z); }
 inline void sincosf(float x, float *s, float *c) { sincos(x, s, c); }
 
+inline double nan(const char *) { return __builtin_nan(""); }
+inline float nanf(const char *) { return __builtin_nanf(""); }
+
 // What a GPU has and the host has not: float32 by way of float64.
 inline double rsqrt(double x) { return 1 / sqrt(x); }
 inline double rcbrt(double x) { return 1 / cbrt(x); }
