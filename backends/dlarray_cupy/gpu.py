@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -35,6 +36,11 @@ class _Memory:
     def __init__(self, pointer: Any) -> None:
         self._pointer = pointer
         self.address = int(pointer.ptr)
+
+
+def _launch(graph: Any, memory: Any) -> None:
+    """Queue a graph. ``memory`` is the pool of what its work has allocated, which lives as long as the graph."""
+    graph.launch()
 
 
 class CupyGpu:
@@ -100,12 +106,16 @@ class CupyGpu:
         by_value = head.view(np.dtype((np.void, head.nbytes)))
         function((grid.blocks,), (grid.threads,), (by_value,))
 
+    def call(self, function: Callable[..., None], *args: Any) -> None:
+        function(*args)
+
     def algorithms(self, product: Product, most: int) -> list[Callable[[], None]]:
         return [] if self._library is None else self._library.algorithms(product, most)
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        stream = self._cupy.cuda.Stream(non_blocking=True)
-        with stream:
+        cuda = self._cupy.cuda
+        stream, memory = cuda.Stream(non_blocking=True), cuda.MemoryPool()
+        with stream, cuda.using_allocator(memory.malloc):
             stream.begin_capture()
             try:
                 work()
@@ -114,7 +124,7 @@ class CupyGpu:
                     stream.end_capture()
                 raise
             graph = stream.end_capture()
-        return graph.launch
+        return partial(_launch, graph, memory)
 
     def seconds(self, work: Callable[[], None]) -> float:
         """The median over rounds of the time between two events, around the repeats that take a millisecond."""
@@ -144,14 +154,12 @@ class CupyGpu:
         return int(array.data.ptr)
 
     def in_rows(self, array: Any) -> Any:
-        if not array.flags.c_contiguous:
-            return self._cupy.ascontiguousarray(array)
+        if array.device.id != self.number or not array.flags.c_contiguous:
+            return self._cupy.array(array, order="C")
         if array.data.ptr % array.itemsize == 0:
             return array
-        found = self.empty(array.shape, array.dtype)
-        self.copy(
-            found.data.ptr, array.data.ptr, array.nbytes
-        )  # a view of bytes as another type: no kernel can read it
+        found = self.empty(array.shape, array.dtype)  # a view of bytes as another type: no kernel can read it
+        self.copy(found.data.ptr, array.data.ptr, array.nbytes)
         return found
 
     def to_host(self, array: Any) -> np.ndarray:

@@ -18,11 +18,13 @@ from dlarray.core.trees import flatten
 from dlarray.device.description import Description, Names
 from dlarray.device.timing import Timings
 from dlarray.planner import PlannerWarning
-from dlarray.planner import plan as program
 from dlarray.planner.cuda.profiling import profile
 from dlarray.planner.cuda.program import Settings, stand_in
 from dlarray.planner.cuda.repeated import Repeated
 from dlarray.planner.cuda.step import GpuStep, compile_on_gpu
+from dlarray.planner.report.describe import describe
+from dlarray.planner.schedule.step_plan import plan_step
+from dlarray.planner.trace.trace import without_scalars
 from dlarray_cupy.gpu import CupyGpu
 
 __all__ = ["STAGES", "Planned", "planned", "repeated"]
@@ -73,7 +75,14 @@ class Planned:
         """A description of the plan for such arrays; nothing runs. Raises ValueError if there is none."""
         import cupy
 
-        return program(self.step, *(stand_in(tree, (cupy.ndarray,)) for tree in (state, batch))).describe(names)
+        number = _number((state, batch))
+        given = [stand_in(tree, (cupy.ndarray,)) for tree in (state, batch)]
+        try:
+            found = plan_step(without_scalars(self.step), *given, library=None if number is None else _gpu(number))
+        except Exception as error:
+            why = f"it cannot be traced: {type(error).__name__}: {error}"
+            raise ValueError(f"the step has no plan and runs eagerly, because {why}") from error
+        return describe(found.plan, found.input_structures, found.output_structure, names)
 
     def profile(self, state: Any, batch: Any, names: Names) -> Timings:
         """The time of the step on copies of such arrays, and of each part. Raises ValueError if it has no plan."""

@@ -41,5 +41,5 @@ def raise_if_out_of_memory(
     with suppress(Exception):  # the device may fail again
         memory = backend.memory(handle)
     free = f"; {bytes_text(memory[0])} of {bytes_text(memory[1])} are free" if memory else ""
-    words = f"{device} has not enough memory {purpose}: {why or type(error).__name__}{free}"
+    words = f"{device} has not enough memory {purpose}: {why.rstrip('.') or type(error).__name__}{free}"
     raise OutOfMemoryError(f"{words}. {remedy}" if remedy else words, why) from error

@@ -75,6 +75,8 @@ def test_agrees_with_torch(on: On, f: Activation, oracle: Callable[..., Any], sh
 FAR = [-1e30, -1e4, -745.0, -100.0, -20.0, -5.0, -1.0001, -1e-8, 0.0, 1e-8, 1.0001, 5.0, 20.0, 100.0, 745.0, 1e4, 1e30]
 
 
+# At -20 CuPy's erfc, of an argument that is rounded, is 67 ulp from dlarray's formula, which plans take.
+@pytest.mark.filterwarnings("ignore:the step runs eagerly.*output 0 of 3.*differs:dlarray.planner.PlannerWarning")
 @pytest.mark.parametrize("f", ALL, ids=one)
 def test_every_device_agrees_with_numpy_far_out(on: On, f: Activation):
     z = on.host(FAR)

@@ -28,6 +28,20 @@ def numbers(n: int = 500) -> np.ndarray:
     return np.concatenate([x, hard]).astype(np.float32)
 
 
+def upper_code(x: np.ndarray) -> np.ndarray:
+    """The int16 with the upper bits of float32 numbers."""
+    return (x.view(np.uint32) >> np.uint32(16)).astype(np.uint16).view(np.int16)
+
+
+def converted(on: Any, x: np.ndarray) -> np.ndarray:
+    """float32 as it is after a conversion to or from the device's type.
+
+    CuPy compiles with -ftz=true: its kernels read and write subnormal float32 as ±0. Without a conversion bits stay.
+    """
+    flushes = on.device.startswith("cuda") and on.dtype == "float64"
+    return np.where(np.abs(x) < np.finfo(np.float32).tiny, np.copysign(np.float32(0), x), x) if flushes else x
+
+
 # The format
 
 
@@ -42,6 +56,8 @@ def test_the_format_is_bfloat16(library: str) -> None:
     np.testing.assert_array_equal(decode(CODES, np.float32), upper_half(CODES))
 
 
+# A compiler can leave out a conversion there and back, and with it the flush of subnormal numbers.
+@pytest.mark.filterwarnings("ignore:the step runs eagerly.*output 1 of 2.*differs:dlarray.planner.PlannerWarning")
 @pytest.mark.parametrize("draw", [0, 1, 2**15, 2**16 - 1])
 def test_every_number_of_the_format_stays_what_it_is(on: Any, draw: int) -> None:
     given = CODES[~np.isnan(upper_half(CODES)) | (CODES & 0x40 != 0)]  # encode makes quiet NaN alone
@@ -56,9 +72,11 @@ def test_every_number_of_the_format_stays_what_it_is(on: Any, draw: int) -> None
 
     x, again = map(on.numpy, on.run(there_and_back, code))
     assert x.dtype == on.dtype
-    np.testing.assert_array_equal(x, upper_half(given).astype(on.dtype))
+    expected = converted(on, upper_half(given))
+    np.testing.assert_array_equal(x, expected.astype(on.dtype))
     assert again.dtype == np.int16
-    np.testing.assert_array_equal(again[known], given[known])  # ±0 and ±∞ among them
+    changed = known & (again != given)  # ±0 and ±∞ among those that are not
+    np.testing.assert_array_equal(again[changed], upper_code(expected)[changed])
     assert np.all(np.isnan(upper_half(again[~known])))
 
 
@@ -130,7 +148,7 @@ def test_rounding_is_unbiased_over_the_steps() -> None:
 def test_the_same_bits_on_every_device(on: Any) -> None:
     x = numbers()
     x = x[at_hand(on, x)]
-    expected = [encode(x, half) for half in noise(np.asarray(7, np.int32), x.shape, 2)]
+    expected = [encode(converted(on, x), half) for half in noise(np.asarray(7, np.int32), x.shape, 2)]
 
     def code(x: Any, t: Any) -> list[Any]:
         return [encode(x, half) for half in noise(t, x.shape, 2)]

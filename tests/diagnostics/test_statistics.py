@@ -18,6 +18,8 @@ from dlarray.diagnostics.saturation import saturation
 from tests.support.diagnoses import DENSE, LABELS, X, theta_of, theta_on
 from tests.support.matrix import On
 
+pytestmark = pytest.mark.filterwarnings("ignore:the step runs launch by launch.*sort:dlarray.planner.PlannerWarning")
+"""A sort waits for a GPU, so no graph can hold it."""
 rng = np.random.default_rng(7)
 
 

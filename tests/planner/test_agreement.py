@@ -62,6 +62,21 @@ def test_what_rounding_explains_is_measured_on_the_step_itself():
     assert not disagreement(plan_of(step, (before[0],), x), result, other, before, [x])
 
 
+def test_rounding_of_very_small_numbers_is_measured():
+    """exp(-z²) far out: a rounding of z² is hundreds of ulp of the result, which float32 could not hold."""
+    z = np.array([14.8, 15.2])
+
+    def step(state, batch):
+        xp = array_namespace(batch)
+        return (xp.exp(-batch * batch),), xp.sum(batch)
+
+    found, loss = step((np.zeros(2),), z)
+    before = found  # so that no change of the state allows a difference
+    other = (found[0] * (1 + 100 * np.finfo(np.float64).eps),), loss
+    assert difference((found, loss), other, before)
+    assert not disagreement(plan_of(step, before, z), (found, loss), other, before, [z])
+
+
 def test_rounding_is_measured_where_a_transposed_result_is_reshaped():
     """NumPy stores 1.5 Wᵀ by columns, a plan by rows: so must it be reshaped."""
 

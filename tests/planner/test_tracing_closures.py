@@ -58,7 +58,7 @@ def test_an_array_of_the_closure_that_the_step_writes_runs_eagerly():
         return state + 0.0, out
 
     fast = compile_step(step)
-    with pytest.warns(PlannerWarning, match="writes into a NumPy array after it has read it"):
+    with pytest.warns(PlannerWarning, match="writes into an array of its closure after it has read it"):
         fast(np.ones(2), np.zeros(3))
     before = calls[0]
     assert fast(np.ones(2), np.ones(3))[1] == before

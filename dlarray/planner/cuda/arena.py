@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -72,6 +73,17 @@ class Arena:
         if number not in self._staged:
             self._staged[number] = self.part(leaf.nbytes)
         return self._staged[number]
+
+    def captured(self, base: Node) -> Any:
+        """The array of the GPU that a leaf stands for if the step closes over it, else None."""
+        captured = self.plan.graph.captured
+        array = captured.arrays[int(base.attribute)] if base.op == "array" else None
+        return array if isinstance(array, captured.kinds) else None
+
+    def touch(self, node: Node) -> None:
+        """Give a value its part of the block, if it needs one."""
+        if self.captured(root(node)) is None:
+            self.location(node)
 
     def location(self, node: Node) -> tuple[int | None, int]:
         """A value's location: (None, offset in the arena), or (number of a state's array, bytes from its start)."""

@@ -109,6 +109,10 @@ class Gpu(Protocol):
         """Run a kernel with this argument."""
         ...
 
+    def call(self, function: Callable[..., None], *args: Any) -> None:
+        """Call a function of the library's arrays."""
+        ...
+
     def algorithms(self, product: Product, most: int) -> list[Callable[[], None]]:
         """At most so many ways to compute a product, the likely fastest first; none if its library has none.
 
@@ -117,7 +121,10 @@ class Gpu(Protocol):
         ...
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        """Record what ``work`` queues as one graph; the result queues it. Raises if something cannot be recorded."""
+        """Record what ``work`` queues as one graph; the result queues it. Raises if something cannot be recorded.
+
+        Memory that ``work`` allocates belongs to the graph.
+        """
         ...
 
     def seconds(self, work: Callable[[], None]) -> float:

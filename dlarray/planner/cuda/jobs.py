@@ -18,12 +18,22 @@ from dlarray.planner.kernel.joining import BoundCall
 from dlarray.planner.schedule.lowering import Body
 from dlarray.planner.schedule.memory import Plan
 from dlarray.planner.schedule.order import Unit
+from dlarray.planner.trace.calls import broadcast, concatenate, convert, copy
+from dlarray.planner.trace.functions import named
 from dlarray.planner.trace.node import Node, is_dense, root
 
 __all__ = ["Job", "Jobs"]
 
 ALGORITHMS = 8
 """How many algorithms are tried for a product."""
+MOST_JOINED = 8
+"""So many arrays are joined by copies on the GPU; for more CuPy sends it a table."""
+RECORDABLE = {broadcast, convert, copy} | named(
+    *("all", "amax", "amin", "any", "argmax", "argmin", "broadcast_to", "clip", "copy", "cumsum", "cumulative_sum"),
+    *("diff", "flip", "max", "mean", "min", "prod", "repeat", "roll", "std", "sum", "swapaxes", "take"),
+    *("take_along_axis", "tile", "var", "where"),
+).keys()
+"""Functions that only launch kernels. Others, such as a sort, may wait for the GPU or send numbers."""
 
 
 @dataclass
@@ -76,6 +86,8 @@ class Jobs:
 
     def address(self, node: Node) -> int:
         """The address of a value."""
+        if (array := self.arena.captured(root(node))) is not None:
+            return self.gpu.address_of(array) + span(node).start
         number, start = self.arena.location(node)
         return start + (self._base if number is None else self.gpu.address_of(self.state[number]))
 
@@ -174,12 +186,15 @@ class Jobs:
         return self.gpu.view(self.address(node), node.shape, span(node).strides, node.dtype)
 
     def _call(self, unit: Unit) -> Job:
-        """An eager call of the library. It can allocate, so no graph can hold it."""
+        """An eager call of the library. A graph can hold it if it only launches kernels."""
         node = unit.outputs[0]
         function: Callable[..., Any] = np.matmul if unit.op == "matmul" else node.attribute
         args = (function, self.seen(node), *map(self.seen, node.args))
         called = function if unit.op == "matmul" else node.attribute.function
-        return Job(getattr(called, "__name__", "an eager call"), [(_eager, args)], recordable=False)
+        title = getattr(called, "__name__", "an eager call")
+        joins = called in (concatenate, *named("concatenate", "stack")) and len(node.args) <= MOST_JOINED
+        recordable = joins or called in RECORDABLE or isinstance(called, np.ufunc)
+        return Job(title, [(self.gpu.call, (_eager, *args))], recordable=recordable)
 
     # The state and the outputs
 
@@ -197,9 +212,9 @@ class Jobs:
         for unit in self.plan.units:
             body = self.plan.bodies.get(unit)
             for node in (*(body.inputs if body else unit.outputs[0].args), *unit.outputs):
-                self.arena.location(node)
+                self.arena.touch(node)
         for node in self.plan.outputs:
-            self.arena.location(node)
+            self.arena.touch(node)
 
     def _frame(self) -> None:
         self.first, self.last = Job("saving old values"), Job("writing back the outputs")

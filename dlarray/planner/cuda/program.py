@@ -40,7 +40,8 @@ class GpuProgram:
     def __init__(self, step: Callable[..., Any], state: Any, batch: Any, gpu: Gpu, settings: Settings) -> None:
         self.gpu = gpu
         self.settings = settings
-        found = plan_step(without_scalars(step), *(stand_in(tree, gpu.arrays) for tree in (state, batch)))
+        given = [stand_in(tree, gpu.arrays) for tree in (state, batch)]
+        found = plan_step(without_scalars(step), *given, library=gpu)
         self.plan, self.state_count = found.plan, found.state_count
         self.input_structures, self.output_structure = found.input_structures, found.output_structure
         self.jobs = Jobs(self.plan, self.state_count, gpu)
@@ -53,6 +54,9 @@ class GpuProgram:
         self.nbytes = self.jobs.nbytes
         """The bytes that the plan needs on the GPU in addition to the state and the batch."""
         self._memory: Memory = gpu.reserve(self.nbytes)
+        captured = self.plan.graph.captured
+        self.captured = [a for a in captured.arrays if isinstance(a, captured.kinds)]
+        """Arrays on the GPU that the step closes over: they are read where they lie."""
         self.job_list: list[Job] = []
         self.recorded = False
         self.bindings = 0
@@ -89,7 +93,8 @@ class GpuProgram:
     def unrecordable(self) -> str:
         """The parts of the step that no graph can hold; "" if there are none, or no graph is wanted."""
         found = dict.fromkeys(job.title for job in self._whole if not job.recordable)
-        return f"no graph can hold what the library allocates: {', '.join(found)}" if self.settings.graph else ""
+        what = "no graph can hold what the library allocates"
+        return f"{what}: {', '.join(found)}" if found and self.settings.graph else ""
 
     @property
     def runs_alone(self) -> bool:

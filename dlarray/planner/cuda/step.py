@@ -85,7 +85,7 @@ class GpuStep:
         """Whether a program can run on a state and these arrays of a batch. Binds it to the state if so."""
         leaves: list[Any] = []
         structure = flatten(state, leaves, self.gpu.arrays)
-        if not self._arrays.are_bindable(leaves, batch):
+        if not self._arrays.are_bindable(leaves, [*batch, *program.captured]):
             return False
         if program is self._bound and self._is_state(state):
             return True

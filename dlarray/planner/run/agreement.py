@@ -67,7 +67,7 @@ def disagreement(
         return why
     step = Rounding(plan, [*state, *batch], products)
     exact = step.outputs(0)
-    noise: list[np.ndarray] = [np.zeros(x.shape, np.float32) for x in exact]
+    noise: list[np.ndarray] = [np.zeros(x.shape, x.dtype if x.dtype.kind == "f" else np.float32) for x in exact]
     coarse = _whole_numbers_differ(eager, planned)
     for seed in range(TRIES):
         moved, far = step.outputs(1, seed), step.outputs(COARSE, seed) if coarse else exact

@@ -7,6 +7,7 @@ from typing import Any
 
 from dlarray.core.trees import flatten
 from dlarray.planner.schedule.memory import Plan, make_plan
+from dlarray.planner.trace.captured import Library
 from dlarray.planner.trace.node import Node
 from dlarray.planner.trace.trace import Step, trace
 
@@ -39,13 +40,14 @@ class StepPlan:
         return _part(self.output_structure, 1)
 
 
-def plan_step(step: Step, state: Any, batch: Any) -> StepPlan:
+def plan_step(step: Step, state: Any, batch: Any, library: Library | None = None) -> StepPlan:
     """The plan of a step for NumPy arrays like these, of which only shapes and dtypes are read.
 
+    The step can close over arrays of ``library``.
     An array of the state is donated if the next one has its shape and dtype. Raises what tracing raises.
     """
     given = (flatten(state, []), flatten(batch, []))
-    graph, inputs, structure, outputs, moving = trace(step, state, batch)
+    graph, inputs, structure, outputs, moving = trace(step, state, batch, library)
     donated = {
         i: inputs[i]
         for i in range(moving if _part(structure, 0) == given[0] else 0)

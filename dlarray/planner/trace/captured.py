@@ -1,4 +1,4 @@
-"""NumPy's arrays that a step reads while it is traced: those of its closure, and those that it makes itself.
+"""Arrays that a step reads while it is traced: those of its closure, and those that it makes itself.
 
 A plan reads these arrays in place, so a write into a closure's array between two steps has an effect, as without a
 plan. A write during the step is different: NumPy writes when the step is traced, and never again. If no reference to
@@ -9,7 +9,7 @@ numbers that were read. Any other written array is refused.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 from weakref import ref
 from zlib import crc32
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from dlarray.planner.trace.node import UntraceableError
 
-__all__ = ["Captured", "is_ndarray"]
+__all__ = ["Captured", "Library", "is_ndarray"]
 
 LARGE = 2**24
 """Of an array of at least so many bytes a checksum is kept, not a copy."""
@@ -28,23 +28,52 @@ def is_ndarray(kind: Any) -> bool:
     return kind in (np.ndarray, np.memmap)
 
 
+class Library(Protocol):
+    """The arrays of a GPU."""
+
+    @property
+    def arrays(self) -> tuple[type, ...]:
+        """The types of its arrays."""
+        ...
+
+    def in_rows(self, array: Any) -> Any:
+        """The array itself if kernels can read it where it lies; else a copy."""
+        ...
+
+    def to_host(self, array: Any) -> np.ndarray:
+        """A copy of the array on the host."""
+        ...
+
+
 class Captured:
     """The arrays in a list: an array has several entries if its numbers changed between reads."""
 
-    def __init__(self, state: Iterable[Any]) -> None:
-        self.arrays: list[np.ndarray] = []
+    def __init__(self, state: Iterable[Any], library: Library | None = None) -> None:
+        self.arrays: list[Any] = []
+        self._library = library
+        self.kinds: tuple[type, ...] = () if library is None else library.arrays
+        """The types of a GPU's arrays that the step can close over."""
         self._values_read: list[bytes | int] = []
         self._state: list[Any] = [a for a in state if isinstance(a, np.ndarray)]
 
-    def index(self, array: np.ndarray) -> int:
+    def values_of(self, array: Any) -> np.ndarray:
+        """The present values, on the host."""
+        return array if self._library is None or not isinstance(array, self.kinds) else self._library.to_host(array)
+
+    def index(self, array: Any) -> int:
         """The index of an array with its present values. Raises UntraceableError if a plan cannot read it."""
-        if not is_ndarray(type(array)) or array.dtype.hasobject:
+        if self._library is not None and isinstance(array, self.kinds):
+            if self._library.in_rows(array) is not array:
+                raise UntraceableError(
+                    "the step closes over an array that is not contiguous, or on another GPU: copy it beforehand"
+                )
+        elif not is_ndarray(type(array)) or array.dtype.hasobject:
             raise UntraceableError(
                 f"the step reads a {type(array).__name__} of type {array.dtype}: a plan reads NumPy arrays of numbers"
             )
-        if any(np.may_share_memory(array, a) for a in self._state):
+        elif any(np.may_share_memory(array, a) for a in self._state):
             raise UntraceableError("the step closes over an array in the memory of its state, which a plan writes")
-        now = _values(array)
+        now = self._bytes(array)
         for i in reversed(range(len(self.arrays))):
             if self.arrays[i] is array and self._values_read[i] == now:
                 return i
@@ -54,7 +83,10 @@ class Captured:
 
     def values(self) -> list[bytes | int]:
         """The arrays' present values, to compare with later ones."""
-        return [_values(a) for a in self.arrays]
+        return [self._bytes(a) for a in self.arrays]
+
+    def _bytes(self, array: Any) -> bytes | int:
+        return _values(self.values_of(array))
 
     def freeze(self) -> None:
         """Keep the values that were read, after the step has run.
@@ -73,7 +105,7 @@ class Captured:
         del kept
         if lost or any(owner() is not None for owner in owners):
             raise UntraceableError(
-                "the step writes into a NumPy array after it has read it, which a plan does not repeat: "
+                "the step writes into an array of its closure after it has read it, which a plan does not repeat: "
                 "make a new array, or make it part of the state"
             )
 
@@ -81,7 +113,7 @@ class Captured:
         """The owners, by id, of memory that the step has written after reading it."""
         latest = {id(array): i for i, array in enumerate(self.arrays)}
         read = enumerate(zip(self.arrays, self._values_read, strict=True))
-        return {id(_owner(a)) for i, (a, numbers) in read if latest[id(a)] != i or _values(a) != numbers}
+        return {id(_owner(a)) for i, (a, numbers) in read if latest[id(a)] != i or self._bytes(a) != numbers}
 
 
 def _values(array: np.ndarray) -> bytes | int:
@@ -98,8 +130,8 @@ def _as_read(array: np.ndarray, numbers: bytes | int) -> np.ndarray | None:
     return np.frombuffer(numbers, array.dtype).reshape(array.shape).copy()
 
 
-def _owner(array: np.ndarray) -> np.ndarray:
-    """The array that owns the memory, as far as NumPy knows."""
-    while isinstance(array.base, np.ndarray):
+def _owner(array: Any) -> Any:
+    """The array that owns the memory, as far as its library knows."""
+    while isinstance(array.base, (np.ndarray, type(array))):
         array = array.base
     return array

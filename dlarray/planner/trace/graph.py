@@ -26,7 +26,7 @@ from dlarray.planner.trace.calls import (
     sample,
     to_native,
 )
-from dlarray.planner.trace.captured import Captured
+from dlarray.planner.trace.captured import Captured, Library
 from dlarray.planner.trace.eager_memory import EagerMemory
 from dlarray.planner.trace.node import LEAVES, POINTWISE, VIEWS, Node, UntraceableError, attribute_key, form, layout
 from dlarray.planner.trace.promotion import is_weak, resolve_types, type_name
@@ -37,9 +37,9 @@ __all__ = ["Graph"]
 class Graph:
     """The nodes of one trace, in order."""
 
-    def __init__(self, state: Sequence[Any] = ()) -> None:
+    def __init__(self, state: Sequence[Any] = (), library: Library | None = None) -> None:
         self.nodes: list[Node] = []
-        self.captured = Captured(state)
+        self.captured = Captured(state, library)
         """Arrays that the step closes over, by index. They are read in place, as the eager step does."""
         self.has_scalars = True
         """Whether computed values without axes are scalars, as in NumPy.
@@ -101,6 +101,8 @@ class Graph:
             return value
         if isinstance(value, np.ndarray):
             return self.array(cast("np.ndarray", value))
+        if isinstance(value, self.captured.kinds):
+            return self.node("array", (), self.captured.index(value), tuple(value.shape), value.dtype)
         array = np.asarray(value)  # another library's array can share memory that its owner writes
         if isinstance(value, (bool, int, float, complex, np.generic)):
             array.flags.writeable = False
@@ -109,7 +111,7 @@ class Graph:
     def constant(self, node: Node) -> np.ndarray:
         """The values of a leaf that is not an input."""
         if node.op == "array":
-            return self.captured.arrays[int(node.attribute)]
+            return self.captured.values_of(self.captured.arrays[int(node.attribute)])
         if node.op == "index":
             return np.arange(node.size).astype(node.dtype).reshape(node.shape)
         return np.full(node.shape, node.attribute, node.dtype)
@@ -265,9 +267,10 @@ class Graph:
 
     def concat(self, parts: Sequence[Node], axis: int) -> Node:
         """The parts joined."""
-        if axis != 0 or any(len(p.shape) != 1 or p.dtype != parts[0].dtype or p.size == 0 for p in parts):
+        filled = [p for p in parts if p.size]
+        if axis != 0 or not filled or any(len(p.shape) != 1 or p.dtype != parts[0].dtype for p in parts):
             return self.call(concatenate, list(parts), axis=axis)
-        return self.node("concat", parts, None, (sum(p.size for p in parts),), parts[0].dtype)
+        return self.node("concat", filled, None, (sum(p.size for p in filled),), filled[0].dtype)
 
     def call(self, function: Callable[..., Any], args: Sequence[Any], **options: Any) -> Node:
         """An eager call inside the plan, of nodes and any other arguments."""

@@ -94,7 +94,8 @@ class Namespace(Reductions):
         Without a symbol or an array the function is called now.
         """
         leaves: list[Any] = []
-        call = Call(function, extract_arrays((tuple(args), options), leaves, (Symbol, np.ndarray)))
+        kinds = (Symbol, np.ndarray, *self.graph.captured.kinds)
+        call = Call(function, extract_arrays((tuple(args), options), leaves, kinds))
         safe = is_safe(function)
         if not any(isinstance(x, Symbol) for x in leaves) and not (leaves and safe):
             made: Any = call(*leaves)

@@ -35,7 +35,7 @@ class Shapes(Creation):
         """A view of x's memory, or what can be one."""
         if isinstance(x, Symbol):
             return x.alias(node) if not x.is_scalar or not node.shape else fresh(self.graph, node)
-        if isinstance(x, np.ndarray):
+        if isinstance(x, (np.ndarray, *self.graph.captured.kinds)):
             return Symbol(self.graph, node, read_only=True)
         return fresh(self.graph, node)
 

@@ -55,6 +55,7 @@ class Symbol(Operators):
     __hash__ = None  # type: ignore[assignment]  # as NumPy's arrays
     device = "cpu"
     symbolic = True
+    __array_priority__ = 1000  # CuPy's operators then leave it to the symbol's
 
     def __init__(
         self,

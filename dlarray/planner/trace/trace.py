@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from dlarray.core.trees import flatten, unflatten
-from dlarray.planner.trace.captured import is_ndarray
+from dlarray.planner.trace.captured import Library, is_ndarray
 from dlarray.planner.trace.graph import Graph
 from dlarray.planner.trace.namespace import Namespace
 from dlarray.planner.trace.node import Node, UntraceableError
@@ -20,8 +20,10 @@ __all__ = ["Step", "trace", "without_scalars"]
 Step = Callable[[Any, Any], Any]
 
 
-def trace(step: Step, state: Any, batch: Any) -> tuple[Graph, list[Node], Any, list[Node], int]:
-    """Run a step on symbols.
+def trace(
+    step: Step, state: Any, batch: Any, library: Library | None = None
+) -> tuple[Graph, list[Node], Any, list[Node], int]:
+    """Run a step on symbols; it can close over arrays of ``library``.
 
     Returns the graph, its inputs, the structure of the result, its leaves, and how many inputs are the state's.
     """
@@ -32,7 +34,7 @@ def trace(step: Step, state: Any, batch: Any) -> tuple[Graph, list[Node], Any, l
     for kind in {cast("Any", type(leaf)) for leaf in leaves}:
         if not (is_ndarray(kind) or issubclass(kind, np.generic)):
             raise UntraceableError(f"the step is given a {kind.__name__}: a plan takes NumPy arrays")
-    graph = Graph(leaves[:state_count])
+    graph = Graph(leaves[:state_count], library)
     Namespace(graph)
     inputs = [graph.input(i, a.shape, a.dtype) for i, a in enumerate(leaves)]
     symbols = iter(
@@ -41,7 +43,7 @@ def trace(step: Step, state: Any, batch: Any) -> tuple[Graph, list[Node], Any, l
     try:
         result = step(*(unflatten(s, symbols) for s in structures))
         made: list[Any] = []
-        structure = flatten(result, made, (Symbol, np.ndarray, np.generic))
+        structure = flatten(result, made, (Symbol, np.ndarray, np.generic, *graph.captured.kinds))
         outputs = [m.node if isinstance(m, Symbol) else graph.lift(m) for m in made]
         if state_count and isinstance(result, tuple):
             _refuse_shared(graph, result[0])
