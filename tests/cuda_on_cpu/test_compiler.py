@@ -88,7 +88,7 @@ def test_headers_of_the_user(cupy: Any, tmp_path: Path):
         assert run(cupy, cupy.RawModule(code=code, options=(f"-I{tmp_path}",)))[0] == number
 
 
-def test_multiplies_and_adds_in_one_rounding_unless_told_not_to(cupy: Any):
+def test_multiplies_and_adds_in_one_rounding_unless_it_is_turned_off(cupy: Any):
     code = 'extern "C" __global__ void kernel(float *x) { x[0] = x[0] * x[0] - x[1]; }'
     square = np.float32(1 + 2.0**-23) ** 2
     for options, expected in [((), 2.0**-46), (("--fmad=false",), 0)]:
