@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Kernels that go wrong end with CUDA's errors; a host that reads a GPU's memory dies, and is told why."""
+"""Kernels that go wrong end with CUDA's errors; a host that reads a GPU's memory dies, and stderr says why."""
 
 from __future__ import annotations
 
