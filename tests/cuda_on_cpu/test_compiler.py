@@ -37,6 +37,7 @@ def error(cupy: Any, code: str, *options: str) -> str:
         'extern "C" __global__ __launch_bounds__(4 * (3 + 5)) void kernel(int *x) { x[threadIdx.x] += 1; }',
         'extern "C" void __global__ kernel(int *__restrict__ x) { x[threadIdx.x] += 1; }',
         '// extern "C" __global__ void no(int *x)\n/* __global__ { */ const char *s = "{ // \\"";\n' + COUNT,
+        f"#ifdef __CUDACC__\n{COUNT}\n#else\n{COUNT.replace('1', '2')}\n#endif",
         "namespace a { struct S { int one; }; __device__ S s = {1}; }\n"
         'extern "C" __global__ void kernel(int *x) { x[threadIdx.x] += a::s.one; }',
     ],
@@ -83,7 +84,7 @@ def test_options(cupy: Any):
 def test_headers_of_the_user(cupy: Any, tmp_path: Path):
     header = tmp_path / "one.h"
     for number in (1, 2):  # a header that changes is read again where CuPy's cache is not used
-        header.write_text(f"#define ONE {number}\n")
+        header.write_text(f"#pragma once\n#define ONE {number}\n")
         code = f"#include <one.h>\n// {number}\n" + COUNT.replace("+= 1", "+= ONE")
         assert run(cupy, cupy.RawModule(code=code, options=(f"-I{tmp_path}",)))[0] == number
 

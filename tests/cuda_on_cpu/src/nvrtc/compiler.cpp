@@ -21,11 +21,13 @@ namespace emulator {
 namespace {
 const std::string HOME = EMULATOR_HOME, PRELUDES = HOME + "/build/preludes";
 
-// Only what kernels use is kept (-fwhole-program), signed integers wrap around as a GPU's do, and a misaligned access
-// ends the kernel.
-const Texts FLAGS = {"-nostdinc", "-fPIC", "-w", "-O1", "-fexpensive-optimizations", "-fno-tree-vectorize", "-fvisibility=hidden", "-fwhole-program", "-fno-strict-aliasing",
-    "-fno-exceptions", "-fno-asynchronous-unwind-tables", "-fno-math-errno", "-fno-optimize-sibling-calls", "-fwrapv", "-mavx2", "-mfma", "-mf16c",
-    "-fsanitize=alignment", "-fsanitize-undefined-trap-on-error", "-I" + HOME + "/include"};
+// Only what kernels use is kept (-fwhole-program); products and sums are fused (-fexpensive-optimizations) where asked
+// for; signed integers wrap around as a GPU's do; a misaligned access ends the kernel.
+const Texts FLAGS = {
+    "-nostdinc", "-I" + HOME + "/include", "-w", "-fPIC", "-fvisibility=hidden", "-fwhole-program", "-fno-exceptions",
+    "-fno-asynchronous-unwind-tables", "-mavx2", "-mfma", "-mf16c", "-O1", "-fexpensive-optimizations", "-fno-tree-vectorize",
+    "-fno-optimize-sibling-calls", "-fno-math-errno", "-fno-strict-aliasing", "-fwrapv", "-fsanitize=alignment",
+    "-fsanitize-undefined-trap-on-error"};
 const Texts LINK = {"-shared", "-nostdlib", "-s", "-x", "assembler"};
 const Texts LIBRARIES = {"-x", "none", "-l:libm.so.6"};
 
@@ -89,10 +91,13 @@ std::string key(const Texts &texts) {
     for (const std::string &text : texts) all += text + '\0';
     return std::to_string(std::hash<std::string>()(all));
 }
-const std::string &all_headers() {  // the text of what is in include/
-    static std::string text;
-    if (text.empty())
-        nftw((HOME + "/include").c_str(), [](const char *name, const struct stat *, int kind, struct FTW *) { if (kind == FTW_F) text += read(name); return 0; }, 8, FTW_PHYS);
+std::string all_headers() {  // the text of what is in include/
+    static thread_local std::string text;
+    auto add = [](const char *name, const struct stat *, int kind, struct FTW *) {
+        if (kind == FTW_F) text += read(name);
+        return 0;
+    };
+    if (text.empty()) nftw((HOME + "/include").c_str(), add, 8, FTW_PHYS);
     return text;
 }
 
@@ -115,7 +120,7 @@ std::string prelude(const Texts &flags, const Texts &includes) {
 }
 }  // namespace
 
-Compiled compile(const std::string &text, const Texts &includes, const Options &options, const std::vector<std::pair<std::string, std::string>> &headers) {
+Compiled compile(const std::string &text, const Texts &includes, const Options &options, const Headers &headers) {
     Folder folder;
     Compiled result;
     std::string program = folder.path + "/program.cpp", assembly = folder.path + "/program.s", library = folder.path + "/program.so";

@@ -46,8 +46,8 @@ bool computes(const std::string &name) {
 bool of_double(const std::string &name) { return computes(name) && (ends(name, "sd") || ends(name, "pd")); }
 // Conversions between the two flush: they read or make a float32.
 bool of_single(const std::string &name) {
-    bool single = ends(name, "ss") || ends(name, "ps");
-    return (computes(name) && single) || name.find("cvtss") != std::string::npos || name.find("cvttss") != std::string::npos || (name.find("cvt") != std::string::npos && single);
+    bool converts = name.find("cvt") != std::string::npos;
+    return ((computes(name) || converts) && (ends(name, "ss") || ends(name, "ps"))) || name.find("ss2s") != std::string::npos;
 }
 bool leaves(const Instruction &i) { return i.name[0] == 'j' || begins(i.name, "call") || begins(i.name, "ret") || begins(i.name, "ud2"); }
 // A negation; with the same operand twice it is the number zero.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The steps from a program in CUDA C++ to a shared library that the runtime loads.
 #pragma once
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,6 +9,7 @@
 namespace emulator {
 
 using Texts = std::vector<std::string>;
+using Headers = std::vector<std::pair<std::string, std::string>>;  // name and text
 
 // What the options of nvrtc mean to g++.
 struct Options {
@@ -20,10 +22,10 @@ Options understand(const Texts &options);
 
 // A program, ready for g++.
 struct Source {
-    std::string text;      // lines have the numbers that they had
-    Texts includes;        // the lines "#include <...>" that it begins with
-    Texts kernels;         // the functions that the host finds by name
-    bool any_geometry;     // only loops of CUPY_FOR: one thread alone computes the same
+    std::string text;               // lines have the numbers that they had
+    Texts includes;                 // the lines "#include <cupy/...>" that it begins with: headers that do not change
+    std::set<std::string> kernels;  // the functions that the host finds by name
+    bool any_geometry;              // only loops of CUPY_FOR: one thread alone computes the same
 };
 Source read_source(const std::string &text);
 
@@ -42,6 +44,6 @@ struct Compiled {
     std::string library, log;
     bool good = false;
 };
-Compiled compile(const std::string &text, const Texts &includes, const Options &options, const std::vector<std::pair<std::string, std::string>> &headers);
+Compiled compile(const std::string &text, const Texts &includes, const Options &options, const Headers &headers);
 
 }  // namespace emulator

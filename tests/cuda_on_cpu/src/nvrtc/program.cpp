@@ -15,16 +15,20 @@ enum Result { SUCCESS = 0, INVALID_INPUT = 3, INVALID_OPTION = 5, COMPILATION = 
 
 struct Program {
     std::string source, name, log, library;
-    std::vector<std::pair<std::string, std::string>> headers;
+    Headers headers;
     Texts expressions;  // such as "scale<float>": instances of templates
     Texts symbols;      // the kernels that they are
 };
 
+// The program with the tables that the runtime reads.
 std::string complete(const Source &source, const Program &program, const Options &options) {
-    std::string text = options.definitions + "#line 1 \"" + program.name + "\"\n" + source.text + "\n#line 1 \"kernels\"\nEMULATOR_MODULE(" + (options.flush ? "1" : "0") + ")\n";
-    std::string geometry = source.any_geometry ? ", 1, " : ", 0, ";
-    for (const std::string &kernel : source.kernels) text += "EMULATOR_KERNEL(" + kernel + geometry + "&" + kernel + ")\n";
-    for (size_t i = 0; i < program.symbols.size(); i++) text += "EMULATOR_KERNEL(" + program.symbols[i] + geometry + "(" + program.expressions[i] + "))\n";
+    std::string text = options.definitions + "#line 1 \"" + program.name + "\"\n" + source.text + "\n#line 1 \"kernels\"\n";
+    auto table = [&](const std::string &symbol, const std::string &function) {
+        text += "EMULATOR_KERNEL(" + symbol + (source.any_geometry ? ", 1, " : ", 0, ") + function + ")\n";
+    };
+    text += options.flush ? "EMULATOR_MODULE(1)\n" : "EMULATOR_MODULE(0)\n";
+    for (const std::string &kernel : source.kernels) table(kernel, "&" + kernel);
+    for (size_t i = 0; i < program.symbols.size(); i++) table(program.symbols[i], "(" + program.expressions[i] + ")");
     return text;
 }
 
@@ -68,7 +72,8 @@ EMULATOR_API Result nvrtcGetSupportedArchs(int *architectures) {
     architectures[0] = 80;
     return SUCCESS;
 }
-EMULATOR_API Result nvrtcCreateProgram(Program **out, const char *source, const char *name, int count, const char *const *headers, const char *const *names) {
+EMULATOR_API Result nvrtcCreateProgram(Program **out, const char *source, const char *name, int count, const char *const *headers,
+                                       const char *const *names) {
     if (!out || !source) return INVALID_INPUT;
     *out = new Program{source, name && *name ? name : "default_program", {}, {}, {}, {}, {}};
     for (int i = 0; i < count; i++) (*out)->headers.push_back({names[i], headers[i]});

@@ -45,10 +45,11 @@ class Reader {
     void directive(const Word &word) {
         std::vector<Word> parts = split_words(word.text.substr(1));
         if (parts.size() < 3 || parts[0].text != "define" || parts[1].end == parts[2].begin) return;
-        auto has = [&](const char *name) { return std::any_of(parts.begin() + 2, parts.end(), [=](const Word &w) { return w.text == name; }); };
-        if (!has("__global__")) return;
+        std::set<std::string> body;
+        for (size_t i = 2; i < parts.size(); i++) body.insert(parts[i].text);
+        if (!body.count("__global__")) return;
         kernel_macros.insert(parts[1].text);
-        if (has("\"C\"")) c_macros.insert(parts[1].text);
+        if (body.count("\"C\"")) c_macros.insert(parts[1].text);
     }
 
     void scope_opens() {
@@ -69,8 +70,7 @@ class Reader {
             if (WITH_PARENTHESES.count(words[i].text))
                 i = after_parentheses(i + 1) - 1;
             else if (words[i].kind == Word::NAME && is(i + 1, "(")) {
-                bool defined = !is(after_parentheses(i + 1), ";");
-                if (defined && std::find(source.kernels.begin(), source.kernels.end(), words[i].text) == source.kernels.end()) source.kernels.push_back(words[i].text);
+                if (!is(after_parentheses(i + 1), ";")) source.kernels.insert(words[i].text);  // else it is declared only
                 return;
             }
     }
@@ -101,7 +101,8 @@ class Reader {
                 name = words[k].text;
             }
         if (!found || !is(k, ";")) return false;
-        replacements.push_back({{words[i].begin, words[k].begin}, type + "*const &" + name + " = (" + type + "*const &)emulator_dynamic_shared"});
+        type += "*const &";
+        replacements.push_back({{words[i].begin, words[k].begin}, type + name + " = (" + type + ")emulator_dynamic_shared"});
         return true;
     }
 
@@ -145,7 +146,7 @@ class Reader {
         bool begins = true;
         for (size_t i = 0; i < words.size(); i++) {
             const Word &word = words[i];
-            begins = begins && word.kind == Word::DIRECTIVE && word.text.compare(0, 9, "#include ") == 0 && word.text.find('<') != std::string::npos;
+            begins = begins && word.kind == Word::DIRECTIVE && word.text.rfind("#include <cupy/", 0) == 0;
             if (begins) source.includes.push_back(word.text);
             if (word.kind == Word::DIRECTIVE)
                 directive(word);
