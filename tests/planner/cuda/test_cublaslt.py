@@ -217,9 +217,11 @@ def test_other_types_have_no_algorithms(dtype: str, gpu: WatchedGpu):
 
 @pytest.mark.parametrize("epilogue", EPILOGUES[1:])
 def test_a_bias_must_be_aligned(epilogue: Epilogue, gpu: WatchedGpu):
-    product = Case(epilogue=epilogue).product
-    assert gpu.algorithms(product, 1)
-    assert gpu.algorithms(replace(product, bias=product.bias + 4), 1) == []
+    owner, product = Library(gpu), Case(epilogue=epilogue).product
+    assert owner.algorithms(product, 1)
+    owner.lt.written.clear()
+    assert owner.algorithms(replace(product, bias=product.bias + 4), 1) == []
+    assert owner.lt.written == {}, "cublasLt is not asked"
 
 
 def test_a_product_that_cublaslt_refuses_has_no_algorithms(gpu: WatchedGpu):
@@ -254,8 +256,11 @@ def test_every_object_is_destroyed(gpu: WatchedGpu):
     kept = [owner.algorithms(case.product, 3) for case in cases]
     del owner
     gc.collect()
+    size = 3 * lt.matmul_heuristic_result_dtype.itemsize
+    others = [np.full(size, 0xFF, np.uint8) for _ in range(50)]  # in memory that is free
     for case, found in zip(cases, kept, strict=True):  # what they need lives as long as they do
         case.check(found[0])
+    assert len(others) == 50
     assert lt.live
     del kept, found
     gc.collect()

@@ -107,7 +107,9 @@ def test_one_gpu_for_all_steps(cuda: None, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_state_without_arrays_runs_eagerly(cuda: None):
-    assert planned(lambda state, batch: (state, 1.0))({}, ()) == ({}, 1.0)
+    step = planned(lambda state, batch: (state, 1.0))
+    assert step({}, ()) == ({}, 1.0)
+    assert step._on == {}, "no GPU is asked for"
 
 
 def without_products(gpu: CupyGpu, why: str) -> None:
