@@ -17,33 +17,48 @@
     X(cudaErrorInvalidDevice, 101, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal") \
     X(cudaErrorInvalidKernelImage, 200, "CUDA_ERROR_INVALID_IMAGE", "device kernel image is invalid") \
     X(cudaErrorUnsupportedLimit, 215, "CUDA_ERROR_UNSUPPORTED_LIMIT", "limit is not supported on this architecture") \
-    X(cudaErrorPeerAccessUnsupported, 217, "CUDA_ERROR_PEER_ACCESS_UNSUPPORTED", "peer access is not supported between these two devices") \
-    X(cudaErrorOperatingSystem, 304, "CUDA_ERROR_OPERATING_SYSTEM", "OS call failed or operation not supported on this OS") \
+    X(cudaErrorPeerAccessUnsupported, 217, "CUDA_ERROR_PEER_ACCESS_UNSUPPORTED", \
+      "peer access is not supported between these two devices") \
+    X(cudaErrorOperatingSystem, 304, "CUDA_ERROR_OPERATING_SYSTEM", \
+      "OS call failed or operation not supported on this OS") \
     X(cudaErrorInvalidResourceHandle, 400, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle") \
-    X(cudaErrorIllegalState, 401, "CUDA_ERROR_ILLEGAL_STATE", "the operation cannot be performed in the present state") \
+    X(cudaErrorIllegalState, 401, "CUDA_ERROR_ILLEGAL_STATE", \
+      "the operation cannot be performed in the present state") \
     X(cudaErrorSymbolNotFound, 500, "CUDA_ERROR_NOT_FOUND", "named symbol not found") \
     X(cudaErrorNotReady, 600, "CUDA_ERROR_NOT_READY", "device not ready") \
     X(cudaErrorIllegalAddress, 700, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered") \
     X(cudaErrorLaunchTimeout, 702, "CUDA_ERROR_LAUNCH_TIMEOUT", "the launch timed out and was terminated") \
-    X(cudaErrorPeerAccessAlreadyEnabled, 704, "CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED", "peer access is already enabled") \
+    X(cudaErrorPeerAccessAlreadyEnabled, 704, "CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED", \
+      "peer access is already enabled") \
     X(cudaErrorPeerAccessNotEnabled, 705, "CUDA_ERROR_PEER_ACCESS_NOT_ENABLED", "peer access has not been enabled") \
     X(cudaErrorAssert, 710, "CUDA_ERROR_ASSERT", "device-side assert triggered") \
-    X(cudaErrorHostMemoryAlreadyRegistered, 712, "CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED", "part or all of the requested memory range is already mapped") \
-    X(cudaErrorHostMemoryNotRegistered, 713, "CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED", "pointer does not correspond to a registered memory region") \
+    X(cudaErrorHostMemoryAlreadyRegistered, 712, "CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED", \
+      "part or all of the requested memory range is already mapped") \
+    X(cudaErrorHostMemoryNotRegistered, 713, "CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED", \
+      "pointer does not correspond to a registered memory region") \
     X(cudaErrorMisalignedAddress, 716, "CUDA_ERROR_MISALIGNED_ADDRESS", "misaligned address") \
     X(cudaErrorLaunchFailure, 719, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure") \
-    X(cudaErrorCooperativeLaunchTooLarge, 720, "CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE", "too many blocks in cooperative launch") \
+    X(cudaErrorCooperativeLaunchTooLarge, 720, "CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE", \
+      "too many blocks in cooperative launch") \
     X(cudaErrorNotPermitted, 800, "CUDA_ERROR_NOT_PERMITTED", "operation not permitted") \
     X(cudaErrorNotSupported, 801, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported") \
-    X(cudaErrorStreamCaptureUnsupported, 900, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "operation not permitted when stream is capturing") \
-    X(cudaErrorStreamCaptureInvalidated, 901, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", "operation failed due to a previous error during capture") \
-    X(cudaErrorStreamCaptureMerge, 902, "CUDA_ERROR_STREAM_CAPTURE_MERGE", "operation would result in a merge of separate capture sequences") \
-    X(cudaErrorStreamCaptureUnmatched, 903, "CUDA_ERROR_STREAM_CAPTURE_UNMATCHED", "capture was not ended in the same stream as it began") \
+    X(cudaErrorStreamCaptureUnsupported, 900, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", \
+      "operation not permitted when stream is capturing") \
+    X(cudaErrorStreamCaptureInvalidated, 901, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", \
+      "operation failed due to a previous error during capture") \
+    X(cudaErrorStreamCaptureMerge, 902, "CUDA_ERROR_STREAM_CAPTURE_MERGE", \
+      "operation would result in a merge of separate capture sequences") \
+    X(cudaErrorStreamCaptureUnmatched, 903, "CUDA_ERROR_STREAM_CAPTURE_UNMATCHED", \
+      "capture was not ended in the same stream as it began") \
     X(cudaErrorStreamCaptureUnjoined, 904, "CUDA_ERROR_STREAM_CAPTURE_UNJOINED", "capturing stream has unjoined work") \
-    X(cudaErrorStreamCaptureIsolation, 905, "CUDA_ERROR_STREAM_CAPTURE_ISOLATION", "dependency created on uncaptured work in another stream") \
-    X(cudaErrorStreamCaptureImplicit, 906, "CUDA_ERROR_STREAM_CAPTURE_IMPLICIT", "operation would make the legacy stream depend on a capturing blocking stream") \
-    X(cudaErrorCapturedEvent, 907, "CUDA_ERROR_CAPTURED_EVENT", "operation not permitted on an event last recorded in a capturing stream") \
-    X(cudaErrorStreamCaptureWrongThread, 908, "CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD", "attempt to terminate a thread-local capture sequence from another thread") \
+    X(cudaErrorStreamCaptureIsolation, 905, "CUDA_ERROR_STREAM_CAPTURE_ISOLATION", \
+      "dependency created on uncaptured work in another stream") \
+    X(cudaErrorStreamCaptureImplicit, 906, "CUDA_ERROR_STREAM_CAPTURE_IMPLICIT", \
+      "operation would make the legacy stream depend on a capturing blocking stream") \
+    X(cudaErrorCapturedEvent, 907, "CUDA_ERROR_CAPTURED_EVENT", \
+      "operation not permitted on an event last recorded in a capturing stream") \
+    X(cudaErrorStreamCaptureWrongThread, 908, "CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD", \
+      "attempt to terminate a thread-local capture sequence from another thread") \
     X(cudaErrorUnknown, 999, "CUDA_ERROR_UNKNOWN", "unknown error")
 
 #define CUDA_ENUMERATOR(name, number, driver, text) name = number,

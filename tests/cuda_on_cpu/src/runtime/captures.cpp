@@ -87,7 +87,8 @@ static CudaError end(Stream &stream, Graph **out) {
         capture->broken = true;
         return cudaErrorStreamCaptureUnmatched;
     }
-    if (capture->mode != CAPTURE_RELAXED && capture->thread != std::this_thread::get_id()) return cudaErrorStreamCaptureWrongThread;
+    if (capture->mode != CAPTURE_RELAXED && capture->thread != std::this_thread::get_id())
+        return cudaErrorStreamCaptureWrongThread;
     bool complete = joined(*capture);
     capture->ended = true;
     for (auto &other : all_streams())
@@ -98,7 +99,8 @@ static CudaError end(Stream &stream, Graph **out) {
     return cudaSuccess;
 }
 
-template <class Body> static CudaError with_stream(void *handle, Body body) {
+template <class Body>
+static CudaError with_stream(void *handle, Body body) {
     return call([&] {
         auto stream = stream_of(handle);
         return stream ? body(*stream) : cudaErrorInvalidResourceHandle;

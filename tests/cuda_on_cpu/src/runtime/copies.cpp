@@ -30,15 +30,21 @@ const char *place(const Block *block) { return on_host(block) ? "on the host" : 
 
 CudaError check(const Copy &copy, int kind, const Block *target, const Block *source) {
     if (kind < HOST_TO_HOST || kind > COPY_BY_ADDRESS) return cudaErrorInvalidMemcpyDirection;
-    if (copy.height > 1 && (copy.width > copy.target.pitch || copy.width > copy.source.pitch)) return cudaErrorInvalidPitchValue;
-    bool to_host = kind == HOST_TO_HOST || kind == DEVICE_TO_HOST, from_host = kind == HOST_TO_HOST || kind == HOST_TO_DEVICE;
-    bool right = kind == COPY_BY_ADDRESS || ((to_host ? on_host : on_device)(target) && (from_host ? on_host : on_device)(source));
+    if (copy.height > 1 && (copy.width > copy.target.pitch || copy.width > copy.source.pitch))
+        return cudaErrorInvalidPitchValue;
+    bool to_host = kind == HOST_TO_HOST || kind == DEVICE_TO_HOST,
+         from_host = kind == HOST_TO_HOST || kind == HOST_TO_DEVICE;
+    bool right = kind == COPY_BY_ADDRESS ||
+                 ((to_host ? on_host : on_device)(target) && (from_host ? on_host : on_device)(source));
     if (!right) {
-        fprintf(stderr, "CUDA emulator: a copy of kind %d, but its target is %s, its source %s\n", kind, place(target), place(source));
+        fprintf(stderr, "CUDA emulator: a copy of kind %d, but its target is %s, its source %s\n", kind, place(target),
+                place(source));
         return cudaErrorInvalidValue;
     }
-    if (!inside(target, copy.target.address, copy.extent(copy.target)) || !inside(source, copy.source.address, copy.extent(copy.source))) {
-        fprintf(stderr, "CUDA emulator: a copy of %zu bytes goes past the end of what is allocated\n", copy.extent(copy.target));
+    if (!inside(target, copy.target.address, copy.extent(copy.target)) ||
+        !inside(source, copy.source.address, copy.extent(copy.source))) {
+        fprintf(stderr, "CUDA emulator: a copy of %zu bytes goes past the end of what is allocated\n",
+                copy.extent(copy.target));
         return cudaErrorInvalidValue;
     }
     return cudaSuccess;
@@ -46,7 +52,8 @@ CudaError check(const Copy &copy, int kind, const Block *target, const Block *so
 
 void run(const Copy &copy) {
     for (size_t i = 0; i < copy.height; i++)
-        memmove((char *)copy.target.address + i * copy.target.pitch, (char *)copy.source.address + i * copy.source.pitch, copy.width);
+        memmove((char *)copy.target.address + i * copy.target.pitch,
+                (char *)copy.source.address + i * copy.source.pitch, copy.width);
 }
 
 // In a default stream, a copy between two devices waits for both, and both wait for it.
@@ -84,7 +91,8 @@ CudaError enqueue(Stream &stream, const Copy &copy, int kind) {
     placed.source.address = for_work(copy.source.address, owners(source));
     bool keep = pageable(source) && !runs_at_once() && !stream.capture;
     Work work = keep ? with_source_kept(placed) : [placed] { run(placed); };
-    error = enqueue_between_devices(stream, {"a copy", stream.device, owners(target) | owners(source), std::move(work)});
+    error =
+        enqueue_between_devices(stream, {"a copy", stream.device, owners(target) | owners(source), std::move(work)});
     if (error || stream.capture) return error;
     if (pageable(target)) {  // as CUDA does: it cannot be written while the host runs on
         drain(stream);
@@ -109,7 +117,8 @@ CudaError copy_and_wait(const Copy &copy, int kind) {
     });
 }
 Copy line(void *target, const void *source, size_t size) { return {{target, size}, {(void *)source, size}, size, 1}; }
-Copy rectangle(void *target, size_t target_pitch, const void *source, size_t source_pitch, size_t width, size_t height) {
+Copy rectangle(void *target, size_t target_pitch, const void *source, size_t source_pitch, size_t width,
+               size_t height) {
     return {{target, target_pitch}, {(void *)source, source_pitch}, width, height};
 }
 bool known(int number) { return number >= 0 && number < device_count(); }
@@ -134,7 +143,8 @@ EMULATOR_API CudaError cudaMemcpyAsync(void *target, const void *source, size_t 
 EMULATOR_API CudaError cudaMemcpy(void *target, const void *source, size_t size, int kind) {
     return copy_and_wait(line(target, source, size), kind);
 }
-EMULATOR_API CudaError cudaMemcpyPeerAsync(void *target, int to, const void *source, int from, size_t size, void *stream) {
+EMULATOR_API CudaError cudaMemcpyPeerAsync(void *target, int to, const void *source, int from, size_t size,
+                                           void *stream) {
     if (!known(to) || !known(from)) return fail(cudaErrorInvalidDevice);
     return copy_in_stream(stream, line(target, source, size), COPY_BY_ADDRESS);
 }
@@ -142,10 +152,12 @@ EMULATOR_API CudaError cudaMemcpyPeer(void *target, int to, const void *source, 
     if (!known(to) || !known(from)) return fail(cudaErrorInvalidDevice);
     return copy_and_wait(line(target, source, size), COPY_BY_ADDRESS);
 }
-EMULATOR_API CudaError cudaMemcpy2DAsync(void *target, size_t target_pitch, const void *source, size_t source_pitch, size_t width, size_t height, int kind, void *stream) {
+EMULATOR_API CudaError cudaMemcpy2DAsync(void *target, size_t target_pitch, const void *source, size_t source_pitch,
+                                         size_t width, size_t height, int kind, void *stream) {
     return copy_in_stream(stream, rectangle(target, target_pitch, source, source_pitch, width, height), kind);
 }
-EMULATOR_API CudaError cudaMemcpy2D(void *target, size_t target_pitch, const void *source, size_t source_pitch, size_t width, size_t height, int kind) {
+EMULATOR_API CudaError cudaMemcpy2D(void *target, size_t target_pitch, const void *source, size_t source_pitch,
+                                    size_t width, size_t height, int kind) {
     return copy_and_wait(rectangle(target, target_pitch, source, source_pitch, width, height), kind);
 }
 

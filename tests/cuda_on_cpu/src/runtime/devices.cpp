@@ -35,15 +35,18 @@ struct Attribute {
     int number, value;
 };
 static const Attribute attributes[] = {
+    // clang-format off
     {1, THREADS_PER_BLOCK}, {2, THREADS_PER_BLOCK}, {3, THREADS_PER_BLOCK}, {4, 64},  // of a block; in x, y, z
-    {5, 2147483647}, {6, 65535}, {7, 65535},                                         // blocks of a grid in x, y, z
-    {8, SHARED_BYTES}, {9, 65536}, {10, 32}, {11, 2147483647},                       // shared, constant; warp; pitch
-    {12, 65536}, {13, 1410000}, {14, 512}, {15, 1}, {16, PROCESSORS}, {19, 1},       // registers, kHz, textures, overlap
-    {31, 1}, {36, 1215000}, {37, 5120}, {38, 41943040},                              // concurrency, kHz, bus, cache
-    {39, THREADS_PER_PROCESSOR}, {40, 3}, {41, 1}, {51, 32},                         // engines, one address space, pitch
-    {75, 8}, {76, 0}, {78, 1}, {79, 1}, {80, 1},                                     // capability 8.0, priorities, caches
-    {81, SHARED_BYTES_PROCESSOR}, {82, 65536}, {83, 1}, {87, 2}, {89, 1}, {90, 1},   // managed memory
-    {95, 1}, {97, SHARED_BYTES_OPTIN}, {99, 1}, {106, BLOCKS_PER_PROCESSOR}, {111, 1024}, {115, 1}};
+    {5, 2147483647}, {6, 65535}, {7, 65535},  // blocks of a grid in x, y, z
+    {8, SHARED_BYTES}, {9, 65536}, {10, 32}, {11, 2147483647},  // shared, constant; warp; pitch
+    {12, 65536}, {13, 1410000}, {14, 512}, {15, 1}, {16, PROCESSORS}, {19, 1},  // registers, kHz, textures, overlap
+    {31, 1}, {36, 1215000}, {37, 5120}, {38, 41943040},  // concurrency, kHz, bus, cache
+    {39, THREADS_PER_PROCESSOR}, {40, 3}, {41, 1}, {51, 32},  // engines, one address space, pitch
+    {75, 8}, {76, 0}, {78, 1}, {79, 1}, {80, 1},  // capability 8.0, priorities, caches
+    {81, SHARED_BYTES_PROCESSOR}, {82, 65536}, {83, 1}, {87, 2}, {89, 1}, {90, 1},  // managed memory
+    {95, 1}, {97, SHARED_BYTES_OPTIN}, {99, 1}, {106, BLOCKS_PER_PROCESSOR}, {111, 1024}, {115, 1},
+    // clang-format on
+};
 
 }  // namespace emulator
 

@@ -37,7 +37,8 @@ int resident_blocks(const Function &function, int threads, size_t dynamic_shared
 CudaError check(const Dim3 &grid, const Dim3 &block, const Function &function, size_t dynamic_shared) {
     if (!grid.x || !grid.y || !grid.z || !block.x || !block.y || !block.z) return cudaErrorInvalidValue;
     if (grid.x > 2147483647u || grid.y > 65535 || grid.z > 65535) return cudaErrorInvalidValue;
-    if (block.x > 1024 || block.y > 1024 || block.z > 64 || block.x * block.y * block.z > (unsigned)THREADS_PER_BLOCK) return cudaErrorInvalidValue;
+    if (block.x > 1024 || block.y > 1024 || block.z > 64 || block.x * block.y * block.z > (unsigned)THREADS_PER_BLOCK)
+        return cudaErrorInvalidValue;
     return dynamic_shared > function.max_dynamic_shared ? cudaErrorInvalidValue : cudaSuccess;
 }
 
@@ -55,7 +56,8 @@ CudaError launch(void *handle, Dim3 grid, Dim3 block, size_t dynamic_shared, voi
     return enqueue(*stream, {function->kernel->name, here, visible_from(*here), [launch] { run_kernel(*launch); }});
 }
 
-template <class Body> CudaError with_function(void *handle, Body body) {
+template <class Body>
+CudaError with_function(void *handle, Body body) {
     return driver_call([&] {
         Function *function = function_of(handle);
         return function ? body(*function) : cudaErrorInvalidResourceHandle;
@@ -103,12 +105,18 @@ EMULATOR_API CudaError cuStreamGetCtx(void *handle, void **out) {
     });
 }
 
-EMULATOR_API CudaError cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared, void *stream, void **arguments, void **extra) {
+EMULATOR_API CudaError cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                                      unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared,
+                                      void *stream, void **arguments, void **extra) {
     if (extra) return emulator_not_emulated("cuLaunchKernel with packed arguments");
-    return driver_call([&] { return launch(function, {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared, stream, arguments); });
+    return driver_call([&] {
+        return launch(function, {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared, stream, arguments);
+    });
 }
 // As another launch: a kernel cannot wait for other blocks, for what it would wait by is not compiled.
-EMULATOR_API CudaError cuLaunchCooperativeKernel(void *handle, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared, void *stream, void **arguments) {
+EMULATOR_API CudaError cuLaunchCooperativeKernel(void *handle, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                                                 unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared,
+                                                 void *stream, void **arguments) {
     return with_function(handle, [&](Function &function) {
         int resident = PROCESSORS * resident_blocks(function, (int)(block_x * block_y * block_z), shared);
         if ((size_t)grid_x * grid_y * grid_z > (size_t)resident) return cudaErrorCooperativeLaunchTooLarge;
@@ -128,7 +136,8 @@ EMULATOR_API CudaError cuFuncGetAttribute(int *out, int attribute, void *handle)
 EMULATOR_API CudaError cuFuncSetAttribute(void *handle, int attribute, int value) {
     return with_function(handle, [&](Function &function) {
         if (attribute == FUNCTION_SHARED_CARVEOUT) return cudaSuccess;  // a hint
-        if (attribute != FUNCTION_MAX_DYNAMIC_SHARED_BYTES || value < 0 || (size_t)value > SHARED_BYTES_OPTIN) return cudaErrorInvalidValue;
+        if (attribute != FUNCTION_MAX_DYNAMIC_SHARED_BYTES || value < 0 || (size_t)value > SHARED_BYTES_OPTIN)
+            return cudaErrorInvalidValue;
         function.max_dynamic_shared = value;
         return cudaSuccess;
     });
@@ -140,7 +149,8 @@ EMULATOR_API CudaError cuOccupancyMaxActiveBlocksPerMultiprocessor(int *out, voi
         return cudaSuccess;
     });
 }
-EMULATOR_API CudaError cuOccupancyMaxPotentialBlockSize(int *grid, int *block, void *handle, size_t (*shared_of)(int), size_t shared, int limit) {
+EMULATOR_API CudaError cuOccupancyMaxPotentialBlockSize(int *grid, int *block, void *handle, size_t (*shared_of)(int),
+                                                        size_t shared, int limit) {
     return with_function(handle, [&](Function &function) {
         *block = limit > 0 ? std::min(limit, THREADS_PER_BLOCK) : THREADS_PER_BLOCK;
         *grid = PROCESSORS * resident_blocks(function, *block, shared_of ? shared_of(*block) : shared);

@@ -9,7 +9,8 @@ namespace emulator {
 namespace {
 std::unordered_map<void *, std::shared_ptr<Event>> events;
 
-template <class Body> CudaError with_event(void *handle, Body body) {
+template <class Body>
+CudaError with_event(void *handle, Body body) {
     return call([&] {
         auto it = events.find(handle);
         if (it == events.end()) return cudaErrorInvalidResourceHandle;
@@ -137,7 +138,8 @@ EMULATOR_API CudaError cudaEventQuery(void *handle) {
 EMULATOR_API CudaError cudaEventElapsedTime(float *out, void *from, void *to) {
     return with_event(from, [&](Event &first) {
         return with_event(to, [&](Event &second) {
-            if (first.device != second.device || (first.flags | second.flags) & EVENT_DISABLE_TIMING) return cudaErrorInvalidResourceHandle;
+            if (first.device != second.device || (first.flags | second.flags) & EVENT_DISABLE_TIMING)
+                return cudaErrorInvalidResourceHandle;
             if (!first.ticket || !second.ticket) return cudaErrorInvalidResourceHandle;
             if (!first.ticket->done || !second.ticket->done) return cudaErrorNotReady;
             *out = (float)(second.ticket->milliseconds - first.ticket->milliseconds);

@@ -52,7 +52,9 @@ void say(const char *text) {  // as a handler of signals may
 }
 
 CudaError error_of(int signal) {
-    return signal == SIGSEGV ? cudaErrorIllegalAddress : signal == SIGFPE ? cudaErrorLaunchFailure : cudaErrorMisalignedAddress;
+    return signal == SIGSEGV  ? cudaErrorIllegalAddress
+           : signal == SIGFPE ? cudaErrorLaunchFailure
+                              : cudaErrorMisalignedAddress;
 }
 
 void describe(int signal, const void *address, bool writes) {
@@ -66,9 +68,11 @@ void describe(int signal, const void *address, bool writes) {
     if (!landing)
         snprintf(text, sizeof text, "CUDA emulator: the host %s %p %s\n", verb, address, whose);
     else if (signal == SIGSEGV)
-        snprintf(text, sizeof text, "CUDA emulator: %s %s %p %s, which it cannot access\n", running, verb, address, whose);
+        snprintf(text, sizeof text, "CUDA emulator: %s %s %p %s, which it cannot access\n", running, verb, address,
+                 whose);
     else if (signal == SIGFPE)
-        snprintf(text, sizeof text, "CUDA emulator: %s divided an integer by zero: a GPU computes an unspecified number\n", running);
+        snprintf(text, sizeof text,
+                 "CUDA emulator: %s divided an integer by zero: a GPU computes an unspecified number\n", running);
     else
         snprintf(text, sizeof text, "CUDA emulator: %s used a misaligned address\n", running);
     say(text);

@@ -60,7 +60,8 @@ unsigned long long lane_slots[THREADS_PER_BLOCK / WARP][WARP];
 
 char *take_stack() {
     if (spare_stacks.empty()) {
-        void *p = mmap(nullptr, STACK + GUARD_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void *p = mmap(nullptr, STACK + GUARD_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                       -1, 0);
         if (p == MAP_FAILED) end_task(cudaErrorMemoryAllocation, "no memory for the stack of a thread");
         mprotect(p, GUARD_PAGE, PROT_NONE);
         return (char *)p;
@@ -106,7 +107,8 @@ void pause(State state, unsigned mask) {
 }
 void wait_for_block() { pause(AT_BLOCK_BARRIER, 0); }
 void wait_for_warp(unsigned mask) {
-    if (running && !(mask >> running->number % WARP & 1)) end_task(cudaErrorLaunchFailure, "a thread is not in the mask of its own warp operation");
+    if (running && !(mask >> running->number % WARP & 1))
+        end_task(cudaErrorLaunchFailure, "a thread is not in the mask of its own warp operation");
     pause(AT_WARP_BARRIER, mask);
 }
 unsigned long long *slots() { return lane_slots[running ? running->number / WARP : 0]; }
@@ -125,7 +127,8 @@ std::vector<Fiber *> complete_group(int warp, int n, const std::vector<int> &ord
         if (std::any_of(first, last, absent)) continue;
         std::vector<Fiber *> group;
         for (int i : order)
-            if (i / WARP == warp && fibers[i].state == AT_WARP_BARRIER && fibers[i].mask == one->mask) group.push_back(&fibers[i]);
+            if (i / WARP == warp && fibers[i].state == AT_WARP_BARRIER && fibers[i].mask == one->mask)
+                group.push_back(&fibers[i]);
         return group;
     }
     return {};
@@ -153,7 +156,10 @@ bool run_warps(int n, const std::vector<int> &order) {
         if (fibers[i].state == AT_WARP_BARRIER) mask = fibers[i].mask;
     }
     char text[200];
-    snprintf(text, sizeof text, "its threads wait for each other for ever: %d of %d in __syncthreads, %d in an operation of a warp (mask 0x%08x)", at_block, n, at_warp, mask);
+    snprintf(text, sizeof text,
+             "its threads wait for each other for ever: %d of %d in __syncthreads, %d in an operation of a warp (mask "
+             "0x%08x)",
+             at_block, n, at_warp, mask);
     end_task(cudaErrorLaunchTimeout, text);
 }
 
@@ -188,7 +194,9 @@ void run_block(const Launch &launch, Dim3 index) {
     }
     for (;;) {
         bool progress = run_warps(n, order);
-        auto in = [&](State state) { return std::count_if(fibers.begin(), fibers.begin() + n, [=](const Fiber &f) { return f.state == state; }); };
+        auto in = [&](State state) {
+            return std::count_if(fibers.begin(), fibers.begin() + n, [=](const Fiber &f) { return f.state == state; });
+        };
         if (in(DONE) == n) return;
         if (!in(AT_WARP_BARRIER)) {
             for (int i : order)  // all are in __syncthreads, or done

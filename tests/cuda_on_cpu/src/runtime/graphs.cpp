@@ -21,7 +21,7 @@ std::set<Executable *> executables;
 
 Graph *new_graph(Graph graph) { return *graphs.insert(new Graph(std::move(graph))).first; }
 
-// "now" and "main": as it was captured. "late": the last node that can run, which is the farthest from that. A seed: any.
+// "now" and "main": as it was captured. "late": the last node that can run, the farthest from that. A seed: any.
 void replay(const Graph &graph) {
     int n = (int)graph.nodes.size();
     std::vector<int> missing(n), ready;

@@ -26,8 +26,8 @@ struct Launch {
     const Kernel *kernel;
     Dim3 grid, block;
     size_t dynamic_shared;
-    std::vector<char> memory;        // the arguments, copied
-    std::vector<void *> arguments;   // where each is in it
+    std::vector<char> memory;       // the arguments, copied
+    std::vector<void *> arguments;  // where each is in it
 };
 
 // Runs all threads of a launch, one after the other.

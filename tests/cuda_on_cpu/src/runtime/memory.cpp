@@ -124,7 +124,8 @@ EMULATOR_API CudaError cudaHostRegister(void *address, size_t size, unsigned fla
 EMULATOR_API CudaError cudaHostUnregister(void *address) {
     return call_outside_capture([&] {
         auto it = blocks.find((size_t)address);
-        if (it == blocks.end() || !it->second.registered || it->second.type != PINNED) return cudaErrorHostMemoryNotRegistered;
+        if (it == blocks.end() || !it->second.registered || it->second.type != PINNED)
+            return cudaErrorHostMemoryNotRegistered;
         for (int i = 0; i < device_count(); i++) drain_device(device(i));
         blocks.erase(it);
         return cudaSuccess;
@@ -158,9 +159,11 @@ EMULATOR_API CudaError cudaPointerGetAttributes(PointerAttributes *out, const vo
 
 // Hints where managed memory lies do not change what is computed.
 EMULATOR_API CudaError cudaMemPrefetchAsync(const void *address, size_t, int, void *) {
-    return call([&] { return block_of(address) && block_of(address)->type == MANAGED ? cudaSuccess : cudaErrorInvalidValue; });
+    return call(
+        [&] { return block_of(address) && block_of(address)->type == MANAGED ? cudaSuccess : cudaErrorInvalidValue; });
 }
 EMULATOR_API CudaError cudaMemAdvise(const void *address, size_t, int, int) {
-    return call([&] { return block_of(address) && block_of(address)->type == MANAGED ? cudaSuccess : cudaErrorInvalidValue; });
+    return call(
+        [&] { return block_of(address) && block_of(address)->type == MANAGED ? cudaSuccess : cudaErrorInvalidValue; });
 }
 }

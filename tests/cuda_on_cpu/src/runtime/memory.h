@@ -22,8 +22,8 @@ void *allocate(Device &device, size_t size);
 // Frees what starts at the address. False if nothing does.
 bool release(void *address, MemoryType type);
 
-// Makes exactly these devices' memory accessible at the user's addresses, for work that has them from elsewhere than its
-// arguments: tables of pointers, and libraries.
+// Makes exactly these devices' memory accessible at the user's addresses: for work that has them not from its arguments
+// but from tables of pointers.
 void open(Devices devices);
 bool is_open(int device);
 // The address at which work that sees these devices finds what the user knows by `address`; the same for all addresses

@@ -83,7 +83,8 @@ CudaError find_variable(size_t *out, size_t *size, const LoadedModule &module, c
     void *address = dlsym(module.library, name);
     Dl_info info;
     const ElfW(Sym) *symbol = nullptr;
-    if (!address || !dladdr1(address, &info, (void **)&symbol, RTLD_DL_SYMENT) || !symbol) return cudaErrorSymbolNotFound;
+    if (!address || !dladdr1(address, &info, (void **)&symbol, RTLD_DL_SYMENT) || !symbol)
+        return cudaErrorSymbolNotFound;
     if (!block_of(address)) add_block({(size_t)address, symbol->st_size, ON_DEVICE, module.device->number, true});
     if (out) *out = (size_t)address;
     if (size) *size = symbol->st_size;
@@ -107,7 +108,9 @@ EMULATOR_API CudaError cuModuleLoadData(void **out, const void *image) {
         return error ? error : load(out, image);
     });
 }
-EMULATOR_API CudaError cuModuleLoadDataEx(void **out, const void *image, unsigned, void *, void **) { return cuModuleLoadData(out, image); }
+EMULATOR_API CudaError cuModuleLoadDataEx(void **out, const void *image, unsigned, void *, void **) {
+    return cuModuleLoadData(out, image);
+}
 // Its kernels can no longer be launched. The library stays, for queued launches and graphs may use it.
 EMULATOR_API CudaError cuModuleUnload(void *handle) {
     return driver_call([&] {

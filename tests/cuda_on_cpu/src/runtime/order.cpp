@@ -32,7 +32,10 @@ std::vector<int> drawn_order(int n) {
 }
 
 void set_order(const char *text) {
-    chosen = !strcmp(text, "now") ? Order::NOW : !strcmp(text, "late") ? Order::LATE : !strcmp(text, "main") ? Order::MAIN : Order::DRAWN;
+    chosen = !strcmp(text, "now")    ? Order::NOW
+             : !strcmp(text, "late") ? Order::LATE
+             : !strcmp(text, "main") ? Order::MAIN
+                                     : Order::DRAWN;
     state = strtoull(text, nullptr, 10) * 2654435761u + 1;
 }
 

@@ -6,10 +6,10 @@
 namespace emulator {
 
 enum class Order {
-    NOW,   // as it is queued
-    LATE,  // only when something waits for it: the longest delay that CUDA allows
-    MAIN,  // the default streams at once, others late
-    DRAWN, // some of it, from any stream, drawn from a seed
+    NOW,    // as it is queued
+    LATE,   // only when something waits for it: the longest delay that CUDA allows
+    MAIN,   // the default streams at once, others late
+    DRAWN,  // some of it, from any stream, drawn from a seed
 };
 
 Order order();

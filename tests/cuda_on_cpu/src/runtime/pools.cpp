@@ -40,20 +40,24 @@ CudaError give(void *address, void *handle) {
     const Block *block = block_of(address);
     if (!stream) return cudaErrorInvalidResourceHandle;
     if (stream->capture) return (not_emulated("freeing memory in a captured stream"), cudaErrorNotSupported);
-    if (!block || block->type != ON_DEVICE || block->registered || block->address != (size_t)address) return cudaErrorInvalidValue;
+    if (!block || block->type != ON_DEVICE || block->registered || block->address != (size_t)address)
+        return cudaErrorInvalidValue;
     size_t size = block->size;
     Pool *pool = &pool_of(block->device);
     return enqueue(*stream, {"freeing memory", stream->device, 0, [=] {
-        if (release(address, ON_DEVICE)) pool->used -= std::min(size, pool->used);
-    }});
+                                 if (release(address, ON_DEVICE)) pool->used -= std::min(size, pool->used);
+                             }});
 }
 
 // Switches of how the pool reuses memory are kept, but change nothing; what it holds is what is in use.
 CudaError get(Pool &pool, int attribute, void *out) {
     if (attribute < 1 || attribute > POOL_USED_HIGH) return cudaErrorInvalidValue;
-    if (attribute < POOL_RELEASE_THRESHOLD) return (*(int *)out = pool.settings.count(attribute) ? (int)pool.settings[attribute] : 1, cudaSuccess);
+    if (attribute < POOL_RELEASE_THRESHOLD)
+        return (*(int *)out = pool.settings.count(attribute) ? (int)pool.settings[attribute] : 1, cudaSuccess);
     bool high = attribute == POOL_RESERVED_HIGH || attribute == POOL_USED_HIGH;
-    *(unsigned long long *)out = attribute == POOL_RELEASE_THRESHOLD ? pool.settings[attribute] : high ? pool.highest : pool.used;
+    *(unsigned long long *)out = attribute == POOL_RELEASE_THRESHOLD ? pool.settings[attribute]
+                                 : high                              ? pool.highest
+                                                                     : pool.used;
     return cudaSuccess;
 }
 CudaError set(Pool &pool, int attribute, const void *value) {
@@ -65,7 +69,8 @@ CudaError set(Pool &pool, int attribute, const void *value) {
     pool.highest = pool.used;
     return cudaSuccess;
 }
-template <class Body> CudaError with_pool(Pool *pool, Body body) {
+template <class Body>
+CudaError with_pool(Pool *pool, Body body) {
     return call([&] { return is_pool(pool) ? body() : cudaErrorInvalidValue; });
 }
 }  // namespace

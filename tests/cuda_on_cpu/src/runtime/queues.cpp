@@ -126,7 +126,8 @@ int enqueue_work(void *handle, Work work) {  // for libraries
         auto stream = stream_of(handle);
         if (!stream || stream->device->number != current_device()) return cudaErrorInvalidResourceHandle;
         count(LIBRARY_CALLS);
-        return enqueue(*stream, {"a library's function", stream->device, visible_from(*stream->device), std::move(work)});
+        return enqueue(*stream,
+                       {"a library's function", stream->device, visible_from(*stream->device), std::move(work)});
     });
 }
 

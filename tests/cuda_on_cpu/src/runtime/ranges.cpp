@@ -61,7 +61,9 @@ bool make_range(Range &range, int number) {
     return true;
 }
 
-bool holds(const char *start, size_t size, const void *address) { return start && (size_t)address - (size_t)start < size; }
+bool holds(const char *start, size_t size, const void *address) {
+    return start && (size_t)address - (size_t)start < size;
+}
 }  // namespace
 
 void open(Devices devices) {
@@ -80,7 +82,8 @@ int device_of_range(const void *address) {
 
 void *for_work(const void *address, Devices visible) {
     for (int i = 0; i < MAX_DEVICES; i++)
-        if ((visible >> i & 1) && holds(ranges[i].base, ranges[i].size, address)) return ranges[i].alias + ((char *)address - ranges[i].base);
+        if ((visible >> i & 1) && holds(ranges[i].base, ranges[i].size, address))
+            return ranges[i].alias + ((char *)address - ranges[i].base);
     return (void *)address;
 }
 void place_for_work(void *bytes, size_t size, Devices visible) {

@@ -25,7 +25,18 @@ void call_host_function(const Work &function);
 void wait_for_others();
 void notify_others();
 
-enum Count { LAUNCHES, COPIES_FROM_HOST, COPIES_TO_HOST, COPIES_ON_DEVICE, WAITS, ALLOCATIONS, LIBRARY_CALLS, GRAPH_LAUNCHES, HOST_CALLBACKS, COUNTS };
+enum Count {
+    LAUNCHES,
+    COPIES_FROM_HOST,
+    COPIES_TO_HOST,
+    COPIES_ON_DEVICE,
+    WAITS,
+    ALLOCATIONS,
+    LIBRARY_CALLS,
+    GRAPH_LAUNCHES,
+    HOST_CALLBACKS,
+    COUNTS
+};
 void count(Count what);
 
 struct Stream;
@@ -34,7 +45,7 @@ struct Device {
     CudaError broken = cudaSuccess;  // what ended a kernel on it: every later call returns it
     std::set<int> peers;             // whose memory its kernels may use
     std::shared_ptr<Stream> default_stream;
-    size_t used = 0;                 // bytes allocated
+    size_t used = 0;  // bytes allocated
     std::map<int, size_t> limits;
 };
 
@@ -55,13 +66,18 @@ CudaError fail(CudaError error);
 // Why a call that may wait for all streams, or may use the default stream, is not allowed while streams are captured.
 CudaError refused_by_capture();
 
-template <class Body> CudaError driver_call(Body body) {
+template <class Body>
+CudaError driver_call(Body body) {
     Guard guard;
     CudaError error = refusal();
     return error ? error : body();
 }
-template <class Body> CudaError call(Body body) { return fail(driver_call(body)); }
-template <class Body> CudaError call_outside_capture(Body body) {
+template <class Body>
+CudaError call(Body body) {
+    return fail(driver_call(body));
+}
+template <class Body>
+CudaError call_outside_capture(Body body) {
     return call([&] {
         CudaError error = refused_by_capture();
         return error ? error : body();

@@ -28,7 +28,8 @@ CudaError create(void **out, unsigned flags, int priority) {
     });
 }
 
-template <class Body> CudaError with_stream(void *handle, Body body) {
+template <class Body>
+CudaError with_stream(void *handle, Body body) {
     return call([&] {
         auto stream = stream_of(handle);
         return stream ? body(*stream) : cudaErrorInvalidResourceHandle;
@@ -70,7 +71,9 @@ std::shared_ptr<Stream> stream_of(void *handle) {
 using namespace emulator;
 
 extern "C" {
-EMULATOR_API CudaError cudaStreamCreateWithPriority(void **out, unsigned flags, int priority) { return create(out, flags, priority); }
+EMULATOR_API CudaError cudaStreamCreateWithPriority(void **out, unsigned flags, int priority) {
+    return create(out, flags, priority);
+}
 EMULATOR_API CudaError cudaStreamCreateWithFlags(void **out, unsigned flags) { return create(out, flags, 0); }
 EMULATOR_API CudaError cudaStreamCreate(void **out) { return create(out, 0, 0); }
 
@@ -135,7 +138,8 @@ EMULATOR_API CudaError cudaLaunchHostFunc(void *handle, void (*function)(void *)
         return enqueue(stream, {"a host function", stream.device, 0, [=] { function(data); }, true});
     });
 }
-EMULATOR_API CudaError cudaStreamAddCallback(void *handle, void (*function)(void *, CudaError, void *), void *data, unsigned flags) {
+EMULATOR_API CudaError cudaStreamAddCallback(void *handle, void (*function)(void *, CudaError, void *), void *data,
+                                             unsigned flags) {
     return with_stream(handle, [&](Stream &stream) {
         if (flags) return cudaErrorInvalidValue;
         if (stream.capture) return refused_to_wait(stream);

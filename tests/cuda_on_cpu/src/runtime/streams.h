@@ -67,7 +67,7 @@ struct Event {
     std::vector<int> after;            // the nodes of that capture
 };
 
-// The stream of a handle of the user; null if there is none. 0 and 1 are the device's default stream, 2 is the thread's.
+// The stream of a handle of the user, or null. 0 and 1 are the device's default stream, 2 is the thread's.
 std::shared_ptr<Stream> stream_of(void *handle);
 std::shared_ptr<Stream> new_stream(Device &device, unsigned flags, int priority);
 const std::vector<std::shared_ptr<Stream>> &all_streams();
