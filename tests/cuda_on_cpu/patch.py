@@ -30,7 +30,7 @@ PATCHED = {
 """The modules into which NVIDIA's code is linked, each with the names of the functions that are replaced."""
 
 JUMP = struct.Struct("<2sQ2s")
-CODE = 48  # bytes for what _refusals writes before each name
+CODE = 48  # bytes for what refusals writes before each name
 READ, WRITE, EXECUTE = mmap.PROT_READ, mmap.PROT_WRITE, mmap.PROT_EXEC
 
 
@@ -62,10 +62,11 @@ class Finder:
                 " remove the other CuPy's folder from sys.path, or do not install the emulator"
             )
         if name in PATCHED:
-            self._patch(Path(spec.origin), name)
+            self.patch(Path(spec.origin), name)
         return spec
 
-    def _patch(self, path: Path, module: str) -> None:
+    def patch(self, path: Path, module: str) -> None:
+        """Load a module of ``PATCHED`` and redirect its functions."""
         symbols = elf.functions(path)
         theirs = [name for name in symbols if PATCHED[module].fullmatch(name)]
         expected = [name for name in self.ours if PATCHED[module].fullmatch(name)]
@@ -76,8 +77,8 @@ class Finder:
             )
         known = f"PyInit_{module.rpartition('.')[2]}"
         base = _address(ctypes.CDLL(str(path)), known) - symbols[known].address
-        refusals = _refusals([name for name in theirs if name not in self.ours], self.libraries[0])
-        _redirect({base + symbols[name].address: (self.ours | refusals)[name] for name in theirs})
+        refused = refusals([name for name in theirs if name not in self.ours], self.libraries[0])
+        _redirect({base + symbols[name].address: (self.ours | refused)[name] for name in theirs})
 
 
 def _address(library: ctypes.CDLL, name: str) -> int:
@@ -104,7 +105,7 @@ def _redirect(jumps: dict[int, int]) -> None:
     _protect(start, length, READ | EXECUTE)
 
 
-def _refusals(names: Sequence[str], runtime: ctypes.CDLL) -> dict[str, int]:
+def refusals(names: Sequence[str], runtime: ctypes.CDLL) -> dict[str, int]:
     """Code that says that a function is not emulated, for each name.
 
     A function of the runtime returns an error then. Those of Thrust and CUB return nothing, so the process is aborted.
