@@ -69,6 +69,8 @@ SINGLE = [
 UNCHANGED = [
     Case("float", "a", None, SMALL),
     Case("float", "b > 1 ? a : 2", "setp.gt.ftz.f32", SMALL),
+    Case("float", "a < b ? a : b", "setp.lt.ftz.f32", SMALL),
+    Case("float", "-b > a ? -b : a", "setp.lt.ftz.f32", SMALL),
     Case("float", "copysignf(a, -b)", "copysign.f32", -SMALL),
     Case("float", "__int_as_float(__float_as_int(a) | 0x80000000)", "or.b32", -SMALL),
 ]

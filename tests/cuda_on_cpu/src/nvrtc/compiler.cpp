@@ -22,12 +22,13 @@ namespace {
 const std::string HOME = EMULATOR_HOME, PRELUDES = HOME + "/build/preludes";
 
 // Only what kernels use is kept (-fwhole-program); products and sums are fused (-fexpensive-optimizations) where asked
-// for; signed integers wrap around as a GPU's do; a misaligned access ends the kernel.
+// for; a choice between two numbers is not an instruction that flushes (-fno-if-conversion); signed integers wrap around as
+// a GPU's do; a misaligned access ends the kernel.
 const Texts FLAGS = {
     "-nostdinc", "-I" + HOME + "/include", "-w", "-fPIC", "-fvisibility=hidden", "-fwhole-program", "-fno-exceptions",
     "-fno-asynchronous-unwind-tables", "-mavx2", "-mfma", "-mf16c", "-O1", "-fexpensive-optimizations", "-fno-tree-vectorize",
-    "-fno-optimize-sibling-calls", "-fno-math-errno", "-fno-strict-aliasing", "-fwrapv", "-fsanitize=alignment",
-    "-fsanitize-undefined-trap-on-error"};
+    "-fno-if-conversion", "-fno-if-conversion2", "-fno-optimize-sibling-calls", "-fno-math-errno", "-fno-strict-aliasing",
+    "-fwrapv", "-fsanitize=alignment", "-fsanitize-undefined-trap-on-error"};
 const Texts LINK = {"-shared", "-nostdlib", "-s", "-x", "assembler"};
 const Texts LIBRARIES = {"-x", "none", "-l:libm.so.6"};
 
