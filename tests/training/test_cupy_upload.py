@@ -63,7 +63,7 @@ def are_right(batches: list[tuple[np.ndarray | None, ...]], handle: Any, upload:
     read.append(tuple(cupy.full(12, 7.0) for _ in range(6)))
     handle.synchronize()
     return all(
-        y is None if x is None else np.array_equal(to_host(y), x)
+        y is None if x is None else y.dtype == x.dtype and np.array_equal(to_host(y), x)
         for xs, ys in zip([(numbers,), *batches, 6 * (np.full(12, 7.0),)], read, strict=True)
         for x, y in zip(xs, ys, strict=True)
     )
@@ -77,6 +77,27 @@ def test_every_step_reads_its_own_batch_in_whatever_order_the_gpu_works(
     for when in ORDERS:
         with order(when):
             assert are_right(host_batches(sizes, weighted), handle), when
+
+
+def test_batches_of_other_types_and_shapes(handle: Any) -> None:
+    kinds = [("f8", 3), ("f8", 3), ("f4", 3), ("f8", 3), ("f4", 2), ("f8", 2)]
+    r = np.random.default_rng(1)
+    assert are_right([(r.normal(size=(4, width)).astype(dtype),) for dtype, width in kinds], handle)
+
+
+def test_all_memory_is_taken_before_the_first_step(handle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA waits for the GPU when it pins memory."""
+    import cupyx
+
+    taken: list[Any] = []
+    pin = cupyx.empty_pinned
+    monkeypatch.setattr(cupyx, "empty_pinned", lambda shape, dtype: taken.append(shape) or pin(shape, dtype))
+    batches = module.upload(iter(host_batches([4] * 6, False)), handle)
+    next(batches)
+    assert len(taken) == 4
+    for _ in batches:
+        pass
+    assert len(taken) == 4
 
 
 WAITS = {
