@@ -245,6 +245,29 @@ def test_a_leading_dimension_that_is_too_small(cupy: Any, cublas: Any, capfd: py
     assert "parameter number 8" in capfd.readouterr().err
 
 
+def test_cupy_makes_products_in_tf32_if_asked(cupy: Any):
+    linalg = import_module("cupy._core._routines_linalg")
+    x, ones = cupy.full((2, 2), 1 + 2.0**-10 + 2.0**-12, "float32"), cupy.ones((2, 3), "float32")
+    before = linalg.get_compute_type("float32")
+    linalg.set_compute_type("float32", linalg.COMPUTE_TYPE_TF32)  # as the variable CUPY_TF32=1 does
+    try:
+        np.testing.assert_array_equal((x @ ones).get(), np.full((2, 3), 2 + 2.0**-9, "float32"))
+    finally:
+        linalg.set_compute_type("float32", before)
+    np.testing.assert_array_equal((x @ ones).get(), np.full((2, 3), 2 * x[0, 0].item(), "float32"))
+
+
+def test_cupy_refuses_products_while_a_graph_is_recorded(cupy: Any):
+    a = cupy.ones((3, 3))
+    with cupy.cuda.Stream(non_blocking=True) as stream:
+        stream.begin_capture()
+        try:
+            with pytest.raises(NotImplementedError, match="during stream capture"):
+                a @ a
+        finally:
+            stream.end_capture()
+
+
 def test_results_on_the_host_are_waited_for(cupy: Any, blas: Any):
     x = cupy.arange(4.0)
     with emulator.order("late"), cupy.cuda.Stream(non_blocking=True):
