@@ -193,7 +193,7 @@ class Jobs:
         called = function if unit.op == "matmul" else node.attribute.function
         title = getattr(called, "__name__", "an eager call")
         joins = called in (concatenate, *named("concatenate", "stack")) and len(node.args) <= MOST_JOINED
-        recordable = joins or called in RECORDABLE or isinstance(called, np.ufunc)
+        recordable = joins or called in RECORDABLE or (isinstance(called, np.ufunc) and called is not np.matmul)
         return Job(title, [(self.gpu.call, (_eager, *args))], recordable=recordable)
 
     # The state and the outputs
