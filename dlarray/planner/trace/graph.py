@@ -44,8 +44,7 @@ class Graph:
         self.has_scalars = True
         """Whether computed values without axes are scalars, as in NumPy.
 
-        If they are 0-d arrays, the step is another library's, which can return a view where NumPy copies: +x,
-        x.flatten().
+        If they are 0-d arrays, another library runs the step: it can return views where NumPy copies: +x, x.flatten().
         """
         self.eager_memory = EagerMemory()
         """The memory that the eager step takes."""
