@@ -9,7 +9,6 @@ Where there is no GPU, ``tests/cuda_on_cpu`` emulates two for CuPy; ``--emulated
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
@@ -77,14 +76,6 @@ def on(request: pytest.FixtureRequest) -> Iterator[On]:
     case: On = request.param
     with case.context():
         yield case
-
-
-@pytest.fixture
-def no_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """CuPy is not installed."""
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("cupy", "cupyx", "cupy_backends")]:
-        monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.setitem(sys.modules, "cupy", None)
 
 
 @pytest.fixture

@@ -135,6 +135,15 @@ def test_cuda_that_is_not_there(ask, words, lacking, cause, kind, monkeypatch):
     assert isinstance(caught.value.__cause__, kind)
 
 
+@pytest.mark.usefixtures("no_gpu")
+def test_cuda_on_a_machine_without_a_gpu():
+    """On CuPy itself."""
+    pytest.importorskip("cupy")
+    with pytest.raises(dd.DeviceError, match="CUDARuntimeError: cudaErrorNoDevice"):
+        dd.resolve("cuda")
+    assert not next(status for status in dd.devices() if status.name == "cuda").usable
+
+
 # auto
 
 
