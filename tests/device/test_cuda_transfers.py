@@ -1,4 +1,4 @@
-"""On a GPU, real CuPy and no fake: no step, eager or compiled, and no prediction copies from or to the host, or waits.
+"""On a GPU: no step, eager or compiled, and no prediction copies from or to the host, or waits.
 
 The emulated GPU counts what CuPy asks of it.
 """
