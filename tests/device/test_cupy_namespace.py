@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from dlarray_cupy import backend
 
-from tests.support.gpu import missing, order
+from tests.support.gpu import missing
 
 
 @pytest.fixture
@@ -38,20 +38,6 @@ def test_each_gpu_has_its_own_constants(xp: Any) -> None:
             x = xp.asarray([1.25, 2.5, 5.0])
             assert backend.device_of(x) == name
             np.testing.assert_array_equal(backend.to_numpy(x), [1.25, 2.5, 5.0])
-
-
-def test_a_constant_is_ready_for_every_stream(xp: Any) -> None:
-    from cupy.cuda import Stream
-
-    sending, using = Stream(non_blocking=True), Stream(non_blocking=True)
-    for stream in (sending, using):
-        with stream:
-            xp.zeros(2)  # the pool has memory for it now: to ask CUDA for some would wait for all streams
-    with order("late"):
-        with sending:
-            xp.asarray([0.375, 0.625])  # and kept
-        with using:
-            np.testing.assert_array_equal(backend.to_numpy(xp.asarray([0.375, 0.625])), [0.375, 0.625])
 
 
 def test_clip_without_limits_is_a_copy(xp: Any) -> None:
