@@ -20,6 +20,7 @@ from types import ModuleType
 from . import elf
 
 RUNTIME = re.compile(r"cuda[A-Z]\w*")
+RETURNS_ERROR = re.compile(r"cuda(?!LaunchKernel)[A-Z]\w*")
 PATCHED = {
     "cupy_backends.cuda.api.runtime": RUNTIME,
     "cupy.cuda.cub": re.compile(rf"{RUNTIME.pattern}|_Z\d+cub_\w+"),
@@ -108,7 +109,8 @@ def _redirect(jumps: dict[int, int]) -> None:
 def refusals(names: Sequence[str], runtime: ctypes.CDLL) -> dict[str, int]:
     """Code that says that a function is not emulated, for each name.
 
-    A function of the runtime returns an error then. Those of Thrust and CUB return nothing, so the process is aborted.
+    A function of the runtime returns an error then. Those of Thrust and CUB return nothing, and the kernels that are
+    linked into a module are launched without a look at the error, so there the process is aborted.
     """
     refuse, abort = _address(runtime, "emulator_not_emulated"), _address(ctypes.CDLL(None), "abort")
     size = CODE + max(map(len, names), default=0) + 1
@@ -119,7 +121,7 @@ def refusals(names: Sequence[str], runtime: ctypes.CDLL) -> dict[str, int]:
     for name, at in addresses.items():
         code = b"\x48\xbf" + struct.pack("<Q", at + CODE)  # mov rdi, name
         code += (
-            _jump(refuse) if RUNTIME.fullmatch(name) else b"\x50" + _call(refuse) + _call(abort)
+            _jump(refuse) if RETURNS_ERROR.fullmatch(name) else b"\x50" + _call(refuse) + _call(abort)
         )  # push rax, to align
         room[at - start : at - start + size] = (code.ljust(CODE, b"\0") + name.encode()).ljust(size, b"\0")
     return addresses

@@ -119,3 +119,19 @@ def test_the_handler_before_ours_still_runs(cupy: Any):
     done = run(enabled + "import ctypes\nx = cupy.ones(4)\nctypes.string_at(x.data.ptr, 8)")
     assert "CUDA emulator: the host read 0x" in done.stderr
     assert "Fatal Python error: Segmentation fault" in done.stderr
+
+
+def test_a_fork_has_no_gpu(cupy: Any):
+    work = "import os\nx = cupy.ones(4)\nif os.fork() == 0:\n    x + 1\nelse:\n    assert os.wait()[1]\n    print(x.sum())"
+    done = run(START + work)
+    assert "cudaErrorInitializationError: initialization error" in done.stderr
+    assert done.stdout.strip() == "4.0"
+    assert done.returncode == 0
+
+
+def test_kernels_that_are_linked_into_cupy_are_refused(cupy: Any):
+    """The module that launches them does not look at the error: numbers would be garbage."""
+    done = run(START + "print(cupy.random.default_rng(3).random(4))")
+    assert done.returncode == -signal.SIGABRT
+    assert "not emulated: cudaLaunchKernel" in done.stderr
+    assert not done.stdout

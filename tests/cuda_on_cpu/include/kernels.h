@@ -28,7 +28,7 @@ struct emulator_call<function> {
         (emulator::Dim3 *)&emulator_thread,    (emulator::Dim3 *)&emulator_block,                     \
         (emulator::Dim3 *)&emulator_block_dim, (emulator::Dim3 *)&emulator_grid_dim,                  \
         &emulator_dynamic_shared, &__start_emulator_shared, &__stop_emulator_shared, flush, nullptr};
-#define EMULATOR_KERNEL(symbol, any_geometry, ...)                                                    \
+#define EMULATOR_KERNEL(symbol, alone, ...)                                                    \
     extern "C" EMULATOR_EXPORT const emulator::Kernel emulator_kernel_##symbol = {                    \
         #symbol, emulator_call<__VA_ARGS__>::thread, emulator_call<__VA_ARGS__>::count,               \
-        emulator_call<__VA_ARGS__>::sizes, any_geometry, &emulator_module};
+        emulator_call<__VA_ARGS__>::sizes, alone, &emulator_module};

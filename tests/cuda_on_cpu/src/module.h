@@ -34,7 +34,7 @@ struct Kernel {
     void (*thread)(void **arguments);      // runs the kernel as one thread
     int count;                             // of the arguments
     const size_t *sizes;                   // of the arguments, in bytes
-    int any_geometry;                      // only loops of CUPY_FOR: one thread alone computes the same
+    int alone;                             // 1: one thread computes what all do; 2: no thread needs another; 0: neither
     Module *module;
 };
 

@@ -13,6 +13,7 @@
     X(cudaErrorInvalidConfiguration, 9, "CUDA_ERROR_INVALID_VALUE", "invalid configuration argument") \
     X(cudaErrorInvalidPitchValue, 12, "CUDA_ERROR_INVALID_VALUE", "invalid pitch argument") \
     X(cudaErrorInvalidMemcpyDirection, 21, "CUDA_ERROR_INVALID_VALUE", "invalid copy direction for memcpy") \
+    X(cudaErrorInitializationError, 3, "CUDA_ERROR_NOT_INITIALIZED", "initialization error") \
     X(cudaErrorNoDevice, 100, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected") \
     X(cudaErrorInvalidDevice, 101, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal") \
     X(cudaErrorInvalidKernelImage, 200, "CUDA_ERROR_INVALID_IMAGE", "device kernel image is invalid") \

@@ -25,7 +25,7 @@ struct Source {
     std::string text;               // lines have the numbers that they had
     Texts includes;                 // the lines "#include <cupy/...>" that it begins with: headers that do not change
     std::set<std::string> kernels;  // the functions that the host finds by name
-    bool any_geometry;              // only loops of CUPY_FOR: one thread alone computes the same
+    int alone;                      // as Kernel::alone in module.h
 };
 Source read_source(const std::string &text);
 

@@ -24,7 +24,7 @@ struct Program {
 std::string complete(const Source &source, const Program &program, const Options &options) {
     std::string text = options.definitions + "#line 1 \"" + program.name + "\"\n" + source.text + "\n#line 1 \"kernels\"\n";
     auto table = [&](const std::string &symbol, const std::string &function) {
-        text += "EMULATOR_KERNEL(" + symbol + (source.any_geometry ? ", 1, " : ", 0, ") + function + ")\n";
+        text += "EMULATOR_KERNEL(" + symbol + ", " + std::to_string(source.alone) + ", " + function + ")\n";
     };
     text += options.flush ? "EMULATOR_MODULE(1)\n" : "EMULATOR_MODULE(0)\n";
     for (const std::string &kernel : source.kernels) table(kernel, "&" + kernel);

@@ -44,6 +44,7 @@ class Reader {
 
     void directive(const Word &word) {
         std::vector<Word> parts = split_words(word.text.substr(1));
+        for (const Word &part : parts) one_thread = one_thread && part.text != "return";  // perhaps a kernel's
         if (parts.size() < 3 || parts[0].text != "define" || parts[1].end == parts[2].begin) return;
         std::set<std::string> body;
         for (size_t i = 2; i < parts.size(); i++) body.insert(parts[i].text);
@@ -63,8 +64,25 @@ class Reader {
     }
     void declaration_ends() { is_template = c_name = is_namespace = false; }
 
+    // Whether the kernel that begins at i is nothing but loops over its elements, and one thread can run them all: no
+    // `return` ends the work of a thread, and nothing is kept from one element to the next.
+    bool is_loops(size_t i) const {
+        while (i < words.size() && !is(i, "{")) i++;
+        int depth = 0;
+        bool in_loop = false;
+        for (; i < words.size(); i++) {
+            depth += is(i, "{") - is(i, "}");
+            if (!depth) return true;
+            if (is(i, "return")) return false;
+            in_loop = in_loop || is(i, "CUPY_FOR");
+            if (!in_loop && !is(i, "{") && !is(i, ";") && words[i].kind != Word::DIRECTIVE) return false;
+        }
+        return true;
+    }
+
     // A kernel's name is the first that parentheses follow, except for attributes.
     void kernel(size_t i) {
+        one_thread = one_thread && is_loops(i);
         if (is_template || !(c_name || scopes.back().c_names || c_macros.count(words[i].text))) return;
         while (++i < words.size() && !is(i, ";") && !is(i, "{"))
             if (WITH_PARENTHESES.count(words[i].text))
@@ -124,7 +142,7 @@ class Reader {
             loops = true;
         threads = threads || ASKS_FOR_THREADS.count(word);
     }
-    bool loops = false, threads = false;
+    bool loops = false, threads = false, one_thread = true;
 
     std::string rewritten() const {
         auto edits = replacements;
@@ -160,7 +178,7 @@ class Reader {
                 declaration_ends();
         }
         source.text = rewritten();
-        source.any_geometry = loops && !threads;
+        source.alone = !loops || threads ? 0 : one_thread ? 1 : 2;
         return source;
     }
 };

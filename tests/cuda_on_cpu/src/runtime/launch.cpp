@@ -43,10 +43,13 @@ void run_kernel(const Launch &launch) {
     unsigned floating_point = _mm_getcsr();
     if (launch.kernel->module->flush) _mm_setcsr(floating_point | FLUSH);
     // A kernel that only loops over its elements computes the same with any number of threads.
-    if (launch.kernel->any_geometry && !every_thread)
+    const Dim3 &grid = launch.grid, &block = launch.block;
+    if (every_thread || !launch.kernel->alone)
+        run_blocks(launch);
+    else if (launch.kernel->alone == 1)
         run_threads_alone(launch, order() == Order::DRAWN ? FEW_THREADS : 1);
     else
-        run_blocks(launch);
+        run_threads_alone(launch, grid.x * grid.y * grid.z * block.x * block.y * block.z);
     _mm_setcsr(floating_point);
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The lock of the runtime, and its counters.
+#include <pthread.h>
+
 #include <condition_variable>
 #include <mutex>
 
@@ -17,6 +19,8 @@ std::mutex lock;
 std::condition_variable_any others;
 thread_local int depth = 0;
 thread_local bool in_host_function = false;
+bool forked = false;  // this process is a fork of one that has GPUs: it has none itself, as with CUDA
+const int watches_forks = pthread_atfork(nullptr, nullptr, [] { forked = true; });
 }  // namespace
 
 Guard::Guard() {
@@ -54,6 +58,7 @@ void wait_for_others() {
 void notify_others() { others.notify_all(); }
 
 CudaError refusal() {
+    if (forked) return cudaErrorInitializationError;
     if (in_host_function) return cudaErrorNotPermitted;
     if (!device_count()) return cudaErrorNoDevice;
     if (current_device() >= device_count()) return cudaErrorInvalidDevice;
