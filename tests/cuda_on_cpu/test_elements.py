@@ -36,6 +36,6 @@ def test_searches(cupy: Any):
         arguments = (edges, x) if name == "searchsorted" else (x, edges)
         found = getattr(cupy, name)(*map(cupy.asarray, arguments)).get()
         np.testing.assert_array_equal(found, getattr(np, name)(*arguments))
-    np.testing.assert_array_equal(cupy.isin(cupy.asarray([1, 9, 2, 3]), cupy.arange(5)).get(), [True, False, True, True])
+    np.testing.assert_array_equal(cupy.isin(cupy.asarray([1, 9, 2]), cupy.arange(5)).get(), [True, False, True])
     found = cupy.interp(cupy.asarray([0.5, 3.0, 0.5]), cupy.asarray(edges), cupy.asarray([1.0, 2.0, 4.0])).get()
     np.testing.assert_array_equal(found, [3.0, 4.0, 3.0])

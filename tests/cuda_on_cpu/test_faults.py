@@ -122,8 +122,9 @@ def test_the_handler_before_ours_still_runs(cupy: Any):
 
 
 def test_a_fork_has_no_gpu(cupy: Any):
-    work = "import os\nx = cupy.ones(4)\nif os.fork() == 0:\n    x + 1\nelse:\n    assert os.wait()[1]\n    print(x.sum())"
-    done = run(START + work)
+    done = run(
+        START + "import os\nx = cupy.ones(4)\nif os.fork() == 0:\n    x + 1\nassert os.wait()[1]\nprint(x.sum())"
+    )
     assert "cudaErrorInitializationError: initialization error" in done.stderr
     assert done.stdout.strip() == "4.0"
     assert done.returncode == 0
