@@ -51,3 +51,16 @@ enum cudaDataType_t {
 };
 
 constexpr int CUBLAS_VERSION = 120901;
+
+// Of one element of a cudaDataType_t.
+inline int64_t bytes_of(int type) {
+    switch (type) {
+        case CUDA_R_8I: return 1;
+        case CUDA_R_16F:
+        case CUDA_R_16BF: return 2;
+        case CUDA_R_64F:
+        case CUDA_C_32F: return 8;
+        case CUDA_C_64F: return 16;
+        default: return 4;
+    }
+}

@@ -17,18 +17,6 @@ struct Mixed {
     Strides step;
 };
 
-int64_t bytes_of(int type) {
-    switch (type) {
-        case CUDA_R_8I: return 1;
-        case CUDA_R_16F:
-        case CUDA_R_16BF: return 2;
-        case CUDA_R_64F:
-        case CUDA_C_32F: return 8;
-        case CUDA_C_64F: return 16;
-        default: return 4;
-    }
-}
-
 Rounding rounding_of(const BlasHandle *handle, const Mixed &x) {
     if (x.a_type != CUDA_R_32F && x.a_type != CUDA_C_32F) return Rounding::none;
     bool tf32 = (handle->math & MATH_OF_PRODUCTS) == CUBLAS_TF32_TENSOR_OP_MATH;

@@ -111,17 +111,6 @@ cublasStatus_t refuse(cublasStatus_t status, const char *why) {
     return status;
 }
 
-int64_t bytes_of(int type) {
-    switch (type) {
-        case CUDA_R_16F:
-        case CUDA_R_16BF: return 2;
-        case CUDA_R_64F:
-        case CUDA_C_32F: return 8;
-        case CUDA_C_64F: return 16;
-        default: return 4;
-    }
-}
-
 cublasStatus_t describe(const Matmul *matmul, const Layout *a, const Layout *b, const Layout *c, const Layout *d,
                         Problem *p) {
     if (!matmul || !a || !b || !c || !d) return invalid("a descriptor is missing");

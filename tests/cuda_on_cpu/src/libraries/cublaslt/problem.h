@@ -31,6 +31,4 @@ cublasStatus_t describe(const Matmul *matmul, const Layout *a, const Layout *b, 
 // Print the reason for a status, and return it.
 cublasStatus_t refuse(cublasStatus_t status, const char *why);
 
-int64_t bytes_of(int type);
-
 }  // namespace emulator
