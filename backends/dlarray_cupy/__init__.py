@@ -12,10 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from dlarray.backend import Backend
 from dlarray.core.array import Array
-from dlarray.device.backend import Backend, HostBatch
+from dlarray.core.launcher import local_rank
+from dlarray.core.ranks import Ranks
+from dlarray.device.backend import HostBatch
 from dlarray.device.description import Description, Names
 from dlarray.device.timing import Timings
+from dlarray_cupy.nccl import NCCLRanks, wait_for_ranks
 
 __all__ = ["CupyBackend", "backend"]
 
@@ -44,15 +48,17 @@ class CupyBackend(Backend):
     def devices(self) -> list[str]:
         import cupy
 
-        return [f"cuda:{i}" for i in range(cupy.cuda.runtime.getDeviceCount())]
+        names = [f"cuda:{i}" for i in range(cupy.cuda.runtime.getDeviceCount())]
+        default = local_rank() % max(len(names), 1)  # each rank of a machine has a GPU of its own
+        return names[default:] + names[:default]
 
     def handle(self, device: str) -> Any:
         import cupy
 
         known = self.devices()
-        if (name := "cuda:0" if device == "cuda" else device) not in known:
-            raise ValueError(f"CuPy has the devices {', '.join(known) or '(none)'}, got {device!r}")
-        return cupy.cuda.Device(known.index(name))
+        if (name := known[0] if known and device == "cuda" else device) not in known:
+            raise ValueError(f"CuPy has the devices {', '.join(sorted(known)) or '(none)'}, got {device!r}")
+        return cupy.cuda.Device(int(name.removeprefix("cuda:")))
 
     def asarray(self, host: np.ndarray, handle: Any) -> Array:
         import cupy
@@ -66,11 +72,13 @@ class CupyBackend(Backend):
         return upload(batches, handle)
 
     def to_numpy(self, x: Array) -> np.ndarray:
+        wait_for_ranks(x.device)
         return x.get()
 
     def concat_to_numpy(self, arrays: Sequence[Array]) -> np.ndarray:
         import cupy
 
+        wait_for_ranks(arrays[0].device)
         with arrays[0].device:  # one kernel, also for many arrays: the host waits here anyway
             return cupy.concatenate([x.reshape(-1) for x in arrays]).get()
 
@@ -109,6 +117,7 @@ class CupyBackend(Backend):
         return erfc
 
     def synchronize(self, handle: Any) -> None:
+        wait_for_ranks(handle)
         handle.synchronize()
 
     def memory(self, handle: Any) -> tuple[int, int] | None:
@@ -126,6 +135,9 @@ class CupyBackend(Backend):
         if isinstance(error, MemoryError):  # the OutOfMemoryError of CuPy is one
             return True
         return isinstance(error, RuntimeError) and any(word in str(error) for word in _OUT_OF_MEMORY)
+
+    def ranks(self, host: Ranks, handle: Any) -> Ranks:
+        return NCCLRanks(host, handle)
 
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
         from dlarray_cupy.planned import planned
@@ -148,11 +160,6 @@ class CupyBackend(Backend):
         from dlarray_cupy.planned import Planned, planned, repeated
 
         return repeated(step if isinstance(step, Planned) else planned(step), steps)
-
-    def version(self) -> str:
-        import cupy
-
-        return cupy.__version__
 
 
 backend = CupyBackend()

@@ -21,6 +21,7 @@ import numpy as np
 
 from dlarray.core.array import Array
 from dlarray.device.backend import HostBatch
+from dlarray_cupy.nccl import wait_for_ranks
 
 __all__ = ["upload"]
 
@@ -60,6 +61,9 @@ class _Slot:
 
     def fill(self, batch: HostBatch, copies: Any) -> tuple[Array | None, ...]:
         """The arrays on the GPU that the batch is copied into. Wait for ``copied`` before reading them."""
+        import cupy
+
+        wait_for_ranks(cupy.cuda.Device(), self.copied)
         self.copied.synchronize()
         arrays = self.room(batch)
         copies.wait_event(self.read)

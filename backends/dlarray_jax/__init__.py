@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
+from dlarray.backend import Backend
 from dlarray.core.array import Array
-from dlarray.device.backend import Backend
 from dlarray.device.memory import host_memory
 
 __all__ = ["JaxBackend", "backend"]
@@ -81,6 +82,11 @@ class JaxBackend(Backend):
 
         return erfc
 
+    def allowing(self, dtype: str) -> AbstractContextManager[Any]:
+        import jax
+
+        return jax.enable_x64(True) if dtype == "float64" else nullcontext()
+
     def synchronize(self, handle: Any) -> None:
         import jax
 
@@ -130,11 +136,6 @@ class JaxBackend(Backend):
         import jax
 
         return jax.jit(function)  # no donation: θ is used again
-
-    def version(self) -> str:
-        import jax
-
-        return jax.__version__
 
 
 def _cpu(number: int) -> str:

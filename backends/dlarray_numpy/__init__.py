@@ -7,21 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.device.backend import Backend
+from dlarray.backend import OneDevice
 from dlarray.device.description import Description, Names
-from dlarray.device.memory import host_memory
 from dlarray.device.timing import Timings
 
 __all__ = ["NumPyBackend", "backend"]
 
 
-class NumPyBackend(Backend):
+class NumPyBackend(OneDevice):
     """Arrays of NumPy."""
 
     name = "numpy"
     array_modules = ("numpy",)
     short_names = ("cpu",)
     compiles = True
+    sums_in_plans = True
     uses_numpy_arrays = True
     shares_host_memory = True
 
@@ -30,22 +30,11 @@ class NumPyBackend(Backend):
 
         return xp
 
-    def devices(self) -> list[str]:
-        return ["cpu"]
-
-    def handle(self, device: str) -> Any:
-        if device != "cpu":
-            raise ValueError(f"numpy has the device cpu alone, got {device!r}")
-        return "cpu"
-
     def asarray(self, host: np.ndarray, handle: Any) -> np.ndarray:
         return np.array(host)
 
     def to_numpy(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(x)  # a NumPy scalar is an array of no axes
-
-    def memory(self, handle: Any) -> tuple[int, int] | None:
-        return host_memory()
 
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
         from dlarray.planner import compile as plan
@@ -83,9 +72,6 @@ class NumPyBackend(Backend):
         from dlarray.planner import fastest, profile
 
         return profile(step, state, batch, names, fastest(), bursts, seconds)
-
-    def to_device(self, x: np.ndarray, handle: Any) -> np.ndarray:
-        return x
 
 
 backend = NumPyBackend()

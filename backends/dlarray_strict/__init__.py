@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from dlarray.backend import Backend
 from dlarray.core.array import Array
-from dlarray.device.backend import Backend
 from dlarray.device.memory import host_memory
 
 __all__ = ["StrictBackend", "backend"]

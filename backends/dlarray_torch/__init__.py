@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from dlarray.backend import Backend
 from dlarray.core.array import Array
-from dlarray.device.backend import Backend, HostBatch
+from dlarray.device.backend import HostBatch
 from dlarray.device.description import Description, Names
 from dlarray.device.memory import host_memory
 from dlarray.device.timing import Timings
@@ -43,6 +44,7 @@ class TorchBackend(Backend):
     half_types = ("bfloat16", "float16")
     shares_host_memory = True
     compiles = True
+    sums_in_plans = True
 
     def compiles_on(self, handle: Any) -> bool:
         return handle.type == "cpu"
@@ -154,11 +156,6 @@ class TorchBackend(Backend):
     ) -> Timings:
         planned: Any = self.compile(getattr(step, "step", step))
         return planned.profile_for(state, batch, names, bursts, seconds)
-
-    def version(self) -> str:
-        import torch
-
-        return torch.__version__
 
 
 def compiled_by_torch(step: Callable[..., Any]) -> Callable[..., Any]:

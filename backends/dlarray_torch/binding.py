@@ -39,6 +39,7 @@ class TensorBinding:
             self.enter = caller(binding.program.input_structures[1], _on_tensors(binding.replay.enter), self.enter)
         self.enter_counted = _on_views(binding.enter_counted, views)
         self.reads = _on_views(binding.reads, views)
+        self.forget_batch = binding.forget_batch
         self.loss = _as_tensors(binding.loss, tensors)
 
 

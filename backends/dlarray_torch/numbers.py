@@ -1,7 +1,7 @@
-"""torch's namespace, with ``maximum`` and ``minimum`` that take a Python number without a transfer.
+"""torch's namespace, with functions that take a Python number without a transfer.
 
 array_api_compat converts a number to a tensor on the device. On an accelerator this is a transfer that the host waits
-for, in each ReLU. torch's clamp takes the number as an argument.
+for, in each ReLU. torch's clamp takes the number as an argument, and so do its bit operations.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from typing import Any, cast
 
 __all__ = ["namespace"]
 
+BIT_OPERATIONS = ("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift", "bitwise_right_shift")
+
 
 @cache
 def namespace() -> ModuleType:
-    """array_api_compat's namespace for torch, with two functions replaced."""
+    """array_api_compat's namespace for torch, with these functions replaced."""
     import array_api_compat.torch
     import torch
 
@@ -33,6 +35,7 @@ def namespace() -> ModuleType:
             return torch.clamp(x1, max=x2)
         return xp.minimum(x1, x2)
 
+    bits: dict[str, Any] = {name: getattr(torch, name) for name in BIT_OPERATIONS}
     own = ModuleType(xp.__name__, xp.__doc__)
-    own.__dict__.update({**cast("dict[str, Any]", xp.__dict__), "maximum": maximum, "minimum": minimum})
+    own.__dict__.update({**cast("dict[str, Any]", xp.__dict__), **bits, "maximum": maximum, "minimum": minimum})
     return own

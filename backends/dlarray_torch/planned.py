@@ -104,6 +104,10 @@ class Planned:
             return None
         return TensorBinding(binding, own.is_state, self._views, lambda loss: map_leaves(loss, self._tensor_of))
 
+    def forget(self) -> None:
+        """Let go of this thread's bindings."""
+        self.planned.forget()
+
     def recover(self, error: BaseException, bound: TensorBinding, state: Any, batch: Any) -> Any:
         """The next state and the loss after an error in a planned step, or the error itself."""
         own = self._own

@@ -7,30 +7,20 @@ E[decode(encode(x))] = x (Forsythe 1950; Gupta et al. 2015).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from dlarray.core.array import Array, array_namespace, device, root_module, size
+from dlarray.core.array import Array, array_namespace, device, size
+from dlarray.core.libraries import library_of
 from dlarray.core.random import fold_in
 
-__all__ = ["decode", "encode", "noise", "use_view"]
+__all__ = ["decode", "encode", "noise"]
 
 _QUIET = 1 << 22  # set in a NaN, so that its upper half is a NaN too
 _WORD = 0x9E3779B1 - (1 << 32)  # 2³² / golden ratio, odd
-_view_of: dict[str, Callable[[Array, str], Array]] = {}
-
-
-def use_view(root_module: str, function: Callable[[Array, str], Array]) -> None:
-    """From now on reinterpret the bits of a library's arrays with this function of an array and a dtype's name.
-
-    ``root_module`` is the first part of the module of the array type. Other arrays need a method ``view``.
-    """
-    _view_of[root_module] = function
 
 
 def decode(code: Array, dtype: object) -> Array:
     """The numbers that an int16 array encodes: exact in float32, then converted to ``dtype``."""
     xp = array_namespace(code)
-    return xp.astype(_view(xp.astype(code, xp.int32) << 16, "float32"), dtype, copy=False)
+    return xp.astype(_view(xp.bitwise_left_shift(xp.astype(code, xp.int32), 16), "float32"), dtype, copy=False)
 
 
 def encode(x: Array, noise: Array) -> Array:
@@ -43,7 +33,8 @@ def encode(x: Array, noise: Array) -> Array:
     """
     xp = array_namespace(x)
     bits = _view(xp.astype(x, xp.float32, copy=False), "int32")
-    return xp.astype(xp.where(x == x, bits + noise, bits | _QUIET) >> 16, xp.int16)
+    rounded = xp.where(x == x, bits + noise, xp.bitwise_or(bits, _QUIET))
+    return xp.astype(xp.bitwise_right_shift(rounded, 16), xp.int16)
 
 
 def noise(step: Array, shape: tuple[int, ...], stream: int = 0) -> tuple[Array, Array]:
@@ -56,16 +47,16 @@ def noise(step: Array, shape: tuple[int, ...], stream: int = 0) -> tuple[Array, 
     xp = array_namespace(step)
     position = xp.arange(size(shape), dtype=xp.int32, device=device(step))
     word = xp.reshape(position * _WORD + fold_in(xp.reshape(step, (1,)), stream), shape)
-    return (word >> 16) & 0xFFFF, word & 0xFFFF
+    return xp.bitwise_and(xp.bitwise_right_shift(word, 16), 0xFFFF), xp.bitwise_and(word, 0xFFFF)
 
 
 def _view(x: Array, dtype: str) -> Array:
-    if (own := _view_of.get(root_module(x))) is not None:
-        return own(x, dtype)
+    if (library := library_of(x)) is not None:
+        return library.view(x, dtype)
     try:
         return x.view(getattr(array_namespace(x), dtype))
     except AttributeError:
         raise TypeError(
             f"the bits of an array of type {type(x).__module__}.{type(x).__qualname__} cannot be read: "
-            "it has no method view; give a function to dlarray.core.bfloat16.use_view"
+            "it has no method view, and no backend knows its library"
         ) from None

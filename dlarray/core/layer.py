@@ -11,16 +11,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from dlarray.core.array import Array
+from dlarray.core.keywords import WithSynonyms
+from dlarray.core.ranks import Ranks
 
 __all__ = ["Activation", "Layer", "Shape"]
 
 Shape = tuple[int, ...]
 
 
-class Layer:
+class Layer(WithSynonyms):
     """A function of x and of named parameters, with its derivative. It holds configuration and no arrays.
 
     Subclasses are frozen dataclasses. ``saved`` is what ``forward`` keeps for ``backward`` and ``gradient``. These two
@@ -78,6 +80,14 @@ class Layer:
     def min_batch_size(self) -> int:
         """The least number of examples in a training batch: more than one if statistics over the batch are computed."""
         return 1
+
+    def over(self, ranks: Ranks) -> Self:
+        """The same layer for a batch whose rows are spread over ranks; by default itself.
+
+        A layer that computes over the examples, as BatchNorm's means, needs the sums of all ranks in forward and
+        backward. Its ``gradient`` stays that of the rows of this rank.
+        """
+        return self
 
     def width(self, inputs: int) -> int:
         """The number of outputs for this number of inputs. Raises ValueError if the layer cannot take them."""

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 from weakref import ReferenceType, ref
 
-from dlarray.core.array import Array, array_namespace, device, is_array, size
+from dlarray.core.array import Array, array_namespace, device, fits, is_array, size
 from dlarray.core.layer import Shape
 
 __all__ = ["Layout", "Slot", "Theta"]
@@ -97,10 +97,10 @@ class Layout:
         parts: list[list[Array]] = [[] for _ in self.lengths]
         for name, slot in self.slots.items():
             x = arrays[name]
-            if tuple(x.shape) != slot.shape:
+            if not fits(tuple(x.shape), slot.shape):
                 raise ValueError(f"{name} must have shape {slot.shape}, got {tuple(x.shape)}")
             xp = array_namespace(x)
-            parts[slot.vector].append(xp.reshape(x, (-1,)))
+            parts[slot.vector].append(xp.reshape(x, (size(slot.shape),)))
             if not self.per_parameter and (padding := -size(slot.shape) % _ALIGNMENT):
                 parts[slot.vector].append(xp.zeros(padding, dtype=x.dtype, device=device(x)))
         return tuple(p[0] if self.per_parameter else array_namespace(p[0]).concat(p) for p in parts)

@@ -7,7 +7,8 @@ There are two sources:
   functions from bits to numbers are written here.
 * A hash of a counter on the device, for masks that are drawn at every step. Each element hashes its own position, so
   there is no state, and the numbers do not depend on the number of threads. Keys are int32 arrays of two words: int32
-  multiplication wraps in the same way in every array library, uint32 does not, and some have none.
+  multiplication wraps in the same way in every array library, uint32 does not, and some have none. A key can have a
+  third word: the number of rows of the batch before the first one here. Ranks then draw the masks of their own rows.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from numbers import Integral
 
 import numpy as np
 
-from dlarray.core.array import Array, array_namespace, device, size
+from dlarray.core.array import Array, array_namespace, device, is_known, size
+from dlarray.core.libraries import Library, library_of
 
-__all__ = ["Bits", "bernoulli_mask", "check_seed", "fold_in", "key_words", "random_int32"]
+__all__ = ["Bits", "after_rows", "bernoulli_mask", "check_hash", "check_seed", "fold_in", "key_words", "random_int32"]
 
 
 def check_seed(seed: object) -> int:
@@ -82,7 +84,8 @@ def _int32(word: int) -> int:
 
 def _logical_shift(x: Array, k: int) -> Array:
     """x >> k that fills with zeros, for signed words."""
-    return (x >> k) & ((1 << (32 - k)) - 1)
+    xp = array_namespace(x)  # functions: TensorFlow has no operator >>, and Paddle's & takes no Python number
+    return xp.bitwise_and(xp.bitwise_right_shift(x, k), (1 << (32 - k)) - 1)
 
 
 def _hash(x: Array) -> Array:
@@ -96,21 +99,57 @@ def _hash(x: Array) -> Array:
     return x ^ _logical_shift(x, 14)
 
 
+def check_hash(library: Library | None, who: str) -> None:
+    """Raise ValueError if the arrays of this library cannot be hashed; ``who`` in the message needs random numbers."""
+    if library is None or (library.int32_wraps and library.bit_operations):
+        return
+    lack = "products of int32 that wrap modulo 2**32" if library.bit_operations else "operations on the bits of int32"
+    raise ValueError(
+        f"{who} needs random numbers on the device, which are hashes of int32, and the backend {library.name} has no "
+        f"{lack}: leave it out, or train on another device"
+    )
+
+
 def fold_in(key: Array, word: Array | int) -> Array:
-    """A new key from a key and a word: an int or a 0-d int32 array, such as the number of a layer or a step."""
+    """A new key from a key and a word: an int or a 0-d int32 array, such as the number of a layer or a step.
+
+    Raises ValueError for a library that cannot compute hashes.
+    """
+    check_hash(library_of(key), "this formula")
     # Shape (1,), not (): NumPy warns when 0-d integers wrap.
     word = _int32(word) if isinstance(word, int) else array_namespace(word).reshape(word, (1,))
-    return _hash(_hash(key) + word)
+    if key.shape[0] < 3:
+        return _hash(_hash(key) + word)
+    return array_namespace(key).concat([_hash(_hash(key[:2]) + word), key[2:]])
+
+
+def after_rows(key: Array, rows: Array) -> Array:
+    """The key with a third word: the number of rows before the first one, an int32 array of the shape (1,)."""
+    return array_namespace(key).concat([key, rows])
 
 
 def random_int32(key: Array, shape: tuple[int, ...]) -> Array:
-    """Uniform int32 numbers of this shape on the key's device; element i is a hash of (key, i)."""
+    """Uniform int32 numbers of this shape on the key's device; element i is a hash of (key, i).
+
+    With a third word in the key the first element is that of its row.
+    """
     xp = array_namespace(key)
     counter = xp.arange(size(shape), dtype=xp.int32, device=device(key))
-    return xp.reshape(_hash(_hash(counter ^ key[0:1]) ^ key[1:2]), shape)
+    if key.shape[0] == 3:
+        counter += key[2:3] * size(shape[1:])
+    return xp.reshape(_random(key, counter), shape)
 
 
-def bernoulli_mask(key: Array, shape: tuple[int, ...], probability: float) -> Array:
-    """A boolean mask of this shape; each element is True with this probability, 0 < probability <= 1."""
+def _random(key: Array, counter: Array) -> Array:
+    return _hash(_hash(counter ^ key[0:1]) ^ key[1:2])
+
+
+def bernoulli_mask(key: Array, x: Array, probability: float) -> Array:
+    """A boolean mask of the shape of x; each element is True with this probability, 0 < probability <= 1."""
+    xp, shape = array_namespace(key), tuple(x.shape)
     threshold = min(round(probability * 2**32) - 2**31, 2**31 - 1)
-    return random_int32(key, shape) < threshold
+    if is_known(shape):
+        return random_int32(key, shape) < threshold
+    ones = xp.ones_like(xp.reshape(x, (-1,)), dtype=xp.int32)  # arange takes known lengths only
+    words = _random(key, xp.cumulative_sum(ones, dtype=xp.int32) - 1)
+    return xp.reshape(words, tuple(n if isinstance(n, int) else -1 for n in shape)) < threshold

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from importlib import import_module
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dlarray.core.check import did_you_mean
 
@@ -46,6 +46,8 @@ def by_name(kind: type[Kind], name: str) -> Callable[..., Kind]:
     A class can have other names: ``aliases = ("silu",)``. The class of the library has priority. Raises ValueError for
     an unknown name, with the closest one, and for a name of several third-party classes, with their full names.
     """
+    if (known := _own.get((kind, name))) is not None:
+        return known
     found = _named(kind, name)
     if not any(origin(c) == LIBRARY for c in found):  # it may not be imported yet
         _import_all()
@@ -60,7 +62,13 @@ def by_name(kind: type[Kind], name: str) -> Callable[..., Kind]:
     if len(found) > 1:
         several = ", ".join(map(full_name, found))
         raise ValueError(f"the {spelling(kind)} {name!r} could be any of {several}: give an object instead of a name")
+    if origin(found[0]) == LIBRARY:
+        _own[kind, name] = found[0]
     return found[0]
+
+
+_own: dict[tuple[type[Any], str], Any] = {}
+"""The classes of the library that have been found by name: no other class takes their place."""
 
 
 def _named(kind: type[Kind], name: str) -> list[type[Kind]]:

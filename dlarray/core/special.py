@@ -10,20 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import factorial, pi, sqrt
 
-from dlarray.core.array import Array, array_namespace, clip, root_module
+from dlarray.core.array import Array, array_namespace, clip
+from dlarray.core.libraries import library_of
 
-__all__ = ["erf", "erfc", "exp_ratio", "normal_cdf", "normal_pdf", "use_erfc"]
-
-_erfc_of: dict[str, Callable[[Array], Array]] = {}
-
-
-def use_erfc(root_module: str, function: Callable[[Array], Array]) -> None:
-    """From now on use this function of a library in ``erfc``, ``erf`` and ``normal_cdf``.
-
-    ``root_module`` is the first part of the module of the array type. It is one kernel instead of forty, with the
-    accuracy of the library.
-    """
-    _erfc_of[root_module] = function
+__all__ = ["erf", "erfc", "exp_ratio", "normal_cdf", "normal_pdf"]
 
 
 def erf(x: Array) -> Array:
@@ -37,9 +27,8 @@ def erf(x: Array) -> Array:
 
 
 def erfc(x: Array) -> Array:
-    """1 - erf x, without its cancellation for large x."""
-    own = _erfc_of.get(root_module(x))
-    if own is not None:
+    """1 - erf x, without its cancellation for large x; the library's own where its backend has one."""
+    if (own := _own_erfc(x)) is not None:
         return own(x)
     xp = array_namespace(x)
     a = xp.minimum(xp.abs(x), 30.0)  # erfc 30 is below the smallest float64
@@ -54,8 +43,7 @@ def normal_cdf(x: Array) -> Array:
     The exponential is computed from x, not from x/√2: rounding x/√2 would cause an error of x² epsilons in the left
     tail. With the erfc of a library this error remains: a relative error of 1e-13 at Φ(-30) = 5e-198.
     """
-    own = _erfc_of.get(root_module(x))
-    if own is not None:
+    if (own := _own_erfc(x)) is not None:
         return 0.5 * own(x * -sqrt(0.5))
     xp = array_namespace(x)
     a = xp.minimum(xp.abs(x), 40.0)
@@ -74,6 +62,11 @@ def exp_ratio(x: Array) -> tuple[Array, Array]:
     """p and q with exp x = p / q. One of them is 1 and the other exp(-|x|), so neither overflows."""
     xp = array_namespace(x)
     return xp.exp(xp.minimum(x, 0.0)), xp.exp(-xp.maximum(x, 0.0))
+
+
+def _own_erfc(x: Array) -> Callable[[Array], Array] | None:
+    library = library_of(x)
+    return None if library is None else library.erfc()
 
 
 def _exp_minus_square(a: Array, factor: float) -> Array:

@@ -1,36 +1,31 @@
-"""The interface of a backend, and how backends are found.
+"""The interface of a backend; ``dlarray.backend`` is its public name.
 
-A backend describes one array library to dlarray: its namespace, its devices, and transfers from and to the host. It is
-a package that is listed in the entry-point group ``dlarray.backends`` and has an instance named ``backend``. A backend
-is imported when it is first needed, and it imports its library when it is used.
+A backend describes one array library to dlarray: its namespace, its devices, and transfers from and to the host.
+``core.libraries`` finds backends.
 """
 
 from __future__ import annotations
 
-import logging
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
-from importlib import import_module
-from importlib.metadata import entry_points
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from dlarray.core.array import Array, is_array, root_module
-from dlarray.core.check import did_you_mean
+from dlarray.core.array import Array, is_array
+from dlarray.core.libraries import get, library_of, names, version_of
+from dlarray.core.libraries import importable as importable
+from dlarray.core.ranks import Ranks
 from dlarray.core.trees import leaves
-from dlarray.device.description import Description, Names
-from dlarray.device.timing import Timings
+from dlarray.device.compiling import Compiling
 
-__all__ = ["Backend", "HostBatch", "get", "importable", "names", "of", "of_any"]
+__all__ = ["Backend", "HostBatch", "of", "of_any"]
 
-GROUP = "dlarray.backends"
 HostBatch = tuple[np.ndarray | None, ...]
-_logger = logging.getLogger("dlarray")
 
 
-class Backend:
+class Backend(Compiling):
     """One array library. The first seven members must be defined; the others have defaults that work everywhere.
 
     A *handle* is the library's own object for a device, as ``handle()`` returns it.
@@ -80,8 +75,49 @@ class Backend:
     """The order in which the device ``auto`` tries the accelerators of backends, the lowest first; None: never."""
 
     def version(self) -> str:
-        """The version of the library, by default ``__version__`` of the namespace. Shown by ``dlarray devices``."""
-        return str(getattr(self.namespace(), "__version__", "unknown"))
+        """The version of the installed package that has the first of ``array_modules``. Shown by ``dlarray devices``.
+
+        If no package has it, ``__version__`` of this module, or "unknown".
+        """
+        root = self.array_modules[0]
+        return version_of(root) or str(getattr(sys.modules.get(root), "__version__", "unknown"))
+
+    # What its library does; every claim has its check in ``dlarray.testing``
+
+    standard: ClassVar[bool] = True
+    """Whether its arrays have a namespace and a device by the standard, or array_api_compat knows them.
+
+    Otherwise dlarray asks the backend: ``namespace`` for the namespace, ``device_of`` and ``handle`` for the device.
+    Objects of ``array_modules`` that have a shape and a dtype are arrays. So no class of the library is patched.
+    """
+
+    lazy: ClassVar[bool] = False
+    """Whether operations are only recorded, and ``settle`` computes them."""
+
+    int32_wraps: ClassVar[bool] = True
+    """Whether products of int32 wrap modulo 2³². Random numbers on the device need it, such as Dropout's masks."""
+
+    bit_operations: ClassVar[bool] = True
+    """Whether int32 arrays have ``&``, ``^``, ``<<`` and ``>>`` with arrays and Python ints. They need it too."""
+
+    exact_float64: ClassVar[bool] = True
+    """Whether float64 is computed in 64 bits."""
+
+    def settle(self, tree: Any) -> Any:
+        """The same tree of dicts, tuples and None with its arrays computed, for lazy libraries; by default itself.
+
+        Called after each step and after metrics and predictions: a graph that grows from step to step would be computed
+        again from its beginning.
+        """
+        return tree
+
+    def computations(self) -> AbstractContextManager[Sequence[object]]:
+        """A ``with`` block whose list gets an entry each time that a lazy library computes.
+
+        ``dlarray.testing`` shows by it that a step only records, and that settled arrays are not computed again. By
+        default it gives an empty tuple: the library cannot tell. Then only reads of values are seen.
+        """
+        return nullcontext(())
 
     # Arrays
 
@@ -117,16 +153,26 @@ class Backend:
         return None
 
     def view(self, x: Array, dtype: str) -> Array:
-        """The bits of an array as another dtype of the same width, "int32" or "float32"; by default ``x.view``.
+        """The bits as "int32" or "float32", of the same width, for state in bfloat16; by default ``x.view``.
 
-        Called for state in bfloat16.
+        Raises TypeError if the arrays have no method ``view``.
         """
+        if not hasattr(x, "view"):
+            raise TypeError(f"arrays of {self.name} have no method view, and its backend defines none: give it one")
         return x.view(getattr(self.namespace(), dtype))
 
     def entered(self, handle: Any) -> AbstractContextManager[Any]:
         """A ``with`` block in which operations run on this device and compute in the dtypes of their operands.
 
         Entered by every function that computes on a device. By default it does nothing: arrays decide both.
+        """
+        return nullcontext()
+
+    def allowing(self, dtype: str) -> AbstractContextManager[Any]:
+        """A ``with`` block in which arrays of this floating-point dtype can be made; by default they always can.
+
+        Entered by ``dlarray.testing`` for each column, so that one process checks both dtypes of a library whose
+        float64 is a setting, such as JAX.
         """
         return nullcontext()
 
@@ -161,75 +207,15 @@ class Backend:
         """Whether an error of the library means too little memory; by default, whether it is a MemoryError."""
         return isinstance(error, MemoryError)
 
-    # Faster steps
+    # Several processes
 
-    compiles: ClassVar[bool] = False
-    """Whether ``fit`` compiles its steps by default; ``compiles_on`` decides for a device."""
+    def ranks(self, host: Ranks, handle: Any) -> Ranks:
+        """The ranks whose sums of arrays on this device are the fastest; by default ``host`` itself.
 
-    half_types: ClassVar[tuple[str, ...]] = ()
-    """The 16-bit dtypes with fast matrix products, "bfloat16" or "float16": those that ``fit(precision=…)`` takes."""
-
-    compiles_half: ClassVar[bool] = False
-    """Whether ``compile`` takes steps with such products."""
-
-    compiler_note: ClassVar[str] = "its library runs every operation when it is called, and there is nothing to show"
-    """Why there is no plan to show, for the error of ``explain``; read if ``describe`` is not overridden."""
-
-    def compiles_on(self, handle: Any) -> bool:
-        """Whether ``fit`` compiles its steps on this device by default."""
-        return self.compiles
-
-    def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        """A faster ``step(state, batch) -> (state, loss)``, which may consume the state; by default the step itself.
-
-        State and batch are trees of arrays: dicts, tuples and None. The result can have a method ``bind(state)``, which
-        returns a function ``bound(batch) -> loss`` whose attribute ``state`` can be assigned.
+        ``host`` sends arrays through the memory of the host. The result can use it to exchange small data, and for all
+        that it does not do itself. All ranks call this at the same time.
         """
-        return step
-
-    def repeat(self, step: Callable[..., Any], steps: int) -> Callable[..., tuple[Any, Array]] | None:
-        """A function for up to ``steps`` steps in one call, on data on the device; None, the default, if it has none.
-
-        ``step`` can be what ``compile`` has made of it. The function is ``(state, data, order, start, batch, count) ->
-        (state, losses)``: ``data`` is a batch of all examples, ``order`` a vector of int32 or None. Step i of ``count``
-        takes the ``batch`` examples ``order[start + i · batch]`` and following, without an order the examples at these
-        positions. It consumes the state. It does as many steps as there are losses in the vector: at most ``count``,
-        and none if they must be done one by one.
-        """
-        return None
-
-    def steps_per_execution(self, handle: Any) -> int:
-        """How many compiled steps ``fit`` does in one call of ``repeat`` by default; 1, the default: each alone."""
-        return 1
-
-    def accelerate(self, function: Callable[[Any, Array], Array]) -> Callable[[Any, Array], Array]:
-        """A faster ``function(fixed, x) -> y``, for predictions; by default the function itself.
-
-        It consumes nothing. ``fixed``, such as θ, is the same from call to call.
-        """
-        return function
-
-    def describe(self, step: Callable[..., Any], state: Any, batch: Any, names: Names) -> Description:
-        """The plan that ``compile`` makes of a step for such arrays. Raises ValueError if there is none.
-
-        Called by ``explain``, and by ``memory_estimate`` on devices where steps are compiled.
-        """
-        raise ValueError(self._planless())
-
-    def profile(
-        self, step: Callable[..., Any], state: Any, batch: Any, names: Names, bursts: int, seconds: float
-    ) -> Timings:
-        """The times of a planned step and of each part of it on copies of such arrays, for ``dlarray bench --profile``.
-
-        Each is measured ``bursts`` times, for ``seconds`` each time. Raises ValueError if there is no plan.
-        """
-        raise ValueError(self._planless())
-
-    def _planless(self) -> str:
-        return (
-            f"dlarray plans no steps of the backend {self.name}: {self.compiler_note}. "
-            "Steps are planned on device='cpu' and device='torch'"
-        )
+        return host
 
     def __reduce__(self) -> Any:
         """A backend is copied and pickled by its name."""
@@ -239,58 +225,10 @@ class Backend:
         return f"<backend {self.name}>"
 
 
-_loaded: dict[str, Backend] = {}
-_broken: set[str] = set()
-
-
-@cache
-def _announced() -> dict[str, str]:
-    return {point.name: point.value for point in entry_points(group=GROUP)}
-
-
-def names() -> list[str]:
-    """The names of the backends that are installed or have been used, in alphabetical order."""
-    return sorted({*_announced(), *_loaded})
-
-
-def get(name: str) -> Backend:
-    """The backend of this name. Raises ValueError if there is none.
-
-    Entry points are written when a package is installed. A backend without one is found by the name of its package,
-    ``dlarray_<name>``.
-    """
-    if name not in _loaded:
-        module = _announced().get(name, f"dlarray_{name}")
-        try:
-            _loaded[name] = import_module(module).backend
-        except ModuleNotFoundError as error:
-            if error.name != module.partition(".")[0]:
-                raise
-            known = names()
-            raise ValueError(
-                f"unknown backend {name!r}{did_you_mean(name, known)}; known are {', '.join(known)}"
-            ) from None
-    return _loaded[name]
-
-
-def importable() -> list[Backend]:
-    """Every backend whose package can be imported; a warning is logged for each of the others, once."""
-    for name in names():
-        if name not in _loaded and name not in _broken:
-            try:
-                get(name)
-            except Exception as error:
-                _broken.add(name)
-                _logger.warning("the backend %r cannot be imported: %s: %s", name, type(error).__name__, error)
-    return [_loaded[name] for name in names() if name in _loaded]
-
-
 def of(x: Array) -> Backend:
     """The backend of an array. Raises TypeError if no backend knows its library."""
-    root = root_module(x)
-    for backend in importable():
-        if root in backend.array_modules:
-            return backend
+    if (found := library_of(x)) is not None:
+        return cast("Backend", found)
     given = f"{type(x).__module__}.{type(x).__qualname__}"
     raise TypeError(f"no backend knows arrays of type {given}; known are {', '.join(names())}")
 

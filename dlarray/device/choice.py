@@ -1,8 +1,8 @@
 """The device of new arrays: the argument, else ``use_device``, ``set_device``, the variable DLARRAY_DEVICE, else cpu.
 
 A device is written ``[backend:]device``: "cpu" is NumPy, "cuda" and "cuda:1" are CuPy, and "torch", "torch:cuda:0",
-"jax" and "strict" name the library. "auto" is the first accelerator that works, else cpu. The variable is read when a
-device is needed, not at import.
+"jax" and "strict" name the library. Its own object for a device, such as ``torch.device("cuda")``, may stand for the
+name. "auto" is the first accelerator that works, else cpu. The variable is read when a device is needed, not at import.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from dlarray.core.layout import Layout
 
 __all__ = ["Description", "Kind", "Memory", "Names", "Value", "Work", "bytes_text", "flops_text"]
 
-Kind = Literal["product", "kernel", "concatenation", "call"]
+Kind = Literal["product", "kernel", "concatenation", "communication", "call"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ class Value:
 
 @dataclass(frozen=True)
 class Work:
-    """One unit of a plan: a matrix product, a kernel, a concatenation, or a call of the library.
+    """One unit of a plan: a matrix product, a kernel, a concatenation, a call of the library, or communication.
+
+    A sum over ranks is two units: one starts it, the other waits for it.
 
     ``operations`` is the number of array operations of the formulas in it, ``flops`` the number of arithmetic
     operations on single numbers (two for each term of a product), ``nbytes`` the bytes that it reads and writes, each
@@ -128,7 +130,7 @@ class Description:
         return "\n".join(
             [
                 f"{count(len(products), 'product')}, {count(len(kernels), 'kernel')} of {count(fused, 'operation')} "
-                f"together, {count(len(self.of('call')), 'eager call')}",
+                f"together, {count(len(self.of('call')), 'eager call')}{self._exchanges()}",
                 f"{flops_text(self.flops)}, {share:.1%} of them in products",
                 f"{bytes_text(self.nbytes)} read and written, {self.flops / max(self.nbytes, 1):.3g} flop/B",
                 f"{count(self.buffers, 'buffer')} of {bytes_text(self.buffer_bytes)}, without reuse "
@@ -137,6 +139,11 @@ class Description:
                 + (", the others are copied" if self.in_place < self.state else ""),
             ]
         )
+
+    def _exchanges(self) -> str:
+        """The bytes that this rank and the others exchange, as text."""
+        found = [work.nbytes for work in self.of("communication") if work.nbytes]
+        return f", {count(len(found), 'exchange')} of {bytes_text(sum(found))} with other ranks" if found else ""
 
     def __str__(self) -> str:
         lines = [self.summary()]
