@@ -2,7 +2,7 @@
 A custom backend
 ================
 
-A backend for another array library takes about thirty lines.
+A backend for another array library takes about twenty lines.
 
 The library here is NumPy under another name, with arrays that count their matrix products. A real backend would be a
 package ``dlarray_mynumpy`` with an entry point in its pyproject.toml::
@@ -23,7 +23,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import dlarray
-from dlarray.device.backend import Backend
+from dlarray.backend import OneDevice
 from dlarray.plot import AMBER, BLUE, SKY
 
 
@@ -45,8 +45,8 @@ class Array(np.ndarray):
 # The backend: all that dlarray needs.
 
 
-class MyNumPy(Backend):
-    """One device, "abacus", and the conversion from and to NumPy."""
+class MyNumPy(OneDevice):
+    """One device, "cpu", and the conversion from and to NumPy."""
 
     name = "mynumpy"
     array_modules = (__name__,)  # where its array types are defined
@@ -55,14 +55,6 @@ class MyNumPy(Backend):
         import array_api_compat.numpy as xp
 
         return xp
-
-    def devices(self) -> list[str]:
-        return ["abacus"]
-
-    def handle(self, device: str) -> str:
-        if device != "abacus":
-            raise ValueError(f"mynumpy has only the device abacus, got {device!r}")
-        return device
 
     def asarray(self, host: np.ndarray, handle: str) -> Array:
         return np.array(host).view(Array)
@@ -109,7 +101,7 @@ def main(path: str) -> None:
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     left.plot(range(1, len(numpys) + 1), numpys, color=SKY, linewidth=5, label="cpu: NumPy")
-    left.plot(range(1, len(ours) + 1), ours, color="black", linewidth=1, label="mynumpy:abacus")
+    left.plot(range(1, len(ours) + 1), ours, color="black", linewidth=1, label="mynumpy:cpu: its backend")
     left.set(title="The same losses", xlabel="step", ylabel="binary cross-entropy")
     left.legend()
     right.bar(layers, layers, color=BLUE, label="forward: L")
