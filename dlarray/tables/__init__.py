@@ -1,4 +1,4 @@
-"""Tables: train a model on a CSV or Parquet file, and predict from a new file.
+"""Tables: train a model on a file, such as CSV or Parquet, and predict from a new file.
 
     from dlarray import tables
 
@@ -13,8 +13,12 @@ one-hot, dates become numbers and cycles, missing values are filled and get an i
 
 from dlarray.tables.choice import *
 from dlarray.tables.columns import *
+from dlarray.tables.large import *
 from dlarray.tables.model import *
-from dlarray.tables.preprocessing import *
+from dlarray.tables.opening import LargeTable, open_table
+from dlarray.tables.prepared import *
+from dlarray.tables.preprocessing import Preprocessing
+from dlarray.tables.read_options import *
 from dlarray.tables.reading import *
 from dlarray.tables.split import *
 from dlarray.tables.targets import *
@@ -27,16 +31,23 @@ __all__ = [
     "ClassificationTarget",
     "Column",
     "Date",
+    "LargePrepared",
+    "LargeTable",
     "Number",
+    "Prepared",
     "Preprocessing",
+    "ReadOptions",
     "RegressionTarget",
     "Table",
+    "TableInterrupted",
     "TableModel",
     "TableWarning",
     "Target",
     "UnknownColumnError",
     "choose_target",
     "load",
+    "open_table",
+    "prepare",
     "read",
     "read_verbatim",
     "split",

@@ -15,7 +15,7 @@ __all__ = ["as_dates", "as_datetimes", "as_local_datetimes", "as_times", "as_zon
 DATE = ("%Y-%m-%d",)
 LOCAL = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M")
 ZONED = ("%+", *(f"{form}%#z" for form in LOCAL))
-TIME = ("%H:%M:%S%.f", "%H:%M")
+TIME = ("%H:%M:%S%.f", "%H:%M", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p")
 
 
 def as_dates(text: pl.Series) -> pl.Series:

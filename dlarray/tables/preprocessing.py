@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from dlarray.core.check import at_least_one
+from dlarray.core.text import escape, quote_all
 from dlarray.tables.columns import Boolean, Category, Column, Date, Number
-from dlarray.tables.conversion import BOOLEANS, DATES, TEXT, TIMES
+from dlarray.tables.conversion import BOOLEANS, DATES, NUMBERS, TEXT, TIMES
+from dlarray.tables.identifiers import Spread, hint_of_identifier, reason_to_leave_out
 from dlarray.tables.reading import Cells, Table
-from dlarray.tables.values import UnknownColumnError, as_text, polars
+from dlarray.tables.text_format import TextFormat
+from dlarray.tables.values import UnknownColumnError, as_text, polars, warn
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Preprocessing"]
+__all__ = ["EMPTY", "Fittable", "Preprocessing", "constant", "fit_column", "unsupported"]
 
-IDENTIFIER = re.compile(r"(^|[_\s.-])(id|ids|uid|uuid|guid|index|key)$|\(unnamed\)", re.IGNORECASE)
-CAMEL_IDENTIFIER = re.compile(r"[a-z](Id|ID)$")
-FEW = 20  # with fewer values, no column is called an identifier
+EMPTY = "empty: every value is missing"
+PIECES = 8  # of each column of numbers
+MOST_FEATURES = 768  # pieces of all columns together
+MOST_VALUES = 2**27  # pieces of all columns in all rows: half a gigabyte
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         if not self.columns:
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in self.dropped)
+            reasons = "; ".join(f"{escape(name)}: {reason}" for name, reason in self.dropped)
             raise ValueError(f"no column is left to learn from{f' ({reasons})' if reasons else ''}")
 
     @classmethod
@@ -50,9 +54,11 @@ class Preprocessing:
         """Fit to the rows that a model is trained on.
 
         A column is dropped if it is empty, constant (one value, none missing) or looks like an identifier: text with
-        different values in more than half of at least 20 rows, or at least 20 different integers that either number the
-        rows or have a name such as id, index or key. Raises ``UnknownColumnError`` for an unknown name, ValueError if
-        no column is left.
+        different values in more than half of at least 20 rows, at least 20 different integers that either number the
+        rows or have a name such as id, index or key, or a first column without a name that has a different value in
+        every row. Such text of which half or more are numbers or dates is dropped for that reason. A ``TableWarning``
+        names columns that are used although their name or values look like identifiers. Raises ``UnknownColumnError``
+        for an unknown name, ValueError if no column is left.
 
         Parameters
         ----------
@@ -69,24 +75,49 @@ class Preprocessing:
         """
         at_least_one("max_categories", max_categories)
         table = Table.of(table)
+        columns = {name: _WholeColumn(table[name]) for name in table.columns}
+        return cls.choose(columns, _pieces(table), max_categories, categorical, drop, keep)
+
+    @classmethod
+    def choose(
+        cls,
+        columns: Mapping[str, Fittable],
+        pieces: int,
+        max_categories: int,
+        categorical: Sequence[str],
+        drop: Sequence[str],
+        keep: Sequence[str],
+    ) -> Preprocessing:
+        """``fit`` to columns that are in memory or have been counted; a number has at most so many ``pieces``."""
+        at_least_one("max_categories", max_categories)
         for name in (*categorical, *drop, *keep):
-            if name not in table.columns:
-                raise UnknownColumnError(name, table.columns)
-        columns: list[Column] = []
+            if name not in columns:
+                raise UnknownColumnError(name, columns)
+        fitted: list[Column] = []
         dropped: list[tuple[str, str]] = []
-        for name in table.columns:
-            cells = table[name]
-            reason = "as requested" if name in drop else _reason_to_drop(cells.typed, name in keep)
+        for name, column in columns.items():
+            asked = name in keep
+            reason = "as requested" if name in drop else column.reason_to_drop()
+            spread = None if reason or asked else column.spread
+            reason = reason or ("" if spread is None else reason_to_leave_out(spread))
             if reason:
                 dropped.append((name, reason))
-            else:
-                columns.append(_fit(cells, name in categorical, max_categories))
-        return cls(tuple(columns), tuple(dropped))
+                continue
+            if spread is not None and (hint := hint_of_identifier(spread)):
+                warn(name, f"{hint}; to leave it out, use --drop {shlex.quote(escape(name))}")
+            fitted.append(column.fit(name in categorical, max_categories, pieces))
+        return cls(tuple(fitted), tuple(dropped))
 
     @property
     def features(self) -> tuple[str, ...]:
         """The names of the matrix's columns."""
         return tuple(name for c in self.columns for name in c.features)
+
+    @property
+    def plain(self) -> np.ndarray:
+        """A boolean mask of the features without the pieces of numbers: the inputs of a linear model."""
+        masks = [np.arange(len(c.features)) for c in self.columns]
+        return np.concatenate([(i < 1) | (i > c.pieces) for c, i in zip(self.columns, masks, strict=True)])
 
     def transform(self, frame: pl.DataFrame) -> np.ndarray:
         """The table as float32 (rows, features). The order of its columns does not matter; each row is encoded alone.
@@ -107,8 +138,8 @@ class Preprocessing:
         missing = [c.name for c in self.columns if c.name not in frame.columns]
         if missing:
             extra = [name for name in frame.columns if name not in self.names]
-            hint = f"; it has {', '.join(map(repr, extra))} instead" if extra else ""
-            raise ValueError(f"the table lacks columns of the training table: {', '.join(map(repr, missing))}{hint}")
+            hint = f"; it has {quote_all(extra)} instead" if extra else ""
+            raise ValueError(f"the table lacks columns of the training table: {quote_all(missing)}{hint}")
 
     @property
     def names(self) -> set[str]:
@@ -126,37 +157,73 @@ class Preprocessing:
         return cls(tuple(Column.from_data(entry) for entry in data["columns"]), tuple(pairs))
 
 
-def _reason_to_drop(values: pl.Series, keep: bool) -> str:
-    """Why a column is dropped; "" if it is not."""
-    pl = polars()
-    if values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Object):
-        return f"type {values.dtype} is not supported"
-    if values.dtype.is_float():
-        values = values.set(values.is_infinite(), None)
-    n = len(values)
-    present = n - values.null_count()
-    if not present or values.dtype == pl.Null:
-        return "empty: every value is missing"
-    distinct = values.drop_nulls().n_unique()
-    if distinct == 1 and present == n:
-        return f"constant: always {as_text(values.head(1))[0]}"
-    if keep or present < FEW:
+class Fittable(Protocol):
+    """A column's values, or what has been counted of them."""
+
+    @property
+    def spread(self) -> Spread:
+        """What shows whether it is an identifier."""
+        ...
+
+    def reason_to_drop(self) -> str:
+        """Why nothing can be learnt from it; "" if something can."""
+        ...
+
+    def fit(self, categorical: bool, max_categories: int, pieces: int) -> Column:
+        """The column with its preprocessing."""
+        ...
+
+
+@dataclass(frozen=True)
+class _WholeColumn:
+    """A column whose values are in memory."""
+
+    cells: Cells
+
+    @property
+    def spread(self) -> Spread:
+        return Spread.of(self.cells.typed)
+
+    def reason_to_drop(self) -> str:
+        values = self.cells.typed
+        if reason := unsupported(values.dtype):
+            return reason
+        if values.dtype.is_float():
+            values = values.set(values.is_infinite(), None)
+        present = len(values) - values.null_count()
+        if not present or values.dtype == polars().Null:
+            return EMPTY
+        if present == len(values) and values.n_unique() == 1:
+            return constant(values, self.cells.format)
         return ""
-    if values.dtype == pl.String and distinct > present / 2:
-        return f"looks like an identifier: {distinct:,} distinct values in {present:,} rows"
-    if values.dtype.is_integer() and distinct == present:
-        first, last = int(values.min()), int(values.max())  # pyright: ignore[reportArgumentType]
-        counts = 0 <= first <= 1 + n / 10 and last <= first + 1.5 * n and values.is_sorted()
-        if counts or IDENTIFIER.search(values.name) or CAMEL_IDENTIFIER.search(values.name):
-            return "looks like an identifier: a different integer in every row"
-    return ""
+
+    def fit(self, categorical: bool, max_categories: int, pieces: int) -> Column:
+        return fit_column(self.cells, categorical, max_categories, pieces)
 
 
-def _fit(cells: Cells, categorical: bool, max_categories: int) -> Column:
+def unsupported(dtype: pl.DataType) -> str:
+    """Why a column of this type is dropped; "" if it is not."""
+    pl = polars()
+    return f"type {dtype} is not supported" if dtype.is_nested() or dtype in (pl.Binary, pl.Object) else ""
+
+
+def constant(values: pl.Series, form: TextFormat) -> str:
+    """Why a column is dropped that has one value."""
+    return f"constant: always {escape(as_text(values.head(1), form)[0])}"
+
+
+def _pieces(table: Table) -> int:
+    """The largest number of pieces of each column of numbers: fewer if there are many columns or values."""
+    numbers = sum(table[name].kind == NUMBERS for name in table.columns)
+    return min(PIECES, MOST_FEATURES // max(1, numbers), MOST_VALUES // max(1, numbers * len(table)))
+
+
+def fit_column(cells: Cells, categorical: bool, max_categories: int, pieces: int) -> Column:
+    """The column with its preprocessing, fitted to its cells."""
     if categorical or cells.kind == TEXT:
         return Category.fit(cells, max_categories)
     if cells.kind == BOOLEANS:
         return Boolean.fit(cells)
     if cells.kind in (DATES, TIMES):
         return Date.fit(cells)
-    return Number.fit(cells)
+    return Number.fit(cells, pieces)

@@ -28,9 +28,9 @@ def rows(columns: dict[str, list[str]], which: list[int]) -> dict[str, list[str]
 
 
 KINDS: dict[str, list[str]] = {
-    "text that is numbers but for one": ["1.50", "2.50", "nil"],
+    "text that is numbers but for one": ["1.50", "2.50", "none of them"],
     "text that is whole but for one": ["1", "2", "x"],
-    "text that is truth but for one": ["True", "False", "unknown"],
+    "text that is truth but for one": ["True", "False", "perhaps"],
     "text that is moments but for one": ["2020-01-01 10:00", "2020-02-01 11:30", "soon"],
     "text that is dates but for one": ["2020-01-01", "2020-02-01", "soon"],
     "text that is times but for one": ["10:00", "11:30", "noon"],
@@ -41,6 +41,15 @@ KINDS: dict[str, list[str]] = {
     "codes and numbers": ["001", "2", "10"],
     "whole numbers": ["1", "2", "-30"],
     "numbers": ["1.5", "2", "1e3"],
+    "numbers with other words for missing": ["1.50", "2.50", "nil"],
+    "booleans with other words for missing": ["True", "False", "unknown"],
+    "numbers with a unit": ["12 kg", "13.5 kg", "-"],
+    "numbers of money": ["$12.50", "-$1,234.50", "($3)"],
+    "percentages": ["12%", "\u221213.5 %", "0"],
+    "dates with points": ["13.01.2000", "28.02.2000", "1.3.2001"],
+    "dates in words": ["Jan 31, 2000", "March 3, 2001", "."],
+    "dates of digits": ["20000131", "20010303", "20020405"],
+    "moments in American": ["01/31/2000 1:05 PM", "12/31/2000 12:00 AM", "01/13/2001"],
     "numbers with gaps": ["1.5", "NA", "2.25"],
     "numbers with decimal commas": ["1,5", "2,25", "17"],
     "numbers with thousands": ["1,037.50", "12.25", "999.00"],
@@ -79,7 +88,7 @@ def test_a_row_alone_gives_what_it_gives_among_others(kind: str, tmp_path: Path)
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if k.startswith(("text", "codes", "whole", "numbers", "booleans"))])
 def test_classes_keep_the_text_of_the_file(kind: str, tmp_path: Path) -> None:
-    values = [v for v in KINDS[kind] if v not in {"", "NA"}]
+    values = [v for v in KINDS[kind] if v not in {"", "NA", "nil", "-", "unknown"}]
     columns = {"a": [str(i) for i in range(N)], "y": list(itertools.islice(itertools.cycle(values), N))}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TableWarning)
@@ -126,6 +135,21 @@ TOKENS: dict[str, list[str]] = {
     "time": ["10:00", "23:59:59"],
     "code": ["001", "010", "00"],
     "missing": ["", "NA", "?", "nan", "None"],
+    "unit": ["12 kg", "13.5kg", "7 lb", "$3", "$1,234.5", "12 %", "5%"],
+    "sign": ["(1.5)", "\u22122", "(1,234)", "-3"],
+    "other date": [
+        "31.01.2020",
+        "01/02/2000",
+        "13/02/2000",
+        "Jan 31, 2000",
+        "20000131",
+        "1/2/99",
+        "2000-01",
+        "5 May 2001",
+    ],
+    "other moment": ["31.01.2020 10:00", "1/2/2000 1:05 PM", "20000131 23:59"],
+    "word": ["-", ".", "unknown", "<na>", "#DIV/0!", "NULL"],
+    "case": ["Red", "red", "RED", "blue"],
     "text": ["soon", "nil", "a,b", "a;b", 'q "q"'],
     "odd": ["inf", "-inf", "1e400", "0x10", "1_000", "12345678901234567890123", "2020-13-01", "25:00"],
 }
@@ -139,8 +163,12 @@ def test_values_of_random_columns_are_read_alone(seed: int, tmp_path: Path) -> N
     kinds = random.choice(list(TOKENS), random.integers(1, 4), replace=False)
     pool = [token for kind in kinds for token in TOKENS[kind]]
     cells = [str(c) for c in random.choice(random.choice(pool, 3), 20)]
+    if seed % 2:  # nearly all values of one kind, which decides
+        cells = [*map(str, random.choice(TOKENS[kinds[0]], 57)), *cells[:3]]
     others = [*dict.fromkeys(cells), *random.choice([t for tokens in TOKENS.values() for t in tokens], 6)]
-    path = written(tmp_path / "t.csv", {"c": [c.replace('"', '""') for c in cells], "a": ["x", "y"] * 10}, ";")
+    path = written(
+        tmp_path / "t.csv", {"c": [c.replace('"', '""') for c in cells], "a": ["x", "y"] * (len(cells) // 2)}, ";"
+    )
     table = Table.of(path)
     categorical, most = ["c"] * int(random.integers(2)), int(random.choice([2, 100]))
     p = Preprocessing.fit(table, keep=["c"], categorical=categorical, max_categories=most)

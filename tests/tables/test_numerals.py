@@ -41,7 +41,7 @@ from tests.support.tables import SETTINGS, with_warnings, written  # noqa: E402
         (["1,5", "2"], ";", [1.5, 2], None),
         (["1.234e5", "2.500e3"], ";", [123400, 2500], None),
         (["1,234e5", "2,500e3"], ";", [123400, 2500], None),
-        (["1,234e5", "1"], ",", ["1,234e5", "1"], None),
+        (["1,234e5", "1"], ",", [123400, 1], "'1,234e5' is read as 123400, with a decimal comma"),
         (["1.5", "2,5"], ";", ["1.5", "2,5"], None),
         (["1,23,456", "1"], ";", ["1,23,456", "1"], None),
         (["1234,567.5"], ",", ["1234,567.5"], None),
@@ -67,7 +67,7 @@ def test_numbers_are_read_by_the_decimal_mark_of_training(tmp_path: Path) -> Non
     model = tables.load(tmp_path / "m", "cpu")
     v, b = model.preprocessing.columns
     assert isinstance(v, Number)
-    assert (v.decimal, v.median) == (",", 1234)
+    assert (v.format.decimal, v.median) == (",", 1234)
     new = pl.DataFrame({"v": ["1.234", "1234", "1234,0", "1 234"], "b": ["1,5"] * 4})
     x = model.inputs(new)
     np.testing.assert_allclose(x[:, 0], (1234 - v.mean) / v.scale, rtol=1e-6)

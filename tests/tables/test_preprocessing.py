@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import warnings
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from dlarray.tables import (  # noqa: E402  # noqa: E402
     TableWarning,
     UnknownColumnError,
 )
+from dlarray.tables.columns import Column, Number  # noqa: E402
+from dlarray.tables.scaling import robust_mean_and_deviation  # noqa: E402
 from tests.support.tables import messages, mixed_frame  # noqa: E402
 
 rng = np.random.default_rng(5)
@@ -71,7 +74,7 @@ def test_the_matrix_is_scikit_learn_s() -> None:
         ]
     ).fit(arrays(FRAME))
     ours = Preprocessing.fit(FRAME, max_categories=6)
-    assert ours.features == (
+    assert tuple(np.asarray(ours.features)[ours.plain]) == (
         *("whole", "gaps", "gaps missing", "count"),
         *("colour=blue", "colour=green", "colour=red", "colour=sea blue", "colour missing"),
         *("size=l", "size=m", "size=s"),
@@ -83,9 +86,10 @@ def test_the_matrix_is_scikit_learn_s() -> None:
     order = [0, 1, 4, 2, *range(5, 21)]
     for frame in (FRAME, NEW):
         expected = theirs.transform(arrays(frame)).astype(np.float64)[:, order]
+        expected[:, [0, 1, 3]] = np.clip(expected[:, [0, 1, 3]], -5, 5)
         found = quietly(ours, frame)
         assert found.dtype == np.float32
-        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(found[:, ours.plain], expected, rtol=1e-6, atol=1e-6)
 
 
 def test_dates_are_days_and_cycles() -> None:
@@ -129,7 +133,68 @@ def test_scaling_holds_for_the_smallest_and_the_largest_numbers(scale: float) ->
 
 def test_an_enormous_new_number_stays_finite() -> None:
     p = Preprocessing.fit(pl.DataFrame({"x": [0.0, 1.0]}))
-    assert p.transform(pl.DataFrame({"x": [1e308, -1e308, 0.5]}))[:, 0].tolist() == [1e6, -1e6, 0]
+    assert p.transform(pl.DataFrame({"x": [1e308, -1e308, 0.5]}))[:, 0].tolist() == [5, -5, 0]
+
+
+def test_one_sentinel_does_not_hide_the_other_numbers() -> None:
+    usual = rng.normal(50, 10, size=200)
+    for rows in (usual, np.where(rng.uniform(size=200) < 0.99, 0.0, usual)):  # the second is almost always 0
+        frame = pl.DataFrame({"x": [*rows, 999_999_999.0]})
+        p = Preprocessing.fit(frame)
+        x = p.transform(frame)[:, 0]
+        assert x[-1] == 5
+        alone = Preprocessing.fit(pl.DataFrame({"x": rows})).transform(frame)[:, 0]
+        assert np.std(x[:-1]) > 0.4 * np.std(alone[:-1])
+
+
+def test_far_values_do_not_move_mean_and_deviation() -> None:
+    x = rng.normal(3, 2, size=1000)
+    assert robust_mean_and_deviation(x) == pytest.approx((x.mean(), x.std()))
+    mean, deviation = robust_mean_and_deviation(np.append(x, [1e300, -1e308, 1e308]))
+    assert mean == pytest.approx(3, abs=0.2)
+    assert deviation == pytest.approx(2, abs=0.4)
+    assert robust_mean_and_deviation(np.full(9, 7.0)) == (7.0, 1.0)
+
+
+def test_pieces_are_linear_between_quantiles() -> None:
+    x = np.append(rng.exponential(size=90), np.zeros(10))
+    frame = pl.DataFrame({"x": x})
+    p = Preprocessing.fit(frame)
+    (number,) = p.columns
+    knots = np.unique(np.quantile(x, np.linspace(0, 1, 9)))
+    assert isinstance(number, Number)
+    assert number.knots == tuple(knots.tolist())
+    new = np.asarray([-1.0, 0.0, 0.01, 0.5, 2.0, 1e9])
+    found = p.transform(pl.DataFrame({"x": new}))
+    assert p.plain.tolist() == [True] + [False] * (len(knots) - 1)
+    inside = np.clip(new, knots[0], knots[-1])
+    np.testing.assert_allclose((found[:, 1:] + 0.5) @ np.diff(knots) + knots[0], inside, atol=1e-5)
+    for i, (a, b) in enumerate(pairwise(knots)):
+        np.testing.assert_allclose(found[:, 1 + i], np.clip((new - a) / (b - a), 0, 1) - 0.5, atol=1e-6)
+
+
+def test_columns_of_few_values_have_no_pieces_and_many_columns_have_fewer() -> None:
+    few = Preprocessing.fit(pl.DataFrame({"x": rng.integers(0, 3, size=80)}))
+    assert few.features == ("x",)
+    wide = pl.DataFrame({f"x{i}": rng.normal(size=40) for i in range(200)})
+    assert len(Preprocessing.fit(wide).features) == 200 * (1 + 3)
+    wider = pl.DataFrame({f"x{i}": rng.normal(size=40) for i in range(400)})
+    assert len(Preprocessing.fit(wider).features) == 400
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"knots": [1.0, 0.0]}, {"knots": [1.0]}, {"knots": [0.0, float("inf")]}, {"limit": 0}]
+)
+def test_a_number_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+    (number,) = Preprocessing.fit(pl.DataFrame({"x": rng.normal(size=40)})).columns
+    with pytest.raises(ValueError, match=r"knot|limit"):
+        Column.from_data(number.as_data() | wrong)
+
+
+def test_a_number_of_an_earlier_file_is_scaled_as_it_was() -> None:
+    data = {"kind": "number", "name": "x", "missing": 0, "median": 1.0, "mean": 2.0, "scale": 0.5}
+    x = Column.from_data(data).transform(pl.Series("x", [2.5, 1e9]))
+    assert x.tolist() == [[1.0], [1e6]]
 
 
 # Dropped columns, and warnings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from dlarray.tables import (  # noqa: E402  # noqa: E402
     RegressionTarget,
     TableWarning,
 )
+from dlarray.tables.text_format import TextFormat  # noqa: E402
+from tests.support.tables import SETTINGS, written  # noqa: E402
 
 rng = np.random.default_rng(5)
 
@@ -29,11 +32,16 @@ rng = np.random.default_rng(5)
     [
         (["yes", "no", "yes"], ClassificationTarget, "text"),
         ([True, False, None], ClassificationTarget, "booleans"),
-        ([1, 2, 3, 1], ClassificationTarget, "integers with 3 distinct values"),
+        ([1, 2, 3, 1, 2] * 5, ClassificationTarget, "integers with 3 distinct values"),
+        ([1, 2] * 50 + [3], ClassificationTarget, "integers with 3 distinct values"),
+        ([7, 4], RegressionTarget, "integers with 2 distinct values, 2 of them in fewer than 5 rows"),
+        ([1, 2, 3, 1], RegressionTarget, "integers with 3 distinct values, 3 of them in fewer than 5 rows"),
+        ([*range(15)] * 4, RegressionTarget, "integers with 15 distinct values, 15 of them in fewer than 5 rows"),
         ([1.0, 0.0, 1.0], ClassificationTarget, "integers with 2 distinct values"),
         ([1.5, 2.0, None], RegressionTarget, "numbers with 2 distinct values"),
         (list(range(50)), RegressionTarget, "integers with 50 distinct values"),
         ([datetime.timedelta(hours=i) for i in range(3)], RegressionTarget, "durations, in seconds"),
+        ([datetime.date(2020, 1, 1 + i) for i in range(3)], RegressionTarget, "dates, errors in days"),
     ],
 )
 def test_the_task_is_inferred_from_the_target(values: list[Any], kind: type, why: str) -> None:
@@ -47,7 +55,7 @@ def test_the_task_can_be_chosen() -> None:
     assert isinstance(target, RegressionTarget)
     assert (target.mean, target.scale, why) == (1.75, pytest.approx(np.std([1, 2, 3, 1])), "as requested")
     target, _ = tables.choose_target(pl.Series("y", [0.5, 1.5]), "classification")
-    assert target == ClassificationTarget("y", ("0.5", "1.5"), "numbers")
+    assert target == ClassificationTarget("y", ("0.5", "1.5"), "numbers", format=TextFormat("values"))
 
 
 @pytest.mark.parametrize(
@@ -58,14 +66,53 @@ def test_the_task_can_be_chosen() -> None:
         ([2.5, 2.5], None, "is 2.5 in every row"),
         ([f"n{i}" for i in range(50)], None, "text with 50 distinct values in 50 rows: it looks like an identifier"),
         (list(range(2000)), "classification", "has 2,000 distinct values: it may be an identifier, or a number"),
+        (["a", "b", "c"], None, "text with 3 distinct values in 3 rows: it looks like an identifier"),
         (["a", "b"], "regression", "is of type String: regression needs numbers"),
-        ([datetime.date(2020, 1, 1)], None, "is of type Date: it must be numbers, text or booleans"),
+        ([datetime.time(10)], None, "is of type Time: it must be numbers, dates, text or booleans"),
+        ([datetime.date(2020, 1, 1)] * 2, None, "the target 'y' is 2020-01-01 in every row: there is nothing to learn"),
         (["a", "b"], "regresion", "unknown task 'regresion', did you mean 'regression'"),
     ],
 )
 def test_an_unusable_target_is_refused(values: list[Any], task: str | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         tables.choose_target(pl.Series("y", values), task)
+
+
+def test_a_number_whose_square_overflows_is_refused_with_the_remedy() -> None:
+    with pytest.raises(ValueError, match=r"'y' holds 1e\+308: squared errors of numbers beyond 1e\+150"):
+        tables.choose_target(pl.Series("y", [*np.linspace(0, 1, 50), 1e308]))
+
+
+def test_predicted_dates_have_whole_seconds() -> None:
+    target, _ = tables.choose_target(pl.Series("y", [datetime.date(2020, 1, 1 + i) for i in range(30)]))
+    predicted = target.predictions(np.array([0.123456, 0.3]))["prediction"]
+    assert predicted.dt.microsecond().to_list() == [0, 0]
+
+
+def test_a_date_is_predicted_as_a_datetime_with_errors_in_days(tmp_path: Path) -> None:
+    start = datetime.datetime(2020, 1, 31)
+    moments = [start + datetime.timedelta(days=2 * i, hours=6 * i) for i in range(30)]
+    columns = {"x": [str(i) for i in range(1000, 1300, 10)], "y": [f"{m:%d.%m.%Y %H:%M}" for m in moments]}
+    path = written(tmp_path / "t.csv", columns)
+    with pytest.warns(TableWarning, match=r"with the format %d\.%m\.%Y %H:%M"):
+        model = tables.train(path, "y", **SETTINGS)
+    assert model.target.description.startswith("regression of y, mean 2020-")
+    assert model.target.description.endswith(" days")
+    model.save(tmp_path / "m")
+    target = tables.load(tmp_path / "m", "cpu").target
+    assert target == model.target
+    t = target.encode(pl.Series("y", columns["y"]))
+    np.testing.assert_array_equal(t, target.encode(pl.Series("y", moments)))
+    predicted = target.predictions(t)["prediction"]
+    assert predicted.dtype == pl.Datetime("us")
+    errors = (predicted - pl.Series(moments)).dt.total_seconds().to_numpy()
+    assert np.max(np.abs(errors)) < 10  # of float32
+    later = target.encode(pl.Series("y", [m + datetime.timedelta(days=3) for m in moments]))
+    assert target.metrics(t, later)["mae"] == pytest.approx(3, rel=1e-4)
+    assert model.predict(path)["prediction"].dtype == pl.Datetime("us")
+    assert model.evaluate(path)["rmse"] > 0
+    with pytest.raises(ValueError, match="held dates in training and holds numbers here"):
+        target.encode(pl.Series("y", [5]))
 
 
 @pytest.mark.parametrize("labels", [("no", "yes"), (3, 7), (False, True)])
@@ -118,18 +165,18 @@ def test_the_split_is_stratified_and_seeded() -> None:
 
 
 def test_validation_teaches_nothing() -> None:
-    """Means, categories and the target's scale are those of the training part alone."""
+    """Means, categories, the target's scale and a single network are those of the training part alone."""
     n = 100
     frame = pl.DataFrame({"x": rng.normal(size=n), "c": rng.choice(["a", "b"], n), "y": rng.normal(size=n)})
     apart = tables.split(frame["y"].to_numpy(), 0.2, 0)
     odd = frame.with_columns(
         x=pl.when(pl.Series(apart)).then(1e3).otherwise("x"),
         c=pl.when(pl.Series(apart)).then(pl.lit("z")).otherwise("c"),
-        y=pl.when(pl.Series(apart)).then(77.5).otherwise("y"),
+        y=pl.when(pl.Series(apart)).then(pl.col("y") + 77.5).otherwise("y"),
     )
-    plain = tables.train(frame, "y", hidden=[4], epochs=1, progress=False)
+    plain = tables.train(frame, "y", hidden=[4], epochs=1, seeds=1, progress=False)
     with pytest.warns(TableWarning, match="20 unknown values"):
-        other = tables.train(odd, "y", hidden=[4], epochs=1, progress=False)
+        other = tables.train(odd, "y", hidden=[4], epochs=1, seeds=1, progress=False)
     assert other.preprocessing == plain.preprocessing
     assert other.target == plain.target
     np.testing.assert_array_equal(other.trained.theta[0], plain.trained.theta[0])

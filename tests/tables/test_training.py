@@ -75,7 +75,7 @@ def test_a_changed_file_is_found(garden: tables.TableModel, tmp_path: Path) -> N
 def test_a_network_without_a_table_says_so(tmp_path: Path) -> None:
     x = rng.normal(size=(8, 2))
     dl.fit(dl.mlp(2, 1), x, x[:, 0], epochs=1, batch_size=8, progress=False).save(tmp_path / "m")
-    with pytest.raises(dl.CheckpointError, match="a network without preprocessing: it was not trained on a table"):
+    with pytest.raises(dl.CheckpointError, match="without preprocessing, because it was not trained on a table"):
         tables.load(tmp_path / "m")
 
 

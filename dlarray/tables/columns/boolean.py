@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dlarray.core.array import Array, array_namespace
 from dlarray.tables.columns.base import Column
 from dlarray.tables.conversion import booleans
 from dlarray.tables.reading import Cells
@@ -31,7 +32,7 @@ class Boolean(Column):
         """The column fitted to the training part, which must have at least one value."""
         x = booleans(cells.typed)
         missing = np.isnan(x)
-        return cls(cells.name, int(missing.sum()), bool(np.mean(x[~missing]) > 0.5))
+        return cls(cells.name, int(missing.sum()), bool(np.mean(x[~missing]) > 0.5), format=cells.format)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -41,8 +42,13 @@ class Boolean(Column):
     def description(self) -> str:
         return "0 and 1" + self.describe_missing(f"replaced by {int(self.fill)}, with an indicator")
 
-    def transform(self, values: pl.Series) -> np.ndarray:
-        x = booleans(values)
-        missing = np.isnan(x)
-        self.warn_missing(int(missing.sum()))
-        return self.add_indicator(np.where(missing, self.fill, x), missing)
+    def read(self, values: pl.Series) -> np.ndarray:
+        """0 and 1 as float64, NaN for a missing value."""
+        x = booleans(values, self.format)
+        self.warn_missing(int(np.isnan(x).sum()))
+        return x
+
+    def encode(self, x: Array) -> Array:
+        xp = array_namespace(x)
+        missing = xp.isnan(x)
+        return self.add_indicator([xp.where(missing, float(self.fill), x)], missing)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dlarray.core.array import Array, array_namespace, one_hot
 from dlarray.core.check import count
+from dlarray.core.text import quote
 from dlarray.tables.columns.base import Column
 from dlarray.tables.conversion import TEXT, label_indices
-from dlarray.tables.numerals import check_decimal
 from dlarray.tables.reading import Cells
 from dlarray.tables.values import as_text, warn
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 __all__ = ["Category"]
+
+UNKNOWN, MISSING = -1, -2  # instead of the index of a category
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,9 @@ class Category(Column):
     categories: tuple[str, ...]
     infrequent: int
     value_kind: str = TEXT
-    decimal: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_decimal(self.decimal)
         object.__setattr__(self, "categories", tuple(self.categories))
         if not all(isinstance(c, str) for c in self.categories):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"categories must be text, got {self.categories!r}")
@@ -46,11 +47,13 @@ class Category(Column):
     def fit(cls, cells: Cells, max_categories: int) -> Category:
         """The column fitted to the training part, with at most this many features for its categories."""
         text = cells.text
-        counts: dict[str, int] = dict(text.drop_nulls().value_counts(name="rows").iter_rows())
+        counts: dict[str, int] = dict(cells.count(text).iter_rows())
         frequent = sorted(counts, key=lambda c: (-counts[c], c))
         own = frequent if len(frequent) <= max_categories else frequent[: max_categories - 1]
         infrequent = len(frequent) - len(own)
-        return cls(cells.name, text.null_count(), tuple(sorted(own)), infrequent, cells.kind or TEXT, cells.decimal)
+        kind = cells.kind or TEXT
+        missing = text.null_count() if cells.rows is None else int(cells.rows.filter(text.is_null()).sum())
+        return cls(cells.name, missing, tuple(sorted(own)), infrequent, kind, format=cells.format)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -65,20 +68,19 @@ class Category(Column):
             text += f'; the {self.infrequent:,} rarest share "other"'
         return text + self.describe_missing("encoded as another category")
 
-    def transform(self, values: pl.Series) -> np.ndarray:
-        found = label_indices(values, self.categories, self.value_kind, self.decimal)
-        missing = found.is_null().to_numpy()
-        indices = found.fill_null(-1).to_numpy()
-        unknown = (indices < 0) & ~missing
+    def read(self, values: pl.Series) -> np.ndarray:
+        """The index of each category, int32: ``UNKNOWN`` for an unknown one, ``MISSING`` for a missing value."""
+        found = label_indices(values, self.categories, self.value_kind, self.format)
+        indices = found.fill_null(MISSING).to_numpy()
+        unknown = indices == UNKNOWN
         if not self.infrequent and unknown.any():
-            names = as_text(values).filter(unknown).unique().sort().to_list()
+            names = as_text(values, self.format).filter(unknown).unique().sort().to_list()
             more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-            examples = f"{', '.join(map(repr, names[:3]))}{more}"
+            examples = f"{', '.join(map(quote, names[:3]))}{more}"
             warn(self.name, f"{count(int(unknown.sum()), 'unknown value')} ({examples}), encoded as no category")
-        self.warn_missing(int(missing.sum()))
-        x = np.zeros((len(indices), len(self.categories) + bool(self.infrequent)), dtype=np.float32)
-        known = indices >= 0
-        x[np.flatnonzero(known), indices[known]] = 1
-        if self.infrequent:
-            x[unknown, -1] = 1
-        return self.add_indicator(x, missing)
+        self.warn_missing(int((indices == MISSING).sum()))
+        return indices
+
+    def encode(self, x: Array) -> Array:
+        known = one_hot(x, len(self.categories), array_namespace(x).float32)
+        return self.add_indicator([known, *([x == UNKNOWN] if self.infrequent else [])], x == MISSING)

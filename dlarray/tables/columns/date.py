@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dlarray.core.array import Array, array_namespace
 from dlarray.core.check import finite, positive
+from dlarray.core.text import escape
 from dlarray.tables.columns.base import Column
 from dlarray.tables.conversion import TIMES, day_fractions, days
 from dlarray.tables.reading import Cells
@@ -55,7 +58,9 @@ class Date(Column):
         cycles += ["day"] if np.any(present % 1 != present[0] % 1) else []
         median = float(np.median(present))
         filled = np.where(missing, median, x)
-        return cls(cells.name, int(missing.sum()), median, *mean_and_deviation(filled), tuple(cycles))
+        return cls(
+            cells.name, int(missing.sum()), median, *mean_and_deviation(filled), tuple(cycles), format=cells.format
+        )
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -65,14 +70,25 @@ class Date(Column):
     @property
     def description(self) -> str:
         cycles = "".join(f"; sin and cos of the {cycle}" for cycle in self.cycles)
-        return "days, scaled" + cycles + self.describe_missing("replaced by the median, with an indicator")
+        written = f"; written as {escape(self.format.date)}" if self.format.date else ""
+        return "days, scaled" + cycles + written + self.describe_missing("replaced by the median, with an indicator")
 
-    def transform(self, values: pl.Series) -> np.ndarray:
-        x = (days if "year" in self.cycles else day_fractions)(values)
-        missing = np.isnan(x)
-        self.warn_missing(int(missing.sum()))
-        parts = [standardize(np.where(missing, self.median, x), self.mean, self.scale)]
+    @property
+    def is_time(self) -> bool:
+        """Whether the values are times of day, without a date."""
+        return "year" not in self.cycles
+
+    def read(self, values: pl.Series) -> np.ndarray:
+        """Days since 1970, or parts of a day, as float64; NaN for a missing value."""
+        x = (day_fractions if self.is_time else days)(values, self.format)
+        self.warn_missing(int(np.isnan(x).sum()))
+        return x
+
+    def encode(self, x: Array) -> Array:
+        xp = array_namespace(x)
+        missing = xp.isnan(x)
+        parts = [standardize(xp.where(missing, self.median, x), self.mean, self.scale)]
         for cycle in self.cycles:
-            angle = 2 * np.pi * np.where(missing, 0.0, x) / CYCLES[cycle]
-            parts += [np.where(missing, 0.0, wave(angle)) for wave in (np.sin, np.cos)]
-        return self.add_indicator(np.column_stack(parts), missing)
+            angle = 2 * math.pi * xp.where(missing, 0.0, x) / CYCLES[cycle]
+            parts += [xp.where(missing, 0.0, wave(angle)) for wave in (xp.sin, xp.cos)]
+        return self.add_indicator(parts, missing)
