@@ -45,7 +45,8 @@ class EMA(Callback):
 
     def on_step(self, run: Run) -> None:
         mine, now = run.memory(self), run.state["theta"]
-        mine["theta"] = tuple(ema(m, self.decay, x) for m, x in zip(mine["theta"], now, strict=True))
+        mean = tuple(ema(m, self.decay, x) for m, x in zip(mine["theta"], now, strict=True))
+        mine["theta"] = run.device.backend.settle(mean)
 
     def on_end(self, run: Run) -> None:
         theta: Theta | None = run.memory(self).get("theta")
@@ -90,7 +91,8 @@ class SWA(Callback):
         n = mine.get("n", 0)
         old: Theta = mine.get("theta", ())
         now = run.state["theta"]
-        mine["theta"] = tuple(m + (x - m) / (n + 1) for m, x in zip(old, now, strict=True)) if n else copy_tree(now)
+        mean = tuple(m + (x - m) / (n + 1) for m, x in zip(old, now, strict=True)) if n else copy_tree(now)
+        mine["theta"] = run.device.backend.settle(mean)
         mine["n"] = n + 1
 
     def on_end(self, run: Run) -> None:
@@ -124,5 +126,6 @@ def _buffers_at(run: Run, theta: Theta) -> Theta:
         seen += (n := x.shape[0])
         for name, own in model.chain.statistics(saved).items():
             found[name] = found[name] + (own - found[name]) * (n / seen) if name in found else own
+        found, buffers = run.device.backend.settle((found, buffers))
     layout = model.buffer_layout if run.device.backend.writes_in_place else model.buffer_layout.split_up()
     return layout.join(model.named_buffers(buffers) | found)

@@ -33,6 +33,8 @@ class Checkpoint(Callback):
     With ``best``, the name of a metric, only epochs that are better than all before are written. ``mode`` is "min" or
     "max"; it is needed only if the name does not show which is better.
 
+    With several ranks (``fit(parallel=…)``) rank 0 writes the whole state, which any number of ranks can resume.
+
     In an estimator the file holds only the model, for ``dlarray.load``; nothing can be resumed from it. List this
     callback after others, so that their memories in the file belong to the same step. Raises ValueError for epochs,
     steps or keep below 1, for keep with a path without {epoch} and {step}, and for steps together with best or with a
@@ -72,10 +74,11 @@ class Checkpoint(Callback):
             self._names.check_numbers(entries("files", numbers))
 
     def on_start(self, run: Run) -> None:
-        if not (folder := self._names.folder).is_dir():
+        if run.writes and not (folder := self._names.folder).is_dir():
             raise FileNotFoundError(f"there is no folder {str(folder)!r} to write checkpoints to")
         self._names.check(run.names)
-        sweep(folder)
+        if run.writes:
+            sweep(self._names.folder)
         if self.best is not None:
             if self.best not in run.names:
                 hint = did_you_mean(self.best, run.names)
@@ -117,7 +120,7 @@ class Checkpoint(Callback):
         _save(
             path, run
         )  # it still lists the files deleted below: if the program ends before, a resumed run deletes them
-        for earlier in going:
+        for earlier in going if run.writes else ():
             _remove(names.path(earlier))
         mine["files"] = files[len(going) :]
 
@@ -132,8 +135,8 @@ class Checkpoint(Callback):
 
 def _save(path: Path, run: Run) -> None:
     if run.resumable:
-        write_run(path, run)
-    else:
+        write_run(path, run)  # on every rank: the state of the optimizer may be spread over them
+    elif run.writes:
         run.trained.save(path)
 
 

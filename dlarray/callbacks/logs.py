@@ -31,6 +31,8 @@ class _Log(Callback):
 
     def on_start(self, run: Run) -> None:
         """Write a new file; in a resumed run keep the lines of the epochs that are done."""
+        if not run.writes:
+            return
         before = Path(self.path).read_bytes() if run.epoch and Path(self.path).is_file() else None
         lines = [*self.head(run), *(self._lines_to_keep(before, run) if before else ())]
         after = "".join(f"{line}\n" for line in lines).encode()
@@ -39,6 +41,8 @@ class _Log(Callback):
                 file.write(after)
 
     def on_epoch(self, run: Run) -> None:
+        if not run.writes:
+            return
         row = {"epoch": run.epoch, "step": run.steps, "seconds": round(run.seconds, 3), "rate": run.rate}
         append(self.path, f"{self.line(row | run.metrics)}\n".encode())
 

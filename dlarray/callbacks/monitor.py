@@ -12,7 +12,7 @@ from dlarray.training.callback import Callback, Run
 __all__ = ["Monitored", "check_monitor", "direction", "is_better"]
 
 SMALLER_IS_BETTER = ("loss", "error", "divergence", "deviance", "perplexity")
-LARGER_IS_BETTER = ("accuracy", "f1", "precision", "r2", "recall", "score", "auc")
+LARGER_IS_BETTER = ("accuracy", "f1", "fbeta", "precision", "r2", "recall", "score", "auc")
 
 
 @dataclass(frozen=True)

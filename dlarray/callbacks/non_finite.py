@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from dlarray.core.array import Array, array_namespace, is_floating
+from dlarray.core.array import Array, array_namespace, is_floating, number
 from dlarray.core.check import at_least_one
 from dlarray.core.layout import Theta
 from dlarray.core.random import fold_in
@@ -123,4 +123,4 @@ def _backward(chain: Chain, tape: Any, dy: Array, path: str, first: bool) -> tup
 
 def _is_finite(x: Array) -> bool:
     xp = array_namespace(x)
-    return not is_floating(x) or bool(xp.all(xp.isfinite(x)))
+    return not is_floating(x) or bool(number(xp.all(xp.isfinite(x))))

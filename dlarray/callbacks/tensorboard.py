@@ -32,13 +32,16 @@ class TensorBoard(Callback):
             at_least_one("steps", self.steps)
 
     def on_start(self, run: Run) -> None:
-        run.memory(self)["_writer"] = _writer(os.fspath(self.folder), run.steps)
+        if run.writes:
+            run.memory(self)["_writer"] = _writer(os.fspath(self.folder), run.steps)
 
     def on_step(self, run: Run) -> None:
-        if self.steps is not None and run.steps % self.steps == 0:
+        if self.steps is not None and run.writes and run.steps % self.steps == 0:
             run.memory(self)["_writer"].add_scalar("step_loss", run.latest_loss, run.steps)
 
     def on_epoch(self, run: Run) -> None:
+        if not run.writes:
+            return
         writer = run.memory(self)["_writer"]
         for name, value in {**run.metrics, "learning_rate": run.rate}.items():
             writer.add_scalar(name, value, run.steps)

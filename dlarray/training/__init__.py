@@ -9,8 +9,9 @@ from dlarray.training.fit import fit
 from dlarray.training.history import History
 from dlarray.training.lr_finder import LRFinderResult, find_learning_rate
 from dlarray.training.memory_estimate import MemoryEstimate, memory_estimate
+from dlarray.training.saved import load, load_with_notes
 from dlarray.training.step import Step
-from dlarray.training.trained import Trained, load, load_with_notes
+from dlarray.training.trained import Trained
 
 __all__ = [
     "Callback",

@@ -1,5 +1,7 @@
 """Sources of batches: arrays that hold all examples, or an iterable that yields one batch at a time.
 
+Data in blocks are in ``block_source``.
+
 The batches are on the device that computes the step, or are moved to it while the step before is computed.
 """
 
@@ -15,7 +17,9 @@ import numpy as np
 from dlarray.core.array import Array, is_array
 from dlarray.core.random import Bits
 from dlarray.device import Device
+from dlarray.training.block_source import BlockSource
 from dlarray.training.data import Examples
+from dlarray.training.pieces import Piece, Pieces
 from dlarray.training.step import Batch
 
 __all__ = ["ArraySource", "BatchSource", "IterableSource", "UploadSource", "is_batch_iterable"]
@@ -51,12 +55,20 @@ class ArraySource:
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         return self.examples.batches(self.size, self.order(epoch), start)
 
+    def pieces(self, epoch: int, start: int = 0) -> Iterator[Piece]:
+        """The same batches as one piece."""
+        yield Piece(self.examples, self.size, self.order(epoch), len(self.examples), start)
+
     def order(self, epoch: int) -> Array | None:
         """The indices of the examples in the order of an epoch; None for the order of the arrays."""
+        order = self.host_order(epoch)
+        return None if order is None else self.device.asarray(order)
+
+    def host_order(self, epoch: int) -> np.ndarray | None:
+        """``order`` on the host."""
         if not self.shuffle or self.size >= len(self.examples):
             return None  # the mean over all examples does not depend on their order
-        order = Bits(self.seed, f"order {epoch}").permutation(len(self.examples))
-        return self.device.asarray(order.astype(np.int32))
+        return Bits(self.seed, f"order {epoch}").permutation(len(self.examples)).astype(np.int32)
 
 
 class IterableSource:
@@ -131,7 +143,7 @@ class IterableSource:
 class UploadSource:
     """The batches of a source of host arrays, moved to the device by its backend."""
 
-    source: ArraySource | IterableSource
+    source: BatchSource
     device: Device
 
     @property
@@ -141,7 +153,14 @@ class UploadSource:
     @property
     def only_once(self) -> bool:
         """Whether the batches can be read only once."""
-        return isinstance(self.source, IterableSource) and self.source.only_once
+        return bool(getattr(self.source, "only_once", False))
+
+    @property
+    def pieces(self) -> Pieces | None:
+        """Of data in blocks the groups, each moved as a whole; None for others, which need not fit on the device."""
+        if not isinstance(source := self.source, BlockSource):
+            return None
+        return lambda epoch, start: (piece.on(self.device) for piece in source.pieces(epoch, start))
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         batches = self.device.backend.upload(self.source.batches(epoch, start), self.device.handle)

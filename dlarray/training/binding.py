@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-__all__ = ["Bound", "bind"]
+from dlarray.device.backend import Backend
+
+__all__ = ["Bound", "bind", "settling"]
 
 
 class Bound(Protocol):
@@ -22,6 +24,17 @@ def bind(step: Callable[..., Any], state: Any) -> Bound:
     """``step(state, batch) -> (state, loss)`` with its state: by ``step.bind(state)``, where a compiler offers it."""
     own: Callable[[Any], Bound] | None = getattr(step, "bind", None)
     return _Held(step, state) if own is None else own(state)
+
+
+def settling(function: Callable[..., Any], backend: Backend) -> Callable[..., Any]:
+    """The function with its result computed, on a lazy library; any other function as it is."""
+    if not backend.lazy:
+        return function
+
+    def settled(*arguments: Any) -> Any:
+        return backend.settle(function(*arguments))
+
+    return settled
 
 
 class _Held:

@@ -10,6 +10,7 @@ import numpy as np
 
 from dlarray.core.check import non_negative
 from dlarray.core.layout import Theta
+from dlarray.core.ranks import ALONE, Ranks
 from dlarray.core.trees import copy_tree
 from dlarray.device import Device, to_numpy
 from dlarray.losses import Loss
@@ -17,8 +18,10 @@ from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
 from dlarray.training.batch_source import BatchSource
 from dlarray.training.comparison import public_name
+from dlarray.training.data_names import DataNames
 from dlarray.training.epoch_losses import EpochLosses
 from dlarray.training.history import History
+from dlarray.training.sharded import Sharded
 from dlarray.training.step import Batch, Step, TrainState
 from dlarray.training.trained import Trained
 
@@ -83,6 +86,12 @@ class Run:
         self.device: Device = start.device
         self.dtype = start.dtype
         self.history: History = start.history
+        self.data_names = DataNames(start.features, start.classes)
+        """The names of the columns and classes that ``fit`` was given."""
+        self.ranks: Ranks = ALONE
+        """The processes that train together, each on some rows of every batch."""
+        self.sharded: Sharded | None = None
+        """The optimizer whose state is in shares, one for each rank."""
         self.optimizer = optimizer
         self.seed = seed
         self.names = names
@@ -108,6 +117,14 @@ class Run:
         self._memories: list[tuple[Callback, Memory]] = []
         self._trained: tuple[int, Trained] | None = None
         self._result: Trained | None = None
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process writes files and shows progress: rank 0 alone does, for all ranks.
+
+        Every number of a run is the same on all ranks. What waits for the other ranks is done on all of them.
+        """
+        return self.ranks.rank == 0
 
     @property
     def batch_index(self) -> int:
@@ -152,14 +169,27 @@ class Run:
         return self._trained[1]
 
     @property
+    def current(self) -> Trained:
+        """The current model on the arrays of the state, without a copy: the next step writes into them."""
+        return self._last_good[0].at(self.state["theta"], self.state["buffers"])
+
+    @property
     def theta(self) -> Theta:
         """A copy of the current θ."""
         return self.trained.theta
 
     @property
     def optimizer_state(self) -> Any:
-        """The state of the optimizer: a dict of arrays for each vector of θ. The next step consumes it."""
-        return self.state["optimizer"]
+        """The state of the optimizer: a dict of arrays for each vector of θ. The next step consumes it.
+
+        If each rank has a share of it (``fit(shard=True)``), it is a copy of the whole: all ranks must ask for it.
+        """
+        own = self.state["optimizer"]
+        return own if self.sharded is None else self.sharded.whole(own, self.state["theta"][0].shape[0])
+
+    @optimizer_state.setter
+    def optimizer_state(self, whole: Any) -> None:
+        self.update_state(optimizer=whole if self.sharded is None else self.sharded.shares(whole))
 
     @property
     def result(self) -> Trained:

@@ -3,8 +3,9 @@
 A file holds data only; ``safetensors_file`` defines its format. The digest is checked before anything else in the file
 is used. Parameters have torch's names ("0.weight", "0.bias") and dlarray's shapes: a weight is (inputs, units).
 
-In addition to model, loss and dtype, the configuration can hold the ``history`` of the training and ``notes``, a JSON
-object in which other parts of dlarray store data about the model. Files without them can be read too.
+In addition to model, loss and dtype, the configuration can hold the ``history`` of the training, the names of
+``features`` and ``classes``, and ``notes``, a JSON object in which other parts of dlarray store data about the model.
+Files without them can be read too.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from dlarray.device import Device, resolve, to_numpy
 from dlarray.losses import Loss
 from dlarray.model import MLP, on_device
 from dlarray.training.configuration import deserialize, deserialize_model, serialize, serialize_model
+from dlarray.training.data_names import DataNames
 from dlarray.training.history import History
 from dlarray.training.json_data import entries, to_json, unique_names
 from dlarray.training.safetensors_file import pack, unpack
@@ -55,6 +57,7 @@ def write_model(
     dtype: str,
     history: History | None = None,
     notes: Mapping[str, Any] | None = None,
+    names: DataNames | None = None,
 ) -> None:
     """Write a trained model to a file, completely or not at all, with its history and with notes, a JSON object.
 
@@ -62,7 +65,7 @@ def write_model(
     for a model that contains a function and for notes that are not JSON: numbers, strings, None, and lists and objects
     of them, with strings as names. NaN and infinities are written as Python's json does.
     """
-    about: dict[str, Any] = {}
+    about: dict[str, Any] = {} if names is None else names.to_data()
     if history is not None and history.epochs:
         about["history"] = history.to_data()
     if notes:
@@ -96,8 +99,8 @@ def write_file(
 
 def read_model(
     path: str | PathLike[str], device: str | Device | None
-) -> tuple[MLP, Theta, Theta, Loss, Device, str, History, dict[str, Any]]:
-    """The model in a file with θ, buffers, loss, device, dtype, history and notes.
+) -> tuple[MLP, Theta, Theta, Loss, Device, str, History, DataNames, dict[str, Any]]:
+    """The model in a file with θ, buffers, loss, device, dtype, history, names of the data, and notes.
 
     Raises CheckpointError if the file is not a complete model of this library (truncated, changed, of a newer version,
     with an unknown layer, or of another program); OSError with the path if it cannot be read; DeviceError; ValueError
@@ -110,7 +113,7 @@ def read_model(
         for layout in (model.layout, model.buffer_layout)
     )
     history = _history_of_run(path, config["run"], arrays) if "run" in config else config["history"]
-    return model, theta, buffers, loss, target, dtype, history, config["notes"]
+    return model, theta, buffers, loss, target, dtype, history, config["names"], config["notes"]
 
 
 def _history_of_run(path: str | PathLike[str], data: Any, arrays: Mapping[str, np.ndarray]) -> History:
@@ -147,6 +150,7 @@ def _parse_config(text: str) -> tuple[MLP, Loss, str, dict[str, Any]]:
     if not isinstance(loss, Loss) or dtype not in ("float32", "float64"):
         raise ValueError("it names no loss or no dtype")
     config["history"] = History.from_data(config["history"]) if "history" in config else History()
+    config["names"] = DataNames.from_data(config, loss, model.inputs, model.outputs)
     entries("its notes", config.setdefault("notes", {}))
     return model, loss, dtype, config
 

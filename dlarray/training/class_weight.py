@@ -9,14 +9,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from dlarray.core.array import one_hot
+from dlarray.core.array import Array, one_hot
 from dlarray.core.check import non_negative
 from dlarray.device import device_of, to_numpy
 from dlarray.losses import Loss
 from dlarray.losses.values import plain_weights
 from dlarray.training.data import Examples
 
-__all__ = ["apply_class_weight", "class_weights"]
+__all__ = ["apply_class_weight", "class_totals", "class_weights", "weigh_classes"]
 
 
 def apply_class_weight(examples: Examples, class_weight: Any, loss: Loss, outputs: int, dtype: str) -> Examples:
@@ -28,17 +28,33 @@ def apply_class_weight(examples: Examples, class_weight: Any, loss: Loss, output
     Raises ValueError for a regression loss, for a binary loss with several outputs, and for weights that are negative,
     too few or for an unknown class; TypeError for other objects.
     """
-    shares = _shares(examples, loss, outputs)
-    own = np.ones(len(shares)) if examples.weight is None else to_numpy(examples.weight).astype(np.float64)
-    weights = shares @ class_weights(class_weight, own @ shares)
-    if not np.any(weights > 0):
+    found = class_weights(class_weight, class_totals(examples.t, examples.weight, loss, outputs))
+    if not np.any(_shares(examples.t, loss, outputs) @ found > 0):
         raise ValueError(f"class_weight {class_weight!r} gives every example the weight 0")
-    return replace(examples, weight=device_of(examples.t).asarray(own * weights, dtype))
+    return weigh_classes(examples, found, loss, outputs, dtype)
 
 
-def _shares(examples: Examples, loss: Loss, outputs: int) -> np.ndarray:
+def weigh_classes(examples: Examples, weights: np.ndarray, loss: Loss, outputs: int, dtype: str) -> Examples:
+    """The examples with their weights multiplied by those of their classes, (classes,)."""
+    of_classes = _shares(examples.t, loss, outputs) @ weights
+    return replace(
+        examples, weight=device_of(examples.t).asarray(_own(examples.t, examples.weight) * of_classes, dtype)
+    )
+
+
+def class_totals(t: Array, weight: Array | None, loss: Loss, outputs: int) -> np.ndarray:
+    """Σ w over the examples of each class, (classes,). Raises ValueError for a loss without such classes."""
+    shares = _shares(t, loss, outputs)
+    return _own(t, weight) @ shares
+
+
+def _own(t: Array, weight: Array | None) -> np.ndarray:
+    return np.ones(int(t.shape[0])) if weight is None else to_numpy(weight).astype(np.float64)
+
+
+def _shares(targets: Array, loss: Loss, outputs: int) -> np.ndarray:
     """(n, classes): 1 at each example's class, 0 elsewhere, or its probabilities."""
-    t = to_numpy(examples.t)
+    t = to_numpy(targets)
     if loss.task == "multiclass":
         return one_hot(t, outputs, np.float64) if loss.targets_are_labels else t.astype(np.float64)
     if loss.task == "binary" and outputs == 1:

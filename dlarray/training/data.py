@@ -10,31 +10,22 @@ from typing import Any
 import numpy as np
 
 from dlarray.activations import Identity
-from dlarray.core.array import (
-    Array,
-    array_namespace,
-    is_array,
-    is_floating,
-    is_integer,
-    largest_column,
-    refuse_masked,
-    root_module,
-)
+from dlarray.core.array import Array, array_namespace, is_array, is_floating, number, refuse_masked
 from dlarray.core.random import Bits
 from dlarray.core.registry import make
-from dlarray.device import Device, device_of, resolve, to_device
+from dlarray.device import Device, device_of, resolve, to_numpy
 from dlarray.device.backend import of
 from dlarray.layers import Chain
 from dlarray.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SparseCategoricalCrossEntropy
 from dlarray.losses.terms import FromLogits
+from dlarray.losses.values import refuse
 from dlarray.model import MLP
+from dlarray.training.conversion import check_array, inputs_on, move_finite, whole, whole_labels
 
-__all__ = ["Examples", "as_finite", "check_device", "choose_loss", "inputs_on", "is_ready", "training_device"]
+__all__ = ["Examples", "check_device", "choose_loss", "counted", "targets_on", "training_device"]
 
 MAX_GATHERED = 2**18
 """So many numbers of the inputs are gathered at once: one call for many small batches, with a megabyte of memory."""
-_HOST_TYPES = {name: np.dtype(name) for name in ("float32", "float64")}
-"""NumPy's dtypes, which are singletons."""
 
 
 def training_device(x: Array, device: str | Device | None) -> Device:
@@ -56,7 +47,7 @@ def choose_loss(model: MLP, loss: str | Loss | None, y: Any) -> Loss:
     """The loss, by default one for the dtype of y, checked against the last layer. Raises ValueError, TypeError."""
     refuse_masked("y", y)
     if loss is None:
-        if not is_array(y) or is_floating(y):
+        if not is_array(y) or (is_floating(y) and not (model.outputs > 1 and _are_labels(y))):
             loss = MeanSquaredError()
         else:
             loss = SparseCategoricalCrossEntropy() if model.outputs > 1 else BinaryCrossEntropy()
@@ -92,31 +83,41 @@ class Examples:
 
         Numbers are cast: inputs and targets to the model's dtype, class labels and categories to int32. Targets (n,)
         of a model with one output become (n, 1). Raises ValueError for shapes that do not match, for no rows, for
-        numbers that are NaN, infinite or too large for the dtype, for labels out of range and for arrays on two
-        devices; TypeError for objects that are not arrays, for arrays of objects and for arrays of two libraries.
+        numbers that are NaN, infinite or too large for the dtype, for labels out of range, for arrays on two devices
+        and if no example counts; TypeError for objects that are not arrays, for arrays of objects and for arrays of two
+        libraries.
         """
+        examples = cls.part_on(device, model, loss, x, t, weight, dtype)
+        xp = array_namespace(examples.x)
+        if (counts := loss.counts(examples.t)) is not None and not number(xp.any(counts)):
+            raise ValueError(
+                f"no example counts: all {len(examples)} have the target that {type(loss).__name__} ignores"
+            )
+        if examples.weight is not None and not number(xp.any(examples.weight > 0)):
+            raise ValueError("weight must be at least 0, and not 0 everywhere")
+        return examples
+
+    @classmethod
+    def part_on(
+        cls, device: Device, model: MLP, loss: Loss, x: Any, t: Any, weight: Any = None, dtype: str = "float32"
+    ) -> Examples:
+        """``on`` for a part of the examples, of which none need to count."""
         if t is None:
             raise ValueError("y is missing: training needs the targets of the examples in x")
         x_on = inputs_on(device, model, x, dtype)
-        _check_array("y", t, x)
+        check_array("y", t, x)
         if tuple(t.shape[:1]) != (x.shape[0],):
             raise ValueError(f"x and y must have as many rows, got shapes {tuple(x.shape)} and {tuple(t.shape)}")
-        labels = loss.targets_are_labels
-        if t.ndim == 1 and model.outputs == 1 and not labels:
-            t = array_namespace(t).reshape(t, (-1, 1))
-        loss.check_targets(t, model.outputs)
-        t_on = _move_finite("y", t, device, "int32" if labels else dtype)
+        t_on = targets_on(device, model, loss, t, dtype)
         if weight is None:
             return cls(x_on, t_on)
-        _check_array("weight", weight, x)
+        check_array("weight", weight, x)
         if tuple(weight.shape) != (x.shape[0],):
             raise ValueError(
                 f"weight must hold one number per example, shape ({x.shape[0]},), got {tuple(weight.shape)}"
             )
-        weight_on = _move_finite("weight", weight, device, dtype)
-        xp = array_namespace(weight_on)
-        if bool(xp.any(weight_on < 0)) or not bool(xp.any(weight_on > 0)):
-            raise ValueError("weight must be at least 0, and not 0 everywhere")
+        weight_on = move_finite("weight", weight, device, dtype)
+        refuse("weight", weight_on, weight_on < 0, "weights must be at least 0", "0 leaves an example out")
         return cls(x_on, t_on, weight_on)
 
     def __len__(self) -> int:
@@ -130,24 +131,28 @@ class Examples:
 
     def split(self, fraction: float, seed: int, device: Device) -> tuple[Examples, Examples]:
         """A random split in two parts; the second has this fraction. Raises ValueError if one would be empty."""
-        n = len(self)
-        second = round(n * fraction)
+        second = round((n := len(self)) * fraction)
         if not 0 < second < n:
             raise ValueError(
                 f"a validation fraction of {fraction} leaves no examples in one of the two parts of {n} examples"
             )
         order = Bits(seed, "validation").permutation(n).astype(np.int32)
-        return self.take(device.asarray(order[second:])), self.take(device.asarray(order[:second]))
+        parts = [self.take(device.asarray(index)) for index in (order[second:], order[:second])]
+        first, last = device.backend.settle(tuple((part.x, part.t, part.weight) for part in parts))
+        return Examples(*first), Examples(*last)
 
     def batches(self, size: int, order: Array | None, start: int = 0) -> Iterator[tuple[Array, Array, Array | None]]:
-        """Batches of this size in the given order, without the first ``start``. The last can be smaller."""
-        n = len(self)
+        """Batches of this size in the given order, without the first ``start``. The last can be smaller.
+
+        The order may have a part of the examples only.
+        """
         if order is None:
             yield from self._cut(size, start)
             return
+        n = int(order.shape[0])
         together = size
         if of(self.x).writes_in_place:  # then slices are views, and cost next to nothing
-            together *= max(1, MAX_GATHERED * n // max(size * math.prod(self.x.shape), 1))
+            together *= max(1, MAX_GATHERED // max(size * math.prod(self.x.shape[1:]), 1))
         for i in range(start * size, n, together):
             yield from self.take(order[i : min(i + together, n)])._cut(size, 0)
 
@@ -162,86 +167,26 @@ class Examples:
             yield x[i:j, ...], t[i:j, ...], None if weight is None else weight[i:j]
 
 
-def inputs_on(device: Device, model: MLP, x: Any, dtype: str) -> Array:
-    """Inputs on a device, checked and cast. Raises as ``Examples.on`` does."""
-    if is_ready(device, model, x) and (ready := as_finite(x, dtype)) is not None:
-        return ready
-    _check_array("x", x)
-    xp = array_namespace(x)
-    shape = tuple(x.shape)
-    if len(shape) == 2 and 0 in shape:
-        raise ValueError(f"x has no {'examples' if shape[0] == 0 else 'features'}: its shape is {shape}")
-    model.check_shape(shape)
-    if model.layers[0].integers:
-        first: Any = model.layers[0]
-        while isinstance(first, Chain):
-            first = first.layers[0]
-        if not is_integer(x):
-            raise ValueError(f"{first} takes the numbers of categories, integers, got x of type {x.dtype}")
-        if bool(xp.any((x < 0) | (x >= first.categories))):
-            raise ValueError(f"x holds categories outside [0, {first.categories})")
-        return _move_finite("x", x, device, "int32")
-    return _move_finite("x", x, device, dtype)
+def targets_on(device: Device, model: MLP, loss: Loss, t: Any, dtype: str) -> Array:
+    """Targets on a device, checked and cast. Raises as ``Examples.on`` does."""
+    labels = loss.targets_are_labels
+    if labels:
+        t = whole_labels(t)
+    elif t.ndim == 1 and loss.target_columns(model.outputs) == 1:
+        t = array_namespace(t).reshape(t, (-1, 1))
+    loss.check_targets(t, model.outputs)
+    return move_finite("y", t, device, "int32" if labels else dtype)
 
 
-def is_ready(device: Device, model: MLP, x: Any) -> bool:
-    """Whether x is a host array of real numbers with the right shape for a model on the host."""
-    if type(x) is not np.ndarray or x.ndim != 2 or x.dtype.kind not in "fiub" or x.shape[0] == 0:
-        return False
-    return x.shape[1] == model.inputs and not model.layers[0].integers and device.backend.uses_numpy_arrays
+def counted(loss: Loss, x: Array, t: Array, weight: Array | None) -> tuple[Array, Array, Array | None]:
+    """Inputs or outputs, targets and weights of the examples that count; the loss ignores others."""
+    counts = loss.counts(t)
+    if counts is None:
+        return x, t, weight
+    examples = Examples(x, t, weight).take(device_of(t).asarray(np.flatnonzero(to_numpy(counts)).astype(np.int32)))
+    return examples.x, examples.t, examples.weight
 
 
-def as_finite(x: np.ndarray, dtype: str) -> np.ndarray | None:
-    """x in this dtype (x itself if it has it) if the sum of its squares is finite; else None: x needs a full check.
-
-    The sum takes half a microsecond, a third of the time to check every number. Of NumPy's sums, vdot is the one
-    without overflow warnings.
-    """
-    if x.dtype is not _HOST_TYPES.get(dtype):
-        with np.errstate(over="ignore"):  # numbers that are too large become infinite, and the check finds them
-            x = x.astype(dtype)
-    return x if math.isfinite(np.vdot(x, x)) else None
-
-
-def _check_array(name: str, x: Any, other: Array | None = None) -> None:
-    """Raise TypeError or ValueError if x is not an array of numbers, or not on the device of another array."""
-    if not is_array(x):
-        raise TypeError(f"{name} must be an array, got {type(x).__name__}; numpy.asarray makes one from nested lists")
-    refuse_masked(name, x)
-    if root_module(x) == "numpy" and x.dtype.kind not in "fiub":
-        kind = TypeError if x.dtype.kind == "O" else ValueError
-        raise kind(f"{name} must hold real numbers, got dtype {x.dtype}")
-    if array_namespace(x).isdtype(x.dtype, "complex floating"):
-        raise ValueError(f"{name} must hold real numbers, got dtype {x.dtype}")
-    if other is not None and of(x) is not of(other):
-        given = f"{of(other).name} and {of(x).name}"
-        raise TypeError(f"x and {name} must be of one library, got {given}; dlarray.to_device moves arrays")
-    if other is not None and device_of(x) != device_of(other):
-        given = f"{device_of(other)} and {device_of(x)}"
-        raise ValueError(f"x and {name} must be on one device, got {given}; dlarray.to_device moves arrays")
-
-
-def _move_finite(name: str, x: Array, device: Device, dtype: str) -> Array:
-    """x on the device in this dtype. Raises ValueError with the first number that is not finite in it."""
-    moved = _cast(x, device, dtype)
-    xp = array_namespace(moved)
-    if is_floating(moved) and not bool(xp.all(xp.isfinite(moved))):
-        bad = xp.astype(xp.reshape(~xp.isfinite(moved), (x.shape[0], -1)), xp.int32)
-        row = int(largest_column(xp.reshape(xp.max(bad, axis=1), (1, -1)))[0])
-        column = int(largest_column(bad[row : row + 1, :])[0])
-        value = float(x[row, column] if x.ndim == 2 else x[row])
-        place = f"row {row}, column {column}" if x.ndim == 2 else f"row {row}"
-        if math.isfinite(value):
-            raise ValueError(f'{name} must fit into {dtype}, got {value} in {place}; scale it, or give dtype="float64"')
-        raise ValueError(f"{name} must be finite, got {value} in {place}; drop or fill these examples")
-    return moved
-
-
-def _cast(x: Array, device: Device, dtype: str) -> Array:
-    """Cast host arrays before they are moved, and arrays of a device after it."""
-    if isinstance(x, np.ndarray):
-        with np.errstate(over="ignore"):  # numbers that are too large become infinite, and the check finds them
-            return np.asarray(x, dtype) if device.backend.uses_numpy_arrays else device.asarray(x, dtype)
-    x = to_device(x, device)
-    xp = array_namespace(x)
-    return xp.astype(x, getattr(xp, dtype), copy=False)
+def _are_labels(y: Array) -> bool:
+    """Whether floats are a whole number or no value for each example: labels that were read as floats."""
+    return y.ndim == 1 and bool(number(array_namespace(y).all(whole(y) | (y != y))))

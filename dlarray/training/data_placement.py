@@ -57,6 +57,6 @@ def data_placement(
         f"the examples need {bytes_text(wanted)} and a step {bytes_text(estimate.total + estimate.first_step_check)}, "
         f"and {device} has {bytes_text(free)} free: the examples stay on the host, and each batch is moved to the "
         "device; data='host' does this without a warning",
-        stacklevel=3,
+        stacklevel=5,
     )
     return host

@@ -10,6 +10,7 @@ from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
 from dlarray.training.data import Examples, choose_loss, training_device
+from dlarray.training.data_names import DataNames
 from dlarray.training.step import Batch, Step, TrainState
 
 __all__ = ["first_step"]
@@ -36,6 +37,7 @@ def first_step(
     """
     at_least_one("accumulate", accumulate)
     one_of("dtype", dtype, ("float32", "float64"))
+    x, y, weight = DataNames.of(x, y).arrays(x, y, weight)
     target = training_device(x, device)
     step = Step(model, choose_loss(model, loss, y), make(Optimizer, optimizer), accumulate)
     with target.entered():

@@ -3,48 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Real
+from contextlib import closing
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
-import numpy as np
-
-from dlarray.core.array import Array, is_array
-from dlarray.core.check import at_least_one, fraction, one_of
+from dlarray.blocks.opening import as_blocks, is_blocks
+from dlarray.blocks.thread import ReadingThread
+from dlarray.core.array import Array
+from dlarray.core.check import at_least_one, one_of
+from dlarray.core.keywords import explains_keywords
 from dlarray.core.layout import Theta
 from dlarray.core.trees import copy_tree
-from dlarray.device import Device, resolve
+from dlarray.device import Device
 from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
-from dlarray.training.batch_source import ArraySource, BatchSource, IterableSource, UploadSource, is_batch_iterable
+from dlarray.parallel import joined
+from dlarray.training.agreement import check_equal_arguments
+from dlarray.training.batch_source import IterableSource, is_batch_iterable
 from dlarray.training.callback import Callback, Run
-from dlarray.training.class_weight import apply_class_weight
 from dlarray.training.comparison import comparable
-from dlarray.training.data import Examples, choose_loss, training_device
-from dlarray.training.data_placement import data_placement
+from dlarray.training.conversion import check_is_array
+from dlarray.training.data import choose_loss, training_device
 from dlarray.training.history import History
+from dlarray.training.keywords import REMEDIES
 from dlarray.training.loop import MEMORY_ADVICE, Loop
 from dlarray.training.mixed_precision import mixed_precision
+from dlarray.training.named_metrics import Metric
 from dlarray.training.options import (
     Compiler,
-    PrepareBatch,
-    check_iterable,
-    choose_batch_size,
+    check_limits,
     choose_callbacks,
     choose_optimizer,
     choose_repeat,
     compile_step,
-    copied,
-    validation_pair,
+    initial_buffers,
+    initial_theta,
 )
+from dlarray.training.parallel_batches import RankBatches
+from dlarray.training.parallel_step import compile_on_ranks
+from dlarray.training.preparation import Preparation, named_examples
 from dlarray.training.read_run import read_run
+from dlarray.training.sharded import Sharded, sharded
 from dlarray.training.step import Step
-from dlarray.training.trained import Metric, Trained, named_metrics
+from dlarray.training.trained import Trained
 
 __all__ = ["fit"]
 
 
+@explains_keywords(REMEDIES)
 def fit(
     model: MLP,
     x: Any,
@@ -70,10 +78,13 @@ def fit(
     seed: int = 0,
     data: str | None = None,
     theta: Theta | None = None,
+    buffers: Theta | None = None,
     resume: str | PathLike[str] | None = None,
     device: str | Device | None = None,
     dtype: str = "float32",
     precision: str | None = None,
+    parallel: Any = None,
+    shard: bool = False,
     compile: bool | Compiler | None = None,  # noqa: A002 - the field's word for it
     progress: bool | None = None,
 ) -> Trained:
@@ -85,8 +96,11 @@ def fit(
         The model to train. It is configuration and does not change; the result holds θ.
     x, y
         Inputs (n, inputs) and the targets of the loss: class labels (n,) or numbers (n, outputs). Host arrays are moved
-        to the device once, if they fit; arrays on a device stay there. Numbers are cast to ``dtype``. Instead, x
-        can be an iterable of batches (x, y) or (x, y, weight), or a function that returns one.
+        to the device once, if they fit; arrays on a device stay there. Numbers are cast to ``dtype``. Both can be
+        frames and series of pandas, polars and similar libraries; the columns of x must hold numbers. Labels can be
+        strings, booleans or categories: ``classes`` of the result has them in the order of the outputs. Instead, x can
+        be an iterable of batches (x, y) or (x, y, weight), or a function that returns one; or data in blocks, larger
+        than memory: see ``open_blocks``.
     loss
         A loss or its name. By default the sparse categorical cross-entropy for integers (the binary one if the model
         has one output) and the mean squared error for other numbers.
@@ -115,11 +129,13 @@ def fit(
         "balanced", which gives every class the same total weight: n / (classes · examples of the class). Not used in
         validation.
     validation
-        Examples (x, y) for validation, or the fraction of the examples to hold out at random.
+        Examples (x, y) for validation, or the fraction of the examples to hold out at random. For data in blocks other
+        blocks, too.
     metrics
-        Functions of ``dlarray.metrics`` or their names. They are measured after each epoch, on the validation examples
-        or, without validation, on the training examples. Default: accuracy for classes, R² for numbers. An empty list
-        measures none.
+        Functions of ``dlarray.metrics`` or their names; "mse" and other names of a loss mean the metric with its
+        formula. They are measured after each epoch, on the validation examples or, without validation, on the training
+        examples. Default: accuracy for classes, R² for numbers; none for data in blocks without validation, which would
+        be read twice. An empty list measures none.
     accumulate
         The number of parts into which a batch is split to save memory. The step is the same, class weights included,
         except for BatchNorm's statistics and Dropout's masks, which are computed for each part. ValueError for a loss
@@ -136,9 +152,13 @@ def fit(
         else on the host, with a warning. The results are the same. Arrays on a device stay there.
     theta
         The initial θ, which is copied; by default ``model.init(seed)``.
+    buffers
+        The initial buffers, such as BatchNorm's running statistics, which are copied; by default those of a new model.
+        ``theta=trained.theta, buffers=trained.buffers`` continues from a trained model.
     resume
         A file of the callback ``Checkpoint``. Training continues from there, with the same model, examples and options;
-        its results have the bits of a run that was not interrupted.
+        its results have the bits of a run that was not interrupted. Columns of a frame are taken by the names in the
+        file.
     device
         The device to train on; by default the device of x, for host arrays the current device.
     dtype
@@ -146,6 +166,15 @@ def fit(
     precision
         The dtype of matrix products, if it is not that of θ: "bfloat16" or "float16", on devices whose library has such
         products. Everything else stays in float32. With float16 the loss is scaled.
+    parallel
+        Train on several ranks: a communicator of mpi4py, "mpi" for all processes that ``mpiexec`` has started, or
+        ``dlarray.parallel.Ranks``. Every rank calls ``fit`` with the same arguments, computes its rows of each batch,
+        and returns the same result, equal to that of one rank up to rounding. Each is given all of x and y: a memory
+        map of a file (``numpy.load(…, mmap_mode="r")``) costs no memory. Rank 0 alone writes files and shows progress.
+        See the page *Several processes*.
+    shard
+        Whether each rank keeps only its share of the optimizer's state, 1 / ranks. For optimizers that move each number
+        of θ by itself, such as Adam, where θ is one vector.
     compile
         Whether the device's backend compiles the step: by default on NumPy, on JAX and on torch's CPU. Or a custom
         compiler: a function that takes the step and returns a faster one. A compiled step runs the Python code of
@@ -191,92 +220,80 @@ def fit(
     True
     """
     if not isinstance(model, MLP):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"model must be an MLP, such as dlarray.mlp(64, 128, 10), got {type(model).__name__}")
-    iterable = IterableSource(x, steps_per_epoch) if y is None and is_batch_iterable(x) else None
-    if iterable is None and not is_array(x):
-        raise TypeError(f"x must be an array, got {type(x).__name__}; numpy.asarray makes one from nested lists")
-    for name, number in {
-        "epochs": epochs,
-        "accumulate": accumulate,
-    }.items():
-        at_least_one(name, number)
-    for name, number in {
-        "max_steps": max_steps,
-        "steps_per_epoch": steps_per_epoch,
-        "steps_per_execution": steps_per_execution,
-    }.items():
-        if number is not None:
-            at_least_one(name, number)
-    one_of("dtype", dtype, ("float32", "float64"))
-    if theta is not None and resume is not None:
-        raise ValueError("give theta or resume, not both: a checkpoint holds the θ to start from")
-    x, y = (x, y) if iterable is None else iterable.first[:2]
-    loss = choose_loss(model, loss, y)
-    optimizer = choose_optimizer(optimizer, clip_norm, clip_value)
-    called = choose_callbacks(callbacks, max_time)
-    target = training_device(x, device)
-    step = mixed_precision(Step(model, loss, optimizer, accumulate), precision, target, dtype)
-    with target.working("to train", MEMORY_ADVICE):
-        if iterable is None:
-            if steps_per_epoch is not None:
-                raise ValueError("steps_per_epoch is for batches from an iterable; arrays are cut by batch_size")
-            measured = named_metrics(metrics, loss, model.outputs)
-            hold_out = isinstance(validation, Real)
-            others = () if validation is None or hold_out else validation_pair(validation)
-            copies = 2 if hold_out else 1
-            data_device = data_placement(data, target, step, (x, y, weight, *others), batch_size, dtype, copies)
-            examples = Examples.on(data_device, model, loss, x, y, weight, dtype)
-            measured_on = examples
-            if isinstance(validation, Real):
-                examples, measured_on = examples.split(fraction("validation", validation), seed, data_device)
-            elif validation is not None:
-                measured_on = Examples.on(data_device, model, loss, *validation_pair(validation), dtype=dtype)
-            if class_weight is not None:
-                examples = apply_class_weight(examples, class_weight, loss, model.outputs, dtype)
-            n, least = len(examples), model.chain.min_batch_size
-            size = choose_batch_size(n if batch_size is None else batch_size, n, accumulate, least)
-            drawn = ArraySource(examples, size, seed, shuffle, data_device)
-            source: BatchSource = drawn if data_device is target else UploadSource(drawn, target)
-            settings = {"examples": n, "batch_size": size, "shuffle": bool(shuffle)}
-        else:
-            check_iterable(iterable, epochs, weight, class_weight, validation, metrics)
-            measured = named_metrics([] if validation is None else metrics, loss, model.outputs)
-            others = () if validation is None else validation_pair(validation)
-            measured_on = Examples.on(target, model, loss, *others, dtype=dtype) if others else None
-            data_device = resolve("cpu") if isinstance(x, np.ndarray) else target  # else batches stay on their device
-            iterable.prepare = PrepareBatch(data_device, model, loss, dtype, class_weight)
-            source = iterable if data_device == target else UploadSource(iterable, target)
-            settings = {"steps_per_epoch": steps_per_epoch}
-        compiled = compile_step(step, target, compile, precision)
-        repeat, at_once = choose_repeat(step, compiled, target, compile, steps_per_execution)
-        loop = Loop(
-            step=compiled,
-            source=source,
-            measured_on=measured_on,
-            prefix="" if validation is None else "validation_",
-            metrics=measured,
-            callbacks=called,
-            max_steps=max_steps,
-            repeat=repeat,
-            steps_per_call=at_once,
+        raise TypeError(
+            f"model must be an MLP, such as dlarray.mlp(64, 128, 10), got {type(model).__name__}: fit(model, x, y)"
         )
-        begin = model.init(seed, target, dtype) if theta is None else copied(model, theta, target, dtype)
-        buffers = model.init_buffers(target, dtype)
-        state = step.init(copy_tree(begin), copy_tree(buffers), seed, target)
-        start = Trained(model, begin, buffers, loss, target, dtype, History())
-        run = Run(start, state, optimizer, epochs, seed, loop.names)
-        del begin, buffers, start, state  # the run holds them only as long as they are needed
-        run.step = step
-        run.settings = settings | {
-            "class_weight": comparable(class_weight),
-            "optimizer": comparable(optimizer),
-            "accumulate": accumulate,
-            "seed": seed,
-            "dtype": dtype,
-            "precision": precision,
-        }
-        if resume is not None:
-            read_run(resume, run, source, called)
-        for callback in called:  # in the order in which a resumed run assigns memories
-            run.memory(callback)
-        return loop.run(run, progress)
+    with joined(parallel) as on, closing(ReadingThread()) as thread:
+        blocks = as_blocks(x) if is_blocks(x) else None
+        iterable = IterableSource(x, steps_per_epoch) if blocks is None and y is None and is_batch_iterable(x) else None
+        at_least_one("epochs", epochs)
+        at_least_one("accumulate", accumulate)
+        check_limits(max_steps=max_steps, steps_per_epoch=steps_per_epoch, steps_per_execution=steps_per_execution)
+        one_of("dtype", dtype, ("float32", "float64"))
+        if resume is not None and (theta is not None or buffers is not None):
+            raise ValueError("give theta and buffers or resume, not both: a checkpoint holds those to start from")
+        names, x, y, weight = named_examples(x, y, weight, blocks, iterable, resume)
+        check_is_array("x", x)
+        loss = choose_loss(model, loss, y)
+        names = names.check(loss, model.outputs)
+        class_weight = names.class_weight(class_weight)
+        optimizer = choose_optimizer(optimizer, clip_norm, clip_value)
+        called = choose_callbacks(callbacks, max_time)
+        target = training_device(x, device)
+        step = mixed_precision(Step(model, loss, optimizer, accumulate), precision, target, dtype)
+        ranks = on(target)
+        if shard:
+            step = replace(step, optimizer=sharded(optimizer, ranks, target))
+        with target.working("to train", MEMORY_ADVICE):
+            of_data = batch_size, shuffle, seed, validation, metrics, class_weight, steps_per_epoch
+            preparation = Preparation(step, target, dtype, names, *of_data)
+            if blocks is not None:
+                prepared = preparation.blocks(blocks, epochs, weight, data, thread)
+            elif iterable is None:
+                prepared = preparation.arrays(x, y, weight, data)
+            else:
+                prepared = preparation.iterable(iterable, epochs, x, weight)
+            source, repeat, at_once = prepared.source, None, 1
+            if ranks.size == 1:
+                compiled = compile_step(step, target, compile, precision)
+                repeat, at_once = choose_repeat(step, compiled, target, compile, steps_per_execution)
+            else:
+                compiled = compile_on_ranks(step, ranks, target, compile, precision)
+                source = RankBatches(source, ranks, step, target, dtype)
+            loop = Loop(
+                step=compiled,
+                source=source,
+                measured_on=prepared.measured_on,
+                prefix="" if validation is None else "validation_",
+                metrics=prepared.metrics,
+                callbacks=called,
+                max_steps=max_steps,
+                repeat=repeat,
+                steps_per_call=at_once,
+            )
+            settings: dict[str, Any] = {
+                **prepared.settings,
+                "class_weight": comparable(class_weight),
+                "optimizer": comparable(optimizer),
+                "accumulate": accumulate,
+                "seed": seed,
+                "dtype": dtype,
+                "precision": precision,
+                "classes": comparable(names.classes),
+            }
+            others = {"epochs": epochs, "max_steps": max_steps, "shard": shard, "resume": resume is not None}
+            others |= {"model": comparable(model), "loss": comparable(loss), "metrics": loop.names}
+            check_equal_arguments(ranks, settings | others, prepared.source, prepared.measured_on)
+            begin = ranks.broadcast_all(initial_theta(model, theta, seed, target, dtype))
+            kept = ranks.broadcast_all(initial_buffers(model, buffers, target, dtype))
+            state = step.init(copy_tree(begin), copy_tree(kept), seed, target)
+            start = Trained(model, begin, kept, loss, target, dtype, History(), names.features, names.classes)
+            run = Run(start, state, optimizer, epochs, seed, loop.names)
+            del begin, kept, start, state  # the run holds them only as long as they are needed
+            run.step, run.ranks, run.settings = step, ranks, settings
+            run.sharded = step.optimizer if isinstance(step.optimizer, Sharded) else None
+            if resume is not None:
+                read_run(resume, run, prepared.source, called)
+            for callback in called:  # in the order in which a resumed run assigns memories
+                run.memory(callback)
+            return loop.run(run, progress)

@@ -11,19 +11,24 @@ from typing import Any
 
 import numpy as np
 
-from dlarray.core.array import Array, array_namespace
+from dlarray.core.array import Array, array_namespace, number
 from dlarray.core.layout import Theta
 from dlarray.device.errors import OutOfMemoryError
 from dlarray.losses.weights import mean_weight
-from dlarray.training.batch_source import ArraySource, BatchSource
+from dlarray.training.agreement import agree_to_stop, check_equal_state
+from dlarray.training.batch_source import BatchSource
 from dlarray.training.binding import Bound, bind
+from dlarray.training.block_source import BlockExamples
 from dlarray.training.callback import Callback, Run
 from dlarray.training.data import Examples
 from dlarray.training.epoch_losses import EpochLosses
 from dlarray.training.errors import DivergedError, attach_model, call_on_end
+from dlarray.training.named_metrics import Metric
+from dlarray.training.parallel_batches import RankBatches
+from dlarray.training.pieces import Piece, Pieces
 from dlarray.training.progress import Bar, progress_bar
 from dlarray.training.step import Batch
-from dlarray.training.trained import Metric, Trained
+from dlarray.training.trained import Trained
 
 __all__ = ["MEMORY_ADVICE", "Loop", "all_finite"]
 
@@ -39,7 +44,7 @@ class Loop:
 
     step: Callable[..., Any]
     source: BatchSource
-    measured_on: Examples | None
+    measured_on: Examples | BlockExamples | None
     prefix: str
     metrics: Mapping[str, Metric]
     callbacks: tuple[Callback, ...] = ()
@@ -57,10 +62,11 @@ class Loop:
 
     def run(self, run: Run, progress: bool | None) -> Trained:
         """Train until the end or until ``run.stop``. Every error has the last good model as ``trained``."""
-        run.source = self.source
+        run.source = self.source.of_all_ranks if isinstance(self.source, RankBatches) else self.source
         try:
             self._train(run, bind(self.step, run.state), progress)
         except BaseException as error:
+            run.ranks.fail(error)
             run.error = attach_model(error, run.last_good)
             if isinstance(error, OutOfMemoryError):
                 _clear_frames(error)
@@ -73,13 +79,16 @@ class Loop:
         total = None if each is None else run.epochs * each
         if self.max_steps is not None:
             total = self.max_steps if total is None else min(total, self.max_steps)
-        bar = progress_bar(total, run.steps, run.device.name, progress)
+        bar = progress_bar(total, run.steps, run.epoch, run.epochs, progress if run.writes else False)
         with run.device.working("to train", MEMORY_ADVICE), bar, _ignore_overflow():
+            check_equal_state(run)
             for callback in self.callbacks:
                 callback.on_start(run)
+            agree_to_stop(run)
             while run.epoch < run.epochs and not self._over(run):
                 self._epoch(run, step, bar)
             if run.losses:
+                check_equal_state(run)
                 self._record(run)
 
     def _over(self, run: Run) -> bool:
@@ -92,13 +101,18 @@ class Loop:
         left = None if self.max_steps is None else self.max_steps - run.steps
         before = run.steps
         watching = [c for c in self.callbacks if type(c).on_step is not Callback.on_step]
-        if self.repeat is not None and not watching and isinstance(self.source, ArraySource):
-            left = self._repeated_steps(run, self.repeat, self.source, left, bar)
+        watched = any(run.ranks.exchange(bool(watching)))
+        pieces: Pieces | None = getattr(self.source, "pieces", None)
+        if self.repeat is not None and pieces is not None and not watching:
+            for piece in pieces(run.epoch, run.batch_index):
+                left = self._steps_of_piece(run, step, self.repeat, piece, left, bar)
+                if left == 0:
+                    break
         each = self.source.steps
         if each is None or run.batch_index < each:
             batches = islice(self.source.batches(run.epoch, run.batch_index), left)
             step.state = run.state  # callbacks can have replaced it, or an entry of it
-            if watching:
+            if watched:
                 self._steps_with_callbacks(run, step, batches, watching, bar)
             else:
                 self._steps(run, step, batches, bar)
@@ -111,40 +125,42 @@ class Loop:
         incomplete = each is None and (run.stopped or (left is not None and run.steps - before == left))
         if incomplete or not whole:
             return
+        check_equal_state(run)
         self._record(run)
         run.losses = EpochLosses()
         run.epoch += 1
         run.last_good = run.trained
-        bar.set_postfix_str(", ".join(f"{name}={value:.4g}" for name, value in run.metrics.items()))
+        bar.show_epoch(run.epoch, run.metrics)
         for callback in self.callbacks:
             callback.on_epoch(run)
+        agree_to_stop(run)
 
-    def _repeated_steps(
-        self, run: Run, repeat: Callable[..., Any], source: ArraySource, left: int | None, bar: Bar
+    def _steps_of_piece(
+        self, run: Run, step: Bound, repeat: Callable[..., Any], piece: Piece, left: int | None, bar: Bar
     ) -> int | None:
-        """The full batches of an epoch, several in one call. Returns the number of steps that are then left.
-
-        It returns before the last full batch if ``repeat`` does no step.
-        """
-        examples, size = source.examples, source.size
-        data, order = (examples.x, examples.t, examples.weight), source.order(run.epoch)
+        """The batches of a piece, several in one call where ``repeat`` does them. Returns how many steps are left."""
+        examples, size, order = piece.examples, piece.size, piece.order
+        data = (examples.x, examples.t, examples.weight)
         weights = run.loss.example_weights(examples.t, examples.weight, run.dtype)
-        whole = len(examples) // size
-        last = whole if left is None else min(whole, run.batch_index + left)
-        while (n := min(self.steps_per_call, last - run.batch_index)) > 0:
-            first = run.batch_index * size
+        done, before = piece.start, run.steps
+        last = piece.full if left is None else min(piece.full, done + left)
+        while (n := min(self.steps_per_call, last - done)) > 0:
+            first = done * size
             run.state, losses = repeat(run.state, data, order, first, size, n)
             if not (n := losses.shape[0]):
                 break
             run.losses.add_several(losses, size, _mean_weights(weights, order, first, size, n))
             run.steps += n
+            done += n
             bar.update(n)
-            left = None if left is None else left - n
-        return left
+        left = None if left is None else left - (run.steps - before)
+        step.state, before = run.state, run.steps  # callbacks can have replaced it, or an entry of it
+        self._steps(run, step, islice(piece.batches(done), left), bar)
+        return None if left is None else left - (run.steps - before)
 
     def _steps(self, run: Run, step: Bound, batches: Any, bar: Bar) -> None:
         """Steps without callbacks. Nothing here waits for the device."""
-        losses, count_and_weight = run.losses, _counting(run)
+        losses, count_and_weight = run.losses, _counting(run, self.source)
         for batch in batches:
             losses.add(step(batch), *count_and_weight(batch))
             run.steps += 1
@@ -152,14 +168,15 @@ class Loop:
         run.state = step.state
 
     def _steps_with_callbacks(self, run: Run, step: Bound, batches: Any, watching: list[Callback], bar: Bar) -> None:
-        count_and_weight = _counting(run)
+        count_and_weight = _counting(run, self.source)
         for batch in batches:
             run.losses.add(step(batch), *count_and_weight(batch))
-            run.state, run.batch = step.state, batch
+            run.state, run.batch = step.state, batch[:3]
             run.steps += 1
             bar.update()
             for callback in watching:
                 callback.on_step(run)
+            agree_to_stop(run)
             step.state = run.state
             if run.stopped:
                 return
@@ -174,7 +191,7 @@ class Loop:
             raise DivergedError("a weight became infinite or NaN", run.steps, run.last_good)
         row = {"loss": float(run.loss.combine(np.asarray(values), np.asarray(weights)))}
         if self.measured_on is not None and (self.prefix or self.metrics):
-            measured = run.trained.measure(self.measured_on, self.metrics)
+            measured = run.current.measure(self.measured_on, self.metrics, ranks=run.ranks)
             if not self.prefix:
                 del measured["loss"]  # the row has the loss of the epoch already
             row |= {f"{self.prefix}{name}": value for name, value in measured.items()}
@@ -182,11 +199,13 @@ class Loop:
         run.history.epochs.append(row)
 
 
-def _counting(run: Run) -> Callable[[Batch], tuple[int, Any]]:
-    """A function for the number of examples of a batch and their mean weight.
+def _counting(run: Run, source: BatchSource) -> Callable[[Batch], tuple[int, Any]]:
+    """A function for the number of examples of a batch and their mean weight: on ranks, those of the whole batch.
 
     Whether a loss weights examples that have no weight is the same for all batches.
     """
+    if isinstance(source, RankBatches):
+        return source.count_and_weight
     all_one = False
 
     def count_and_weight(batch: Batch) -> tuple[int, Any]:
@@ -225,4 +244,4 @@ def _clear_frames(error: BaseException) -> None:
 
 def all_finite(vectors: Theta) -> bool:
     """Whether every number is finite."""
-    return all(bool(xp.all(xp.isfinite(vector))) for vector in vectors for xp in [array_namespace(vector)])
+    return all(number(xp.all(xp.isfinite(vector))) for vector in vectors for xp in [array_namespace(vector)])

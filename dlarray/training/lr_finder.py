@@ -10,9 +10,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from dlarray.core.array import Array, is_array
+from dlarray.core.array import Array
 from dlarray.core.check import at_least_one, one_of, positive
 from dlarray.core.html import html_table
+from dlarray.core.keywords import explains_keywords
 from dlarray.core.layout import Theta
 from dlarray.core.registry import make
 from dlarray.core.trees import copy_tree
@@ -23,9 +24,11 @@ from dlarray.optimizers import Optimizer
 from dlarray.schedules import ExponentialDecay
 from dlarray.training.batch_source import ArraySource
 from dlarray.training.binding import bind
+from dlarray.training.conversion import check_is_array
 from dlarray.training.data import Examples, choose_loss, training_device
+from dlarray.training.data_names import DataNames
 from dlarray.training.loop import MEMORY_ADVICE
-from dlarray.training.options import Compiler, choose_batch_size, compile_step, copied
+from dlarray.training.options import Compiler, choose_batch_size, compile_step, initial_theta
 from dlarray.training.step import Batch, Step
 
 __all__ = ["LRFinderResult", "find_learning_rate"]
@@ -93,6 +96,7 @@ class LRFinderResult:
         return float(self.rates[memory + int(np.argmin(fall))])
 
 
+@explains_keywords(dict.fromkeys(("lr", "learning_rate"), "the rates go from lowest to highest"))
 def find_learning_rate(
     model: MLP,
     x: Array,
@@ -121,8 +125,8 @@ def find_learning_rate(
     """
     if not isinstance(model, MLP):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"model must be an MLP, such as dlarray.mlp(64, 128, 10), got {type(model).__name__}")
-    if not is_array(x):
-        raise TypeError(f"x must be an array, got {type(x).__name__}; numpy.asarray makes one from nested lists")
+    x, y, weight = DataNames.of(x, y).arrays(x, y, weight)
+    check_is_array("x", x)
     if not positive("lowest", lowest) < positive("highest", highest):
         raise ValueError(f"lowest must be below highest, got {lowest!r} and {highest!r}")
     if at_least_one("steps", steps) < 2:
@@ -139,7 +143,7 @@ def find_learning_rate(
         n = len(examples)
         size = choose_batch_size(n if batch_size is None else batch_size, n, 1, model.chain.min_batch_size)
         source = ArraySource(examples, size, seed, True, target)
-        start = model.init(seed, target, dtype) if theta is None else copied(model, theta, target, dtype)
+        start = initial_theta(model, theta, seed, target, dtype)
         state = step.init(copy_tree(start), model.init_buffers(target, dtype), seed, target)
         bound = bind(compile_step(step, target, compile), state)
         with np.errstate(all="ignore"):  # the loss diverges in the end, as intended

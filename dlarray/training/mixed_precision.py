@@ -65,17 +65,21 @@ class _HalfDense(Dense):
 
     precision: str = "bfloat16"
 
-    def forward(self, x: Array, W: Array, b: Array) -> tuple[Array, Array]:
+    def forward(self, x: Array, W: Array, b: Array | None = None) -> tuple[Array, Array]:
         x_half = self._half(x)
-        y = _whole(x_half @ self._half(W), b)
-        y += b
+        y = _whole(x_half @ self._half(W), W)
+        if b is not None:
+            y += b
         return y, x_half
 
-    def backward(self, x: Array, dy: Array, W: Array, b: Array) -> Array:
-        return _whole(self._half(dy) @ self._half(W).T, b)
+    def backward(self, x: Array, dy: Array, W: Array, b: Array | None = None) -> Array:
+        xp = array_namespace(W)
+        return _whole(self._half(dy) @ xp.matrix_transpose(self._half(W)), W)
 
     def gradient(self, x: Array, dy: Array, /) -> dict[str, Array]:
-        return {"W": _whole(x.T @ self._half(dy), dy), "b": array_namespace(dy).sum(dy, axis=0)}
+        xp = array_namespace(dy)
+        dW = _whole(xp.matrix_transpose(x) @ self._half(dy), dy)
+        return {"W": dW} if self.bias is False else {"W": dW, "b": xp.sum(dy, axis=0)}
 
     def _half(self, x: Array) -> Array:
         xp = array_namespace(x)
@@ -107,9 +111,12 @@ class _ScaledStep(Step):
         value, g, buffers = self.gradient(state, batch, scale)
         g = tuple(v / scale for v in g)
         finite = xp.all(xp.stack([xp.all(xp.isfinite(v)) for v in g]))
+        if self.ranks.size > 1:  # each rank may have its own gradient until it is scattered
+            finite = self.ranks.sum(xp.astype(~finite, scale.dtype)) == 0
         g = tuple(xp.where(finite, v, 0.0) for v in g)
         old = leaves(copy_tree((state["theta"], state["optimizer"], state["buffers"])))
-        theta, optimizer = self.optimizer.step_all(state["theta"], g, state["optimizer"])
+        layout = self.model.layout_of(state["theta"])
+        theta, optimizer = self.optimizer.step_parameters(state["theta"], g, state["optimizer"], layout)
         new = (theta, optimizer, buffers)
         theta, optimizer, buffers = map_leaves(new, lambda x: xp.where(finite, x, next(old)))
         enough = finite_steps >= PATIENCE - 1

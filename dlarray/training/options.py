@@ -12,17 +12,20 @@ import numpy as np
 
 from dlarray.core.array import Array
 from dlarray.core.check import at_least_one, count, positive
-from dlarray.core.layout import Theta
+from dlarray.core.layout import Layout, Theta
 from dlarray.core.registry import make
 from dlarray.device import Device, to_numpy
 from dlarray.losses import Loss
 from dlarray.model import MLP, on_device
 from dlarray.optimizers import Clipped, Optimizer, clip_by_global_norm, clip_by_value
 from dlarray.training.batch_source import IterableSource
+from dlarray.training.binding import settling
 from dlarray.training.callback import Callback
 from dlarray.training.class_weight import apply_class_weight
 from dlarray.training.data import Examples
+from dlarray.training.data_names import DataNames
 from dlarray.training.loop import all_finite
+from dlarray.training.shared_step import SharedStep
 from dlarray.training.step import Step
 from dlarray.training.time_limit import TimeLimit
 
@@ -30,15 +33,18 @@ __all__ = [
     "Compiler",
     "PrepareBatch",
     "check_iterable",
+    "check_limits",
     "choose_batch_size",
     "choose_callbacks",
     "choose_optimizer",
     "choose_repeat",
     "compile_step",
-    "copied",
+    "initial_buffers",
+    "initial_theta",
     "validation_pair",
 ]
 
+NO_NAMES = DataNames()
 Compiler = Callable[[Step], Callable[..., Any]]
 """A function that takes a step and returns a faster one."""
 
@@ -64,7 +70,11 @@ def choose_optimizer(given: str | Optimizer, clip_norm: float | None, clip_value
 def compile_step(
     step: Step, device: Device, wanted: bool | Compiler | None, precision: str | None = None
 ) -> Callable[..., Any]:
-    """The step after the chosen compiler, or the step itself."""
+    """The step after the chosen compiler, or the step itself; on a lazy library it ends by computing."""
+    return settling(_compiled(step, device, wanted, precision), device.backend)
+
+
+def _compiled(step: Step, device: Device, wanted: bool | Compiler | None, precision: str | None) -> Callable[..., Any]:
     if callable(wanted):
         return wanted(step)
     if not (wanted is None or isinstance(wanted, bool)):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -79,21 +89,28 @@ def choose_repeat(
     step: Step, compiled: Callable[..., Any], device: Device, wanted: bool | Compiler | None, steps: int | None
 ) -> tuple[Callable[..., Any] | None, int]:
     """The function that does several steps in one call, and how many; None and 1 if steps are done one by one."""
-    by_backend = not callable(wanted) and compiled is not step
+    by_backend = (isinstance(wanted, SharedStep) or not callable(wanted)) and compiled is not step
     if steps is None:
         steps = device.backend.steps_per_execution(device.handle) if by_backend else 1
     repeat = device.backend.repeat(compiled if by_backend else step, steps) if steps > 1 else None
     return repeat, steps if repeat else 1
 
 
-def validation_pair(validation: Any) -> tuple[Array, Array]:
-    """Validation examples (x, y). Raises TypeError if they are not a pair."""
+def check_limits(**limits: int | None) -> None:
+    """Raise ValueError or TypeError for a number that is not None and not at least 1."""
+    for name, number in limits.items():
+        if number is not None:
+            at_least_one(name, number)
+
+
+def validation_pair(validation: Any, names: DataNames) -> tuple[Array, Array]:
+    """Validation examples (x, y) as arrays. Raises TypeError if they are not a pair."""
     if not isinstance(validation, tuple):
         raise TypeError(f"validation must be a fraction or examples (x, y), got a {type(validation).__name__}")
     items = cast("tuple[Any, ...]", validation)
     if len(items) != 2:
         raise TypeError(f"validation must be a fraction or examples (x, y), got {count(len(items), 'item')}")
-    return items[0], items[1]
+    return names.inputs(items[0]), names.targets(items[1])
 
 
 def check_iterable(
@@ -128,6 +145,7 @@ class PrepareBatch:
     class_weight: Any
 
     def __call__(self, x: Any, t: Any, weight: Any) -> Examples:
+        x, t, weight = NO_NAMES.arrays(x, t, weight)
         examples = Examples.on(self.device, self.model, self.loss, x, t, weight, self.dtype)
         if self.class_weight is None:
             return examples
@@ -150,13 +168,26 @@ def choose_batch_size(batch_size: int, n: int, accumulate: int, least: int) -> i
             + next((f"use batch_size={size}" for size in fitting), "there are too few examples, or too many parts")
         )
     if batch_size > n:
-        warnings.warn(f"batch_size {batch_size} is more than the {n} examples: all of them are used", stacklevel=3)
+        warnings.warn(f"batch_size {batch_size} is more than the {n} examples: all of them are used", stacklevel=5)
     return min(batch_size, n)
 
 
-def copied(model: MLP, theta: Theta, device: Device, dtype: str) -> Theta:
-    """A copy of θ in the layout and dtype of this device."""
-    parameters = {name: np.asarray(to_numpy(p), dtype=dtype) for name, p in model.parameters(theta).items()}
-    if not all_finite(tuple(parameters.values())):
-        raise ValueError("theta must be finite, got a weight that is infinite or NaN")
-    return on_device(model.layout, parameters, device)
+def initial_theta(model: MLP, theta: Theta | None, seed: int, device: Device, dtype: str) -> Theta:
+    """A copy of the given θ in the layout and dtype of this device, or a random one."""
+    if theta is None:
+        return model.init(seed, device, dtype)
+    return _copied("theta", model.layout, model.parameters(theta), device, dtype)
+
+
+def initial_buffers(model: MLP, buffers: Theta | None, device: Device, dtype: str) -> Theta:
+    """A copy of the given buffers in the layout and dtype of this device, or those of a new model."""
+    if buffers is None:
+        return model.init_buffers(device, dtype)
+    return _copied("buffers", model.buffer_layout, model.named_buffers(buffers), device, dtype)
+
+
+def _copied(name: str, layout: Layout, arrays: dict[str, Array], device: Device, dtype: str) -> Theta:
+    host = {own: np.asarray(to_numpy(x), dtype=dtype) for own, x in arrays.items()}
+    if not all_finite(tuple(host.values())):
+        raise ValueError(f"{name} must be finite, got a number that is infinite or NaN")
+    return on_device(layout, host, device)

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Lock
+from typing import Any
 
 from dlarray.core.array import Array, array_namespace, largest_column
 from dlarray.core.layout import Theta
 from dlarray.device.backend import Backend
 from dlarray.losses import Loss
 from dlarray.model import MLP
+from dlarray.training.binding import settling
 
-__all__ = ["Inference", "Point", "Predictor", "flat"]
+__all__ = ["Accelerated", "Inference", "Point", "Predictor", "flat"]
 
 Point = tuple[Theta, Theta]
 """θ and buffers."""
 
-Inference = Callable[[Point, Array], Array]
+Inference = Callable[[Any, Array], Array]
+"""``function(fixed, x) -> y``; ``fixed`` is a tree of arrays, such as a point."""
 
 EAGER_CALLS = 16
-"""The eager calls for each shape before it is compiled: compiling takes as long as hundreds of small predictions."""
+"""The eager calls for each shape before it is compiled, unless another number is given."""
 MAX_SHAPES = 64
 """The number of shapes that are compiled; others run eagerly."""
 
@@ -30,9 +33,9 @@ class Predictor:
     def __init__(self, model: MLP, loss: Loss, backend: Backend) -> None:
         self._model = model
         self._loss = loss
-        self.outputs = _Accelerated(self._outputs, backend)
-        self.predict = _Accelerated(self._predict, backend)
-        self.classify = _Accelerated(self._classify, backend)
+        self.outputs = Accelerated(self._outputs, backend)
+        self.predict = Accelerated(self._predict, backend)
+        self.classify = Accelerated(self._classify, backend)
 
     def _outputs(self, point: Point, x: Array) -> Array:
         return self._model.predict(point[0], x, point[1])
@@ -48,37 +51,39 @@ class Predictor:
         return flat(xp.astype(self._loss.output_activation.predict(z) > self._loss.threshold, xp.int32))
 
 
-class _Accelerated:
+class Accelerated:
     """A function that runs eagerly at first; for shapes that occur often the backend's compiled version is used.
 
     The two agree to rounding. Several threads can call it.
     """
 
-    def __init__(self, function: Inference, backend: Backend) -> None:
-        self._function = function
+    def __init__(self, function: Inference, backend: Backend, eager_calls: int | None = None) -> None:
+        self._function = function = settling(function, backend)
         self._backend = backend
+        self._eager_calls = EAGER_CALLS if eager_calls is None else eager_calls
         self.fast: Inference = function
         self._ready: set[tuple[int, ...]] = set()
         self._calls: dict[tuple[int, ...], int] = {}
         self._lock = Lock()
 
     def __call__(self, point: Point, x: Array) -> Array:
-        if x.shape in self._ready:
+        shape = tuple(x.shape)
+        if shape in self._ready:
             return self.fast(point, x)
         if len(self._ready) < MAX_SHAPES:
-            self._count(x.shape)
+            self._count(shape)
         return self._function(point, x)
 
     def _count(self, shape: tuple[int, ...]) -> None:
         with self._lock:
             calls = self._calls.pop(shape, 0) + 1
-            if calls < EAGER_CALLS:
+            if calls < self._eager_calls:
                 self._calls[shape] = calls  # moved to the end
                 if len(self._calls) > 16 * MAX_SHAPES:
                     del self._calls[next(iter(self._calls))]  # the least recently used one
                 return
             if self.fast is self._function:
-                self.fast = self._backend.accelerate(self._function)
+                self.fast = settling(self._backend.accelerate(self._function), self._backend)
             self._ready.add(shape)
 
 

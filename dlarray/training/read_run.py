@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
@@ -22,12 +23,32 @@ from dlarray.training.callback import Callback, Memory, Run
 from dlarray.training.checkpoint import MAX_MESSAGE, CheckpointError, read_file
 from dlarray.training.comparison import difference
 from dlarray.training.configuration import serialize, serialize_model
+from dlarray.training.data_names import DataNames
+from dlarray.training.frames import is_frame
 from dlarray.training.json_data import entries, items, string
 
-__all__ = ["read_run"]
+__all__ = ["read_run", "resumed_names"]
 
 ENTRIES = ("settings", "epoch", "steps", "seconds", "metrics", "optimizer", "scaling", "callbacks")
+_OTHER_RUN = "{} is from a different run and cannot be resumed here"
 MAX_STEPS = 2**31 - 1  # the counter of steps has 32 bits
+
+
+def resumed_names(path: str | PathLike[str], names: DataNames, x: Any) -> DataNames:
+    """The names of the examples, with the features of the run in the file if it has them.
+
+    Raises ValueError if x is a frame without one of them; CheckpointError and OSError as ``read_run`` does.
+    """
+    features: tuple[str, ...] | None = read_file(path)[-1]["names"].features
+    if features is None:
+        return names
+    columns = list(x.columns) if is_frame(x) else features
+    if missing := [feature for feature in features if feature not in columns]:
+        raise ValueError(
+            f"{_OTHER_RUN.format(path)}: it was trained on the column {missing[0]!r}, and x has "
+            f"{', '.join(map(str, columns))}"
+        )
+    return replace(names, features=features)
 
 
 def read_run(path: str | PathLike[str], run: Run, source: BatchSource, callbacks: Sequence[Callback]) -> None:
@@ -45,7 +66,7 @@ def read_run(path: str | PathLike[str], run: Run, source: BatchSource, callbacks
         data = entries("the run", config["run"], *ENTRIES)
         other = _differences(run, entries("settings", data["settings"]), model, loss, dtype)
     if other:
-        raise ValueError(f"{path} is from a different run and cannot be resumed here: {'; '.join(other)}")
+        raise ValueError(f"{_OTHER_RUN.format(path)}: {'; '.join(other)}")
     with _checkpoint_errors(path):
         file = _RunArrays(run, arrays)
         _restore(file, data, source)
@@ -97,10 +118,8 @@ def _restore(file: _RunArrays, data: dict[str, Any], source: BatchSource) -> Non
     seconds = non_negative("seconds", data["seconds"])
 
     run.replace(file.vectors("", run.model.layout), file.vectors("", run.model.buffer_layout))
-    run.update_state(
-        optimizer=_optimizer(file, entries("optimizer", data["optimizer"]), steps),
-        steps=device.asarray(np.asarray(steps, dtype=np.int32)),
-    )
+    run.optimizer_state = _optimizer(file, entries("optimizer", data["optimizer"]), steps)
+    run.update_state(steps=device.asarray(np.asarray(steps, dtype=np.int32)))
     fresh = run.state.get("scaling", {})
     scaling = entries("scaling", data["scaling"], *fresh)
     if fresh:

@@ -16,7 +16,8 @@ import numpy as np
 
 from dlarray.core.array import Array, array_namespace
 from dlarray.core.layout import Theta
-from dlarray.core.random import fold_in, key_words
+from dlarray.core.random import after_rows, check_hash, fold_in, key_words
+from dlarray.core.ranks import ALONE, Ranks
 from dlarray.device import Device
 from dlarray.device.description import Names
 from dlarray.losses import Loss
@@ -24,11 +25,13 @@ from dlarray.losses.weights import mean_weight
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
 from dlarray.optimizers.base import State
+from dlarray.training.sharded import Sharded
 
 __all__ = ["Batch", "Step", "TrainState"]
 
-Batch = tuple[Array, Array, Array | None]
-"""Inputs, targets, and a weight per example or None."""
+Batch = tuple[Any, ...]
+"""Inputs, targets, and a weight per example or None. On ranks the rows of this rank, and two arrays more: the share of
+their weight in that of the batch, (), and the number of the batch's rows before them, (1,) of int32."""
 
 
 class TrainState(TypedDict):
@@ -52,12 +55,17 @@ class Step:
     weights (class weights included). Only BatchNorm and Dropout differ: statistics and masks are computed for each
     part. Raises ValueError for accumulate above 1 with a loss that is not a sum of terms, such as RMSE: its gradient is
     not the sum of the gradients of the parts.
+
+    On ``ranks`` a batch holds the rows of this rank; the loss is that of all rows, on every rank. The model sums its
+    gradients itself, layer by layer (``parallel_model``), unless the batch is split into parts: then they are summed
+    once.
     """
 
     model: MLP
     loss: Loss
     optimizer: Optimizer
     accumulate: int = 1
+    ranks: Ranks = ALONE
 
     def __post_init__(self) -> None:
         if self.accumulate > 1 and not self.loss.additive:
@@ -73,7 +81,12 @@ class Step:
         return self.loss.unchecked()
 
     def init(self, theta: Theta, buffers: Theta, seed: int, device: Device) -> TrainState:
-        """The state before the first step. θ and the buffers in it will be consumed."""
+        """The state before the first step. θ and the buffers in it will be consumed.
+
+        Raises ValueError for layers with random numbers on a device whose library cannot compute their hashes.
+        """
+        if drawing := [str(f) for f in self.model.layers if f.random]:
+            check_hash(device.backend, " and ".join(dict.fromkeys(drawing)))
         masks = self.model.layout_of(theta).mask(self.model.decays, theta) if theta else ()
         return TrainState(
             theta=theta,
@@ -86,7 +99,8 @@ class Step:
     def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, Array]:
         """The next state and the batch's loss. Consumes the state."""
         value, g, buffers = self.gradient(state, batch)
-        theta, optimizer = self.optimizer.step_all(state["theta"], g, state["optimizer"])
+        layout = self.model.layout_of(state["theta"])
+        theta, optimizer = self.optimizer.step_parameters(state["theta"], g, state["optimizer"], layout)
         steps = state["steps"]
         steps += 1
         return TrainState(theta=theta, optimizer=optimizer, buffers=buffers, steps=steps, key=state["key"]), value
@@ -95,7 +109,7 @@ class Step:
     def names(self) -> Names:
         """The names of its arrays: parameters and buffers by layer, x and target as in the textbook."""
         return Names(
-            arrays={"batch[0]": "x", "batch[1]": "target", "batch[2]": "weight"},
+            arrays={f"batch[{i}]": name for i, name in enumerate(("x", "target", "weight", "share", "rows before"))},
             parts={"theta": self.model.layout, "buffers": self.model.buffer_layout},
             parameters="theta",
         )
@@ -103,28 +117,36 @@ class Step:
     def gradient(self, state: TrainState, batch: Batch, scale: Array | None = None) -> tuple[Array, Theta, Theta]:
         """The loss of the batch, its gradient, multiplied by ``scale`` if given, and the new buffers."""
         theta, buffers, steps = state["theta"], state["buffers"], state["steps"]
+        batch, share_of_rank, rows_before = batch[:3], *(batch[3:] or (None, None))
         # Dozens of small operations: an eager step skips them if no layer is random.
         key = fold_in(state["key"], steps) if self.model.chain.random else None
         value: Array | None = None
         g: Theta = ()
         for i, (share, (x, t, weight)) in enumerate(self._parts(batch, theta[0].dtype if theta else batch[0].dtype)):
-            z, saved = self.model.forward(theta, x, None if key is None else fold_in(key, i))
+            z, saved = self.model.forward(theta, x, None if key is None else _key_of(key, i, rows_before))
             part, terms = self._formula.forward(z, t, weight)
             dz = self._formula.backward(terms)
-            if share is not None:
-                part, dz = part * share, dz * share
+            for factor in (share, share_of_rank):
+                if factor is not None:
+                    part, dz = part * factor, dz * factor
             if scale is not None:
                 dz = dz * scale
             buffers = self.model.update_buffers(saved, buffers)
             value = part if value is None else value + part
             own = self.model.backward(theta, saved, dz)
             g = tuple(a + b for a, b in zip(g, own, strict=True)) if g else own
-        return value, g, buffers
+        if self.accumulate > 1 and not isinstance(self.optimizer, Sharded):
+            g = tuple(self.ranks.sum(v) for v in g)
+        return self.ranks.sum(value), g, buffers
 
     def _parts(self, batch: Batch, dtype: Any) -> list[tuple[Array | float | None, Batch]]:
         """The parts of the batch, each with its share of the mean; None if it is not scaled."""
         x, t, weight = batch
+        if self.accumulate == 1:
+            return [(None, batch)]
         n = x.shape[0]
+        if not isinstance(n, int):
+            raise ValueError(f"accumulate={self.accumulate} needs a known batch size, got x of shape {tuple(x.shape)}")
         if (parts := min(self.accumulate, n)) == 1:
             return [(None, batch)]
         share = self._shares(n, self.loss.example_weights(t, weight, dtype))
@@ -144,3 +166,9 @@ class Step:
         mean = mean_weight(weights)
         w = weights / xp.where(mean == 0, 1.0, mean)  # a batch of weight 0 has a gradient of 0
         return lambda i, j: xp.sum(w[i:j]) * (1 / n)
+
+
+def _key_of(key: Array, part: int, rows_before: Array | None) -> Array:
+    """The key of a part of the batch, whose first row has so many rows of other ranks before it."""
+    key = fold_in(key, part)
+    return key if rows_before is None else after_rows(key, rows_before)

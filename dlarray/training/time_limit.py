@@ -25,6 +25,13 @@ class TimeLimit(Callback):
         plain_numbers(self)
         positive("seconds", self.seconds)
 
+    def on_start(self, run: Run) -> None:
+        if run.steps and run.seconds >= self.seconds:  # the resumed run had stopped already
+            self._stop(run)
+
     def on_step(self, run: Run) -> None:
         if run.seconds >= self.seconds:
-            run.stop(f"time limit: {self.seconds:g} seconds have passed")
+            self._stop(run)
+
+    def _stop(self, run: Run) -> None:
+        run.stop(f"time limit: {self.seconds:g} seconds have passed")

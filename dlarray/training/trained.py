@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from os import PathLike
@@ -10,24 +10,25 @@ from typing import Any
 
 import numpy as np
 
-from dlarray import metrics as _metrics
 from dlarray.core.array import Array, array_namespace, size
-from dlarray.core.check import at_least_one, count, did_you_mean
+from dlarray.core.check import at_least_one, count
 from dlarray.core.html import html_table
 from dlarray.core.layout import Theta
+from dlarray.core.ranks import ALONE, Ranks
 from dlarray.device import Device, to_device, to_numpy
 from dlarray.layers import Dense
 from dlarray.losses import Loss
 from dlarray.model import MLP
-from dlarray.training.checkpoint import read_model, write_model
-from dlarray.training.data import Examples, as_finite, check_device, inputs_on, is_ready
+from dlarray.training.checkpoint import write_model
+from dlarray.training.conversion import as_finite, inputs_on, is_ready
+from dlarray.training.data import Examples, check_device, counted
+from dlarray.training.data_names import DataNames
 from dlarray.training.history import History
+from dlarray.training.labels import Label
+from dlarray.training.named_metrics import Metric, named_metrics, weighted_metrics
 from dlarray.training.predictor import Inference, Point, Predictor, flat
 
-__all__ = ["Metric", "Trained", "default_metrics", "load", "load_with_notes", "named_metrics"]
-
-Metric = Callable[[Array, Array], Array]
-"""metric(targets, predictions) -> a 0-d array."""
+__all__ = ["Trained"]
 
 MAX_LAYERS = 10
 """The layers that a ``repr`` lists."""
@@ -39,10 +40,10 @@ CHUNK_BYTES = 2**24
 class Trained:
     """A model with its trained θ on a device. ``fit`` and ``load`` return it.
 
-    Predictions for host arrays are host arrays; predictions for arrays on the model's device stay there. Inputs are
-    cast to the model's dtype. Raises ValueError for inputs that are not finite, have another number of features or are
-    on another device; TypeError for objects that are not arrays and for arrays of another library; OutOfMemoryError, a
-    MemoryError, if the device has too little memory.
+    Predictions for host arrays and frames are host arrays; predictions for arrays on the model's device stay there.
+    Inputs are cast to the model's dtype. Raises ValueError for inputs that are not finite, have another number of
+    features or are on another device; TypeError for objects that are not arrays and for arrays of another library;
+    OutOfMemoryError, a MemoryError, if the device has too little memory.
     """
 
     model: MLP
@@ -52,6 +53,10 @@ class Trained:
     device: Device
     dtype: str = "float32"
     history: History = field(default_factory=History, compare=False)
+    features: tuple[str, ...] | None = None
+    """The names of the columns of x, if ``fit`` was given a frame. Of other frames these columns are used, by name."""
+    classes: tuple[Label, ...] | None = None
+    """The labels of the classes in the order of the outputs, if ``fit`` was given labels; None for class numbers."""
 
     def __post_init__(self) -> None:
         """Raise ValueError if θ or the buffers belong to another model."""
@@ -82,6 +87,10 @@ class Trained:
             ("device", f"{self.dtype} on {self.device}"),
             ("epochs", count(len(self.history.epochs), "epoch")),
         ]
+
+    @property
+    def _names(self) -> DataNames:
+        return DataNames(self.features, self.classes)
 
     @property
     def parameters(self) -> dict[str, Array]:
@@ -120,27 +129,82 @@ class Trained:
             raise ValueError(f"{type(self.loss).__name__} trains numbers, not classes: use predict")
         return self._forward(x, batch_size, self._predictor.classify)
 
+    def predict_labels(self, x: Array, *, batch_size: int = 4096) -> np.ndarray:
+        """The predicted label of each example, (examples,): ``classify`` in the words of ``classes``, on the host.
+
+        Without ``classes`` these are the numbers of the classes. Raises as ``classify`` does.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import dlarray
+        >>> x, y = np.asarray([[-1.0], [-2.0], [1.0], [2.0]]), np.asarray(["no", "no", "yes", "yes"])
+        >>> trained = dlarray.fit(dlarray.mlp(1, 2), x, y, epochs=100, batch_size=4, progress=False)
+        >>> trained.classes, trained.predict_labels(x).tolist()
+        (('no', 'yes'), ['no', 'no', 'yes', 'yes'])
+        """
+        numbers = to_numpy(self.classify(x, batch_size=batch_size))
+        return numbers if self.classes is None else np.asarray(self.classes)[numbers]
+
     def evaluate(
-        self, x: Array, y: Array, metrics: Sequence[str | Metric] | None = None, *, batch_size: int = 4096
+        self,
+        x: Array,
+        y: Array,
+        metrics: Sequence[str | Metric] | None = None,
+        *,
+        weight: Array | None = None,
+        batch_size: int = 4096,
     ) -> dict[str, float]:
-        """The loss and the metrics by name on these examples. Default: accuracy for classes, R² for numbers."""
+        """The loss and the metrics by name on these examples. Default: accuracy for classes, R² for numbers.
+
+        ``weight`` weights each example, in the loss and in the metrics. Raises ValueError if a metric takes no weight.
+        """
+        measured = named_metrics(metrics, self.loss, self.model.outputs)
+        x, y, weight = self._names.arrays(x, y, weight)
         check_device(x, self.device)
         with self.device.entered():
-            examples = Examples.on(self.device, self.model, self.loss, x, y, dtype=self.dtype)
-        return self.measure(examples, named_metrics(metrics, self.loss, self.model.outputs), batch_size=batch_size)
+            examples = Examples.on(self.device, self.model, self.loss, x, y, weight, self.dtype)
+            examples = Examples(*counted(self.loss, examples.x, examples.t, examples.weight))
+            return self.measure(examples, weighted_metrics(measured, examples.weight), batch_size=batch_size)
 
-    def measure(self, examples: Examples, metrics: Mapping[str, Metric], *, batch_size: int = 4096) -> dict[str, float]:
-        """``evaluate`` for examples on the device, or on the host: these inputs are moved batch by batch."""
+    def measure(
+        self,
+        examples: Examples | Iterable[Examples],
+        metrics: Mapping[str, Metric],
+        *,
+        batch_size: int = 4096,
+        ranks: Ranks = ALONE,
+    ) -> dict[str, float]:
+        """``evaluate`` for examples on the device, or on the host: these inputs are moved batch by batch.
+
+        They can come in parts, of which only outputs and targets are kept. Each of the ranks computes the outputs of
+        its rows; then every one has all outputs.
+        """
         with self.device.entered():
-            t, weight = (x if x is None else to_device(x, self.device) for x in (examples.t, examples.weight))
-            z = self._in_batches(examples.x, batch_size, self._outputs_of)
+            parts = [
+                (self._outputs_by_ranks(part.x, batch_size, ranks), *self._there(part))
+                for part in ([examples] if isinstance(examples, Examples) else examples)
+            ]
+            z, t, weight = (_joined([part[i] for part in parts]) for i in range(3))
+            z, t, weight = counted(self.loss, z, t, weight)
             xp = array_namespace(z)
             measured = {"loss": self.loss.unchecked().forward(z, t, weight)[0]}
-            t, y = flat(t), flat(self.loss.output_activation.predict(z))
+            t, y = flat(t), flat(self.loss.point(self.loss.output_activation.predict(z)))
             if self.loss.threshold != 0.5:  # scores around another threshold become 0 and 1, and so do targets
                 t, y = (xp.astype(a > self.loss.threshold, z.dtype) for a in (t, y))
             measured |= {name: metric(t, y) for name, metric in metrics.items()}
+            measured = self.device.backend.settle(measured)
             return {name: float(to_numpy(value)) for name, value in measured.items()}
+
+    def _outputs_by_ranks(self, x: Array, batch_size: int, ranks: Ranks) -> Array:
+        """The outputs for all rows of x: each rank computes those of its own, unless there are fewer than ranks."""
+        ranks = ranks if x.shape[0] >= ranks.size else ALONE
+        return ranks.gather(self._in_batches(ranks.piece(x), batch_size, self._outputs_of), x.shape[0])
+
+    def _there(self, examples: Examples) -> tuple[Array, Array | None]:
+        """Targets and weights on the device."""
+        weight = examples.weight
+        return to_device(examples.t, self.device), None if weight is None else to_device(weight, self.device)
 
     def save(self, path: str | PathLike[str], *, notes: Mapping[str, Any] | None = None) -> None:
         """Write the model to a file that ``dlarray.load`` reads: safetensors, with the configuration as metadata.
@@ -150,7 +214,7 @@ class Trained:
         symbolic links to it stay. Raises OSError with the path if it cannot be written, and TypeError for notes that
         JSON cannot represent exactly.
         """
-        write_model(path, self.model, self.theta, self.buffers, self.loss, self.dtype, self.history, notes)
+        write_model(path, self.model, self.theta, self.buffers, self.loss, self.dtype, self.history, notes, self._names)
 
     def at(self, theta: Theta, buffers: Theta) -> Trained:
         """The same model with another θ and other buffers. It shares the compiled functions."""
@@ -189,6 +253,7 @@ class Trained:
             ready = type(batch_size) is int and batch_size > 0 and is_ready(self.device, self.model, x)
             if ready and (y := self._predict_on_host(x, batch_size, answer)) is not None:
                 return y
+            x = self._names.inputs(x)
             check_device(x, self.device)
             with self.device.entered():
                 y = self._in_batches(inputs_on(self.device, self.model, x, self.dtype), batch_size, answer)
@@ -219,67 +284,6 @@ class Trained:
         return array_namespace(parts[0]).concat(parts)
 
 
-def load(path: str | PathLike[str], device: str | Device | None = None) -> Trained:
-    """Read a model that ``Trained.save`` wrote onto a device; by default the current device.
-
-    Raises CheckpointError if the file is not a complete model of this library (truncated, changed, of a newer version,
-    with an unknown layer, or of another program); OSError with the path if it cannot be read; DeviceError; ValueError
-    if the device lacks the dtype.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> import numpy as np
-    >>> import dlarray
-    >>> x = np.asarray([[0.0], [1.0], [2.0]])
-    >>> trained = dlarray.fit(dlarray.mlp(1, 4, 1), x, 2 * x, batch_size=3, progress=False)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "model.safetensors"
-    ...     trained.save(path)
-    ...     again = dlarray.load(path)
-    >>> bool(np.array_equal(again.predict(x), trained.predict(x)))
-    True
-    """
-    return load_with_notes(path, device)[0]
-
-
-def load_with_notes(path: str | PathLike[str], device: str | Device | None = None) -> tuple[Trained, dict[str, Any]]:
-    """The model and the notes that were saved with it. Raises as ``load`` does."""
-    model, theta, buffers, loss, target, dtype, history, notes = read_model(path, device)
-    return Trained(model, theta, buffers, loss, target, dtype, history), notes
-
-
-def default_metrics(loss: Loss, outputs: int) -> tuple[str, ...]:
-    """The metrics that are measured by default with this loss: accuracy for one class, R² for numbers."""
-    if loss.task == "regression":
-        return ("r2",)
-    return ("accuracy",) if loss.task == "multiclass" or outputs == 1 else ()
-
-
-def named_metrics(given: Sequence[str | Metric] | None, loss: Loss, outputs: int) -> dict[str, Metric]:
-    """Metrics by name.
-
-    Raises ValueError for an unknown name, with the closest match, and for two functions with the same name; TypeError
-    for objects that are not functions.
-    """
-    if isinstance(given, str):
-        raise TypeError(f"metrics must be a list of names or functions, got {given!r}; put it between brackets")
-    found: dict[str, Metric] = {}
-    for metric in default_metrics(loss, outputs) if given is None else given:
-        if isinstance(metric, str):
-            known = _metrics.__all__
-            if metric not in known:
-                raise ValueError(
-                    f"unknown metric {metric!r}{did_you_mean(metric, known)}; known are {', '.join(known)}"
-                )
-            name, function = metric, getattr(_metrics, metric)
-        elif callable(metric):
-            name, function = getattr(metric, "__name__", type(metric).__name__), metric
-        else:
-            raise TypeError(f"a metric is a name or a function of targets and predictions, got {metric!r}")
-        if found.setdefault(name, function) is not function:
-            raise ValueError(
-                f"two metrics have the name {name!r}, and the history has one column for it: rename a function"
-            )
-    return found
+def _joined(parts: Sequence[Any]) -> Any:
+    """The parts as one array; None if they are None."""
+    return parts[0] if len(parts) == 1 or parts[0] is None else array_namespace(parts[0]).concat(list(parts))

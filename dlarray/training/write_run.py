@@ -29,7 +29,11 @@ def write_run(path: str | PathLike[str], run: Run) -> None:
 
     Raises OSError with the path if that fails, and the old file is unchanged; TypeError for a model that contains a
     function, for an optimizer whose state does not have the layout of θ, and for memories that cannot be written.
+    With several ranks all call it, because each may have a piece of the optimizer's state, and rank 0 writes.
     """
+    optimizer = run.optimizer_state
+    if not run.writes:
+        return
     theta, buffers = run.state["theta"], run.state["buffers"]
     losses, weights = run.losses.read()
     arrays: _Arrays = {
@@ -44,16 +48,15 @@ def write_run(path: str | PathLike[str], run: Run) -> None:
         "steps": run.steps,
         "seconds": run.seconds,
         "metrics": run.history.epochs[: run.epoch],
-        "optimizer": _pack_optimizer(run, arrays),
+        "optimizer": _pack_optimizer(run, optimizer, arrays),
         "scaling": {name: _number(x) for name, x in run.state.get("scaling", {}).items()},
         "callbacks": [[name, _pack_memory(i, m, run, arrays)] for i, (name, m) in enumerate(run.memories)],
     }
-    write_file(path, run.model, theta, buffers, run.loss, run.dtype, {"run": data}, arrays)
+    write_file(path, run.model, theta, buffers, run.loss, run.dtype, {"run": data} | run.data_names.to_data(), arrays)
 
 
-def _pack_optimizer(run: Run, arrays: _Arrays) -> dict[str, Any]:
+def _pack_optimizer(run: Run, states: Any, arrays: _Arrays) -> dict[str, Any]:
     """The numbers of an optimizer's state. Arrays in the layout of θ are added to ``arrays``."""
-    states = run.state["optimizer"]
     numbers: dict[str, Any] = {}
     for name in states[0] if states else ():
         parts = tuple(state[name] for state in states if name in state)

@@ -69,6 +69,16 @@ def test_a_copy_of_the_model_stays_as_it_was(on: On) -> None:
     assert not equal(seen[0], seen[1])
 
 
+def test_the_current_model_has_the_numbers_of_the_copy_and_the_arrays_of_the_state() -> None:
+    class Compares(Callback):
+        def on_step(self, run: Run) -> None:
+            assert equal(numbers(run.current), numbers(run.trained))
+            assert np.shares_memory(run.current.theta[0], run.state["theta"][0])
+            assert not np.shares_memory(run.trained.theta[0], run.state["theta"][0])
+
+    fit(callbacks=[Compares()])
+
+
 def test_a_callback_may_stop_the_run_at_a_step_and_the_first_reason_counts() -> None:
     class Stops(Callback):
         def on_step(self, run: Run) -> None:
@@ -112,6 +122,7 @@ def test_the_same_object_serves_two_runs_at_a_time_and_one_after_the_other() -> 
 
 
 def test_callbacks_have_names() -> None:
+    assert all(hasattr(dl, name) for name in dl.__all__)  # imports them: classes are found once they are imported
     named = {name for name, c in classes(Callback).items() if c.__module__.startswith("dlarray.")}
     assert named >= {"early_stopping", "ema", "live_plot", "reduce_lr_on_plateau", "stop_on_non_finite", "swa"}
     assert make(Callback, "Early-Stopping") == dl.EarlyStopping()

@@ -90,7 +90,8 @@ def test_what_is_watched_by_default_and_which_way_is_better() -> None:
     from dlarray.callbacks.monitor import direction
 
     names = dl.metrics.__all__
-    less = {"log_loss", "mean_absolute_error", "mean_squared_error", "root_mean_squared_error"}
+    errors = ("absolute", "squared", "absolute_percentage", "squared_logarithmic")
+    less = {"log_loss", "root_mean_squared_error", *(f"mean_{name}_error" for name in errors)}
     assert {n for n in names if n != "confusion_matrix" and direction(n, None) < 0} == less
     assert direction("validation_loss", None) == -1
     assert direction("anything", "max") == 1
@@ -114,3 +115,11 @@ def test_a_limit_of_time_ends_the_run_at_a_step() -> None:
         assert len(trained.history.steps) == 1
         assert trained.history.stopped == "time limit: 1e-09 seconds have passed"
     assert fit(max_time=1e9).history.stopped == ""
+
+
+def test_a_resumed_run_whose_time_is_over_does_no_step(tmp_path):
+    path = tmp_path / "run.safetensors"
+    fit(epochs=2, callbacks=[dl.Checkpoint(path)])
+    resumed = fit(epochs=3, resume=path, max_time=1e-9)
+    assert len(resumed.history.epochs) == 2
+    assert resumed.history.stopped == "time limit: 1e-09 seconds have passed"

@@ -281,7 +281,10 @@ def test_threads_do_not_disturb_each_other(executor: str, function: Callable[...
 
     at_once(work)
     assert not wrong
+    for x, right in zip(xs, expected, strict=True):  # a thread runs eagerly while another one plans
+        np.testing.assert_allclose(fast(fixed, x), right, rtol=1e-12, atol=1e-14)
     assert len(fast.programs) == 3
+    assert all(fast.programs.values())
 
 
 # Functions that cannot be planned

@@ -308,3 +308,22 @@ def test_a_replay_that_checks_a_batch_itself_is_given_its_leaves(monkeypatch: py
     assert entered[:2] == [True, False]
     assert entered[-1]
     assert counted.calls == 2
+
+
+@pytest.mark.parametrize("executor", ["ufuncs", "native"])
+def test_after_a_release_it_goes_on_and_keeps_no_batch(executor: str) -> None:
+    if executor == "native":
+        pytest.importorskip("llvmlite")
+    compiled, plain = compile_step(descent, executor), start()
+    bound = compiled.bind(start())
+    for i in range(12):
+        x = batch(4000 if i % 3 else 3, i)
+        seen, loss = ref(x), bound(x)
+        plain, expected = descent(plain, x)
+        np.testing.assert_allclose(loss, expected, rtol=1e-12)
+        kept = bound.release()
+        del x
+        gc.collect()
+        assert seen() is None
+    assert kept == sum(sum(p.plan.buffers) for p in compiled.programs.values() if p is not None)
+    assert compiled.repeatable() is None

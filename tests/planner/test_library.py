@@ -29,9 +29,18 @@ from dlarray.optimizers import (
 )
 from dlarray.planner import compile as compile_step
 from dlarray.planner.numpy.ufuncs import ufuncs
-from dlarray.schedules import CosineDecay, CosineRestarts, ExponentialDecay, OneCycle, StepDecay, WarmUp
+from dlarray.schedules import (
+    CosineDecay,
+    CosineRestarts,
+    Cyclic,
+    ExponentialDecay,
+    MultiStepDecay,
+    OneCycle,
+    StepDecay,
+    WarmUp,
+)
+from dlarray.testing.loss_cases import LOSSES, case
 from dlarray.training.step import Step
-from tests.support.loss_cases import LOSSES, case
 
 DTYPES = ["float32", "float64"]
 STEPS = 20
@@ -52,10 +61,10 @@ def batches(step: Step, dtype: str, rows: int, weighted: bool = False) -> list[A
         x = r.standard_normal((n, step.model.inputs)).astype(dtype)
         if step.model.layers[0].integers:
             x = r.integers(0, 5, x.shape).astype(np.int32)
-        if isinstance(step.loss, SparseCategoricalCrossEntropy):
+        if step.loss.targets_are_labels:
             t = r.integers(0, outputs, n).astype(np.int32)
         else:  # rows that are distributions: valid for every other loss too
-            t = r.random((n, outputs))
+            t = r.random((n, step.loss.target_columns(outputs)))
             t = np.round(t / t.sum(axis=1, keepdims=True), 2).astype(dtype)
         made.append((x, t, r.random(n).astype(dtype) if weighted else None))
     return made
@@ -144,6 +153,8 @@ def test_every_optimizer(kind, dtype):
 SCHEDULES = [
     StepDecay(0.01, 3),
     ExponentialDecay(0.01, 0.9),
+    MultiStepDecay(0.01, (2, 4)),
+    Cyclic(0.01, 0.02, 3, factor=0.5),
     CosineDecay(0.01, 10),
     CosineRestarts(0.01, 3, 2),
     OneCycle(0.01, 20),

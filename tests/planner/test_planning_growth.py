@@ -9,12 +9,14 @@ import pytest
 
 from dlarray.core.array import array_namespace
 from dlarray.device import resolve
-from dlarray.layers import Dense, LayerNorm
+from dlarray.layers import BatchNorm, Dense, LayerNorm
 from dlarray.losses import MeanSquaredError
 from dlarray.model import MLP
 from dlarray.optimizers import Adam
 from dlarray.planner.schedule.step_plan import plan_step
 from dlarray.training.step import Step
+from tests.support.rank_steps import examples, over, own_rows, start
+from tests.support.recorded_ranks import Recorder
 from tests.support.steps import arrays
 
 WIDTH = 4
@@ -49,11 +51,19 @@ def written_by_hand(depth: int) -> tuple[Any, Any]:
     return step, [arrays((WIDTH, WIDTH), (WIDTH,), dtype="float32") for _ in range(depth)]
 
 
+def on_two_ranks(depth: int) -> tuple[Any, Any]:
+    """The library's step on two ranks: five sums for each layer."""
+    step = over(Recorder(), [part for _ in range(depth) for part in (Dense(WIDTH), BatchNorm(shift=False), "relu")])
+    return step, start(step)
+
+
 def calls(made: tuple[Any, Any]) -> int:
     """How many functions are called to trace and plan a step."""
     step, state = made
-    batch = arrays((3, WIDTH), (3, WIDTH), dtype="float32")
+    batch: Any = arrays((3, WIDTH), (3, WIDTH), dtype="float32")
     batch = (*batch, None) if isinstance(step, Step) else batch
+    if isinstance(step, Step) and step.ranks.size > 1:
+        batch = own_rows(step.ranks, step, examples(6))
     plan_step(step, state, batch)  # what is computed once in a process is known after it
     count = 0
 
@@ -73,6 +83,10 @@ def calls(made: tuple[Any, Any]) -> int:
 @pytest.mark.parametrize("norm", [(), (LayerNorm(),)], ids=["dense", "normalised"])
 def test_twice_the_layers_take_twice_the_calls_to_plan(norm: Any):
     assert calls(network(40, *norm)) < 2.05 * calls(network(20, *norm))
+
+
+def test_twice_the_sums_over_ranks_take_twice_the_calls_to_plan():
+    assert calls(on_two_ranks(20)) < 2.05 * calls(on_two_ranks(10))
 
 
 def test_twice_the_arrays_of_a_state_take_twice_the_calls_to_plan():

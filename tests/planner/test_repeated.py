@@ -181,3 +181,19 @@ def test_too_few_examples_are_refused() -> None:
     for first, count in ((0, 17), (4, 16), (-4, 1)):
         with pytest.raises(ValueError, match="need more than 64 examples"):
             many(start(step), (X, T, None), ORDER, first, SIZE, count)
+
+
+def test_after_a_release_it_goes_on_with_batches_of_several_sizes() -> None:
+    step = step_of()
+    many, state, expected = compile_step(step, "native").repeat(1000), start(step), start(step)
+    for size in (4, 8, 4, 8, 16, 4):
+        done = 0
+        while done < N // size:
+            state, losses = many(state, (X, T, None), ORDER, done * size, size, N // size - done)
+            assert len(losses)
+            done += len(losses)
+        for batch in batches((X, T, None), ORDER, size=size):
+            expected, _ = step(expected, batch)
+        many.release()
+    for a, b in zip(leaves(state), leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)

@@ -56,7 +56,16 @@ def test_every_layer_comes_back_bit_for_bit(layer: Layer, tmp_path: Path) -> Non
     np.testing.assert_array_equal(loaded.predict(x), trained.predict(x))
 
 
-@pytest.mark.parametrize("loss", [*LOSSES, dl.Huber(0.3), dl.Hinge(class_weight=(0.5, 2.0))], ids=repr)
+@pytest.mark.parametrize(
+    "loss",
+    [
+        *LOSSES,
+        dl.Huber(0.3),
+        dl.Hinge(class_weight=(0.5, 2.0)),
+        dl.BinaryCrossEntropy(pos_weight=(3.0, 0.5)),
+    ],
+    ids=repr,
+)
 def test_every_loss_comes_back(loss: Loss, tmp_path: Path) -> None:
     trained = trained_model(dl.mlp(4, 3), loss)
     trained.save(tmp_path / "model")

@@ -9,8 +9,20 @@ import numpy as np
 import pytest
 
 import dlarray as dl
-from tests.support.fits import FEW, LABELS, MODEL, WEIGHTS, X, check_same, fit
+from tests.support.fits import FEW, LABELS, MODEL, NUMBERS, WEIGHTS, X, check_same, fit
 from tests.support.matrix import On
+
+# Metrics
+
+
+def test_a_metric_can_have_the_name_of_a_loss() -> None:
+    trained = fit(y=NUMBERS, model=dl.mlp(6, 2), metrics=["mse", "MAE", "mean_squared_error", "mean_absolute_error"])
+    assert trained.history["mse"] == trained.history["mean_squared_error"]
+    assert trained.history["MAE"] == trained.history["mean_absolute_error"]
+    assert trained.evaluate(X, NUMBERS, metrics=["rmse"])["rmse"] == pytest.approx(trained.history["mse"][-1] ** 0.5)
+    with pytest.raises(ValueError, match="unknown metric 'hinge'.*known are accuracy"):
+        fit(metrics=["hinge"])
+
 
 # Limits
 

@@ -224,7 +224,7 @@ def test_counting_takes_no_memory(device: str, request: pytest.FixtureRequest) -
 
 
 def test_the_rows_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dlarray_numpy.host_memory", lambda: (3_000_000, 8_000_000_000))
+    monkeypatch.setattr("dlarray.backend.host_memory", lambda: (3_000_000, 8_000_000_000))
     options: dict[str, Any] = {"batch_size": 64, "optimizer": "momentum", "loss": "mae", "dtype": "float64"}
     text = str(memory_estimate(dlarray.mlp(64, 256, 10), "cpu", **options))
     units = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
@@ -237,7 +237,7 @@ def test_the_rows_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert free == 3e6
     assert "of its plan" in text
     assert "It does not fit" in text  # the first step takes more than 3 MB
-    monkeypatch.setattr("dlarray_numpy.host_memory", lambda: None)
+    monkeypatch.setattr("dlarray.backend.host_memory", lambda: None)
     assert "free" not in str(memory_estimate(dlarray.mlp(64, 256, 10), "cpu"))
 
 

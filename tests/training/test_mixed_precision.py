@@ -62,6 +62,21 @@ def test_training_in_half_precision_goes_where_float32_does(device: str, precisi
     assert half.model == MODEL
 
 
+def test_a_layer_without_biases_multiplies_in_half_precision() -> None:
+    torch = pytest.importorskip("torch")
+    device = dl.device.resolve("torch")
+    model, loss = dl.MLP(6, [dl.Dense(2, bias=False)]), dl.MeanSquaredError()
+    step = mixed_precision(Step(model, loss, dl.Adam()), "bfloat16", device, "float32")
+    theta = model.init(3, device)
+    x, t = (torch.tensor(a, dtype=torch.float32) for a in (X, NUMBERS))
+    value, g, _ = step.gradient(step.init(theta, (), 0, device), (x, t, None))
+    W = model.parameters(theta)["0.W"].clone().requires_grad_()
+    expected = (((x.bfloat16() @ W.bfloat16()).float() - t) ** 2).mean()
+    expected.backward()
+    torch.testing.assert_close(value, expected.detach(), rtol=1e-6, atol=0)
+    torch.testing.assert_close(model.parameters(g)["0.W"], W.grad, rtol=1e-6, atol=0)
+
+
 def test_the_scale_of_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     """Halved where a gradient overflows, and that step is not taken; doubled after two thousand good ones."""
     torch = pytest.importorskip("torch")

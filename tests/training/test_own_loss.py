@@ -147,7 +147,7 @@ def test_memory_is_estimated_with_it_and_a_file_keeps_it(loss: Loss, tmp_path) -
     ("y", "message"),
     [
         (LABELS + 1, r"labels must lie in \[0, 3\), got 3 in row 2"),
-        (LABELS.astype(float), "class labels must be integers, got float64"),
+        (LABELS + 0.5, "class labels must be whole numbers"),
         (np.eye(3)[LABELS], "targets must be integer labels"),
         (LABELS[:, None], r"reshape the targets to \(60,\)"),
     ],

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 import dlarray as dl
@@ -19,11 +20,21 @@ import dlarray.device as dd
 from dlarray import callbacks
 from dlarray.callbacks.non_finite import NonFiniteError
 from dlarray.cli.output import UsageError
+from dlarray.core.errors import RowError
+from dlarray.core.ranks import RankError
 from dlarray.device import OutOfMemoryError, search
+from dlarray.onnx.import_graph import LoadError
+from dlarray.onnx.program import ExportError
 from dlarray.planner import PlannerWarning
 from dlarray.planner.run.accelerated import _UnbindableError
 from dlarray.planner.trace.node import UntraceableError
+from dlarray.tables import TableModel, prepare
+from dlarray.tables.blocks.plain_text import _TooLargeError
+from dlarray.tables.blocks.row_ends import NotUtf8Error as TextPartError
+from dlarray.tables.prepared import TableInterrupted
+from dlarray.tables.text_files import NotUtf8Error
 from dlarray.tables.values import TableWarning, UnknownColumnError
+from dlarray.testing.check import NotApplicable
 from dlarray.training import CheckpointError, DivergedError, Interrupted
 from tests.support.matrix import On
 from tests.support.process import ROOT, python
@@ -106,6 +117,13 @@ def test_configuration_is_equal(value: Any, way: Callable[[Any], Any]) -> None:
 # Exceptions
 
 
+@cache
+def table_model() -> TableModel:
+    table = {"age": [20 + k for k in range(40)], "income": [3.0 * k for k in range(40)]}
+    prepared = prepare(pl.DataFrame(table), "income")
+    return TableModel(trained_on("cpu", "float32"), prepared.preprocessing, prepared.target)
+
+
 def exceptions() -> list[BaseException]:
     """One of each class, as the library raises it."""
     trained = trained_on("cpu", "float32")
@@ -116,12 +134,16 @@ def exceptions() -> list[BaseException]:
         DivergedError("the loss became nan", 3, trained),
         NonFiniteError("layer 2, forward", 3, trained),
         Interrupted(trained),
+        TableInterrupted(table_model(), complete=True),
         UnknownColumnError("agee", ["age"]),
+        RowError("x must be finite, got nan in", 3),
+        RankError(1, 4, "failed: ValueError: a message"),
+        TextPartError(b"\xff", 7),
         *(
             cls("a message")
             for cls in (
                 dd.DeviceError, CheckpointError, UsageError, UntraceableError, PlannerWarning, TableWarning,
-                _UnbindableError,
+                _UnbindableError, NotUtf8Error, _TooLargeError, ExportError, LoadError, NotApplicable,
             )
         ),
     ]  # fmt: skip

@@ -185,7 +185,7 @@ def test_files_that_hold_no_run_are_refused(run: Path, tmp_path: Path) -> None:
             fit(model=SMALL, resume=tmp_path / "bad")
     with pytest.raises(FileNotFoundError, match="nowhere"):
         fit(model=SMALL, resume=tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="give theta or resume, not both"):
+    with pytest.raises(ValueError, match="give theta and buffers or resume, not both"):
         fit(model=SMALL, resume=run, theta=trained.theta)
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import pytest
 
 import dlarray as dl
+from dlarray.testing.own import own
 from tests.support import short_run
 from tests.support.families import steps
-from tests.support.own import own
 
 
 def test_every_family_is_tried() -> None:

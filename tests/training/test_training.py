@@ -238,6 +238,18 @@ def test_training_begins_at_a_given_theta_and_does_not_change_it() -> None:
     assert more.history["loss"][0] < first.history["loss"][0]
 
 
+def test_training_continues_with_the_given_buffers_and_does_not_change_them() -> None:
+    model = dl.MLP(6, [dl.Dense(8), dl.BatchNorm(momentum=1e-9), "relu", dl.Dense(2)])
+    buffers = model.buffer_layout.join({"1.mean": np.full(8, 3.0), "1.variance": np.full(8, 2.0)})
+    more = dl.fit(model, X, NUMBERS, buffers=buffers, epochs=1, device="cpu", progress=False)
+    named = model.named_buffers(more.buffers)
+    np.testing.assert_allclose(named["1.mean"], 3.0, rtol=1e-6)
+    np.testing.assert_allclose(named["1.variance"], 2.0, rtol=1e-6)
+    np.testing.assert_array_equal(model.named_buffers(buffers)["1.mean"], 3.0)
+    with pytest.raises(ValueError, match="buffers must be finite, got a number that is infinite or NaN"):
+        dl.fit(model, X, NUMBERS, buffers=(np.full_like(buffers[0], np.inf),), epochs=1, progress=False)
+
+
 def test_two_runs_are_bit_for_bit_the_same() -> None:
     runs = [_hundred_steps("dropout, AdamW", "cpu", "float32") for _ in range(2)]
     np.testing.assert_array_equal(runs[0].theta[0], runs[1].theta[0])
@@ -282,4 +294,4 @@ def test_the_bar_is_drawn_where_it_is_asked_for(
     progress: bool | None, drawn: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dl.fit(dl.MLP(1, [dl.Dense(1)]), np.ones((4, 1)), np.ones((4, 1)), epochs=1, batch_size=4, progress=progress)
-    assert ("step" in capsys.readouterr().err) == drawn
+    assert ("epoch 1/1: |" in capsys.readouterr().err) == drawn

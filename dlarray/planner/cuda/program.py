@@ -17,7 +17,7 @@ from dlarray.planner.report.describe import describe
 from dlarray.planner.run.sequence import in_sequence
 from dlarray.planner.run.tree_code import builder
 from dlarray.planner.schedule.step_plan import plan_step
-from dlarray.planner.trace.node import root
+from dlarray.planner.trace.node import UntraceableError, root
 from dlarray.planner.trace.trace import without_scalars
 
 __all__ = ["GpuProgram", "Settings", "stand_in"]
@@ -43,6 +43,8 @@ class GpuProgram:
         given = [stand_in(tree, gpu.arrays) for tree in (state, batch)]
         found = plan_step(without_scalars(step), *given, library=gpu)
         self.plan, self.state_count = found.plan, found.state_count
+        if self.plan.graph.collectives:
+            raise UntraceableError("it exchanges numbers with other ranks, which a plan on a GPU does not do")
         self.input_structures, self.output_structure = found.input_structures, found.output_structure
         self.jobs = Jobs(self.plan, self.state_count, gpu)
         self.staged = [(i, self.jobs.arena.staged(n), n.nbytes) for i, n in enumerate(found.inputs[self.state_count :])]

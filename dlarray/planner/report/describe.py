@@ -14,7 +14,18 @@ from dlarray.planner.trace.node import Node, root
 
 __all__ = ["describe", "flops", "traffic"]
 
-_KINDS: dict[str, Kind] = {"group": "kernel", "matmul": "product", "concat": "concatenation"}
+_KINDS: dict[str, Kind] = {
+    "group": "kernel",
+    "matmul": "product",
+    "concat": "concatenation",
+    "start": "communication",
+    "wait": "communication",
+}
+_EXCHANGES = {
+    "sum": "sum over ranks",
+    "scatter_sum": "piece of the sum over ranks",
+    "gather": "vector of all ranks' pieces",
+}
 
 
 def describe(plan: Plan, given: tuple[Any, Any], returned: Any, names: Names) -> Description:
@@ -48,9 +59,16 @@ def flops(plan: Plan, unit: Unit) -> int:
 
 
 def traffic(plan: Plan, unit: Unit) -> int:
-    """The bytes that a unit reads and writes, each array once; for a concatenation those of the copied parts."""
+    """The bytes that a unit reads and writes, each array once; for a concatenation those of the copied parts.
+
+    For an exchange between ranks they are those of the rank's array, or of the result where that is larger.
+    """
     if unit.op == "concat":
         return 2 * sum(part.nbytes for part in _copied(plan, unit.outputs[0]))
+    if unit.op == "wait":
+        return 0
+    if unit.op == "start":
+        return max(node.nbytes for node in (*unit.outputs, *unit.outputs[0].args))
     read = plan.bodies[unit].inputs if unit.is_group else unit.outputs[0].args
     return sum(n.nbytes for n in (*read, *unit.outputs))
 
@@ -74,6 +92,12 @@ def _work(plan: Plan, unit: Unit, name: Naming) -> Work:
         count = 0
         title = f"concatenation of {len(node.args)} parts, of which {len(_copied(plan, node))} are copied"
         lines = [f"{name(node)} = concat({', '.join(name(p) for p in node.args if p.op != 'full')})"]
+    elif unit.op in ("start", "wait"):
+        count = 0
+        what = _EXCHANGES[node.attribute.name]
+        title, lines = f"wait for the {what}", [name(node)]
+        if unit.op == "start":
+            title, lines = what, [f"{name(_left(plan, node))} = {what} of {name(node.args[0])}"]
     else:
         called = getattr(node.attribute.function, "__name__", "a function")
         title = f"eager call of {called}"
@@ -101,6 +125,12 @@ def _copied(plan: Plan, whole: Node) -> list[Node]:
     return found
 
 
+def _left(plan: Plan, node: Node) -> Node:
+    """The value that a unit leaves in memory: of an exchange its result, which is written from the start on."""
+    number: int = node.attribute.number if node.op == "start" else -1
+    return node if number < 0 else plan.graph.collectives[number]
+
+
 def _wholes(plan: Plan) -> int:
     return sum(u.outputs[0].nbytes for u in plan.units if u.op == "concat")
 
@@ -120,8 +150,10 @@ class _Lifetimes:
         readers: dict[Node, list[int]] = {}
         for i, unit in enumerate(plan.units):
             for node in sorted(plan.reads(unit), key=lambda n: n.number):
-                readers.setdefault(node, []).append(i)
-        written = {node: i for i, unit in enumerate(plan.units) for node in unit.outputs}
+                if unit.op != "wait":
+                    readers.setdefault(node, []).append(i)
+        units = [(i, unit) for i, unit in enumerate(plan.units) if unit.op != "wait"]
+        written = {_left(plan, node): i for i, unit in units for node in unit.outputs}
         values = [self._value(n, None, reads) for n, reads in readers.items() if n.op in ("input", "array")]
         values += [self._value(n, i, readers.get(n, [])) for n, i in written.items()]
         return self._memories, values

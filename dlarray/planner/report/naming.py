@@ -42,6 +42,10 @@ class Naming:
             if root(node).op != "input":
                 self._name(root(node), f"{path}′" if path in inputs else path)
         self._name_slices(plan)
+        for result in plan.graph.collectives:
+            given = root(result.args[0].args[0])
+            if result in self._known and given.op not in LEAVES:
+                self._name(given, f"{self._known[result]} of this rank")
         self._name_products(plan)
 
     def __call__(self, node: Node) -> str:

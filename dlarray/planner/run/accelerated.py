@@ -28,7 +28,7 @@ from dlarray.planner.run.sequence import MAX_UNROLLED, in_sequence
 from dlarray.planner.run.signature import Key, only_tuples, signature
 from dlarray.planner.run.tree_code import builder
 from dlarray.planner.schedule.memory import Plan, make_plan
-from dlarray.planner.trace.node import Node, root
+from dlarray.planner.trace.node import Node, UntraceableError, root
 from dlarray.planner.trace.trace import trace
 
 __all__ = ["Accelerated", "accelerate"]
@@ -41,6 +41,8 @@ class _Inference:
 
     def __init__(self, function: _Function, fixed: Any, x: np.ndarray, executor: Executor) -> None:
         graph, inputs, self.structure, outputs, _ = trace(lambda _, given: function(*given), (), (fixed, x))
+        if graph.collectives:
+            raise UntraceableError("it exchanges numbers with other ranks, which only the plan of a step does")
         self.plan = make_plan(graph, outputs, {})
         self.x = inputs[-1]
         self.only_multiplied = _is_only_multiplied(self.plan, self.x)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from dlarray.planner.run.program import NEVER, Program
+from dlarray.planner.run.replay import Replay
 
 __all__ = ["BoundStep"]
 
@@ -17,6 +18,7 @@ class _Binding(Protocol):
     """What a bound step needs of a binding, whose methods ``program.Binding`` describes."""
 
     program: Program
+    replay: Replay
     is_state: Callable[[Any], bool]
     enter: Callable[[Any], bool]
     enter_counted: Callable[[Any], bool]
@@ -24,6 +26,8 @@ class _Binding(Protocol):
 
     @property
     def reads(self) -> Callable[[Any], bool]: ...
+
+    def forget_batch(self) -> None: ...
 
 
 _B = TypeVar("_B", bound=_Binding)
@@ -38,6 +42,10 @@ class _Step(Protocol[_B]):
 
     def repeatable(self) -> _B | None:
         """The latest binding of this thread if it writes the state in place."""
+        ...
+
+    def forget(self) -> None:
+        """Let go of this thread's bindings."""
         ...
 
     def recover(self, error: BaseException, bound: _B, state: Any, batch: Any) -> tuple[Any, Any]:
@@ -87,6 +95,13 @@ class BoundStep(Generic[_B]):
         self._state = state
         self._use(self._bindings)
 
+    def release(self) -> int:
+        """Let go of batches, and of the compiled step's own bindings. Returns the bytes that its plans keep."""
+        for binding in self._bindings:
+            binding.forget_batch()
+        self._step.forget()
+        return sum(binding.replay.nbytes for binding in self._bindings)
+
     @property
     def latest(self) -> _B | None:
         """The binding that the next step uses, if its batch is like the one before; None if there is none."""
@@ -96,6 +111,8 @@ class BoundStep(Generic[_B]):
         """A step on a batch of another kind than the one before."""
         for binding in self._bindings:
             if binding is not self._latest and binding.reads(batch):
+                self._bindings.remove(binding)
+                self._bindings.insert(0, binding)
                 self._repeat(binding)
                 return self(batch)
         known = self._bindings

@@ -22,7 +22,7 @@ from dlarray.planner.numpy.ufuncs import ufuncs
 from dlarray.planner.run.agreement import copies, disagreement
 from dlarray.planner.run.aliasing import why_unbindable
 from dlarray.planner.run.bound import BoundStep
-from dlarray.planner.run.eager_check import LATER_STEPS, FirstStep, run_eagerly
+from dlarray.planner.run.eager_check import LATER_STEPS, FirstStep, checked_silently, run_eagerly, silent_difference
 from dlarray.planner.run.executors import executor_named
 from dlarray.planner.run.program import NAMELESS, NEVER, Binding, Program, write_back
 from dlarray.planner.run.programs import Programs, Refusal
@@ -88,6 +88,11 @@ class Compiled:
         """The latest binding of this thread if it writes the state in place."""
         latest = self._thread.latest
         return latest if latest is not None and latest.program.in_place else None
+
+    def forget(self) -> None:
+        """Let go of this thread's bindings, with their states and batches. Bound steps keep their own."""
+        self._thread.latest = None
+        self._thread.bound.clear()
 
     def describe(self, names: Names = NAMELESS) -> Description:
         """What the latest plan does. Raises ValueError if there is none."""
@@ -161,14 +166,21 @@ class Compiled:
             return bound.run(new)
         program.next_check = next((n for n in LATER_STEPS if n > program.steps), NEVER)
         before = copies(bound.state), copies(batch)
+        if program.communicates:
+            why = silent_difference(self.step, program, *before)
+            return self._without_plan(bound, self.step(state, batch), why) if why else bound.run(new)
         try:
             eager = run_eagerly(self.step, program, *before)
         except Exception:
             return bound.run(new)
         planned = bound.run(new)
-        why = disagreement(program.plan, eager, planned, *before)
-        if not why:
-            return planned
+        if why := disagreement(program.plan, eager, planned, *before):
+            return self._without_plan(bound, eager, why)
+        return planned
+
+    def _without_plan(self, bound: Binding, eager: Any, why: str) -> Any:
+        """The eager step's result; its program is dropped."""
+        program = bound.program
         self._drop(program, f"{program.steps} steps after its first, {why}")
         return write_back(eager, bound.state, program.input_structures[0], True)
 
@@ -182,11 +194,13 @@ class Compiled:
         program = self.programs.plan(
             key, lambda: Program(self.step, state, batch, self._executor), why_unplannable([*old, *new])
         )
+        if isinstance(program, Program) and self._check and program.communicates:
+            program = checked_silently(self.step, key, program, state, batch, is_first=not self.programs)
         if isinstance(program, Refusal):
             result = self._run_eagerly(state, batch, old)
             self.programs.refuse(program)
             return result
-        if not self._check:
+        if not self._check or program.communicates:
             self.programs[key] = program
             return self._find_and_run(state, batch)
         first = FirstStep(self.step, program, state, batch, is_first=not self.programs)
@@ -199,14 +213,19 @@ class Compiled:
     # Errors
 
     def recover(self, error: BaseException, bound: Binding, state: Any, batch: Any) -> Any:
-        """After an error in a planned step: the eager step if the state is whole, else raise the error."""
+        """After an error in a planned step: the eager step, or the error if the state is partly written.
+
+        Raises the error too if ranks have begun to exchange numbers: they would do that twice.
+        """
         self._thread.latest = None
         self._thread.bound.pop(bound.program, None)
+        if communicated := bound.replay.has_communicated(error):
+            error.add_note("Its ranks have begun to exchange numbers, so this rank cannot repeat the step alone.")
         if bound.replay.has_written(error):
             self._partly_written = [r for r in self._partly_written if r() is not None] + [ref(a) for a in bound.state]
             error.add_note("The state of this step is partly written: start again from a copy of an earlier state.")
             raise error
-        if not isinstance(error, Exception):
+        if communicated or not isinstance(error, Exception):
             raise error
         old: list[Any] = []
         new: list[Any] = []
@@ -258,6 +277,9 @@ def compile(step: _Step, executor: str | Executor = "ufuncs", check: bool = True
     Threads can share the compiled step, each with its own state: they share only its plans. Kernels ignore
     ``np.errstate``. After an error in the plan the step runs eagerly; if the state is partly written by then, the error
     is raised, and further calls with this state raise RuntimeError.
+
+    Sums over ranks are part of the plan. Checks exchange nothing with other ranks; once a step has begun to exchange
+    numbers, an error is raised, because the eager step would exchange them again.
     """
     return Compiled(step, executor_named(executor), check)
 

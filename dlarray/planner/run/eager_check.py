@@ -16,10 +16,20 @@ import numpy as np
 from dlarray.core.trees import unflatten
 from dlarray.planner.run.agreement import copies, disagreement
 from dlarray.planner.run.program import Program
+from dlarray.planner.run.programs import Refusal
+from dlarray.planner.run.signature import Key
 from dlarray.planner.run.synthetic import synthetic_like
 from dlarray.planner.schedule.memory import Plan
 
-__all__ = ["LATER_STEPS", "SLOW_STEP", "FirstStep", "differs_on_synthetic", "run_eagerly"]
+__all__ = [
+    "LATER_STEPS",
+    "SLOW_STEP",
+    "FirstStep",
+    "checked_silently",
+    "differs_on_synthetic",
+    "run_eagerly",
+    "silent_difference",
+]
 
 LATER_STEPS = (8, 200)
 """The steps of a program that run eagerly too, counted from its first."""
@@ -41,11 +51,11 @@ class FirstStep:
     def __init__(self, step: _Step, program: Program, state: Any, batch: Any, is_first: bool) -> None:
         _keep_freed_memory()
         self._step, self._program, self._is_first = step, program, is_first
-        self._before = copies(state), copies(batch)
+        self.before = copies(state), copies(batch)
         self._captured = program.plan.graph.captured.values()
         self._planned: _Planned | Exception
         try:
-            self._planned = _Planned(program, *self._before)
+            self._planned = _Planned(program, *self.before)
         except Exception as error:
             self._planned = error
         self.planned: Any = None
@@ -54,7 +64,7 @@ class FirstStep:
     def disagreement(self, eager: Any) -> str:
         """Why the program must not be used, given what the eager step has returned; "" if it can be used."""
         seconds = perf_counter() - self._start
-        program, before, run = self._program, self._before, self._planned
+        program, before, run = self._program, self.before, self._planned
         if program.plan.graph.captured.values() != self._captured:
             return "it writes into an array that it closes over: make it part of the state"
         if isinstance(run, Exception):
@@ -65,6 +75,36 @@ class FirstStep:
                 hidden = _step_differs_on_synthetic(self._step, run, *before)
             self.planned = run(*before)
             return disagreement(program.plan, eager, self.planned, *before) or hidden
+        except Exception as error:
+            return _failure(error)
+
+
+def checked_silently(
+    step: _Step, key: Key, program: Program, state: Any, batch: Any, is_first: bool
+) -> Program | Refusal:
+    """A program that communicates, checked before its first step, or why it must not be used.
+
+    Plan and eager step are compared on copies, without communication: other ranks take no part in this rank's check.
+    """
+    program.steps, program.next_check = -1, LATER_STEPS[0]  # its first step is still to come
+    with program.silent():
+        first = FirstStep(step, program, state, batch, is_first)
+        try:
+            why = first.disagreement(run_eagerly(step, program, *first.before))
+        except Exception as error:  # the eager step's
+            why = f"it cannot be checked without communication: {type(error).__name__}: {error}"
+    return Refusal(key, why) if why else program
+
+
+def silent_difference(step: _Step, program: Program, state: _Leaves, batch: _Leaves) -> str:
+    """The difference of plan and eager step on copies of these arrays; "" if none, or if the eager step fails."""
+    with program.silent():
+        try:
+            eager = run_eagerly(step, program, state, batch)
+        except Exception:
+            return ""
+        try:
+            return disagreement(program.plan, eager, _Planned(program, state, batch)(state, batch), state, batch)
         except Exception as error:
             return _failure(error)
 

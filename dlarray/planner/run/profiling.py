@@ -17,7 +17,7 @@ from dlarray.core.trees import flatten, unflatten
 from dlarray.device.description import Names
 from dlarray.device.timing import Timings, low
 from dlarray.planner.run.agreement import copies
-from dlarray.planner.run.compiled import Compiled, compile  # noqa: A004 - the field's word
+from dlarray.planner.run.compiled import Compiled, compile, plan  # noqa: A004 - the field's word
 from dlarray.planner.run.sequence import in_sequence
 
 __all__ = ["measure_in_turns", "profile", "profiled"]
@@ -47,8 +47,9 @@ def profiled(
 ) -> Timings:
     """The times of a compiled step. ``whole`` runs it once, on this state and batch of NumPy arrays.
 
-    The state is restored afterwards. Raises ValueError if the step runs eagerly.
+    The state is restored afterwards. Raises ValueError if the step runs eagerly, or over ranks.
     """
+    _refuse_ranks(compiled.step, state, batch)
     arrays: list[np.ndarray] = []
     flatten(state, arrays)
     saved = [array.copy() for array in arrays]
@@ -71,6 +72,19 @@ def profiled(
     plan = program.describe(names)
     times = [max(t - reading, 0.0) if work.nbytes else 0.0 for work, t in zip(plan.works, works, strict=True)]
     return Timings(plan, tuple(times), step, "cpu")
+
+
+def _refuse_ranks(step: Callable[[Any, Any], Any], state: Any, batch: Any) -> None:
+    """Raise ValueError if the step has a plan that communicates."""
+    try:
+        found = plan(step, state, batch)
+    except ValueError:
+        return  # its first step says why it has none
+    if found.communicates:
+        raise ValueError(
+            "the step exchanges numbers with other ranks, so its time depends on the other ranks: "
+            "profile the same step without ranks"
+        )
 
 
 def measure_in_turns(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from operator import is_not
 from typing import Any, Protocol
 
@@ -16,6 +18,7 @@ from dlarray.planner.run.aliasing import ArrayMemory
 from dlarray.planner.run.replay import Replay
 from dlarray.planner.run.tree_code import builder, caller, matcher, reader
 from dlarray.planner.schedule.step_plan import plan_step
+from dlarray.planner.trace.collectives import silent
 
 __all__ = ["NAMELESS", "NEVER", "Binding", "Library", "Program", "write_back"]
 
@@ -48,6 +51,15 @@ class Program:
         self.next_check = NEVER
         """The step that is compared with the eager step again; 0 if the program is not to be used any more."""
 
+    @property
+    def communicates(self) -> bool:
+        """Whether a step exchanges numbers with other ranks."""
+        return bool(self.plan.graph.collectives)
+
+    def silent(self) -> AbstractContextManager[Any]:
+        """A ``with`` block in which neither the plan nor the eager step communicates."""
+        return silent(self.plan.graph.collectives)
+
     def replay(self, state: Sequence[np.ndarray], batch: Sequence[np.ndarray]) -> Replay:
         """The plan on these leaves; it writes into the state's."""
         return Replay(self.plan, [*state, *batch], self.state_count, self.executor)
@@ -64,7 +76,8 @@ class Binding:
 
     def __init__(self, program: Program, state: Sequence[np.ndarray], batch: Sequence[np.ndarray]) -> None:
         self.program = program
-        self.replay = program.replay(state, batch)
+        self._blank = [_reserved(a) for a in batch]  # stand for the batch between steps; never read
+        self.replay = program.replay(state, self._blank)
         self.state = list(state)
         self.is_state = matcher(program.input_structures[0], state)
         """Whether a tree is that of the state, with the same arrays."""
@@ -101,12 +114,23 @@ class Binding:
         self.replay(batch)
         return self.program.build(self.replay.outputs())
 
+    def forget_batch(self) -> None:
+        """Let go of the latest batch, which the calls keep alive."""
+        self.replay.rebind(self._blank)
+
     def pieces(self, batch: Any) -> list[Callable[[], None]]:
         """The step in pieces, to be called in order; see ``Replay.pieces``."""
         leaves = self._leaves_of(batch)
         if leaves is None:
             raise ValueError("a program is split into pieces on a batch like the one that it was bound with")
         return self.replay.pieces(leaves)
+
+
+def _reserved(a: np.ndarray) -> np.ndarray:
+    """An array like a. A large one is address space alone: it takes memory only where it is read or written."""
+    if a.nbytes < mmap.PAGESIZE:
+        return np.empty(a.shape, a.dtype)
+    return np.frombuffer(mmap.mmap(-1, a.nbytes), a.dtype).reshape(a.shape)
 
 
 # Closures, not methods: a binding in a reference cycle would keep its buffers until the garbage collector runs.

@@ -107,6 +107,12 @@ class Repeated:
         program.steps += n
         return bound.state, self._arrays(losses)
 
+    def release(self) -> None:
+        """Let go of the examples and of batches."""
+        self._fitting = ()
+        if self._bound is not None:
+            self._bound.release()
+
     def _alone(self, bound: BoundStep[Any], data: Any, order: Any, rows: slice) -> tuple[Any, Any]:
         """One step. The bound step makes and checks the plan."""
 

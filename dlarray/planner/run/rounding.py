@@ -28,7 +28,7 @@ _CIRCULAR = "sin cos tan sinh cosh tanh arcsin arccos arctan arcsinh arccosh arc
 _INEXACT = frozenset(f"{_EXPONENTIAL} {_CIRCULAR}".split())
 """Functions whose result can be off by an epsilon even if it is a whole number."""
 
-_CHOOSING = "max min maximum minimum where absolute negative positive concat sign rint floor ceil trunc"
+_CHOOSING = "start wait max min maximum minimum where absolute negative positive concat sign rint floor ceil trunc"
 _EXACT = frozenset(f"{_CHOOSING} equal not_equal less less_equal greater greater_equal".split())
 """Operations that return an argument or a whole number, and round nothing: z == max(z) always holds."""
 
@@ -81,7 +81,9 @@ class Rounding:
             return _summed(np.matmul(*args), lambda: np.matmul(*map(np.abs, args)), args[0].shape[-1] ** 0.5, steps)
         if op == "concat":
             return np.concatenate(args)
-        if op == "call":
+        if op == "start":
+            return args[0]
+        if op in ("call", "wait"):
             return node.attribute(*args)
         if op == "astype":
             return args[0].astype(node.dtype)

@@ -49,6 +49,8 @@ class Grouping:
         self._apart: defaultdict[Unit, int] = defaultdict(int)
         """The groups that cannot be merged into a group, because a product or a call must run between, as bits."""
         self._sources: dict[Node, dict[Unit, bool]] = {}
+        self._started: list[Unit] = []
+        """The units that start collectives: each needs the one before."""
 
     @property
     def units(self) -> list[Unit]:
@@ -63,6 +65,10 @@ class Grouping:
         if unit is None:
             unit = Unit("group" if node.computes else node.op, _domain(node))
             self._order.add(unit)
+        if node.op == "start":
+            for before in self._started[-1:]:
+                self._order.need(unit, before)
+            self._started.append(unit)
         for source, finished in self._needed(node).items():
             if source is not unit:
                 self._order.need(unit, source)

@@ -9,7 +9,7 @@ from typing import Any
 from dlarray.planner.kernel.loops import AFTER, BEFORE, REDUCTIONS, Input, Kernel, Operation
 from dlarray.planner.schedule.grouping import kind_of
 from dlarray.planner.schedule.order import Unit
-from dlarray.planner.trace.node import Form, Node, attribute_key, is_dense, root, without_reshapes
+from dlarray.planner.trace.node import Form, Node, attribute_key, is_dense, root, span, without_reshapes
 from dlarray.planner.trace.promotion import type_name
 
 __all__ = ["Body", "lower"]
@@ -26,13 +26,17 @@ class Body:
     operations: tuple[Node, ...]
     outputs: tuple[Node, ...]
 
-    def may_overwrite(self, memory: Node, output: Node) -> bool:
-        """Whether an output can be written over an array that this kernel reads, by the rule of ``loops``."""
+    def may_overwrite(self, memory: Node, output: Node, start: int = 0) -> bool:
+        """Whether an output can be written over an array that this kernel reads, by the rule of ``loops``.
+
+        It is written from element ``start`` of the array on.
+        """
         number = self.kernel.outputs[self.outputs.index(output)]
         kind, sweep = self.kernel.kind(number), self.kernel.sweep(number)
         for i, node in enumerate(self.inputs):
             if root(node) is memory:
-                if node is not memory or kind not in "ES" or self.kernel.inputs[i].kind != kind:
+                read = (0, node.size) if node is memory else span(node) if is_dense(node) else None
+                if read != (start, start + output.size) or kind not in "ES" or self.kernel.inputs[i].kind != kind:
                     return False
                 if kind == "E" and any(i in self._read_in(s) for s in range(sweep + 1, self.kernel.sweeps)):
                     return False

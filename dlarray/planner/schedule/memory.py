@@ -7,11 +7,11 @@ reused after their value's last reader.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
-from itertools import count
+from itertools import count, pairwise
 from typing import Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ from dlarray.planner.schedule.grouping import group, live
 from dlarray.planner.schedule.lowering import Body, lower
 from dlarray.planner.schedule.order import Order, Unit
 from dlarray.planner.schedule.stored import stored_values
+from dlarray.planner.schedule.turns import in_turn, trace_position
 from dlarray.planner.trace.graph import Graph
 from dlarray.planner.trace.node import Node, is_dense, root, without_reshapes
 
@@ -28,7 +29,7 @@ __all__ = ["Location", "Plan", "make_plan"]
 
 @dataclass(frozen=True)
 class Location:
-    """Where a stored value is: in an input's array, in a slice of a concatenation, or in a buffer."""
+    """Where a stored value is: in an input's array or in a concatenation, from ``start`` on, or in a buffer."""
 
     kind: Literal["input", "slice", "buffer"]
     number: int
@@ -74,15 +75,16 @@ def make_plan(graph: Graph, outputs: list[Node], donated: dict[int, Node]) -> Pl
     plan = Plan(graph, outputs, donated)
     _make_units(plan)
     _write_into_state(plan)
-    _schedule(plan)
+    plan.units = in_turn(plan.units)
     _write_into_slices(plan)
+    _exchange_in_place(plan)
     _allocate(plan)
     return plan
 
 
 def _make_units(plan: Plan) -> None:
     """Find the units, their outputs and kernels, and the units that each of them needs."""
-    nodes = live(plan.outputs)
+    nodes = live([*plan.outputs, *plan.graph.collectives])
     grouping = group(nodes)
     stored = stored_values(grouping, nodes, plan.outputs)
     for unit in grouping.units:
@@ -91,7 +93,7 @@ def _make_units(plan: Plan) -> None:
     recomputed = {n for n in nodes if n.computes and n not in grouping.of}
     wanted = {root(a) for n in nodes if not n.computes for a in n.args if without_reshapes(n) is n} & recomputed
     leaving = _ordered(({root(o) for o in plan.outputs} & recomputed) - wanted)  # no unit reads them in memory
-    last = max((u for u in plan.units if u.is_group), key=_trace_position, default=None)
+    last = max((u for u in plan.units if u.is_group), key=trace_position, default=None)
     if last is not None and not any(n in grouping.of for n in live(leaving)):  # they depend on inputs only
         last.outputs = last.outputs + leaving  # counters: the last kernel computes them too
         leaving = []
@@ -103,10 +105,8 @@ def _make_units(plan: Plan) -> None:
         if unit.is_group:
             plan.bodies[unit] = lower(unit, lambda n: n in stored)
         unit.needs = {producer[r] for r in plan.reads(unit) if r in producer}
-
-
-def _trace_position(unit: Unit) -> int:
-    return max(n.number for n in unit.outputs)
+    for one, next_one in pairwise(u for u in plan.units if u.op == "start"):
+        next_one.needs.add(one)
 
 
 def _ordered(nodes: Iterable[Node]) -> list[Node]:
@@ -121,9 +121,21 @@ def _write_into_state(plan: Plan) -> None:
     for unit in plan.units:
         for node in plan.reads(unit):
             readers.setdefault(node, []).append(unit)
+
+    def may_write(writer: Unit, target: Node) -> bool:
+        """Whether a unit may write into an input: all other readers run before it, from now on."""
+        others = [u for u in readers.get(target, ()) if u is not writer]
+        if any(order.is_before(writer, u) for u in others):
+            return False
+        for unit in others:
+            order.need(writer, unit)
+        return True
+
     for output, target in plan.donated.items():
         node = root(plan.outputs[output])
         writer = producer.get(node)
+        if node.op == "wait" and node.attribute.is_gather and plan.outputs[output] is node:
+            _gather_into_state(plan, node, target, producer, may_write)
         if writer is None or not writer.is_group or node in plan.locations or not is_dense(plan.outputs[output]):
             continue
         if (
@@ -132,31 +144,34 @@ def _write_into_state(plan: Plan) -> None:
             or not plan.bodies[writer].may_overwrite(target, node)
         ):
             continue
-        others = [u for u in readers.get(target, ()) if u is not writer]
-        if not any(order.is_before(writer, u) for u in others):
-            for unit in others:
-                order.need(writer, unit)
+        if may_write(writer, target):
             plan.locations[node] = Location("input", target.attribute)
 
 
-def _schedule(plan: Plan) -> None:
-    """Order the units: each after the units that it needs, otherwise as in the trace."""
-    units = sorted(plan.units, key=_trace_position)
-    users: dict[Unit, list[int]] = {unit: [] for unit in units}
-    for i, unit in enumerate(units):
-        for needed in unit.needs:
-            users[needed].append(i)
-    missing = [len(unit.needs) for unit in units]
-    ready = [i for i, n in enumerate(missing) if n == 0]
-    plan.units = []
-    while ready:
-        unit = units[heappop(ready)]
-        plan.units.append(unit)
-        for i in users[unit]:
-            missing[i] -= 1
-            if missing[i] == 0:
-                heappush(ready, i)
-    assert len(plan.units) == len(units), "some units need each other"
+def _gather_into_state(
+    plan: Plan, result: Node, target: Node, producer: dict[Node, Unit], may_write: Callable[[Unit, Node], bool]
+) -> None:
+    """Gather a donated output in the memory of its input, and compute this rank's piece there too, if possible."""
+    (start,) = result.args
+    if result in plan.locations or not may_write(producer[start], target):
+        return
+    plan.locations[result] = plan.locations[start] = Location("input", target.attribute)
+    piece = root(start.args[0])
+    writer = producer.get(piece)
+    first, _ = start.attribute.bounds(start.shape[0])
+    at = first * math.prod(start.shape[1:])
+    if (
+        writer is not None
+        and writer.is_group
+        and piece not in plan.locations
+        and piece.size == start.args[0].size
+        and is_dense(start.args[0])
+        and [u for u in plan.units if piece in plan.reads(u)] == [producer[start]]
+        and piece not in map(root, plan.outputs)
+        and plan.bodies[writer].may_overwrite(target, piece, at)
+        and may_write(writer, target)
+    ):
+        plan.locations[piece] = Location("input", target.attribute, at)
 
 
 def _write_into_slices(plan: Plan) -> None:
@@ -171,6 +186,32 @@ def _write_into_slices(plan: Plan) -> None:
                 if value in stored and value not in plan.locations and whole_value and value.op != "concat":
                     plan.locations[value] = Location("slice", whole.number, start)
                 start += part.size
+
+
+def _exchange_in_place(plan: Plan) -> None:
+    """Let the parts of a collective have one memory, if its result has one that is no buffer.
+
+    The argument of a sum is computed there too, if nothing else reads it.
+    """
+    readers: dict[Node, int] = {}
+    for unit in plan.units:
+        for node in plan.reads(unit):
+            readers[node] = readers.get(node, 0) + 1
+    stored = {n for u in plan.units for n in u.outputs} - {root(o) for o in plan.outputs}
+    for result in reversed(plan.graph.collectives):
+        if result in plan.locations:
+            (start,) = result.args
+            plan.locations[start] = plan.locations[result]
+            value = root(start.args[0])
+            if value in stored and value not in plan.locations and readers[value] == 1 and _is_summed_in_place(start):
+                plan.locations[value] = plan.locations[result]
+
+
+def _is_summed_in_place(start: Node) -> bool:
+    """Whether a sum over ranks can be in the memory of its argument, if nothing else reads that."""
+    (given,) = start.args
+    value = root(given)
+    return start.attribute.is_sum and value.op != "concat" and value.size == given.size and is_dense(given)
 
 
 def _allocate(plan: Plan) -> None:
@@ -216,7 +257,9 @@ def _is_shared(plan: Plan, node: Node) -> bool:
 
 
 def _may_overwrite(plan: Plan, unit: Unit, old: Node, new: Node) -> bool:
-    """Whether a kernel can write an output over an input that is not read again."""
+    """Whether an output can be written over an input that is not read again."""
+    if unit.op == "wait" or (unit.op == "start" and _is_summed_in_place(new)):
+        return True
     if not unit.is_group or old.nbytes != new.nbytes or old.dtype != new.dtype or new.size == 1:
         return False
     return old in plan.bodies[unit].inputs and plan.bodies[unit].may_overwrite(old, new)

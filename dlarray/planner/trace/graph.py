@@ -54,6 +54,8 @@ class Graph:
         """Whether the step has run: symbols that it has stored cannot be read any more."""
         self.namespace: Any = None
         """The array-API namespace of this graph's symbols."""
+        self.collectives: list[Node] = []
+        """The results of the exchanges with other ranks, in order; see ``collectives``."""
         self._known: dict[Hashable, Node] = {}
 
     def refuse(self, why: str) -> NoReturn:
@@ -188,15 +190,8 @@ class Graph:
             whole = np.full(x.shape, x.attribute, x.dtype)
             value = getattr(np, name)(whole, axis=axes).flat[0]
             return self.full(shape, value, value.dtype)
-        over = (
-            "all"
-            if math.prod(shape) == 1
-            else "row"
-            if axes == every[-1:]
-            else "column"
-            if axes == every[:-1]
-            else None
-        )
+        over = "row" if axes == every[-1:] else "column" if axes == every[:-1] else None
+        over = "all" if math.prod(shape) == 1 else over
         if over is None or x.size == 0 or type_name(x.dtype) not in ("float32", "float64"):
             return self.call(getattr(np, name), [x], axis=axes, keepdims=keepdims)
         if math.prod(with_ones) == x.size:  # each of one number

@@ -44,8 +44,8 @@ class UntraceableError(TypeError):
 class Node:
     """One value. ``op`` is a name of ``loops.OPERATIONS``, of ``VIEWS`` or of ``LEAVES``, or matmul, concat or call.
 
-    ``attribute`` is what else the operation needs: a slice's key, an input's number, a full array's value, a
-    reduction's axes, a call's function.
+    Or it is start or wait, see ``collectives``. ``attribute`` is what else the operation needs: a slice's key, an
+    input's number, a full array's value, a reduction's axes, a call's function.
     """
 
     op: str

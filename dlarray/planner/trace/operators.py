@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from dlarray.core.ranks import Ranks
+from dlarray.planner.trace.collectives import collective
 from dlarray.planner.trace.graph import Graph
 from dlarray.planner.trace.node import Node
 
@@ -23,6 +25,10 @@ class Operators:
     def updated(self, node: Node) -> Any:
         """The array itself with other values, or another scalar."""
         raise NotImplementedError
+
+    def over_ranks(self, name: str, ranks: Ranks, *arguments: Any) -> Any:
+        """The result of a method of ``Ranks``: a new array."""
+        return self.computed(collective(self.graph, name, ranks, self.node, arguments))
 
     def __matmul__(self, other: Any) -> Any:
         return self.graph.namespace.matmul(self, other)
