@@ -7,14 +7,21 @@ from typing import Annotated
 import typer
 
 import dlarray
+from dlarray.cli.ranks import mute_other_ranks
 
 __all__ = ["app"]
 
 HELP = "Train and use neural networks on tables. Choose the device with --device or the variable DLARRAY_DEVICE."
+EXAMPLES = """Examples:
+
+  dlarray train table.csv --target COLUMN
+
+  dlarray predict model.safetensors new.csv
+"""
 
 app = typer.Typer(
     help=HELP,
-    epilog="First:  dlarray train table.csv --target COLUMN   Then:  dlarray predict model.safetensors new.csv",
+    epilog=EXAMPLES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -29,8 +36,10 @@ def _version(requested: bool) -> None:
 
 @app.callback(help=HELP)
 def _main(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand == "train":  # before its options are read: rank 0 alone reports a wrong one
+        mute_other_ranks()

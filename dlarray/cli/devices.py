@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from dlarray.cli.app import app
 from dlarray.cli.options import Debug, Json
@@ -28,11 +28,15 @@ def show(json: Json = False, debug: Debug = False) -> None:
     with reporting(json, debug) as out:
         found = devices()
         table = Table(box=None, header_style="bold", pad_edge=False)
-        for column in ("device", "usable", "library", "reason", "remedy"):
-            table.add_column(column, no_wrap=column == "device", overflow="fold")
+        for column in ("device", "usable", "library"):
+            table.add_column(column, no_wrap=True)
         for d in found:
-            usable = "[green]yes[/]" if d.usable else "[red]no[/]"
-            table.add_row(d.name, usable, *map(escape, (d.library, d.reason, d.remedy)))
+            table.add_row(d.name, Text("yes", "green") if d.usable else Text("no", "red"), d.library)
         if not json:
             out.text(table)
+            for d in found:
+                if not d.usable:  # lines, not cells: a command in them can be copied
+                    out.text(f"\n{d.name} is not usable: {d.reason}")
+                    if d.remedy:
+                        out.text(f"remedy: {d.remedy}")
         out.result({"devices": [asdict(d) for d in found]})

@@ -9,10 +9,12 @@ import typer
 
 from dlarray import tables
 from dlarray.cli.app import app
-from dlarray.cli.options import Debug, DeviceName, Json, Model
+from dlarray.cli.options import Debug, DeviceName, Json, Memory, Model
 from dlarray.cli.output import reporting
-from dlarray.cli.table import columns_table, metrics_line, training_metrics
+from dlarray.cli.reading import with_file_options
+from dlarray.cli.report import metrics_line, metrics_text, unbroken_option
 from dlarray.core.check import count
+from dlarray.tables.column_options import columns_text
 
 __all__ = ["evaluate"]
 
@@ -27,11 +29,15 @@ EXAMPLES = """Examples:
 
 
 @app.command(epilog=EXAMPLES)
+@with_file_options
 def evaluate(
     model: Model,
     table: Annotated[
-        Path | None, typer.Argument(metavar="TABLE", help="A CSV or Parquet file with the target.")
+        Path | None, typer.Argument(metavar="TABLE", help="A file, a folder of files, or - for stdin, with the target.")
     ] = None,
+    *,
+    reading: tables.ReadOptions,
+    memory: Memory = None,
     device: DeviceName = None,
     json: Json = False,
     debug: Debug = False,
@@ -42,13 +48,13 @@ def evaluate(
         if table is None:
             out.text(f"task:       {loaded.target.description}")
             out.text("")
-            out.text(columns_table(loaded.preprocessing))
+            out.text(columns_text(loaded.preprocessing, unbroken_option))
             out.text("")
-            for line in training_metrics(loaded.facts):
-                out.text(line)
+            out.text(metrics_text(loaded.facts))
             out.result({"model": str(model), "target": loaded.target.as_data(), **loaded.facts})
             return
-        x, t = loaded.examples(table)
-        metrics = loaded.target.metrics(t, loaded.trained.predict(x))
-        out.text(f"{count(len(t), 'row')}: {metrics_line(metrics)}")
-        out.result({"model": str(model), "target": loaded.target.name, "rows": len(t), "metrics": metrics})
+        metrics, rows, measured = loaded.measure(table, reading, memory)
+        some = f", measured on {measured:,} of them, chosen at random" if measured < rows else ""
+        out.text(f"{count(rows, 'row')}{some}: {metrics_line(metrics)}")
+        part = {"rows_measured": measured} if measured < rows else {}
+        out.result({"model": str(model), "target": loaded.target.name, "rows": rows, **part, "metrics": metrics})

@@ -1,129 +1,198 @@
-"""``dlarray train FILE``: reads a table, trains a model, and reports its preprocessing and metrics."""
+"""``dlarray train FILE``: reads a table, shows what will be done, trains a model, saves it and reports."""
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
+import typer
 
 from dlarray import tables
-from dlarray.cli.options import model_file
-from dlarray.cli.output import Output, UsageError
+from dlarray.cli.options import check_output, check_picture, model_file
+from dlarray.cli.output import INTERRUPTED, Output, UsageError
+from dlarray.cli.ranks import CommandRanks
+from dlarray.cli.report import as_option, report, unbroken_option
 from dlarray.cli.training import TrainingOptions
 from dlarray.core.check import count, did_you_mean
 from dlarray.core.registry import spelling
+from dlarray.tables.column_options import columns_text
+from dlarray.tables.layout import labelled
+from dlarray.tables.memory import Allowed
 
-__all__ = ["columns_table", "metrics_line", "train_table", "training_metrics"]
-
-BASELINE = {"classification": "always the most frequent class", "regression": "always the mean"}
+__all__ = ["TableOptions", "train_table"]
 
 
-def train_table(out: Output, options: TrainingOptions, path: str, target: str | None, **table_options: Any) -> None:
-    """Read the table, train, save and report. Raises UsageError if there is no target."""
+_Prepared = tables.Prepared | tables.LargePrepared
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """Options for tables: ``choices`` are the arguments of ``tables.prepare``."""
+
+    target: str | None
+    reading: tables.ReadOptions
+    choices: Mapping[str, Any]
+    memory: str | None
+    dry_run: bool
+    picture: Path | None
+
+
+def train_table(out: Output, options: TrainingOptions, path: str, own: TableOptions) -> None:
+    """Read the table, show what will be done, train, save and report. Raises UsageError if there is no target.
+
+    If the user interrupts the training, the best model so far is saved and the exit code is 130.
+    """
     start = time.perf_counter()
-    table = _read(path)
+    table = _read(path, own, options.ranks)
+    target = own.target
     if target is None:
         names = ", ".join(table.columns)
         raise UsageError(f"--target COLUMN is missing, the column to predict; the columns of {path} are {names}")
     if target not in table.columns:
         raise tables.UnknownColumnError(target, table.columns)
     file = model_file(options.output, "model")
-    seconds = time.perf_counter() - start
-    size = f"{count(len(table), 'row')}, {count(len(table.columns), 'column')}"
-    out.text(f"table:      {path}, {size}, read in {seconds:.1f} s")
-    start = time.perf_counter()
-    model = tables.train(
+    inputs = Path(path), own.choices.get("test")
+    check_output(file, *inputs)
+    if own.picture is not None:
+        check_picture(own.picture, _pictures(), *inputs)  # an error before the training, not after it
+    columns = count(len(table.columns), "column")
+    if isinstance(table, tables.LargeTable):
+        about = f"at most {count(table.blocks.most_rows, 'row')}, {columns}, {count(len(table.blocks), 'block')}"
+        out.text(f"table:      {path}, {about}, found in {time.perf_counter() - start:.1f} s{options.processes}")
+        if options.batch_size == 0:
+            raise UsageError("--batch-size 0 is all rows in one step, and this table is read in blocks: give a number")
+    else:
+        about = f"{count(len(table), 'row')}, {columns}, read"
+        out.text(f"table:      {path}, {about} in {time.perf_counter() - start:.1f} s{options.processes}")
+    prepared = tables.prepare(
         table,
         target,
-        hidden=options.hidden,
+        reading=own.reading,
         activation=options.activation,
         optimizer=options.optimizer,
-        epochs=options.epochs,
-        batch_size=len(table) if options.batch_size == 0 else options.batch_size,
+        batch_size=len(table) if options.batch_size == 0 and isinstance(table, tables.Table) else options.batch_size,
         seed=options.seed,
         device=options.device,
-        **table_options,
+        checkpoints=options.checkpoints,
+        resume=options.resume,
+        parallel=options.parallel,
+        **own.choices,
     )
+    test = own.choices.get("test")
+    if test is not None and Path(path).exists() and Path(path).samefile(test):
+        out.note("the test file is the training file: the model learns from the rows on which it is measured")
+    width = _width(out)
+    _show(out, prepared, width)
+    if own.dry_run:
+        out.text("dry run:    nothing has been trained or saved")
+        out.result(_data(prepared, prepared.facts))
+        return
+    if resumed := prepared.resumed:
+        out.text(f"resumed:    {resumed}")
+    options.ranks.wait()
+    start = time.perf_counter()
+    model, interruption = _train(prepared)
+    if options.ranks.rank > 0:
+        if interruption:
+            raise typer.Exit(INTERRUPTED)
+        return
     seconds = time.perf_counter() - start
     file.parent.mkdir(parents=True, exist_ok=True)
     model.save(file)
-    _report(out, options, model, seconds)
+    out.text(f"trained:    {_trained(model.facts)} in {seconds:.1f} s")
+    out.text("")
+    report(out, model, width)
     out.text(f"saved:      {file}")
+    if own.picture is not None:
+        _pictures().save(_picture(model).figure, own.picture)
+        out.text(f"picture:    {own.picture}")
     out.text(f"next:       dlarray predict {file} NEW.csv --output predictions.csv")
-    out.result(
-        {
-            "model": str(file),
-            "target": model.target.as_data(),
-            **model.facts,
-            "columns": [
-                {"name": c.name, "kind": spelling(type(c)), "missing": c.missing, "features": len(c.features)}
-                for c in model.preprocessing.columns
-            ],
-            "dropped": [{"name": name, "reason": reason} for name, reason in model.preprocessing.dropped],
-            "network": {"inputs": model.trained.model.inputs, "parameters": model.trained.model.layout.count},
-            "seconds": seconds,
-        }
-    )
+    if interruption:
+        out.note(interruption)
+    network = {"inputs": model.trained.model.inputs, "parameters": model.trained.model.layout.count}
+    found = _data(prepared, model.facts) | {"network": network, "seconds": seconds, "interrupted": bool(interruption)}
+    out.result({"model": str(file), **found, **({"picture": str(own.picture)} if own.picture else {})})
+    if interruption:
+        raise typer.Exit(INTERRUPTED)
 
 
-def columns_table(preprocessing: tables.Preprocessing) -> Table:
-    """The preprocessing of each column."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("column", "kind", "features", "preprocessing"):
-        table.add_column(name, justify="right" if name == "features" else "left", overflow="fold")
-    for c in preprocessing.columns:
-        table.add_row(Text(c.name), spelling(type(c)), str(len(c.features)), Text(c.description))
-    for name, reason in preprocessing.dropped:
-        table.add_row(Text(name), "dropped", "", Text(reason))
-    return table
-
-
-def metrics_line(metrics: Mapping[str, float]) -> str:
-    """Metrics in a line, such as "accuracy 97.22%, balanced accuracy 96.30%, log loss 0.0852"."""
-    names = {"r2": "R²", "rmse": "RMSE", "mae": "mean absolute error"}
-    return ", ".join(
-        f"{names.get(name, name.replace('_', ' '))} {f'{value:.2%}' if 'accuracy' in name else f'{value:.4g}'}"
-        for name, value in metrics.items()
-    )
-
-
-def training_metrics(facts: Mapping[str, Any]) -> tuple[str, str]:
-    """A line with the metrics of the model, and a line with those of the baseline."""
-    return (
-        f"{facts['measured_on'] + ':':<12}{metrics_line(facts['metrics'])}",
-        f"baseline:   {metrics_line(facts['baseline'])} ({BASELINE[facts['task']]})",
-    )
-
-
-def _read(path: str) -> tables.Table:
+def _read(path: str, own: TableOptions, ranks: CommandRanks) -> tables.Table | tables.LargeTable:
     if not Path(path).suffix and not Path(path).exists() and (hint := did_you_mean(path, ["digits"])):
         raise UsageError(f"there is no file or data set {path!r}{hint}")
-    return tables.Table.of(path)
+    memory: str | int | None = own.memory
+    if memory is None and ranks.size > 1:  # all read the table in the same way, and may share a machine
+        memory = ranks.from_first(Allowed.of(None).bytes // ranks.size)
+    return tables.open_table(path, own.reading, memory)
 
 
-def _report(out: Output, options: TrainingOptions, model: tables.TableModel, seconds: float) -> None:
-    facts, network = model.facts, model.trained.model
-    other = "regression" if facts["task"] == "classification" else "classification"
-    reason = facts["task_reason"]
-    if reason not in ("as requested", "text"):  # text cannot be a regression target
-        reason += f"; for {other}, use --task {other}"
-    out.text(f"task:       {model.target.description} ({reason})")
+def _width(out: Output) -> int | None:
+    """The width of the terminal; None for a pipe or a file, whose lines are never wrapped."""
+    stream = sys.stderr if out.json else sys.stdout
+    return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
+def _show(out: Output, prepared: _Prepared, width: int | None) -> None:
+    first, *others = prepared.lines(unbroken_option)
+    out.text(labelled([first], width))
     out.text("")
-    out.text(columns_table(model.preprocessing))
+    out.text(columns_text(prepared.preprocessing, unbroken_option, width))
     out.text("")
-    if facts["imbalance"]:
-        out.note(facts["imbalance"])
-    chosen = "stratified by class" if facts["task"] == "classification" else "at random"
-    training, validation = facts["rows"].values()
-    held_out = f"{validation:,} for validation, {chosen}" if validation else "none for validation"
-    out.text(f"rows:       {training:,} for training, {held_out}, seed {options.seed}")
-    widths = "-".join(map(str, [network.inputs, *options.hidden, network.outputs]))
-    out.text(f"network:    {widths}, {count(network.layout.count, 'parameter')}")
-    batches = f"batch size {facts['batch_size']:,}"
-    out.text(f"epochs:     {facts['epochs']:,}, {batches}, on {options.device}, {seconds:.1f} s")
-    for line in training_metrics(facts):
-        out.text(line)
+    out.text(labelled(others, width))
+    if imbalance := prepared.facts["imbalance"]:
+        out.note(imbalance)
+
+
+def _train(prepared: _Prepared) -> tuple[tables.TableModel, str]:
+    """The model, and what the user has interrupted, or ""."""
+    try:
+        return prepared.train(), ""
+    except tables.TableInterrupted as error:
+        if error.complete:
+            return error.model, "the cross-validation was interrupted: the model is complete, and not measured by it"
+        return error.model, "the training was interrupted: the model is the best one so far"
+
+
+def _trained(facts: Mapping[str, Any]) -> str:
+    """What has been trained, in words."""
+    epochs = count(facts["epochs"], "epoch")
+    networks = facts["networks"]
+    return epochs if networks == 1 else f"{networks} networks, the first one in {epochs},"
+
+
+def _data(prepared: _Prepared, facts: Mapping[str, Any]) -> dict[str, Any]:
+    preprocessing = prepared.preprocessing
+    return {
+        "target": prepared.target.as_data(),
+        **facts,
+        "columns": [
+            {"name": c.name, "kind": spelling(type(c)), "missing": c.missing, "features": len(c.features)}
+            for c in preprocessing.columns
+        ],
+        "dropped": [{"name": name, "reason": reason} for name, reason in preprocessing.dropped],
+        "plan": dict(prepared.lines(as_option)),
+    }
+
+
+def _pictures() -> Any:
+    from dlarray import plot
+
+    return plot
+
+
+def _picture(model: tables.TableModel) -> Any:
+    """The confusion matrix, or predictions against the truth, on the rows that were measured."""
+    from dlarray import metrics
+
+    assert model.measured is not None
+    t, y = model.measured
+    target = model.target
+    if isinstance(target, tables.ClassificationTarget):
+        matrix = metrics.confusion_matrix(t, target.choose(y), classes=target.outputs)
+        return _pictures().confusion(matrix, names=target.names)
+    assert isinstance(target, tables.RegressionTarget)
+    return _pictures().truth_and_prediction(target.unscale(t), target.unscale(y), name=target.name)

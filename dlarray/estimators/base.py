@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-import warnings
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,13 @@ from sklearn.utils import check_random_state
 
 from dlarray.activations import Activation, Sigmoid
 from dlarray.core.array import Array
+from dlarray.core.random import Bits
+from dlarray.core.registry import make
 from dlarray.core.trees import copy_tree
 from dlarray.device import Device, device_of, resolve, to_numpy
 from dlarray.estimators import parameters
 from dlarray.estimators.callback_adapter import CallbackAdapter
+from dlarray.estimators.conversion import ConversionMixin
 from dlarray.estimators.descent import Descent, Gradient
 from dlarray.estimators.epoch_loop import NOT_FINITE, EpochLoop
 from dlarray.estimators.hooks import Hooks
@@ -33,11 +37,12 @@ from dlarray.estimators.inputs import (
 from dlarray.estimators.last_good import LastGood
 from dlarray.estimators.lbfgs import train_by_lbfgs
 from dlarray.estimators.network import activations_of, initial_parameters, network
+from dlarray.estimators.onnx_check import OnnxCheckMixin
 from dlarray.estimators.parameters import Parameters
-from dlarray.estimators.predicting import PredictMixin
 from dlarray.estimators.solvers import Rate, optimizer_of
 from dlarray.estimators.training import Training
 from dlarray.estimators.validation import Validation
+from dlarray.initializers import Initializer
 from dlarray.losses import Loss
 from dlarray.model import on_device
 
@@ -54,11 +59,8 @@ CURVES = (
 """The attributes about the last training, which a new one removes."""
 
 
-class BaseMLP(CallbackSupportMixin, Parameters, PredictMixin):
+class BaseMLP(CallbackSupportMixin, Parameters, ConversionMixin, OnnxCheckMixin):
     """A network that is trained by scikit-learn's rules. A subclass defines targets, loss and score."""
-
-    _numbers = False
-    """Whether targets are numbers (regression) and not labels."""
 
     n_features_in_: int
     _loss: Loss
@@ -105,8 +107,22 @@ class BaseMLP(CallbackSupportMixin, Parameters, PredictMixin):
         t = self._encode(y)
         weight = self._weights(sample_weight, y, incremental)
         self._from_host = not is_foreign(x)
-        hooks = Hooks(self, x, y, sample_weight, self.callbacks)
-        if not incremental:
+        with closing(Hooks(self, x, y, sample_weight, self.callbacks)) as hooks:
+            self._train_on(x, t, weight, outputs, first, hooks, last_good, validation)
+
+    def _train_on(
+        self,
+        x: Any,
+        t: np.ndarray,
+        weight: np.ndarray | None,
+        outputs: int,
+        first: bool,
+        hooks: Hooks,
+        last_good: LastGood,
+        validation: tuple[Any, Any, Any],
+    ) -> None:
+        """Train on checked examples."""
+        if not last_good.incremental:
             hooks.begin()
         self._random_state = check_random_state(self.random_state)
         if not first:
@@ -153,7 +169,15 @@ class BaseMLP(CallbackSupportMixin, Parameters, PredictMixin):
         with parameters.invalid_parameters():
             hidden = parameters.hidden_sizes(self.hidden_layer_sizes)
             activations = activations_of(self.activation, len(hidden))
-            model = network(self.n_features_in_, hidden, outputs, activations, self.normalization, self.dropout)
+            model = network(
+                self.n_features_in_,
+                hidden,
+                outputs,
+                activations,
+                self.normalization,
+                self.dropout,
+                self.output_activation,
+            )
         if not first:
             if model != self._model:
                 raise ValueError(
@@ -177,9 +201,13 @@ class BaseMLP(CallbackSupportMixin, Parameters, PredictMixin):
     def _init_coef(self, fan_in: int, fan_out: int, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
         """The initial W and b of a Dense layer. As in scikit-learn, subclasses can override this method.
 
-        Both are uniform in ±√(6 / (inputs + outputs)), ±√(2 / (inputs + outputs)) for the logistic function.
-        Source: Glorot and Bengio 2010.
+        Without ``initializer`` both are uniform in ±√(6 / (inputs + outputs)), ±√(2 / (inputs + outputs)) for the
+        logistic function (Glorot and Bengio 2010). An ``initializer`` gives W, and b is 0.
         """
+        if self.initializer is not None:
+            bits = Bits(int(self._random_state.randint(2**31)), "initial weights")
+            drawn = make(Initializer, self.initializer)(bits, (fan_in, fan_out))
+            return drawn.astype(dtype, copy=False), np.zeros(fan_out, dtype)
         bound = math.sqrt((2.0 if self._logistic else 6.0) / (fan_in + fan_out))
         W = self._random_state.uniform(-bound, bound, (fan_in, fan_out))
         b = self._random_state.uniform(-bound, bound, fan_out)
@@ -208,15 +236,20 @@ class BaseMLP(CallbackSupportMixin, Parameters, PredictMixin):
     ) -> None:
         with parameters.invalid_parameters():
             optimizer = optimizer_of(self)
-        descent = Descent(Gradient(self._model, self._loss.unchecked()), optimizer, float(self.alpha))
+            rate = Rate(self, optimizer)
+        gradient = Gradient(self._model, self._loss.unchecked())
+        descent = Descent(gradient, optimizer, float(self.alpha), float(self.l1_ratio))
         earlier: Training | None = getattr(self, "_training", None)
         if last_good.incremental and earlier is not None:
             training = earlier
+            training.descent = replace(descent, optimizer=earlier.descent.optimizer)
         else:
             start = on_device(self._model.layout, {n: to_numpy(a) for n, a in self._parameters().items()}, device)
             seed = self._random_state.randint(2**31) if self._model.chain.random else 0
             buffers = copy_tree(self._buffers)
-            training = Training(descent, Rate(self), descent.init(start, buffers, seed, device), earlier)
+            state = descent.init(start, buffers, seed, device)
+            rate.begins(state, device, dtype)
+            training = Training(descent, rate, state, earlier)
             training.views = self._set_parameters(training.state["theta"])
         training.resume(self._parameters(), device)
         self._training = training
@@ -239,26 +272,26 @@ class BaseMLP(CallbackSupportMixin, Parameters, PredictMixin):
             self._buffers = state["buffers"]
             return hooks.epoch_ends(context, self._snapshot)
 
-        step = training.step(device, is_sparse(rows.x))
-        with np.errstate(over="ignore", invalid="ignore"):  # weights that are not finite are an error at the end
-            adapter = (
-                CallbackAdapter(hooks.run_callbacks, training.descent, training.rate, device, dtype)
-                if hooks.run_callbacks
-                else None
+        adapter = None
+        if hooks.run_callbacks:
+            adapter = CallbackAdapter(hooks.run_callbacks, training.descent, training.rate, device, dtype)
+        size = parameters.batch_size(self, len(rows))
+        # Callbacks see the state's arrays. In partial_fit the state goes on, and its runner with it.
+        apart = not hooks.needed and adapter is None and not last_good.incremental
+        # Weights that are not finite are an error at the end.
+        with (
+            np.errstate(over="ignore", invalid="ignore"),
+            training.running(device, is_sparse(rows.x), apart) as runner,
+        ):
+            run = EpochLoop(
+                self, training, last_good, runner, rows, device, size, least, hooks, adapter, validate, after
             )
-            size = self._batch_size(len(rows))
-            run = EpochLoop(self, training, last_good, step, rows, device, size, least, hooks, adapter, validate, after)
             run.run(last_good.incremental)
+        training.views = self._set_parameters(training.state["theta"])
+        self._buffers = training.state["buffers"]
 
     def _validation(self, X: Any, y: Any, sample_weight: Any, device: Device, dtype: str) -> Validation:
         """The validation examples that the user has given."""
         x, y = examples(self, X, y, False, numbers=self._numbers)
         t, weight = self._encode(y), weights(sample_weight, y.shape[0])
         return Validation(self, self._rows(x, t, weight, device, dtype), t, weight)
-
-    def _batch_size(self, n: int) -> int:
-        if self.batch_size == "auto":
-            return min(200, n)
-        if int(self.batch_size) > n:
-            warnings.warn(f"batch_size {self.batch_size} is more than the {n} examples: all are used", stacklevel=5)
-        return min(int(self.batch_size), n)

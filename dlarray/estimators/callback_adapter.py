@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dlarray.core.layout import Theta
+from dlarray.core.ranks import ALONE
 from dlarray.core.trees import copy_tree
 from dlarray.device import Device
 from dlarray.estimators.descent import Descent
@@ -30,6 +31,10 @@ class CallbackAdapter:
 
     resumable = False
     """An estimator's training cannot be resumed from a file: a checkpoint holds only the model."""
+
+    ranks = ALONE
+    writes = True
+    """An estimator is trained by one process."""
 
     epoch_incomplete = False
     """All epochs of an estimator are complete."""
@@ -64,7 +69,9 @@ class CallbackAdapter:
     @property
     def rate(self) -> float:
         """The learning rate of the next step."""
-        return self._rate.value if self._rate.changes else float(self.optimizer.rate(np.asarray(float(self.steps))))
+        if self._rate.changes:
+            return self._rate.value
+        return float(self.optimizer.rate(np.asarray(float(self.steps)))) * self._rate.factor
 
     @property
     def trained(self) -> Trained:
@@ -86,7 +93,7 @@ class CallbackAdapter:
 
     def check_rate_can_change(self) -> None:
         """Raise TypeError: only an estimator's parameters change its rate."""
-        raise TypeError("callbacks cannot change an estimator's rate: use learning_rate='adaptive' or a schedule")
+        raise TypeError("callbacks cannot change an estimator's rate: use learning_rate='plateau' or a schedule")
 
     # Called by EpochLoop
 

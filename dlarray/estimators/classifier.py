@@ -1,28 +1,14 @@
-"""A classifier with the interface of scikit-learn's MLPClassifier."""
+"""scikit-learn's MLPClassifier on dlarray: its documentation and its parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from sklearn.base import ClassifierMixin
-from sklearn.callback import with_callbacks
-from sklearn.metrics import accuracy_score
-from sklearn.utils import column_or_1d
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import unique_labels
-
-from dlarray.activations import LogSigmoid, LogSoftmax, Sigmoid, Softmax
-from dlarray.core.array import Array, array_namespace
 from dlarray.core.layer import Activation, Layer
-from dlarray.device import Device, to_numpy
-from dlarray.estimators.base import BaseMLP
-from dlarray.estimators.inputs import device_of_input, foreign_to_host, is_foreign
-from dlarray.estimators.last_good import LastGood
-from dlarray.estimators.losses import classifier_loss
-from dlarray.estimators.parameters import invalid_parameters, set_parameters, takes_batches
-from dlarray.estimators.targets import Labels, check_known, check_same, weights_by_class
+from dlarray.estimators.classification import BaseClassifier
+from dlarray.estimators.parameters import set_parameters
+from dlarray.initializers import Initializer
 from dlarray.losses import Loss
 from dlarray.optimizers import Optimizer
 from dlarray.schedules import Schedule
@@ -30,61 +16,216 @@ from dlarray.schedules import Schedule
 __all__ = ["MLPClassifier"]
 
 
-def _gives_probabilities(estimator: Any) -> bool:
-    """Whether the outputs become probabilities. Those of a hinge loss are scores."""
-    loss = getattr(estimator, "_loss", None) or classifier_loss(estimator.loss, "binary")
-    if not loss.output_activation.gives_probabilities:
-        raise AttributeError(f"loss={estimator.loss!r} trains scores, not probabilities: decision_function gives them")
-    return True
+class MLPClassifier(BaseClassifier):
+    """Multilayer perceptron for classes, with the parameters, attributes and numbers of scikit-learn's.
 
-
-def _gives_scores(estimator: Any) -> bool:
-    try:
-        return not _gives_probabilities(estimator)
-    except AttributeError:
-        return True
-
-
-class MLPClassifier(ClassifierMixin, BaseMLP):
-    """scikit-learn's MLPClassifier on dlarray: the same parameters, attributes and numbers, and more of each.
-
-    Parameters from ``hidden_layer_sizes`` to ``max_fun``, and all attributes, are those of
-    ``sklearn.neural_network.MLPClassifier``. Only additions are listed below.
-
+    Parameters from ``hidden_layer_sizes`` to ``max_fun`` give the numbers of ``sklearn.neural_network.MLPClassifier``.
     Sparse inputs stay sparse in training and prediction. For an invalid parameter ``fit`` raises ValueError, TypeError
-    or DeviceError and names what was expected.
+    or DeviceError, and names what was expected.
 
     Parameters
     ----------
-    activation
-        Also any activation of dlarray, by name or as an object, or a list with one for each hidden layer.
-    solver
-        Also any optimizer of dlarray, by name (with ``learning_rate_init`` as its rate) or as an object with its rate.
-    learning_rate
-        Also a schedule, a function of the steps done.
-    loss
-        "log_loss", or any loss of dlarray for classes, by name or as an object: "hinge", "focal", a cross-entropy with
-        label smoothing. It uses its own mean, not scikit-learn's. A binary loss is applied one-vs-rest.
-    class_weight
-        None, "balanced", or a weight for each class, by label or in the order of ``classes_``. It multiplies
-        ``sample_weight``. With "balanced" an example of weight 3 counts as three. For several labels a list with one of
-        these for each.
-    dropout
-        The dropout rate of hidden layers in training, one for all or one for each.
-    normalization
-        None, "batch_norm", "layer_norm", "rms_norm" or any layer that keeps the number of features, before each
-        hidden activation.
-    device
-        The device that trains on host arrays: "cpu", "cuda", "torch", "jax"; by default the current device
-        (DLARRAY_DEVICE). Arrays of CuPy, torch or JAX stay on their device, and predictions for them too.
-    callbacks
-        Functions of the estimator, called after each epoch; one that returns True stops training. Or callbacks of
-        ``dlarray.callbacks``: they can stop training and return other weights, but not change the learning rate.
-        ``set_callbacks`` takes scikit-learn's own callbacks.
-    """
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        The number of units of each hidden layer. ``()`` is a network without hidden layers: a linear model.
 
-    _label_binarizer: Any
-    classes_: np.ndarray
+    activation : str, Activation or list of these, default='relu'
+        The activation of the hidden layers: 'relu', 'tanh', 'logistic', 'identity', or any other activation of dlarray
+        by name or as an object. A list has one for each hidden layer.
+
+    solver : str or Optimizer, default='adam'
+        The optimizer.
+
+        - 'adam' is Adam (Kingma and Ba 2014), suited to most data.
+        - 'sgd' is stochastic gradient descent with momentum.
+        - 'lbfgs' is a quasi-Newton method on all examples at once, often the best for few examples.
+        - Any other name is an optimizer of dlarray with the rate ``learning_rate_init``, such as 'adamw'.
+        - An object has its own rate: ``dlarray.AdamW(0.01)``. Its fields are parameters for ``set_params`` and
+          searches: ``solver__learning_rate``.
+
+    alpha : float, default=0.0001
+        The strength of the penalty on the weights W of the layers, divided by the number of examples of a batch or the
+        sum of their weights: ``alpha * ((1 - l1_ratio) / 2 * sum(W**2) + l1_ratio * sum(abs(W)))``.
+
+    batch_size : int or 'auto', default='auto'
+        The number of examples of a step. 'auto' is ``min(200, n_samples)``. 'lbfgs' takes all examples.
+
+    learning_rate : {'constant', 'invscaling', 'adaptive', 'plateau'} or Schedule, default='constant'
+        How the learning rate changes.
+
+        - 'constant' is ``learning_rate_init``.
+        - 'invscaling' is ``learning_rate_init / t**power_t`` after t examples. Only with ``solver='sgd'``.
+        - 'adaptive' divides the rate by 5 each time ``tol`` and ``n_iter_no_change`` would end training, and ends it
+          when the rate is 1e-6 or less. Only with ``solver='sgd'``.
+        - 'plateau' does the same with every solver except 'lbfgs'.
+        - A schedule of dlarray is a function of the steps done, such as ``dlarray.CosineDecay(0.01, 1000)``.
+
+    learning_rate_init : float, default=0.001
+        The initial learning rate. Not used by 'lbfgs' and by a solver that is an object.
+
+    power_t : float, default=0.5
+        The exponent of 'invscaling'. Only used with ``solver='sgd'``.
+
+    max_iter : int, default=200
+        The largest number of epochs, or of iterations of 'lbfgs'.
+
+    shuffle : bool, default=True
+        Whether the examples are shuffled before each epoch.
+
+    random_state : int, RandomState instance or None, default=None
+        The source of the initial weights, of the split for early stopping, of the order of examples and of dropout. An
+        int gives the same result at every call, on every device to rounding.
+
+    tol : float, default=1e-4
+        If the loss, or the validation score, does not improve by at least ``tol`` for more than ``n_iter_no_change``
+        epochs, training ends, or ``learning_rate`` is reduced.
+
+    verbose : bool, int or 'progress', default=False
+        Whether to print the loss of each epoch. 'progress' shows a progress bar instead, also in a notebook.
+
+    warm_start : bool, default=False
+        Whether ``fit`` continues from the current weights instead of new ones.
+
+    momentum : float, default=0.9
+        The momentum of 'sgd', at least 0 and less than 1.
+
+    nesterovs_momentum : bool, default=True
+        Whether 'sgd' uses Nesterov's momentum.
+
+    early_stopping : bool, default=False
+        Whether to hold out ``validation_fraction`` of the examples and to end training when their score does not
+        improve. The weights of the best score are kept. The split is stratified for two classes. Not used by 'lbfgs'.
+
+    validation_fraction : float, default=0.1
+        The fraction of the examples that early stopping holds out.
+
+    beta_1 : float, default=0.9
+        The decay rate of the mean of gradients in 'adam', at least 0 and less than 1.
+
+    beta_2 : float, default=0.999
+        The decay rate of the mean of squared gradients in 'adam', at least 0 and less than 1.
+
+    epsilon : float, default=1e-8
+        The number that 'adam' adds to a divisor.
+
+    n_iter_no_change : int, default=10
+        The number of epochs without an improvement of ``tol`` that training continues.
+
+    max_fun : int, default=15000
+        The largest number of times that 'lbfgs' computes the loss.
+
+    loss : str or Loss, default='log_loss'
+        The loss: 'log_loss' is scikit-learn's cross-entropy. Or any loss of dlarray for classes, by name or as an
+        object, with its own mean: 'hinge', 'focal', ``dlarray.CategoricalCrossEntropy(label_smoothing=0.1)``,
+        ``dlarray.BinaryCrossEntropy(pos_weight=(3.0, 1.0))``. A binary loss is applied one-vs-rest.
+
+    class_weight : dict, list, 'balanced' or None, default=None
+        The weight of each class, by label or in the order of ``classes_``; it multiplies ``sample_weight``. 'balanced'
+        makes the sums of the weights of all classes equal. For several labels it is 'balanced' or a list with one of
+        these for each label.
+
+    dropout : float or sequence of float, default=0.0
+        The fraction of a hidden layer's outputs that are set to 0 at random in training, one for all layers or one for
+        each.
+
+    normalization : str, Layer or None, default=None
+        The layer before each hidden activation: 'batch_norm', 'layer_norm', 'rms_norm', or any layer of dlarray that
+        keeps the number of features.
+
+    initializer : str, Initializer or None, default=None
+        The initial weights: the name of an initializer of dlarray, such as 'he_normal', or an object; biases are then
+        0. None draws weights and biases as scikit-learn does. To begin with weights of your own, see ``from_trained``.
+
+    l1_ratio : float, default=0.0
+        The part of the penalty ``alpha`` that is the sum of absolute weights (L1), from 0 to 1. L1 makes weights that
+        are not needed small, but not exactly 0. 'lbfgs' needs 0.
+
+    device : str, Device, object or None, default=None
+        The device that trains on host arrays: 'cpu', 'cuda', 'torch', 'jax', or a library's own object, such as
+        ``torch.device('cuda')``. None is the current device (``DLARRAY_DEVICE``). Arrays of CuPy, torch and JAX stay on
+        their device.
+
+    callbacks : callable, callback, str, list of these or None, default=None
+        Functions of the estimator, called after each epoch; one that returns True ends training. Or callbacks of
+        ``dlarray.callbacks``, which can end training and return other weights, but not change the learning rate.
+        ``set_callbacks`` takes scikit-learn's own.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels in ascending order; for several labels the numbers of the columns.
+
+    loss_ : float
+        The loss of the last epoch, with the penalty.
+
+    best_loss_ : float or None
+        The smallest loss of an epoch; None with ``early_stopping=True``. Only with a solver other than 'lbfgs'.
+
+    loss_curve_ : list of shape (n_iter_,)
+        The loss of each epoch. Only with a solver other than 'lbfgs'.
+
+    validation_scores_ : list of shape (n_iter_,) or None
+        The accuracy on the validation examples after each epoch; None without any. Only with a solver other than
+        'lbfgs'.
+
+    validation_loss_curve_ : list of shape (n_iter_,)
+        The loss on the validation examples after each epoch, without the penalty. Only with validation examples.
+
+    best_validation_score_ : float or None
+        The best of ``validation_scores_`` with ``early_stopping=True``, else None. Only with a solver other than
+        'lbfgs'.
+
+    t_ : int
+        The number of examples that training has used, each counted once in every epoch.
+
+    coefs_ : list of shape (n_layers_ - 1,)
+        The weights of each layer, (inputs, units), on the device. Weights that are set here are used.
+
+    intercepts_ : list of shape (n_layers_ - 1,)
+        The biases of each layer, (units,), on the device.
+
+    n_features_in_ : int
+        The number of features.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        The names of the features. Only for tables whose column names are all strings.
+
+    n_iter_ : int
+        The number of epochs, or of iterations of 'lbfgs'.
+
+    n_layers_ : int
+        The number of layers, the inputs and the outputs included.
+
+    n_outputs_ : int
+        The number of outputs.
+
+    out_activation_ : str
+        scikit-learn's name of the activation of the outputs, such as 'softmax', 'logistic' or 'identity'.
+
+    See Also
+    --------
+    MLPRegressor : The same for numbers.
+    dlarray.fit : Training of any network of dlarray.
+
+    References
+    ----------
+    Glorot, X. and Bengio, Y. (2010). Understanding the difficulty of training deep feedforward neural networks.
+
+    Kingma, D. P. and Ba, J. (2014). Adam: a method for stochastic optimization. arXiv:1412.6980.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from dlarray.estimators import MLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = MLPClassifier(20, learning_rate_init=0.02, max_iter=500, random_state=0).fit(X, y)
+    >>> model.predict(X[:3])
+    array([0, 0, 0])
+    >>> model.predict_proba(X[:2]).round(1)
+    array([[1., 0., 0.],
+           [1., 0., 0.]])
+    >>> model.score(X, y) > 0.95
+    True
+    """
 
     def __init__(
         self,
@@ -101,7 +242,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         shuffle: bool = True,
         random_state: Any = None,
         tol: float = 1e-4,
-        verbose: bool | int = False,
+        verbose: bool | int | str = False,
         warm_start: bool = False,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
@@ -116,135 +257,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         class_weight: Any = None,
         dropout: float | Sequence[float] = 0.0,
         normalization: str | Layer | None = None,
-        device: str | Device | None = None,
+        initializer: str | Initializer | None = None,
+        l1_ratio: float = 0.0,
+        device: Any = None,
         callbacks: Any = None,
     ) -> None:
         set_parameters(self, locals())
-
-    @with_callbacks
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        X_val: Any = None,
-        y_val: Any = None,
-        sample_weight_val: Any = None,
-    ) -> MLPClassifier:
-        """Train on inputs (examples, features), dense or sparse, and labels (examples,) or rows of 0 and 1.
-
-        ``X_val`` and ``y_val`` are optional validation examples with the weights ``sample_weight_val``.
-        ``validation_scores_`` and ``validation_loss_curve_`` then hold the score and the loss on them after each epoch,
-        and early stopping uses them instead of holding out examples.
-        """
-        validation = (X_val, y_val, sample_weight_val)
-        return self._fit(X, y, sample_weight, LastGood(self, incremental=False), validation)
-
-    @available_if(takes_batches)
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> MLPClassifier:
-        """Train for one epoch on these examples. The first call needs ``classes``, all classes that will occur."""
-        last_good = LastGood(self, incremental=True)
-        if getattr(self, "classes_", None) is None:
-            if classes is None:
-                raise ValueError("classes must be passed on the first call to partial_fit.")
-            self._set_labels(Labels.of_classes(foreign_to_host("y", y), classes), unique_labels(classes))
-        elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
-            raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit: {self.classes_}")
-        return self._fit(X, y, sample_weight, last_good)
-
-    def predict(self, X: Any) -> Any:
-        """The label of each example, (examples,); for several labels rows of 0 and 1."""
-        with self._inputs_and_outputs(X, "predict") as (x, z):
-            chosen = self._labels.predict(z, self._loss)
-            if not is_foreign(x) or self.classes_.dtype.kind not in "iub":
-                return self._labels.decode(to_numpy(chosen))
-            decoded = self._labels.decode(to_numpy(chosen))
-            try:
-                return device_of_input(x).asarray(decoded)
-            except Exception:  # a device without 64-bit integers
-                return device_of_input(x).asarray(decoded.astype(np.int32))
-
-    @available_if(_gives_probabilities)
-    def predict_proba(self, X: Any) -> Any:
-        """The probability of each class, (examples, classes), in the order of ``classes_``."""
-        with self._inputs_and_outputs(X, "predict_proba") as (x, z):
-            return self._like_inputs(x, self._two_columns(self._loss.output_activation.predict(z), lambda p: 1 - p))
-
-    @available_if(_gives_probabilities)
-    def predict_log_proba(self, X: Any) -> Any:
-        """The logarithm of ``predict_proba``; of softmax and sigmoid finite even if a probability rounds to 0."""
-        with self._inputs_and_outputs(X, "predict_log_proba") as (x, z):
-            f = self._loss.output_activation
-            if isinstance(f, Softmax):
-                return self._like_inputs(x, LogSoftmax().predict(z))
-            if isinstance(f, Sigmoid):
-                return self._like_inputs(
-                    x, self._two_columns(LogSigmoid().predict(z), lambda _: LogSigmoid().predict(-z))
-                )
-            return self._like_inputs(x, array_namespace(z).log(self._two_columns(f.predict(z), lambda p: 1 - p)))
-
-    @available_if(_gives_scores)
-    def decision_function(self, X: Any) -> Any:
-        """The scores: for two classes (examples,), above 0 for the second; else (examples, classes)."""
-        with self._inputs_and_outputs(X, "decision_function") as (x, z):
-            return self._like_inputs(x, z[:, 0] if z.shape[1] == 1 else z)
-
-    def _two_columns(self, yes: Array, no: Callable[[Array], Array]) -> Array:
-        """Two columns if one output distinguishes two classes; one column for one of several labels."""
-        if yes.shape[1] > 1 or self._labels.kind == "multilabel-indicator":
-            return yes
-        return array_namespace(yes).concat([no(yes), yes], axis=1)
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """The accuracy; for several labels the fraction of rows in which all labels are right."""
-        y, weight = foreign_to_host("y", y), foreign_to_host("sample_weight", sample_weight)
-        return float(accuracy_score(y, foreign_to_host("predictions", self.predict(X)), sample_weight=weight))
-
-    # Used by training
-
-    def _set_labels(self, labels: Labels, classes: np.ndarray) -> None:
-        self._labels, self.classes_ = labels, classes
-        self._label_binarizer = labels.binarizer  # scikit-learn's name for it
-
-    def _prepare_targets(self, y: Any, incremental: bool) -> int:
-        y = self._as_vector(y)
-        if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
-            self._set_labels(labels := Labels(y), labels.classes)
-        elif not incremental:
-            check_same(self, y)
-        with invalid_parameters():
-            self._loss = classifier_loss(self.loss, self._labels.kind)
-        return self._labels.columns(self._loss)
-
-    def _encode(self, y: Any) -> np.ndarray:
-        check_known(self, y := self._as_vector(y))
-        return self._labels.encode(y, self._loss)
-
-    @staticmethod
-    def _as_vector(y: Any) -> Any:
-        return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
-
-    def _weights(self, sample_weight: Any, y: Any, incremental: bool) -> np.ndarray | None:
-        own = super()._weights(sample_weight, y, incremental)
-        if self.class_weight is None:
-            return own
-        if incremental and self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' needs all examples, and partial_fit sees a part: give a dictionary"
-            )
-        by_class = weights_by_class(self.class_weight, self._labels, self._as_vector(y), own)
-        return by_class if own is None else own * by_class
-
-    def _score_of(self, z: Array, t: np.ndarray, weight: np.ndarray | None) -> float:
-        chosen = to_numpy(self._labels.predict(z, self._loss))
-        if t.ndim == 2:
-            several = self._labels.kind == "multilabel-indicator"
-            t = t if several else np.argmax(t, axis=1) if t.shape[1] > 1 else t[:, 0]
-        right = chosen == t
-        return float(np.average(right.all(axis=1) if right.ndim == 2 else right, weights=weight))
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
-        return tags

@@ -16,10 +16,11 @@ from dlarray.core.trees import copy_tree
 from dlarray.device import Device, to_numpy
 from dlarray.estimators.callback_adapter import CallbackAdapter
 from dlarray.estimators.hooks import Hooks
-from dlarray.estimators.inputs import Rows
+from dlarray.estimators.inputs import Rows, batch_bounds
 from dlarray.estimators.last_good import LastGood
+from dlarray.estimators.parameters import prints
+from dlarray.estimators.step_pool import Runner
 from dlarray.estimators.training import Training
-from dlarray.training.binding import bind
 
 __all__ = ["NOT_FINITE", "EpochLoop"]
 
@@ -41,7 +42,7 @@ class EpochLoop:
     estimator: Any
     training: Training
     last_good: LastGood
-    step: Callable[..., Any]
+    runner: Runner
     rows: Rows
     device: Device
     batch_size: int
@@ -59,13 +60,14 @@ class EpochLoop:
         with self.last_good.restored_on_error():
             try:
                 self._run(once)
+                self.runner.whole = True
             except BaseException as error:
                 if self.adapter:
                     self.adapter.fails(error)
                 raise
 
     def _run(self, once: bool) -> None:
-        estimator, state = self.estimator, self.training.state
+        estimator, state = self.estimator, self.runner.state
         best = self._best(state)
         estimator.n_iter_ = 0
         if self.adapter:
@@ -99,8 +101,6 @@ class EpochLoop:
             )
         state = {**state, "theta": best[0], "buffers": best[1]} if best else state
         self.training.state = self.adapter.ends(state) if self.adapter else state
-        self.training.views = estimator._set_parameters(self.training.state["theta"])
-        estimator._buffers = self.training.state["buffers"]
 
     def _call_on_epoch(self, state: Any) -> bool:
         """Call ``on_epoch`` of callbacks with hooks. Returns whether one of them stops training."""
@@ -127,30 +127,46 @@ class EpochLoop:
             # scikit-learn shuffles the order of the epoch before
             self._order = self._order[estimator._random_state.permutation(n)]
             order = self.device.asarray(self._order.astype(np.int32))
-        bound = self._bound
-        bound.state = state
-        losses: list[Array] = []
-        sizes: list[int] = []
-        for batch in self.rows.batches(self.batch_size, order, self.min_batch_size):
-            value = bound(batch.whole)
-            losses.append(value)
+        runner = self.runner
+        runner.state = state
+        losses = self._several_steps(order)
+        done = sum(part.shape[0] for part in losses)
+        rest: list[Array] = []
+        for batch in self.rows.batches(self._bounds[done:], order):
+            value = runner(batch.whole)
+            rest.append(value)
             if self.adapter:
-                self.adapter.step_done(bound.state, value)
-            sizes.append(len(batch))
-        self._losses = to_numpy(array_namespace(losses[0]).stack(losses)).astype(np.float64)
-        estimator.loss_ = np.float64(estimator._loss.combine(self._losses, np.asarray(sizes, dtype=np.float64)))
+                self.adapter.step_done(runner.state, value)
+        if rest:
+            losses.append(array_namespace(rest[0]).stack(rest))
+        self._losses = np.concatenate([to_numpy(part) for part in losses], dtype=np.float64)
+        estimator.loss_ = np.float64(estimator._loss.combine(self._losses, self._sizes))
         estimator.n_iter_ += 1
         estimator.t_ += n
         estimator.loss_curve_.append(estimator.loss_)
         self._print(f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
         if np.isnan(estimator.loss_):
             raise ValueError(NOT_FINITE)
-        return bound.state
+        return runner.state
+
+    def _several_steps(self, order: Array | None) -> list[Array]:
+        """The losses of full batches, from the first on, in calls of several steps; the others must be done alone."""
+        losses: list[Array] = []
+        full = int(np.sum(self._sizes == self.batch_size))
+        done = 0
+        while self.adapter is None and full - done > 1:
+            found = self.runner.several(self.rows.whole, order, done * self.batch_size, self.batch_size, full - done)
+            if found is None:
+                break
+            losses.append(found)
+            done += found.shape[0]
+        return losses
 
     def __post_init__(self) -> None:
         self._order = np.arange(len(self.rows))
         self._losses = np.zeros(0)
-        self._bound = bind(self.step, self.training.state)
+        self._bounds = batch_bounds(len(self.rows), self.batch_size, self.min_batch_size)
+        self._sizes = np.diff(self._bounds).astype(np.float64)
 
     def _check_score(self, state: Any, best: Any) -> Any:
         """Record the score, and return the weights if it is the best so far."""
@@ -192,5 +208,5 @@ class EpochLoop:
         return False
 
     def _print(self, text: str) -> None:
-        if self.estimator.verbose:
+        if prints(self.estimator):
             print(text)  # noqa: T201 - what ``verbose`` asks for

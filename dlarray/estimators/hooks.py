@@ -28,11 +28,19 @@ class Hooks:
         """Callbacks with the hooks of ``dlarray.fit``, which ``EpochLoop`` calls."""
         self._has_sklearn_callbacks = bool(getattr(estimator, "_skl_callbacks", None))
         self._fit: Any = None
+        self._bar = _EpochBar(estimator.max_iter) if estimator.verbose == "progress" else None
+        if self._bar is not None:
+            self._functions.append(self._bar)
 
     @property
     def needed(self) -> bool:
         """Whether any callback needs the model after each epoch."""
         return self._has_sklearn_callbacks or bool(self._functions)
+
+    def close(self) -> None:
+        """After training, whether it has ended well or not."""
+        if self._bar is not None:
+            self._bar.close()
 
     def begin(self) -> None:
         """At the beginning of ``fit``."""
@@ -66,6 +74,23 @@ class Hooks:
         if self._fit is not None:
             data = {**self._task_data, "reconstruction_attributes": dict[str, Any]}
             self._fit.call_on_fit_task_end(estimator=self._estimator, **data)
+
+
+class _EpochBar:
+    """A progress bar of epochs, by tqdm, with the loss and the validation score of the latest one."""
+
+    def __init__(self, epochs: int) -> None:
+        from tqdm.auto import tqdm
+
+        self._bar: Any = tqdm(total=epochs, unit="epoch")
+        self.close = self._bar.close
+
+    def __call__(self, estimator: Any) -> None:
+        curve: list[float] = getattr(estimator, "loss_curve_", [])  # lbfgs has none
+        scores: list[float] = getattr(estimator, "validation_scores_", None) or []
+        named = [("loss", curve[-1:]), ("validation score", scores[-1:])]
+        self._bar.set_postfix_str(", ".join(f"{name} {value:.4g}" for name, last in named for value in last), False)
+        self._bar.update()
 
 
 def _split(given: Any) -> tuple[list[Any], list[Callable[[Any], Any]]]:

@@ -6,9 +6,10 @@ are checked there, with or without scikit-learn's ``array_api_dispatch``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import pairwise
 from numbers import Real
 from typing import Any
 
@@ -23,6 +24,7 @@ from dlarray.device.backend import Backend
 
 __all__ = [
     "Rows",
+    "batch_bounds",
     "device_of_input",
     "dtype_of",
     "entered",
@@ -31,6 +33,7 @@ __all__ = [
     "host_view",
     "inputs",
     "is_foreign",
+    "is_plain",
     "is_sparse",
     "takes_sparse",
     "to_model_device",
@@ -45,6 +48,8 @@ def is_sparse(x: Any) -> bool:
 
 def is_foreign(x: Any) -> bool:
     """Whether x is an array, or a sparse matrix, of another library than NumPy and SciPy."""
+    if type(x) is np.ndarray:
+        return False
     if is_sparse(x):
         return not sparse.issparse(x)
     return is_array(x) and not isinstance(x, (np.ndarray, np.generic))
@@ -82,8 +87,23 @@ def entered(x: Any) -> AbstractContextManager[Any]:
     return device_of_input(x).entered() if is_foreign(x) else nullcontext()
 
 
+_FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
+
+
+def is_plain(estimator: Any, x: Any) -> bool:
+    """Whether scikit-learn's validation would return x unchanged: a matrix of finite numbers, without names of columns.
+
+    It takes longer than the prediction of a row.
+    """
+    if type(x) is not np.ndarray or x.dtype not in _FLOATS or x.ndim != 2 or not x.size:
+        return False
+    return "feature_names_in_" not in vars(estimator) and bool(np.isfinite(x).all())
+
+
 def inputs(estimator: Any, x: Any) -> Any:
     """Inputs for prediction, checked against those of training."""
+    if is_plain(estimator, x) and x.shape[1] == estimator.n_features_in_:
+        return x
     refuse_masked("X", x)
     if is_foreign(x):
         return _foreign(estimator, x, reset=False)
@@ -92,6 +112,11 @@ def inputs(estimator: Any, x: Any) -> Any:
 
 def examples(estimator: Any, x: Any, y: Any, reset: bool, numbers: bool) -> tuple[Any, np.ndarray]:
     """Checked inputs and targets for training; the targets on the host. ``reset`` sets the number of features."""
+    if is_plain(estimator, x) and _are_plain_targets(y, len(x)):
+        if reset:
+            estimator.n_features_in_ = x.shape[1]
+        if x.shape[1] == getattr(estimator, "n_features_in_", None):
+            return x, y
     refuse_masked("X", x)
     y = foreign_to_host("y", y)
     if not is_foreign(x):
@@ -109,6 +134,13 @@ def examples(estimator: Any, x: Any, y: Any, reset: bool, numbers: bool) -> tupl
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None")
     return x, check_X_y(np.zeros((x.shape[0], 1)), y, multi_output=True, y_numeric=numbers)[1]
+
+
+def _are_plain_targets(y: Any, n: int) -> bool:
+    """Whether scikit-learn's validation would return y unchanged."""
+    if type(y) is not np.ndarray or y.ndim not in (1, 2) or not y.size or len(y) != n:
+        return False
+    return y.dtype.kind in "iub" or (y.dtype in _FLOATS and bool(np.isfinite(y).all()))
 
 
 def _foreign(estimator: Any, x: Any, reset: bool) -> Any:
@@ -169,6 +201,9 @@ def dtype_of(x: Any, device: Device) -> str:
 
 def to_model_device(x: Any, device: Device, dtype: str) -> Any:
     """A matrix on a device in this dtype; a sparse one as CSR. x itself if it is that already."""
+    if isinstance(x, np.ndarray):
+        with np.errstate(over="ignore"):
+            return np.asarray(x, dtype) if device.backend.uses_numpy_arrays else device.asarray(x, dtype)
     if is_sparse(x):
         if is_foreign(x) and device_of_input(x) != device:
             raise ValueError(
@@ -176,12 +211,17 @@ def to_model_device(x: Any, device: Device, dtype: str) -> Any:
             )
         rows = (x.tocsr() if is_foreign(x) else sparse.csr_array(x)).astype(dtype, copy=False)
         return rows if is_foreign(x) else device.backend.csr_matrix(rows, device.handle)
-    if isinstance(x, np.ndarray):
-        with np.errstate(over="ignore"):
-            return np.asarray(x, dtype) if device.backend.uses_numpy_arrays else device.asarray(x, dtype)
     x = to_device(x, device)
     xp = array_namespace(x)
     return xp.astype(x, getattr(xp, dtype), copy=False)
+
+
+def batch_bounds(n: int, size: int, least: int = 1) -> list[int]:
+    """Where batches of this size begin and end. The last can be smaller; below ``least`` it joins the one before."""
+    bounds = [*range(0, n, size), n]
+    if len(bounds) > 2 and n - bounds[-2] < least:
+        del bounds[-2]
+    return bounds
 
 
 @dataclass(frozen=True)
@@ -207,16 +247,12 @@ class Rows:
         weight = None if self.weight is None else xp.take(self.weight, index, axis=0)
         return Rows(x, xp.take(self.t, index, axis=0), weight)
 
-    def batches(self, size: int, order: Array | None, least: int = 1) -> Iterator[Rows]:
-        """Batches of this size in the given order. The last can be smaller; below ``least`` it joins the one before."""
-        n = len(self)
-        stops = [*range(size, n, size), n]
-        if len(stops) > 1 and n - stops[-2] < least:
-            del stops[-2]
-        for start, stop in zip([0, *stops], stops, strict=False):
+    def batches(self, bounds: Sequence[int], order: Array | None) -> Iterator[Rows]:
+        """The examples between each two of these bounds, of all examples in the given order."""
+        for start, stop in pairwise(bounds):
             if order is not None:
                 yield self.take(order[start:stop])
-            elif stop - start == n:
+            elif stop - start == len(self):
                 yield self
             else:
                 x = self.x[start:stop] if is_sparse(self.x) else self.x[start:stop, ...]

@@ -54,7 +54,8 @@ class LastGood:
         if not all_finite(state["theta"] + state["buffers"]):
             return
         weights = {} if best is None else {"theta": best[0], "buffers": best[1]}
-        own, attributes, rate = copy_tree({**state, **weights}), self._attributes(), training.rate.value
+        own = copy_tree({**training.own(state), **weights})
+        attributes, rate = self._attributes(), training.rate.value
 
         def restore() -> None:
             attributes()

@@ -19,7 +19,8 @@ from dlarray.estimators.hooks import Hooks
 from dlarray.estimators.inputs import Rows, is_sparse
 from dlarray.estimators.last_good import LastGood
 from dlarray.estimators.network import dense_names
-from dlarray.estimators.training import compiler
+from dlarray.estimators.parameters import prints
+from dlarray.estimators.training import kept
 from dlarray.model import MLP, on_device
 
 __all__ = ["LBFGS", "train_by_lbfgs"]
@@ -96,11 +97,20 @@ def train_by_lbfgs(estimator: Any, rows: Rows, device: Device, dtype: str, hooks
     model = estimator._model
     if model.chain.random or model.buffer_layout.shapes:
         raise ValueError("lbfgs needs the same loss in every iteration: no dropout, no batch_norm")
+    if estimator.alpha and estimator.l1_ratio:
+        raise ValueError("lbfgs needs a smooth penalty: give l1_ratio=0, or another solver")
+    if estimator.learning_rate == "plateau":
+        raise ValueError("lbfgs has no learning rate that learning_rate='plateau' could change: use another solver")
     if hooks.run_callbacks:
         raise ValueError(f"lbfgs calls no callbacks with hooks, got {hooks.run_callbacks[0]!r}: give a function")
     names = dense_names(model)
     order = (*(W for W, _ in names), *(b for _, b in names), *estimator._others)
-    compile_ = compiler(device)
+    compiled: list[Any] = []
+
+    def compile_(step: Any) -> Any:
+        compiled.append(kept(step, device))
+        return compiled[-1]
+
     sparse = is_sparse(rows.x)
     plain = Gradient(model, estimator._loss.unchecked())
     gradient = SparseGradient(model, estimator._loss.unchecked(), compile_) if sparse else compile_(plain)
@@ -111,7 +121,7 @@ def train_by_lbfgs(estimator: Any, rows: Rows, device: Device, dtype: str, hooks
     def after(vector: np.ndarray, value: float) -> bool:
         nonlocal context, count
         count += 1
-        if estimator.verbose:
+        if prints(estimator):
             print(f"Iteration {count}, loss = {value:.8f}")  # noqa: T201 - what ``verbose`` asks for
         if np.isfinite(vector).all():
             last_good.save_iteration(lambda: problem.unpack(vector), loss_=value, n_iter_=count)
@@ -123,9 +133,14 @@ def train_by_lbfgs(estimator: Any, rows: Rows, device: Device, dtype: str, hooks
         return stop
 
     tol, fun = float(estimator.tol), int(estimator.max_fun)
-    with last_good.restored_on_error():
-        reached, estimator.loss_, estimator.n_iter_ = problem.run(
-            problem.pack(estimator._parameters()), estimator.max_iter, fun, tol, after
-        )
-        estimator._set_parameters(problem.unpack(reached))
+    try:
+        with last_good.restored_on_error():
+            reached, estimator.loss_, estimator.n_iter_ = problem.run(
+                problem.pack(estimator._parameters()), estimator.max_iter, fun, tol, after
+            )
+            estimator._set_parameters(problem.unpack(reached))
+    finally:
+        for step in compiled:
+            if hasattr(step, "forget"):  # it would keep the examples
+                step.forget()
     hooks.cancel_epoch(context)

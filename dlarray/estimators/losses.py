@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
-from dlarray.core.array import Array, array_namespace
+from dlarray.core.array import Array, array_namespace, example_count
 from dlarray.core.check import one_of
 from dlarray.core.layer import Activation
 from dlarray.core.registry import make, spelling
@@ -17,7 +17,9 @@ from dlarray.losses import (
     MeanSquaredError,
     Poisson,
 )
+from dlarray.losses.terms import FromLogits
 from dlarray.losses.weights import shares
+from dlarray.model import MLP
 
 __all__ = [
     "PerExample",
@@ -29,7 +31,7 @@ __all__ = [
     "regressor_loss",
 ]
 
-SPELLINGS = {"sigmoid": "logistic", "_exponential": "exp", "exponential": "exp"}
+SPELLINGS = {"sigmoid": "logistic", "exponential": "exp"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class PerExample(Loss):
         return self.summed.output_activation
 
     def forward(self, z: Array, t: Array, weight: Array | None = None) -> tuple[Array, Any]:
-        n = z.shape[0]
+        n = example_count(z)
         if weight is None:
             value, saved = self.summed.forward(z, t)
             return value / n, (saved, n)
@@ -93,14 +95,14 @@ class PoissonDeviance(PerExample):
         xp = array_namespace(z, t)
         least = xp.where(t > 0, t * xp.log(xp.where(t > 0, t, 1.0)), 0.0) - t  # independent of the model
         if weight is not None:
-            least = least * xp.reshape(shares(weight, z.shape[0]), (-1, 1))
+            least = least * xp.reshape(shares(weight, example_count(z)), (-1, 1))
         return value + xp.sum(least) / saved[1], saved
 
 
-def total_weight(z: Array, weight: Array | None) -> Array | int:
-    """Σ w; without weights the number of examples; 1 if all weights are 0."""
+def total_weight(t: Array, weight: Array | None, dtype: Any) -> Array | int:
+    """Σ w; without weights the number of examples; 1 if all weights are 0. ``dtype`` is that of the loss."""
     if weight is None:
-        return z.shape[0]
+        return example_count(array_namespace(t).astype(t if t.ndim > 1 else t[:, None], dtype))
     xp = array_namespace(weight)
     total = xp.sum(weight)
     return xp.where(total == 0, 1.0, total)
@@ -124,10 +126,11 @@ def classifier_loss(given: Any, kind: str) -> Loss:
     return _check_reduction(loss)
 
 
-def regressor_loss(given: Any) -> Loss:
+def regressor_loss(given: Any, bounded: bool = False) -> Loss:
     """The loss of a regressor, by scikit-learn's or dlarray's name or as an object.
 
-    Raises ValueError for a classification loss.
+    If the network's last layer is an activation, outputs are ``bounded`` by it, and the loss takes predictions. Raises
+    ValueError for a classification loss, and for a loss that needs several outputs for each target.
     """
     own: dict[str, type[Loss]] = {
         "squared_error": SquaredError,
@@ -137,7 +140,19 @@ def regressor_loss(given: Any) -> Loss:
     loss = own[given]() if isinstance(given, str) and given in own else _by_name(given, own)
     if loss.task != "regression":
         raise ValueError(f"{given!r} is a loss for classes, not for numbers: use it in an MLPClassifier")
-    return _check_reduction(loss)
+    if loss.target_columns(2) != 2:
+        raise ValueError(
+            f"{given!r} needs more than one output for each target, and an estimator has one: train with dlarray.fit, "
+            f"such as dlarray.fit(dlarray.mlp(inputs, 100, 2), x, y, loss={given!r})"
+        )
+    return _check_reduction(_of_predictions(loss) if bounded else loss)
+
+
+def _of_predictions(loss: Loss) -> Loss:
+    """The same loss of predictions instead of logits."""
+    if isinstance(loss, PerExample):
+        return replace(loss, summed=_of_predictions(loss.summed))
+    return replace(loss, from_logits=False) if isinstance(loss, FromLogits) else loss
 
 
 def _by_name(given: Any, own: dict[str, type[Loss]]) -> Loss:
@@ -152,9 +167,10 @@ def _check_reduction(loss: Loss) -> Loss:
     return loss
 
 
-def output_activation(loss: Loss) -> str:
+def output_activation(model: MLP, loss: Loss) -> str:
     """scikit-learn's name of the output activation: "softmax", "logistic", "identity", "exp"."""
-    word = spelling(type(loss.output_activation))
+    last = model.layers[-1]
+    word = spelling(type(last if isinstance(last, Activation) else loss.output_activation))
     return SPELLINGS.get(word, word)
 
 

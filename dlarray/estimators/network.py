@@ -27,8 +27,9 @@ def network(
     activations: Sequence[Activation],
     normalization: Any = None,
     dropout: float | Sequence[float] = 0.0,
+    output_activation: Any = None,
 ) -> MLP:
-    """For each hidden layer: Dense, the normalization if given, the activation, dropout. Then Dense for the outputs.
+    """For each hidden layer Dense, the normalization, the activation, dropout; then Dense and the output activation.
 
     Raises ValueError for an unknown normalization, with the closest match, and unless there is a rate for each hidden
     layer.
@@ -43,7 +44,8 @@ def network(
     layers: list[Layer] = []
     for units, activation, rate in zip(hidden, activations, rates, strict=True):
         layers += [Dense(units), *norm, activation, *([Dropout(rate)] if rate else [])]
-    return MLP(inputs, [*layers, Dense(outputs)])
+    bound = [] if output_activation is None else [make(Activation, output_activation)]
+    return MLP(inputs, [*layers, Dense(outputs), *bound])
 
 
 def activations_of(given: Any, hidden: int) -> list[Activation]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from numbers import Integral
@@ -10,13 +11,24 @@ from typing import Any, cast
 import numpy as np
 from sklearn.utils._param_validation import InvalidParameterError
 
-from dlarray.core.check import at_least_one, finite, fraction, non_negative, one_of, positive
+from dlarray.core.check import at_least_one, fraction, non_negative, one_of, positive
+from dlarray.core.registry import make
+from dlarray.initializers import Initializer
 from dlarray.optimizers import Optimizer
 from dlarray.schedules import Schedule
 
-__all__ = ["Parameters", "check_parameters", "hidden_sizes", "invalid_parameters", "set_parameters", "takes_batches"]
+__all__ = [
+    "Parameters",
+    "batch_size",
+    "check_parameters",
+    "hidden_sizes",
+    "invalid_parameters",
+    "prints",
+    "set_parameters",
+    "takes_batches",
+]
 
-RATES = ("constant", "invscaling", "adaptive")
+RATES = ("constant", "invscaling", "adaptive", "plateau")
 
 
 class Parameters:
@@ -35,7 +47,7 @@ class Parameters:
     shuffle: bool
     random_state: Any
     tol: float
-    verbose: bool | int
+    verbose: bool | int | str
     warm_start: bool
     momentum: float
     nesterovs_momentum: bool
@@ -49,6 +61,9 @@ class Parameters:
     class_weight: Any = None
     dropout: float | Sequence[float]
     normalization: Any
+    initializer: Any
+    l1_ratio: float
+    output_activation: Any = None
     device: Any
     callbacks: Any
 
@@ -79,6 +94,10 @@ def check_parameters(given: Parameters) -> None:
     """Raise ValueError or TypeError for the first invalid parameter, with what was expected."""
     hidden_sizes(given.hidden_layer_sizes)
     non_negative("alpha", given.alpha)
+    if non_negative("l1_ratio", given.l1_ratio) > 1:
+        raise ValueError(f"l1_ratio must lie in [0, 1], got {given.l1_ratio!r}")
+    if given.initializer is not None:
+        make(Initializer, given.initializer)
     if given.batch_size != "auto":
         if isinstance(given.batch_size, str):
             raise ValueError(f"batch_size must be a whole number or 'auto', got {given.batch_size!r}")
@@ -102,9 +121,24 @@ def check_parameters(given: Parameters) -> None:
     for name in ("shuffle", "warm_start", "nesterovs_momentum", "early_stopping"):
         if not isinstance(value := getattr(given, name), (bool, np.bool_)):
             raise TypeError(f"{name} must be True or False, got {value!r}")
-    if not isinstance(given.verbose, (bool, np.bool_, Integral)):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"verbose must be True, False or a whole number, got {given.verbose!r}")
-    finite("verbose", int(given.verbose))
+    if isinstance(given.verbose, str):
+        one_of("verbose", given.verbose, ("progress",))
+    elif not isinstance(given.verbose, (bool, np.bool_, Integral)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"verbose must be True, False, a whole number or 'progress', got {given.verbose!r}")
+
+
+def prints(given: Parameters) -> bool:
+    """Whether training prints a line for each epoch."""
+    return bool(given.verbose) and given.verbose != "progress"
+
+
+def batch_size(given: Parameters, n: int) -> int:
+    """The number of examples in a batch, of n in all."""
+    if given.batch_size == "auto":
+        return min(200, n)
+    if int(given.batch_size) > n:
+        warnings.warn(f"batch_size {given.batch_size} is more than the {n} examples: all are used", stacklevel=5)
+    return min(int(given.batch_size), n)
 
 
 def takes_batches(given: Parameters) -> bool:

@@ -6,7 +6,6 @@ import warnings
 from copy import copy
 from typing import Any, cast
 
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from dlarray.core.array import Array
@@ -14,6 +13,7 @@ from dlarray.core.layout import Theta
 from dlarray.core.trees import copy_tree, map_arrays
 from dlarray.device import Device, DeviceError, device_of, resolve, to_device, to_numpy
 from dlarray.estimators.network import dense_names
+from dlarray.estimators.parameter_objects import ParameterObjects
 from dlarray.estimators.training import Training
 from dlarray.model import MLP
 
@@ -22,7 +22,7 @@ __all__ = ["StorageMixin"]
 ARRAYS = ("coefs_", "intercepts_", "_others", "_buffers")
 
 
-class StorageMixin(BaseEstimator):
+class StorageMixin(ParameterObjects):
     """An estimator whose arrays can be on a device. Pickles hold NumPy arrays and the name of the device."""
 
     coefs_: list[Array]
@@ -31,11 +31,27 @@ class StorageMixin(BaseEstimator):
     _others: dict[str, Array]
     _buffers: Theta
 
-    def to_device(self, device: str | Device) -> Any:
-        """Move the fitted model to a device, such as "cpu" or "cuda", and return it.
+    def to_device(self, device: Any) -> Any:
+        """Move the fitted model to a device.
 
-        Inputs for predictions must then be on this device or on the host. Raises NotFittedError before training,
-        DeviceError for a device that cannot be used.
+        Inputs for predictions must then be on this device or on the host.
+
+        Parameters
+        ----------
+        device : str, Device or object
+            The device, such as 'cpu' or 'cuda', or a library's own object for it.
+
+        Returns
+        -------
+        self : estimator
+            The same estimator.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        DeviceError
+            If the device cannot be used.
         """
         check_is_fitted(self)
         self._move(resolve(device))

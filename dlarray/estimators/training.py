@@ -1,8 +1,9 @@
-"""The state of an estimator's training, which can continue: compiled step, optimizer state, learning rate."""
+"""The state of an estimator's training, which can continue: optimizer state, learning rate, and what runs its steps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from copy import copy
 from typing import Any
 
@@ -12,14 +13,35 @@ from dlarray.core.trees import copy_tree, map_arrays
 from dlarray.device import Device, to_device, to_numpy
 from dlarray.estimators.descent import Compile, Descent, SparseDescent
 from dlarray.estimators.solvers import Rate
+from dlarray.estimators.step_pool import Runner, configuration, pool
 from dlarray.optimizers.base import State
+from dlarray.training.binding import settling
 
-__all__ = ["Training", "compiler"]
+__all__ = ["Training", "compiler", "kept"]
 
 
 def compiler(device: Device) -> Compile:
-    """The backend's ``compile`` if the backend compiles by default; else the identity."""
-    return device.backend.compile if device.backend.compiles else lambda step: step
+    """The backend's ``compile`` if the backend compiles by default; else the identity. A lazy step is settled."""
+    backend = device.backend
+    return lambda step: settling(backend.compile(step) if backend.compiles else step, backend)
+
+
+def kept(step: Callable[..., Any], device: Device) -> Callable[..., Any]:
+    """The compiled step: on NumPy's arrays the one that an equal step has left in the pool."""
+    if not device.backend.uses_numpy_arrays:
+        return compiler(device)(step)
+    key = _configuration(step)
+    if key is None:
+        return compiler(device)(step)
+    return pool.step((key, device.name), lambda: compiler(device)(step))
+
+
+def _configuration(step: Any) -> Any:
+    """``configuration``; None if the step has objects that can change: it is compiled for each training."""
+    try:
+        return configuration(step)
+    except TypeError:
+        return None
 
 
 def _relaid(states: tuple[State, ...], new: Layout, old: Layout) -> tuple[State, ...]:
@@ -36,6 +58,11 @@ def _relaid(states: tuple[State, ...], new: Layout, old: Layout) -> tuple[State,
     return tuple(relaid)
 
 
+def _names(state: dict[str, Any]) -> set[str]:
+    """The names of a state's arrays, with those of the optimizer."""
+    return set(state).union(*state["optimizer"])
+
+
 class Training:
     """The state of training between two calls of ``partial_fit``, and its compiled step.
 
@@ -48,16 +75,74 @@ class Training:
         self.state = state
         self.views: Mapping[str, Array] = {}
         """The estimator's parameters when they were last set from this state: views of θ if the library has views."""
-        same = earlier is not None and earlier.descent == descent
-        self._steps: dict[tuple[str, bool], Callable[..., Any]] = earlier._steps if same and earlier else {}
+        same = earlier is not None and earlier.descent == descent and _configuration(descent) is not None
+        self._steps: dict[tuple[str, bool], Any] = earlier._steps if same and earlier else {}
+        self._runner: Runner | None = None
+        self._runner_kind: tuple[Descent, str, bool] | None = None
+        self._added: set[str] = set()
 
-    def step(self, device: Device, sparse: bool) -> Callable[..., Any]:
-        """The compiled step for inputs of this kind."""
-        key = (device.name, sparse)
-        if key not in self._steps:
-            compile_ = compiler(device)
-            self._steps[key] = SparseDescent(self.descent, compile_) if sparse else compile_(self.descent)
-        return self._steps[key]
+    @contextmanager
+    def running(self, device: Device, sparse: bool, apart: bool) -> Generator[Runner]:
+        """A ``with`` block with a runner of the step on this state, for inputs of this kind.
+
+        With ``apart`` nobody sees the state until the block ends: so it can be in the memory of a kept runner, and is
+        copied then. Otherwise this object keeps the runner.
+        """
+        kind = (self.descent, device.name, sparse)
+        if not apart and self._runner is not None and self._runner_kind == kind:
+            self._added = set()
+            runner, self._runner = self._runner, None
+            runner.state, runner.whole = self.state, False
+            yield runner
+            self._keep(runner, kind)
+            return
+        if apart and device.backend.uses_numpy_arrays:
+            descent, state = self.descent.shared(self.state)
+        else:
+            descent, state = self.descent, self.state
+        self._added = _names(state) - _names(self.state)
+        key, step = self._step(descent, device, sparse)
+        runner = pool.runner(key, state) if apart and key is not None else None
+        if runner is None:
+            runner = Runner(key, step, state, device, sparse)
+        runner.whole = False
+        yield runner
+        self.state = self.own(self.state)
+        if not apart:
+            self._keep(runner, kind)
+        if apart and key is not None:
+            self.state = copy_tree(self.state)
+            pool.give_back(runner)
+
+    def _keep(self, runner: Runner, kind: tuple[Descent, str, bool]) -> None:
+        """Keep the runner for the next call of ``partial_fit``, if this one has ended without an error."""
+        self._runner, self._runner_kind = (runner if runner.whole else None), kind
+
+    def own(self, state: dict[str, Any]) -> dict[str, Any]:
+        """A runner's state without what ``Descent.shared`` has added."""
+        if not self._added:
+            return state
+        own = {name: x for name, x in state.items() if name not in self._added}
+        own["optimizer"] = tuple(
+            {name: x for name, x in of.items() if name not in self._added} for of in state["optimizer"]
+        )
+        return own
+
+    def _step(self, descent: Descent, device: Device, sparse: bool) -> tuple[Any, Any]:
+        """The compiled step, and the key under which it is kept for all estimators; None if it is not."""
+        compile_, own = compiler(device), (device.name, sparse)
+
+        def make() -> Any:
+            return SparseDescent(descent, compile_) if sparse else compile_(descent)
+
+        if device.backend.uses_numpy_arrays:
+            found = _configuration(descent)
+            if found is not None:
+                key = (found, *own)
+                return key, pool.step(key, make)
+        if own not in self._steps:
+            self._steps[own] = make()
+        return None, self._steps[own]
 
     def shows(self, arrays: Mapping[str, Array]) -> bool:
         """Whether these parameters are the same objects as ``views``."""

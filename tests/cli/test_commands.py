@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import dlarray as dl
+from dlarray import plot, tables
 from tests.support.command_line import CommandLine, plain
 from tests.support.process import ROOT
 
@@ -23,7 +25,7 @@ pl = pytest.importorskip("polars")
 def test_evaluate_diagnose_and_plot_read_the_model(wine: Any, run: CommandLine) -> None:
     text = run("evaluate", "model.safetensors").stdout
     assert "task:       classification of target, 3 classes: class_0, class_1, class_2" in text
-    assert "baseline:   accuracy 38.89%" in text
+    assert re.search(r"^guess: the class frequencies +38.89% +33.33% +1.09 +0.500$", text, re.MULTILINE)
     assert "178 rows: accuracy" in run("evaluate", "model.safetensors", "wine.csv").stdout
     result = run("diagnose", "model.safetensors", "wine.csv", "--output", "d.png")
     assert result.exit_code == 0, result.output
@@ -42,6 +44,33 @@ def test_evaluate_diagnose_and_plot_read_the_model(wine: Any, run: CommandLine) 
     assert json.loads(run("plot", "model.safetensors", "--json", "--output", "c.svg").stdout)["picture"] == "c.svg"
 
 
+def test_weights_of_a_table_have_the_names_of_its_features(
+    wine: Any, run: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(plot, "save", lambda figure, path: drawn.append(figure))
+    assert run("plot", "model.safetensors", "--what", "weights").exit_code == 0
+    names = [tick.get_text() for tick in drawn[0].axes[0].get_yticklabels()]
+    model = tables.load("model.safetensors", "cpu")
+    features = model.preprocessing.features
+    assert set(wine.drop("target").columns) < set(features)  # and pieces of them
+    order = np.argsort(-np.linalg.norm(model.trained.parameters["0.W"], axis=1))
+    for name, i in zip(names, order, strict=False):
+        assert features[i].startswith(name.removesuffix("…"))  # long names are cut
+    assert len(names) > 20
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict", "diagnose"])
+def test_a_network_without_a_table_is_refused_with_what_to_do(command: str, run: CommandLine) -> None:
+    model = dl.mlp(2, 2)
+    dl.fit(model, np.eye(2), np.arange(2), epochs=1, batch_size=2, progress=False).save("my digits.safetensors")
+    result = run(command, "my digits.safetensors", "new.csv")
+    assert result.exit_code == 1
+    assert "In Python, dlarray.load('my digits.safetensors').predict(x) does" in result.stderr
+    remedy = re.findall(r"`dlarray (.*?)`", result.stderr)[0]
+    assert run(*shlex.split(remedy)).exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -50,7 +79,17 @@ def test_evaluate_diagnose_and_plot_read_the_model(wine: Any, run: CommandLine) 
         ("plot model.safetensors --what curve", 2, "unknown plot 'curve', did you mean 'curves'"),
         ("plot model.safetensors --what confusion", 2, "--what confusion needs a TABLE with the target"),
         ("plot model.safetensors wine.csv", 2, "--what curves takes no TABLE"),
-        ("plot model.safetensors --output c.nonsense", 1, "Format 'nonsense' is not supported"),
+        (
+            "plot model.safetensors --output c.nonsense",
+            2,
+            "a picture is a file such as .png, .svg or .pdf, got 'c.nonsense'",
+        ),
+        ("plot model.safetensors --output model", 2, "'model' is a file that this command reads"),
+        (
+            "diagnose model.safetensors wine.csv --output d.nonsense",
+            2,
+            "a picture is a file such as .png, .svg or .pdf",
+        ),
         ("diagnose model.safetensors", 2, "Missing argument 'TABLE'"),
         ("evalute model.safetensors", 2, "Did you mean 'evaluate'"),
     ],
@@ -60,6 +99,7 @@ def test_errors_of_the_other_commands(
 ) -> None:
     wine.drop("target").write_csv("other.csv")
     wine.with_columns(target=pl.lit("class_9")).write_csv("strange.csv")
+    Path("model").symlink_to("model.safetensors")
     before = sorted(tmp_path.iterdir())
     result = run(*words.split())
     assert (result.exit_code, result.stdout) == (code, "")
@@ -79,7 +119,7 @@ def test_json_is_alone_on_stdout(wine: Any, run: CommandLine) -> None:
         assert isinstance(json.loads(result.stdout), dict)
 
 
-@pytest.mark.parametrize("command", ["train", "predict", "evaluate", "diagnose", "plot", "devices", "bench"])
+@pytest.mark.parametrize("command", ["train", "predict", "evaluate", "diagnose", "plot", "devices", "bench", "matrix"])
 def test_help_of_every_command_has_examples(command: str, run: CommandLine) -> None:
     text = run(command, "--help").stdout
     assert "Examples:" in text

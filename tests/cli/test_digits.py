@@ -44,6 +44,7 @@ def test_the_defaults_train_on_the_digits_and_save_a_model_and_a_picture(
     for words in ("Dense(256)", "ReLU()", "Dense(10)", "W 64×256, b 256", "19,210 parameters"):
         assert words in text
     assert "saved:         digits.safetensors, digits.png" in text
+    assert text.endswith("next:          dlarray plot digits.safetensors --what weights\n")
     assert {path.name for path in tmp_path.iterdir()} == {"digits.safetensors", "digits.png"}
     assert plot.pyplot().imread("digits.png").shape[:2] == (792, 1200)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 import dlarray as dl
+from dlarray import tables
 from tests.support.command_line import CommandLine, plain
 
 pytest.importorskip("typer")
@@ -43,10 +45,12 @@ def test_column_order_extra_columns_and_unreadable_values_are_handled_with_notes
         ("model.safetensors absent.csv", 1, "No such file or directory"),
         ("model.safetensor wine.csv", 1, "No such file or directory: 'model.safetensor'"),
         ("wine.csv wine.csv", 1, "wine.csv is not a dlarray model"),
-        ("network.safetensors wine.csv", 1, "a network without preprocessing: it was not trained on a table"),
+        ("network.safetensors wine.csv", 1, "a network without preprocessing, because it was not trained on a table"),
         ("model.safetensors wine.csv --with ashh", 2, "no column 'ashh', did you mean 'ash'"),
         ("model.safetensors wine.csv --output p.xlsx", 2, "predictions are written to .csv or .parquet files"),
         ("model.safetensors wine.csv --output no/p.csv", 1, "no such folder: 'no'"),
+        ("model.safetensors wine.csv --output ./wine.csv", 2, "'wine.csv' is a file that this command reads"),
+        ("model.csv wine.csv --output model.csv", 2, "'model.csv' is a file that this command reads"),
         ("model.safetensors wine.csv --outptu p.csv", 2, "No such option: --outptu"),
         ("model.safetensors", 2, "Missing argument 'TABLE'"),
         ("model.safetensors wine.csv --device cdua", 1, "did you mean 'cuda'"),
@@ -58,12 +62,13 @@ def test_a_failed_prediction_writes_nothing(
     wine.drop("hue").rename({"ash": "ASH"}).write_csv("short.csv")
     x = np.zeros((4, 2))
     dl.fit(dl.mlp(2, 1), x, x[:, 0], epochs=1, batch_size=4, progress=False).save("network.safetensors")
-    before = sorted(tmp_path.iterdir())
+    Path("model.csv").write_bytes(Path("model.safetensors").read_bytes())
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     result = run("predict", *words.split())
     assert (result.exit_code, result.stdout) == (code, "")
     assert message in plain(result.stderr)
     assert "Traceback" not in result.stderr
-    assert sorted(tmp_path.iterdir()) == before
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 @pytest.fixture
@@ -127,3 +132,41 @@ def test_columns_of_every_type_can_be_included(shop: Any, run: CommandLine) -> N
     assert found[1]["empty"] is None
     assert run(*everything, "--output", "p.parquet").exit_code == 0
     assert pl.read_parquet("p.parquet")["list"].dtype == pl.List(pl.Float64)
+
+
+def test_json_is_written_row_by_row_and_equals_the_whole_prediction(
+    shop: Any, run: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("dlarray.cli.predict")
+    monkeypatch.setattr(module, "ROWS", 8)
+    whole = tables.load("model.safetensors", "cpu").predict("shop.csv")
+    result = run("predict", "model.safetensors", "shop.csv", "--json")
+    found = json.loads(result.stdout)
+    assert list(found) == ["model", "target", "rows", "predictions", "notes"]
+    assert found["rows"] == whole.height == 30
+    assert found["predictions"] == json.loads(json.dumps(whole.to_dicts()))
+    rows = [line.strip().removesuffix(",") for line in result.stdout.splitlines() if line.startswith("  {")]
+    assert [json.loads(row) for row in rows] == found["predictions"]
+
+
+def test_a_row_is_written_before_the_next_block_is_computed(
+    shop: Any, run: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("dlarray.cli.predict")
+    monkeypatch.setattr(module, "ROWS", 8)
+    compute, computed = tables.TableModel.predictions, 0
+
+    def failing(model: tables.TableModel, x: Any) -> Any:
+        nonlocal computed
+        computed += 1
+        if computed == 4:  # the first call asks for the names of the columns
+            raise OSError("the third block is lost")
+        return compute(model, x)
+
+    monkeypatch.setattr(tables.TableModel, "predictions", failing)
+    for words in (["--json"], []):
+        computed = 0
+        result = run("predict", "model.safetensors", "shop.csv", *words)
+        assert result.exit_code == 1
+        assert sum(line.startswith("  {") for line in result.stdout.splitlines()) == (16 if words else 0)
+        assert len(result.stdout.splitlines()) >= 17

@@ -213,3 +213,25 @@ def test_examples_that_the_user_has_set_apart() -> None:
     assert weighed.validation_scores_[-1] == pytest.approx(weighed.score(*numbers(), np.arange(60)))
     with pytest.raises(ValueError, match="classes not in"):
         MLPClassifier(**own).fit(x[:80], y[:80] % 2, **seen)
+
+
+@pytest.mark.parametrize("loss", ["gaussian_nll", dlarray.GaussianNLL()])
+def test_a_loss_that_needs_two_outputs_for_a_target_is_refused(loss: Any) -> None:
+    x = np.zeros((20, 3))
+    with pytest.raises(ValueError, match=r"an estimator has one: train with dlarray\.fit"):
+        MLPRegressor(loss).fit(x, x[:, 0])
+
+
+def test_a_later_fit_keeps_the_weights_of_the_best_score() -> None:
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(120, 6))
+    y = (x[:, 0] + draw.normal(size=120) > 0).astype(int)
+    model = MLPClassifier(
+        (8,), early_stopping=True, warm_start=True, max_iter=30, n_iter_no_change=30, learning_rate_init=0.05,
+        random_state=0,
+    )  # fmt: skip
+    first = model.fit(x, y).coefs_[0].copy()
+    best = model.best_validation_score_
+    model.fit(x, y)
+    assert model.best_validation_score_ == best
+    np.testing.assert_array_equal(model.coefs_[0], first)

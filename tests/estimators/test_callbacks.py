@@ -84,7 +84,7 @@ def test_callbacks_of_dlarray(tmp_path: Path) -> None:
     lines = (tmp_path / "log.csv").read_text().splitlines()
     assert lines[0] == "epoch,step,seconds,rate,loss,validation_loss,validation_score"
     assert len(lines) == model.n_iter_ + 1
-    with pytest.raises(TypeError, match="learning_rate='adaptive' or a schedule"):
+    with pytest.raises(TypeError, match="learning_rate='plateau' or a schedule"):
         MLPClassifier(**own, callbacks=ReduceLROnPlateau()).fit(x, y)
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn import neural_network
+from sklearn.datasets import load_wine
 
-pytest.importorskip("sklearn")
 from dlarray.estimators import MLPClassifier, MLPRegressor
 
 rng = np.random.default_rng(0)
@@ -82,3 +83,26 @@ def test_an_epoch_s_loss_is_that_of_all_examples(loss: str, right: Any) -> None:
     with pytest.warns(match="Maximum iterations"):
         model.fit(X, Y)
     assert model.loss_ == pytest.approx(right(model.predict(X) - Y), rel=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_on_unscaled_data_curves_differ_and_steps_do_not(solver: str) -> None:
+    """scikit-learn limits the loss of an example to 36; its gradient is not limited."""
+    x, y = load_wine(return_X_y=True)
+    own = {"solver": solver, "random_state": 0, "max_iter": 10, "tol": 0, "n_iter_no_change": 20}
+    ours, theirs = (kind(**own).fit(x, y) for kind in (MLPClassifier, neural_network.MLPClassifier))
+    assert ours.loss_curve_[0] > 36 > theirs.loss_curve_[0]
+    for a, b in zip(ours.coefs_ + ours.intercepts_, theirs.coefs_ + theirs.intercepts_, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(ours.predict(x), theirs.predict(x))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_on_unscaled_data_lbfgs_does_not_stop_at_a_limited_loss() -> None:
+    x, y = load_wine(return_X_y=True)
+    own = {"solver": "lbfgs", "random_state": 0, "max_iter": 50}
+    ours, theirs = (kind(**own).fit(x, y) for kind in (MLPClassifier, neural_network.MLPClassifier))
+    assert theirs.n_iter_ < 5
+    assert ours.n_iter_ == 50
+    assert ours.score(x, y) > theirs.score(x, y) + 0.3

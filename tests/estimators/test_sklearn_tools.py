@@ -37,17 +37,6 @@ def test_pipelines_searches_and_clones() -> None:
     assert clone(model).get_params()["solver"] == dlarray.Adam(0.01)
 
 
-def test_threads_train_side_by_side() -> None:
-    from joblib import parallel_config
-
-    x, y = classes(90)
-    grid = {"random_state": [0, 1, 2, 3]}
-    with parallel_config(backend="threading"):
-        found = GridSearchCV(MLPClassifier(6, max_iter=10), grid, cv=2, n_jobs=2).fit(x, y)
-    here = GridSearchCV(MLPClassifier(6, max_iter=10), grid, cv=2).fit(x, y)
-    np.testing.assert_array_equal(found.cv_results_["mean_test_score"], here.cv_results_["mean_test_score"])
-
-
 def test_weights_that_a_user_puts_in_are_used_and_trained_on() -> None:
     x, y = classes()
     model = MLPClassifier(**SMALL).fit(x, y)
