@@ -22,6 +22,7 @@ _PUBLIC = {  # the public names of each module; None stands for its whole ``__al
     ),
     "core.array": ("Array", "array_namespace"),
     "core.layout": ("Theta",),
+    "blocks": ("Blocks", "open_blocks"),
     "activations": None,
     "initializers": None,
     "layers": None,
@@ -36,9 +37,10 @@ _PUBLIC = {  # the public names of each module; None stands for its whole ``__al
         *("Trained", "find_learning_rate", "first_step", "fit", "load", "load_with_notes", "memory_estimate"),
     ),
     "explanation": ("explain",),
+    "interop": ("from_keras", "from_torch", "to_torch"),
     "diagnostics": ("Diagnosis", "diagnose", "diagnose_at", "loss_landscape"),
 }
-_MODULES = {"core", "datasets", "estimators", "metrics", "planner", "plot", "tables"} | {
+_MODULES = {"backend", "core", "datasets", "estimators", "metrics", "onnx", "parallel", "planner", "plot", "tables"} | {
     module for module in _PUBLIC if "." not in module
 }
 

@@ -1,4 +1,6 @@
 from dlarray import activations as activations
+from dlarray import backend as backend
+from dlarray import blocks as blocks
 from dlarray import callbacks as callbacks
 from dlarray import core as core
 from dlarray import datasets as datasets
@@ -7,17 +9,22 @@ from dlarray import diagnostics as diagnostics
 from dlarray import estimators as estimators
 from dlarray import explanation as explanation
 from dlarray import initializers as initializers
+from dlarray import interop as interop
 from dlarray import layers as layers
 from dlarray import losses as losses
 from dlarray import metrics as metrics
 from dlarray import model as model
+from dlarray import onnx as onnx
 from dlarray import optimizers as optimizers
+from dlarray import parallel as parallel
 from dlarray import planner as planner
 from dlarray import plot as plot
 from dlarray import schedules as schedules
 from dlarray import tables as tables
 from dlarray import training as training
 from dlarray.activations import *
+from dlarray.blocks import Blocks as Blocks
+from dlarray.blocks import open_blocks as open_blocks
 from dlarray.callbacks import *
 from dlarray.core.array import Array as Array
 from dlarray.core.array import array_namespace as array_namespace
@@ -40,6 +47,9 @@ from dlarray.diagnostics import diagnose_at as diagnose_at
 from dlarray.diagnostics import loss_landscape as loss_landscape
 from dlarray.explanation import explain as explain
 from dlarray.initializers import *
+from dlarray.interop import from_keras as from_keras
+from dlarray.interop import from_torch as from_torch
+from dlarray.interop import to_torch as to_torch
 from dlarray.layers import *
 from dlarray.losses import *
 from dlarray.model import MLP as MLP

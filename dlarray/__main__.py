@@ -7,6 +7,15 @@ from io import TextIOWrapper
 
 
 def main() -> None:
+    """Run the command line. Ctrl-C, also during an import, ends it with one line and exit code 130."""
+    try:
+        _run()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+
+
+def _run() -> None:
     """Run the command line. If a library is missing, exit with the command that installs it."""
     try:
         from dlarray.cli import app

@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dlarray.core.html import html_table
+from dlarray.core.keywords import explains_keywords
 from dlarray.device import backend as backends
 from dlarray.device.backend import Backend
 from dlarray.device.description import Description, Names, bytes_text, flops_text
-from dlarray.training import Step
+from dlarray.training import Step, Trained
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["Explanation", "backend_and_names", "explain"]
 
+FIRST_STEP = "that of a model is dlarray.explain(*dlarray.first_step(model, x, y))"
 COLUMNS = ("", "work", "formulas", "arithmetic", "bytes", "flop/B", "results")
 
 
@@ -64,6 +66,7 @@ class Explanation:
         return plan_picture(self.description)
 
 
+@explains_keywords(dict.fromkeys(("model", "x", "y"), FIRST_STEP))
 def explain(step: Callable[..., Any], state: Any = None, batch: Any = None) -> Explanation:
     """What ``step(state, batch)`` computes: its products and kernels with their formulas, its memory and its traffic.
 
@@ -84,8 +87,11 @@ def explain(step: Callable[..., Any], state: Any = None, batch: Any = None) -> E
         If dlarray does not plan the steps of these arrays' library (JAX has its own compiler), or if this step cannot
         be planned.
     TypeError
-        If there is no array in state and batch.
+        If ``step`` is a model or no function, and if there is no array in state and batch.
     """
+    if not callable(step):
+        remedy = FIRST_STEP.replace("model,", "trained.model,") if isinstance(step, Trained) else FIRST_STEP
+        raise TypeError(f"explain takes a step, got {type(step).__name__}: {remedy}")
     if state is None and batch is None:
         describe: Callable[[Names], Description] | None = getattr(step, "describe", None)
         if describe is None:

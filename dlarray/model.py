@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from dlarray.activations import Activation
-from dlarray.core.array import Array, array_namespace, is_array, is_floating, is_integer, root_module
+from dlarray.core.array import Array, is_array, is_floating, is_integer, same_library
 from dlarray.core.check import at_least_one, plain_numbers
+from dlarray.core.keywords import WithSynonyms, explains_keywords
 from dlarray.core.layer import Layer, Shape
 from dlarray.core.layout import Layout, Theta
+from dlarray.core.libraries import root_module
 from dlarray.core.random import Bits
 from dlarray.core.registry import make
 from dlarray.device import Device, resolve
@@ -28,7 +30,7 @@ __all__ = ["MLP", "mlp", "on_device"]
 
 
 @dataclass(frozen=True)
-class MLP:
+class MLP(WithSynonyms):
     """The multilayer perceptron: a function of ``inputs`` numbers, through the layers, to the outputs of the last one.
 
     Layers are any ``Layer``; activations may be given by name: ``MLP(64, [Dense(128), "relu", Dense(10)])``. The
@@ -154,7 +156,7 @@ class MLP:
     def _parameters_for(self, x: Array, theta: Theta) -> dict[str, Array]:
         """The parameters by name. Raises TypeError if they are not arrays of x's library."""
         parameters = self.parameters(theta)
-        if theta and array_namespace(x) is not array_namespace(theta[0]):
+        if theta and not same_library(x, theta[0]):
             given = f"{root_module(x)} and {root_module(theta[0])}"
             raise TypeError(f"x and theta must be of one library, got {given}; dlarray.to_device moves arrays")
         return parameters
@@ -220,6 +222,7 @@ def on_device(layout: Layout, arrays: Mapping[str, np.ndarray], device: Device) 
     return layout.register(tuple(device.asarray(vector) for vector in layout.join(arrays)))
 
 
+@explains_keywords({})
 def mlp(inputs: int, *units: int, activation: str | Activation = "relu", dropout: float = 0.0) -> MLP:
     """The short form: ``mlp(64, 128, 10)`` has 64 inputs, a hidden layer of 128 units with ReLU, and 10 outputs.
 

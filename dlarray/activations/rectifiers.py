@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from dlarray.core.array import Array, array_namespace, clip, size
+from dlarray.core.array import Array, array_namespace, clip
 from dlarray.core.check import finite, non_negative, plain_numbers, positive
 from dlarray.core.layer import Activation, Shape
 from dlarray.initializers import Constant
 
-__all__ = ["CELU", "ELU", "SELU", "LeakyReLU", "LogSigmoid", "PReLU", "ReLU", "Softplus"]
+__all__ = ["CELU", "ELU", "SELU", "LeakyReLU", "LogSigmoid", "PReLU", "ReLU", "ReLU6", "Softplus"]
 
 
 class _Rectifier(Activation):
@@ -44,6 +44,20 @@ class ReLU(_Rectifier):
 
     def backward(self, y: Array, dy: Array) -> Array:
         return array_namespace(y).astype(y > 0, dy.dtype) * dy
+
+
+@dataclass(frozen=True)
+class ReLU6(_Rectifier):
+    """y = min(max(z, 0), 6),  dz = dy where 0 < z < 6, else 0. Krizhevsky 2010: bounded, for 8-bit numbers."""
+
+    spelling: ClassVar[str] = "relu6"
+
+    def forward(self, z: Array) -> tuple[Array, Array]:
+        y = clip(z, 0.0, 6.0)
+        return y, y
+
+    def backward(self, y: Array, dy: Array) -> Array:
+        return array_namespace(y).where((y > 0) & (y < 6), dy, 0.0)
 
 
 @dataclass(frozen=True)
@@ -168,16 +182,33 @@ class CELU(_Rectifier):
 
 @dataclass(frozen=True)
 class Softplus(_Rectifier):
-    """y = log(1 + exp z) = max(z, 0) + log(1 + exp(-|z|)),  dz = σ(z) dy = (1 - exp(-y)) dy: a smooth ReLU."""
+    """y = log(1 + exp βz) / β = max(z, 0) + log(1 + exp(-β|z|)) / β,  dz = σ(βz) dy = (1 - exp(-βy)) dy.
+
+    A smooth ReLU: the larger β, the closer. torch's threshold is not needed: no z overflows. Raises ValueError if beta
+    is not above 0.
+    """
+
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        plain_numbers(self)
+        positive("beta", self.beta)
 
     def forward(self, z: Array) -> tuple[Array, Array]:
         xp = array_namespace(z)
-        y = xp.log1p(xp.exp(-xp.abs(z)))
+        far = xp.abs(z)
+        if self.beta != 1:
+            far = self.beta * xp.minimum(far, 750 / self.beta)  # exp(-750) = 0, and β z cannot overflow
+        y = xp.log1p(xp.exp(-far))
+        if self.beta != 1:
+            y /= self.beta
         y += xp.maximum(z, 0.0)
         return y, y
 
     def backward(self, y: Array, dy: Array) -> Array:
-        return -array_namespace(y).expm1(-y) * dy
+        xp = array_namespace(y)
+        exponent = y if self.beta == 1 else self.beta * xp.minimum(y, 750 / self.beta)
+        return -xp.expm1(-exponent) * dy
 
 
 @dataclass(frozen=True)
@@ -203,4 +234,4 @@ def _leak(z: Array, slope: Array | float) -> Array:
 def sum_examples(x: Array) -> Array:
     """The sum over all axes but the last."""
     xp = array_namespace(x)
-    return xp.sum(xp.reshape(x, (size(tuple(x.shape[:-1])), x.shape[-1])), axis=0)
+    return xp.sum(x, axis=tuple(range(x.ndim - 1)))

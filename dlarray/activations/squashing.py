@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dlarray.core.array import Array, array_namespace, clip
+from dlarray.core.check import finite, plain_numbers
 from dlarray.core.layer import Activation
 from dlarray.core.special import exp_ratio
 
@@ -92,15 +93,22 @@ class HardSigmoid(Activation):
 
 @dataclass(frozen=True)
 class HardTanh(Activation):
-    """y = min(max(z, -1), 1),  dz = dy where |z| < 1, else 0."""
+    """y = min(max(z, low), high),  dz = dy where low < z < high, else 0. Raises ValueError unless low < high."""
+
+    low: float = -1.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        plain_numbers(self)
+        if not finite("low", self.low) < finite("high", self.high):
+            raise ValueError(f"low must be below high, got {self.low!r} and {self.high!r}")
 
     def forward(self, z: Array) -> tuple[Array, Array]:
-        y = clip(z, -1.0, 1.0)
+        y = clip(z, self.low, self.high)
         return y, y
 
     def backward(self, y: Array, dy: Array) -> Array:
-        xp = array_namespace(y)
-        return xp.where(xp.abs(y) < 1, dy, 0.0)
+        return array_namespace(y).where((y > self.low) & (y < self.high), dy, 0.0)
 
 
 @dataclass(frozen=True)
@@ -153,4 +161,4 @@ class LogSoftmax(Activation):
 def _largest(z: Array) -> Array:
     """The largest number of each row, as a column; 0 for empty rows."""
     xp = array_namespace(z)
-    return xp.max(z, axis=-1, keepdims=True) if z.shape[-1] else xp.sum(z, axis=-1, keepdims=True)
+    return xp.max(z, axis=-1, keepdims=True) if z.shape[-1] != 0 else xp.sum(z, axis=-1, keepdims=True)

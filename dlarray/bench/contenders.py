@@ -16,7 +16,7 @@ from dlarray.explanation import Explanation, explain
 from dlarray.losses import SparseCategoricalCrossEntropy
 from dlarray.optimizers import Adam
 from dlarray.training import Step
-from dlarray.training.binding import bind
+from dlarray.training.binding import bind, settling
 from dlarray.training.mixed_precision import mixed_precision
 
 __all__ = ["Contender", "FullStep", "Products", "operands"]
@@ -133,7 +133,7 @@ class FullStep(Contender):
         self._compiled: Callable[..., Any] = compile(step) if compile else step
         theta = case.model.init(0, device, case.dtype)
         self._theta = [np.array(to_numpy(vector)) for vector in theta] if keep else []
-        self._bound = bind(self._compiled, step.init(theta, (), 0, device))
+        self._bound = bind(settling(self._compiled, device.backend), step.init(theta, (), 0, device))
         self._batches = [(device.asarray(x), device.asarray(t), None) for x, t in workload.batches]
 
     def restart(self) -> None:
@@ -160,7 +160,8 @@ class FullStep(Contender):
 
 
 def _finish(device: Device, result: Any) -> None:
-    """Wait for the device, and for asynchronous results."""
+    """Wait for the device, and for asynchronous or lazy results."""
+    device.backend.settle(result)
     for x in result if isinstance(result, (list, tuple)) else [result]:  # pyright: ignore[reportUnknownVariableType]
         if hasattr(x, "block_until_ready"):  # pyright: ignore[reportUnknownArgumentType]
             x.block_until_ready()  # pyright: ignore[reportUnknownMemberType]

@@ -25,6 +25,7 @@ from dlarray.losses import Loss
 from dlarray.model import MLP
 from dlarray.optimizers import Optimizer
 from dlarray.training.data import Examples, check_device, choose_loss, training_device
+from dlarray.training.data_names import DataNames
 from dlarray.training.trained import Trained
 
 __all__ = ["diagnose", "diagnose_at"]
@@ -48,6 +49,7 @@ def diagnose(
             f"diagnose takes a trained model, got {type(trained).__name__}; "
             "dlarray.diagnose_at(model, theta, x, y) takes a model and its parameters"
         )
+    x, y, weight = DataNames(trained.features, trained.classes).arrays(x, y, weight)
     return diagnose_at(
         trained.model, trained.theta, x, y, loss=trained.loss, optimizer=optimizer, weight=weight, seed=seed
     )
@@ -96,6 +98,7 @@ def diagnose_at(
         raise TypeError(f"model must be an MLP, such as dlarray.mlp(64, 128, 10), got {type(model).__name__}")
     model.parameters(theta)  # raises if θ has another layout
     optimizer = make(Optimizer, optimizer)
+    x, y, weight = DataNames.of(x, y).arrays(x, y, weight)
     loss = choose_loss(model, loss, y)
     target = device_of(theta[0]) if theta else training_device(x, None)
     check_device(x, target)
@@ -152,7 +155,7 @@ class _MeasuredStep:
         layout = self.model.layout_of(theta)
         masks = layout.mask(self.model.decays, theta) if theta else ()
         initial, gradient = copy_tree((theta, layout.join(g)))
-        return self.optimizer.step_all(initial, gradient, self.optimizer.init_all(initial, masks))[0]
+        return self.optimizer.step_parameters(initial, gradient, self.optimizer.init_all(initial, masks), layout)[0]
 
 
 @lru_cache(maxsize=8)

@@ -19,6 +19,7 @@ from dlarray.device import device_of, to_numpy
 from dlarray.losses import Loss
 from dlarray.model import MLP, on_device
 from dlarray.training.data import Examples, check_device, choose_loss
+from dlarray.training.data_names import DataNames
 
 __all__ = ["Landscape", "loss_landscape"]
 
@@ -99,6 +100,7 @@ def loss_landscape(
         For bad input, for a path of fewer than three points, or for a path whose points are all θ.
     """
     at_least_one("points", points)
+    x, y, _ = DataNames.of(x, y).arrays(x, y)
     loss = choose_loss(model, loss, y).unchecked()  # Examples.on reads the targets once
     if not theta:
         raise ValueError("a model without parameters has no landscape")

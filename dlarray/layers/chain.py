@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from dlarray.activations import Activation
 from dlarray.core.array import Array
 from dlarray.core.layer import Layer, Shape
 from dlarray.core.random import fold_in
+from dlarray.core.ranks import Ranks
 from dlarray.core.registry import by_name, make
 from dlarray.initializers import Initializer
 
@@ -81,6 +82,9 @@ class Chain(Layer):
             if None in f.initializers().values():
                 break
         return by_name(Initializer, Activation.initializer)()
+
+    def over(self, ranks: Ranks) -> Self:
+        return replace(self, layers=[f.over(ranks) for f in self.layers])
 
     @property
     def random(self) -> bool:

@@ -21,7 +21,8 @@ class Dense(Layer):
     Every input is connected to every unit: x is (examples, inputs), W (inputs, units), b (units,) and y (examples,
     units). ``weight`` initializes W; None means the initializer that the activation after the layer names: He's uniform
     distribution for ReLU and similar ones, LeCun's normal one for SELU, Glorot's uniform one for the others. ``bias``
-    initializes b. Initializers may be given by name. Raises ValueError if units is below 1.
+    initializes b; ``bias=False`` is a layer without b, such as before BatchNorm, which subtracts it again. Initializers
+    may be given by name. Raises ValueError if units is below 1.
 
     Examples
     --------
@@ -38,31 +39,35 @@ class Dense(Layer):
 
     units: int
     weight: Initializer | None = None
-    bias: Initializer = Zeros()
+    bias: Initializer | bool = Zeros()
 
     def __post_init__(self) -> None:
         plain_numbers(self)
         at_least_one("units", self.units)
         if self.weight is not None:
             object.__setattr__(self, "weight", make(Initializer, self.weight))
-        object.__setattr__(self, "bias", make(Initializer, self.bias))
+        if self.bias is not False:
+            object.__setattr__(self, "bias", Zeros() if self.bias is True else make(Initializer, self.bias))
 
     def shapes(self, inputs: int) -> dict[str, Shape]:
-        return {"W": (inputs, self.units), "b": (self.units,)}
+        return {"W": (inputs, self.units)} | ({} if self.bias is False else {"b": (self.units,)})
 
     def initializers(self) -> dict[str, Any]:
-        return {"W": self.weight, "b": self.bias}
+        return {"W": self.weight} | ({} if self.bias is False else {"b": self.bias})
 
     def width(self, inputs: int) -> int:
         return self.units
 
-    def forward(self, x: Array, W: Array, b: Array) -> tuple[Array, Array]:
+    def forward(self, x: Array, W: Array, b: Array | None = None) -> tuple[Array, Array]:
         y = x @ W
-        y += b
+        if b is not None:
+            y += b
         return y, x
 
-    def backward(self, x: Array, dy: Array, W: Array, b: Array) -> Array:
-        return dy @ W.T
+    def backward(self, x: Array, dy: Array, W: Array, b: Array | None = None) -> Array:
+        xp = array_namespace(W)
+        return dy @ xp.matrix_transpose(W)
 
     def gradient(self, x: Array, dy: Array, /) -> dict[str, Array]:
-        return {"W": x.T @ dy, "b": array_namespace(dy).sum(dy, axis=0)}
+        xp = array_namespace(dy)
+        return {"W": xp.matrix_transpose(x) @ dy} | ({} if self.bias is False else {"b": xp.sum(dy, axis=0)})

@@ -34,7 +34,7 @@ class Dropout(Layer):
     def forward(self, x: Array, key: Array | None = None) -> tuple[Array, Array | None]:
         if key is None:  # the rate is 0: the chain gives a key to every random layer
             return x, None
-        m = array_namespace(x).astype(bernoulli_mask(key, tuple(x.shape), 1 - self.rate), x.dtype)
+        m = array_namespace(x).astype(bernoulli_mask(key, x, 1 - self.rate), x.dtype)
         m *= 1 / (1 - self.rate)
         return x * m, m
 

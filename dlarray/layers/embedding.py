@@ -47,7 +47,7 @@ class Embedding(Layer):
     def forward(self, x: Array, W: Array) -> tuple[Array, Array]:
         xp = array_namespace(W)
         rows = xp.take(W, xp.reshape(x, (-1,)), axis=0)
-        return xp.reshape(rows, (x.shape[0], x.shape[1] * self.units)), x
+        return xp.reshape(rows, (-1, x.shape[1] * self.units)), x
 
     def backward(self, x: Array, dy: Array, W: Array) -> Array:
         raise TypeError("an Embedding must be the first layer: integers have no gradient")
@@ -55,4 +55,4 @@ class Embedding(Layer):
     def gradient(self, x: Array, dy: Array, /) -> dict[str, Array]:
         xp = array_namespace(dy)
         rows = one_hot(x, self.categories, dy.dtype)
-        return {"W": rows.T @ xp.reshape(dy, (-1, self.units))}
+        return {"W": xp.matrix_transpose(rows) @ xp.reshape(dy, (-1, self.units))}

@@ -13,7 +13,8 @@ from copy import copy
 from typing import Any, ClassVar, Literal, Self
 
 from dlarray.activations import Identity
-from dlarray.core.array import Array, array_namespace, is_array, is_floating, one_hot, size
+from dlarray.core.array import Array, array_namespace, fits, is_array, is_floating, is_known, one_hot, size
+from dlarray.core.keywords import WithSynonyms
 from dlarray.core.layer import Activation, Shape
 from dlarray.losses.values import check_label_shape, check_labels, refuse
 from dlarray.losses.weights import largest
@@ -24,7 +25,7 @@ Reduction = Literal["mean", "sum", "none"]
 """How terms become a loss: their weighted mean, their sum, or no number but the terms."""
 
 
-class Loss:
+class Loss(WithSynonyms):
     """The distance of outputs from targets as one number, and the gradient of that number.
 
     Targets have the outputs' shape and are cast to the outputs' dtype, or are class labels (``targets_are_labels``).
@@ -69,6 +70,14 @@ class Loss:
     def backward(self, saved: Any, /) -> Array:
         """dL/dz, of the shape of z."""
         raise NotImplementedError
+
+    def target_columns(self, outputs: int) -> int:
+        """The number of targets of each example for this many outputs; labels are one column."""
+        return outputs
+
+    def point(self, y: Array) -> Array:
+        """Of predictions, those that metrics compare with the targets."""
+        return y
 
     def example_weights(self, t: Array, weight: Array | None, dtype: Any) -> Array | None:
         """The weight of each example in a batch's mean, (n,), including the weight of its class; None if all are 1.
@@ -132,14 +141,19 @@ class Loss:
         """Raise ValueError if these targets do not fit outputs of this shape."""
         if self.targets_are_labels:
             check_label_shape(self._name, shape, t)
-        elif (given := tuple(t.shape)) != shape:
-            remedy = f"; reshape the targets to {shape}" if size(given) == size(shape) else ""
+        elif not fits(given := tuple(t.shape), shape):
+            known = is_known((*given, *shape))
+            remedy = f"; reshape the targets to {shape}" if known and size(given) == size(shape) else ""
             raise ValueError(f"{self._name}: targets of shape {given} do not match outputs of shape {shape}{remedy}")
 
     def check_values(self, t: Array, outputs: int) -> None:
         """Raise ValueError if a finite target of the right shape has a value that this loss cannot use."""
         if self.targets_are_labels:
             check_labels(self._name, t, outputs, "number the classes from 0 and give the model one output for each")
+
+    def counts(self, t: Array) -> Array | None:
+        """Whether each example counts, (n,) of booleans, by its target; None if all do."""
+        return None
 
     def check_rows(self, t: Array) -> None:
         """Raise ValueError if a row of targets cannot be trained on although each of its values can."""
@@ -154,17 +168,17 @@ class Loss:
 
     def refuse_empty(self, z: Array) -> None:
         """Raise ValueError if there are no outputs to take a mean of."""
-        if size(tuple(z.shape)) == 0:
+        if 0 in tuple(z.shape):
             raise ValueError(f"{self._name}: an empty batch, outputs of shape {tuple(z.shape)}, has no mean")
 
     def weight_column(self, z: Array, weight: Array) -> Array:
         """The examples' weights in z's dtype, shaped to multiply z row by row."""
         xp, n = array_namespace(z, weight), z.shape[0]
-        if tuple(weight.shape) != (n,):
+        if not fits(tuple(weight.shape), (n,)):
             raise ValueError(
                 f"{self._name}: weight must hold one number per example, shape ({n},), got {tuple(weight.shape)}"
             )
-        return xp.reshape(xp.astype(weight, z.dtype, copy=False), (n, *[1] * (z.ndim - 1)))
+        return xp.reshape(xp.astype(weight, z.dtype, copy=False), (-1, *[1] * (z.ndim - 1)))
 
     @property
     def _name(self) -> str:

@@ -5,13 +5,14 @@ A term is one output. Targets are 0 for no and 1 for yes; the hinges take -1 and
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from dlarray.activations import Sigmoid, Softplus
-from dlarray.core.array import Array, array_namespace
-from dlarray.core.check import fraction, non_negative
-from dlarray.core.layer import Activation
+from dlarray.core.array import Array, array_namespace, device
+from dlarray.core.check import fraction, non_negative, positive
+from dlarray.core.layer import Activation, Shape
 from dlarray.losses.terms import FromLogits, SumOfTerms, bounded_log
 from dlarray.losses.values import check_probabilities, plain_weights, refuse
 from dlarray.losses.weights import times
@@ -48,40 +49,62 @@ class BinaryCrossEntropy(_TwoClasses, FromLogits):
 
     From logits it is (1 - t) max(z, 0) + t max(-z, 0) + log(1 + exp(-|z|)), with dz = (1 - t) σ(z) - t σ(-z): exact in
     both tails, with the limits at ±inf. From probabilities, logarithms are at least -100 and denominators at least
-    1e-12. t in [0, 1]; ``label_smoothing`` ε replaces t by t (1 - ε) + ε / 2.
+    1e-12. t in [0, 1]; ``label_smoothing`` ε replaces t by t (1 - ε) + ε / 2. ``pos_weight`` multiplies t where it
+    stands alone: one number, or one for each output. It weights rare yeses, and unlike ``class_weight`` the mean is not
+    divided by it. Raises ValueError unless weights are above 0, one for each output.
     Source: torch's BCEWithLogitsLoss and BCELoss; Szegedy et al. 2016 (smoothing).
     """
 
     aliases: ClassVar[tuple[str, ...]] = ("bce",)
     activation: ClassVar[type[Activation]] = Sigmoid
     label_smoothing: float = 0.0
+    pos_weight: float | tuple[float, ...] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         fraction("label_smoothing", self.label_smoothing)
+        if self.pos_weight is not None:
+            object.__setattr__(self, "pos_weight", _above_zero(self.pos_weight))
 
     def terms_of_logits(self, z: Array, t: Array) -> tuple[Array, Any]:
-        xp, t = array_namespace(z), self._smooth(t)
-        terms = times(1 - t, xp.maximum(z, 0.0))
-        terms += times(t, xp.maximum(-z, 0.0))
-        terms += xp.log1p(xp.exp(-xp.abs(z)))
-        return terms, (z, t)
+        xp, (no, yes) = array_namespace(z), self._sides(t)
+        terms = times(no, xp.maximum(z, 0.0))
+        terms += times(yes, xp.maximum(-z, 0.0))
+        both = xp.log1p(xp.exp(-xp.abs(z)))
+        terms += both if self.pos_weight is None else (no + yes) * both
+        return terms, (z, no, yes)
 
     def slopes_of_logits(self, saved: Any) -> Array:
-        z, t = saved
-        _, (yes, no) = Sigmoid().forward(z)
-        return (1 - t) * yes - t * no
+        z, no, yes = saved
+        _, (y, miss) = Sigmoid().forward(z)
+        return no * y - yes * miss
 
     def terms_of_predictions(self, y: Array, t: Array) -> tuple[Array, Any]:
-        t = self._smooth(t)
-        return -(t * bounded_log(y) + (1 - t) * bounded_log(1 - y)), (y, t)
+        no, yes = self._sides(t)
+        return -(yes * bounded_log(y) + no * bounded_log(1 - y)), (y, no, yes)
 
     def slopes_of_predictions(self, saved: Any) -> Array:
-        (y, t), xp = saved, array_namespace(*saved)
-        return (1 - t) / xp.maximum(1 - y, 1e-12) - t / xp.maximum(y, 1e-12)
+        (y, no, yes), xp = saved, array_namespace(*saved)
+        return no / xp.maximum(1 - y, 1e-12) - yes / xp.maximum(y, 1e-12)
 
-    def _smooth(self, t: Array) -> Array:
-        return t * (1 - self.label_smoothing) + self.label_smoothing / 2 if self.label_smoothing else t
+    def _sides(self, t: Array) -> tuple[Array, Array]:
+        """The factors of log(1 - y) and of log y: 1 - t and t after smoothing, t times ``pos_weight``."""
+        if self.label_smoothing:
+            t = t * (1 - self.label_smoothing) + self.label_smoothing / 2
+        if self.pos_weight is None:
+            return 1 - t, t
+        factor = self.pos_weight
+        if isinstance(factor, tuple):
+            factor = array_namespace(t).asarray(factor, dtype=t.dtype, device=device(t))
+        return 1 - t, t * factor
+
+    def check_outputs(self, shape: Shape) -> None:
+        super().check_outputs(shape)
+        if isinstance(self.pos_weight, tuple) and len(self.pos_weight) != shape[-1]:
+            raise ValueError(
+                f"{self._name}: pos_weight has {len(self.pos_weight)} numbers for {shape[-1]} outputs; "
+                f"give one for each output, or one number for all"
+            )
 
     def check_values(self, t: Array, outputs: int) -> None:
         check_probabilities(
@@ -91,6 +114,15 @@ class BinaryCrossEntropy(_TwoClasses, FromLogits):
             "for more than two classes use SparseCategoricalCrossEntropy; for numbers give float targets, or "
             "loss='mean_squared_error'",
         )
+
+
+def _above_zero(given: float | Iterable[float]) -> float | tuple[float, ...]:
+    """One number above 0, or a tuple of them."""
+    return (
+        tuple(positive("pos_weight", w) for w in given)
+        if isinstance(given, Iterable)
+        else positive("pos_weight", given)
+    )
 
 
 @dataclass(frozen=True)

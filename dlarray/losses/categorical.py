@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from dlarray.activations import LogSoftmax, Softmax
 from dlarray.core.array import Array, array_namespace, device, is_integer
-from dlarray.core.check import fraction
+from dlarray.core.check import fraction, whole
 from dlarray.core.layer import Activation, Shape
 from dlarray.losses.terms import FromLogits, bounded_log
 from dlarray.losses.values import check_probabilities, check_rows, plain_weights
@@ -115,8 +115,10 @@ class CategoricalCrossEntropy(_Distribution):
 class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
     """l = -log q at the class t,  dz = q - one-hot(t): CategoricalCrossEntropy for integer labels t in [0, K), (n,).
 
-    Raises ValueError for one-hot rows, for labels that are not integers and for the first label outside [0, K). In a
-    traced step there are no values to read: there a label outside [0, K) belongs to no class.
+    Examples with the label ``ignore_index`` do not count: their loss and gradient are 0, and the mean is over the
+    others; torch's default is -100. Raises ValueError for one-hot rows, for labels that are not integers and for the
+    first other label outside [0, K). In a traced step there are no values to read: there such a label belongs to no
+    class.
 
     Examples
     --------
@@ -130,17 +132,46 @@ class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
 
     aliases: ClassVar[tuple[str, ...]] = ("sparse_cross_entropy",)
     targets_are_labels: ClassVar[bool] = True
+    ignore_index: int | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.ignore_index is not None:
+            whole("ignore_index", self.ignore_index, -(2**31), 2**31 - 1)
+
+    def counts(self, t: Array) -> Array | None:
+        return None if self.ignore_index is None else t != self.ignore_index
+
+    def encode(self, z: Array, t: Array) -> Array:
+        rows = super().encode(z, t)
+        if (counts := self.counts(t)) is not None:
+            xp = array_namespace(rows)
+            rows *= xp.astype(xp.reshape(counts, (-1, 1)), rows.dtype)
+        return rows
+
+    def term_weights(self, t: Array) -> Array | None:
+        """An ignored example has a row of zeros."""
+        if self.ignore_index is None or self.class_weight is not None:
+            return super().term_weights(t)
+        return array_namespace(t).sum(t, axis=-1, keepdims=True)
+
+    def check_values(self, t: Array, outputs: int) -> None:
+        counts = self.counts(t)
+        super().check_values(t if counts is None else array_namespace(t).where(counts, t, 0), outputs)
 
     def slopes_of_logits(self, saved: Any) -> Array:
         (log_q, t), xp = saved, array_namespace(*saved)
         return t * xp.expm1(log_q) + xp.exp(log_q) * (1 - t)
 
     def example_weights(self, t: Array, weight: Array | None, dtype: Any) -> Array | None:
-        if self.class_weight is None or self.reduction == "sum":
+        counts = self.counts(t)
+        if (self.class_weight is None and counts is None) or self.reduction == "sum":
             return weight
         xp = array_namespace(t)
         dtype = getattr(xp, dtype) if isinstance(dtype, str) else dtype
-        w = xp.take(self._by_class(t, dtype), t, axis=0)
+        w = xp.astype(xp.ones_like(t) if counts is None else counts, dtype)
+        if self.class_weight is not None:
+            w = w * xp.take(self._by_class(t, dtype), t if counts is None else xp.where(counts, t, 0), axis=0)
         return w if weight is None else w * weight
 
 

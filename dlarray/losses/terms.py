@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, get_args
 
 from dlarray.activations import Identity
-from dlarray.core.array import Array, array_namespace, size
+from dlarray.core.array import Array, array_namespace, element_count
 from dlarray.core.check import one_of, plain_numbers
 from dlarray.core.layer import Activation
 from dlarray.losses.base import Loss, Reduction
@@ -73,7 +73,7 @@ class SumOfTerms(Loss):
 
     def _scale(self, terms: Array, t: Array, weight: Array | None) -> Array | float:
         """The factor of each term: w, and for the mean w / Σ w."""
-        count = size(tuple(terms.shape))
+        count = element_count(terms)
         if self.reduction == "mean":
             self.refuse_empty(terms)
         w = self.term_weights(t)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dlarray.core.array import Array, array_namespace, device, is_floating, is_integer, is_symbolic, size
+from dlarray.core.array import Array, array_namespace, device, fits, is_floating, is_integer, is_symbolic, number, size
 from dlarray.core.check import non_negative
+from dlarray.core.errors import RowError
 
 __all__ = ["check_label_shape", "check_labels", "check_probabilities", "check_rows", "plain_weights", "refuse"]
 
@@ -19,15 +20,14 @@ def refuse(who: str, x: Array, bad: Array, expected: str, remedy: str) -> None:
         return
     xp = array_namespace(x)
     try:
-        found = bool(xp.any(bad))
+        found = number(xp.any(bad))
     except TypeError:  # raised by JAX's tracers, which have no values
         return
     if found:
         n = size(tuple(x.shape))
-        first = int(xp.min(xp.where(xp.reshape(bad, (n,)), xp.arange(n, device=device(x)), n)))
-        number, row = xp.reshape(x, (n,))[first], first // size(tuple(x.shape[1:]))
-        value = int(number) if is_integer(x) else float(number)
-        raise ValueError(f"{who}: {expected}, got {value} in row {row}; {remedy}")
+        first = int(number(xp.min(xp.where(xp.reshape(bad, (n,)), xp.arange(n, device=device(x)), n))))
+        value, row = number(xp.reshape(x, (n,))[first]), first // size(tuple(x.shape[1:]))
+        raise RowError(f"{who}: {expected}, got {value} in", row, f"; {remedy}")
 
 
 def check_label_shape(who: str, outputs: tuple[int, ...], t: Array) -> None:
@@ -38,7 +38,7 @@ def check_label_shape(who: str, outputs: tuple[int, ...], t: Array) -> None:
             f"{who}: targets must be integer labels of shape {outputs[:1]}, got rows of shape {given}; "
             f"for one-hot rows or probabilities use CategoricalCrossEntropy, for numbers MeanSquaredError"
         )
-    if given != outputs[:1]:
+    if not fits(given, outputs[:1]):
         remedy = f"; reshape the targets to {outputs[:1]}" if given == (outputs[0], 1) else ""
         raise ValueError(f"{who}: labels of shape {given} do not match outputs of shape {outputs}{remedy}")
     if not is_integer(t):

@@ -7,7 +7,7 @@ from dlarray.core.array import Array, array_namespace
 __all__ = ["largest", "mean_weight", "shares", "times"]
 
 
-def shares(w: Array, terms: int) -> Array:
+def shares(w: Array, terms: Array | int) -> Array:
     """w / Σ w, the sum over so many terms; 0 if Σ w is 0. w holds a number for each term, or for each row of terms.
 
     Weights are divided by the largest first, because the sum of a few large ones may overflow.
@@ -21,7 +21,7 @@ def mean_weight(w: Array) -> Array:
     """(1/n) Σ w over the last axis, without overflow where Σ w itself would overflow."""
     xp = array_namespace(w)
     most = largest(w, axis=-1)
-    return xp.reshape(most, w.shape[:-1]) * xp.mean(w / most, axis=-1)
+    return xp.reshape(most, tuple(w.shape)[:-1]) * xp.mean(w / most, axis=-1)
 
 
 def largest(w: Array, axis: int | None = None) -> Array:

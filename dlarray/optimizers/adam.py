@@ -15,9 +15,10 @@ __all__ = ["AMSGrad", "Adam", "AdamW", "Adamax", "NAdam"]
 
 
 @dataclass(frozen=True)
-class _Moments(FirstOrder):
+class Moments(FirstOrder):
     """An optimizer with an average m of gradients and v of their squares, and the place of ε in the formula."""
 
+    abstract: ClassVar[bool] = True
     learning_rate: float | Schedule = 1e-3
     beta1: float = 0.9
     beta2: float = 0.999
@@ -49,7 +50,7 @@ class _Moments(FirstOrder):
 
 
 @dataclass(frozen=True)
-class Adam(_Moments):
+class Adam(Moments):
     """m = β₁ m + (1 - β₁) g,  v = β₂ v + (1 - β₂) g²,  m̂ = m / (1 - β₁ᵗ),  v̂ = v / (1 - β₂ᵗ),  θ -= η m̂ / (√v̂ + ε).
 
     Kingma and Ba 2015; torch's Adam. m̂ and v̂ correct for the initial value 0 of both averages. ``eps_mode="hat"`` is
@@ -77,7 +78,7 @@ class Adam(_Moments):
 
 
 @dataclass(frozen=True)
-class AMSGrad(_Moments):
+class AMSGrad(Moments):
     """Adam with w = max(w, v) instead of v, which never decreases. Reddi et al. 2018.
 
     θ -= η m̂ / (√ŵ + ε), ŵ = w / (1 - β₂ᵗ); torch's Adam with amsgrad=True.
@@ -110,7 +111,7 @@ class AdamW(Adam, DecoupledDecay):  # Adam's defaults and step, the other's deca
 
 
 @dataclass(frozen=True)
-class NAdam(_Moments):
+class NAdam(Moments):
     """Adam with Nesterov's momentum: θ -= η (μₜ₊₁ m / (1 - Π μ μₜ₊₁) + (1 - μₜ) g / (1 - Π μ)) / (√v̂ + ε).
 
     μₜ = β₁ (1 - ½ 0.96^(ψ t)) with ψ the ``momentum_decay``, Π μ = μ₁ ⋯ μₜ; m, v and v̂ as in Adam. Dozat 2016; torch's

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 from dlarray.core.array import Array, array_namespace
 from dlarray.core.bfloat16 import decode, encode, noise
 from dlarray.core.check import plain_numbers
+from dlarray.core.layout import Layout
 from dlarray.optimizers.base import Optimizer, State
 
 __all__ = ["BFloat16State"]
@@ -50,8 +53,18 @@ class BFloat16State(Optimizer):
     def step_all(
         self, thetas: tuple[Array, ...], gs: tuple[Array, ...], states: tuple[State, ...]
     ) -> tuple[tuple[Array, ...], tuple[State, ...]]:
+        return self._stepped(self.optimizer.step_all, thetas, gs, states)
+
+    def step_parameters(
+        self, thetas: tuple[Array, ...], gs: tuple[Array, ...], states: tuple[State, ...], layout: Layout
+    ) -> tuple[tuple[Array, ...], tuple[State, ...]]:
+        return self._stepped(partial(self.optimizer.step_parameters, layout=layout), thetas, gs, states)
+
+    def _stepped(
+        self, step: Callable[..., Any], thetas: tuple[Array, ...], gs: tuple[Array, ...], states: tuple[State, ...]
+    ) -> tuple[tuple[Array, ...], tuple[State, ...]]:
         wide = tuple(_unpacked(state, theta) for state, theta in zip(states, thetas, strict=True))
-        thetas, states = self.optimizer.step_all(thetas, gs, wide)
+        thetas, states = step(thetas, gs, wide)
         t = states[0]["t"] if states else None  # the first counts the steps of all
         return thetas, tuple(_packed(state, theta, t) for state, theta in zip(states, thetas, strict=True))
 
@@ -64,10 +77,11 @@ def _unpacked(state: State, theta: Array) -> State:
 
 def _packed(state: State, theta: Array, t: Array) -> State:
     """The state after t steps in 16 bits. Two arrays share the two halves of a random word."""
-    names = [name for name, x in state.items() if x.shape == theta.shape and x.shape and name != "mask"]
+    shape = tuple(theta.shape)
+    names = [name for name, x in state.items() if tuple(x.shape) == shape and shape and name != "mask"]
     packed = dict(state)
     for stream in range(0, len(names), 2):
-        halves = noise(t, theta.shape, stream)
+        halves = noise(t, shape, stream)
         packed |= {
             name: encode(state[name], half) for name, half in zip(names[stream : stream + 2], halves, strict=False)
         }

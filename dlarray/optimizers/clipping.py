@@ -101,3 +101,8 @@ class Clipped(Optimizer):
         self, thetas: tuple[Array, ...], gs: Gradients, states: tuple[State, ...]
     ) -> tuple[tuple[Array, ...], tuple[State, ...]]:
         return self.optimizer.step_all(thetas, self.clip(gs, self.limit), states)
+
+    def step_parameters(
+        self, thetas: tuple[Array, ...], gs: Gradients, states: tuple[State, ...], layout: Layout
+    ) -> tuple[tuple[Array, ...], tuple[State, ...]]:
+        return self.optimizer.step_parameters(thetas, self.clip(gs, self.limit), states, layout)

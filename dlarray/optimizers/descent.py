@@ -1,16 +1,16 @@
-"""Descent along the gradient or an average of gradients: gradient descent, momentum, Nesterov's momentum, and Lion."""
+"""Descent along the gradient, an average of gradients or their signs: momentum, Nesterov's momentum, Lion, Rprop."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlarray.core.array import Array, array_namespace
-from dlarray.core.check import fraction
+from dlarray.core.array import Array, array_namespace, clip
+from dlarray.core.check import fraction, positive
 from dlarray.optimizers.base import DecoupledDecay, FirstOrder, State, ema
 from dlarray.schedules import Schedule
 
-__all__ = ["GradientDescent", "Lion", "Momentum", "Nesterov"]
+__all__ = ["GradientDescent", "Lion", "Momentum", "Nesterov", "Rprop"]
 
 
 @dataclass(frozen=True)
@@ -96,3 +96,46 @@ class Lion(DecoupledDecay):
         m = state["m"]
         theta -= rate * array_namespace(theta).sign(self.beta1 * m + (1 - self.beta1) * g)
         return theta, state | {"m": ema(m, self.beta2, g)}
+
+
+@dataclass(frozen=True)
+class Rprop(FirstOrder):
+    """θ -= s sign g;  s grows by ``grow`` where g has the sign of the step before, and shrinks by ``shrink`` where not.
+
+    Where the sign has changed, this step is left out, and the next one counts as the first. s begins at the learning
+    rate and stays in [``least``, ``most``]. For batch descent: the signs of mini-batches change by chance. A rate that
+    a callback changes scales all steps. Raises TypeError for a schedule; ValueError unless 0 < shrink < 1 < grow and
+    least < most. Riedmiller and Braun 1993; torch's Rprop.
+    """
+
+    grow: float = 1.2
+    shrink: float = 0.5
+    least: float = 1e-6
+    most: float = 50.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.learning_rate, Schedule):
+            raise TypeError(
+                "Rprop changes the rate of each number itself: learning_rate must be a number, not a schedule"
+            )
+        if not 0 < fraction("shrink", self.shrink) < 1 < positive("grow", self.grow):
+            raise ValueError(f"shrink must be below 1 and grow above it, got {self.shrink!r} and {self.grow!r}")
+        if not positive("least", self.least) < positive("most", self.most):
+            raise ValueError(f"least must be below most, got {self.least!r} and {self.most!r}")
+
+    def init(self, theta: Array, mask: Array | None = None) -> State:
+        xp, state = array_namespace(theta), super().init(theta, mask)
+        return state | {"s": xp.full_like(theta, self.rate(state["t"])), "before": xp.zeros_like(theta)}
+
+    def step(self, theta: Array, g: Array, state: State) -> tuple[Array, State]:
+        xp = array_namespace(theta)
+        rate, t, state = self.tick(theta, g, state)
+        theta, g = self.decay(theta, g, rate, state)
+        same = g * xp.sign(state["before"])
+        s = state["s"]
+        s *= xp.where(same > 0, self.grow, xp.where(same < 0, self.shrink, xp.ones_like(s)))
+        s = clip(s, self.least, self.most)
+        g = xp.where(same < 0, 0.0, g)
+        theta -= rate / self.rate(t) * s * xp.sign(g)
+        return theta, state | {"s": s, "before": g}

@@ -11,9 +11,9 @@ from dlarray.plot.functions import activation, activations
 from dlarray.plot.health import activation_distributions, diagnosis, gradient_flow, inactive_units, update_ratios
 from dlarray.plot.live_plot import LivePlot
 from dlarray.plot.lr_finder import lr_finder
-from dlarray.plot.matrices import weight_histograms, weights
+from dlarray.plot.matrices import feature_weights, weight_histograms, weights
 from dlarray.plot.plan import plan_picture
-from dlarray.plot.predictions import confusion, confusion_percent, misclassified
+from dlarray.plot.predictions import confusion, confusion_percent, misclassified, truth_and_prediction
 from dlarray.plot.regions import decision_boundary
 from dlarray.plot.report import training_report
 from dlarray.plot.surface import loss_landscape
@@ -35,6 +35,7 @@ __all__ = [
     "confusion_percent",
     "decision_boundary",
     "diagnosis",
+    "feature_weights",
     "gradient_flow",
     "inactive_units",
     "learning_curves",
@@ -47,6 +48,7 @@ __all__ = [
     "pyplot",
     "save",
     "training_report",
+    "truth_and_prediction",
     "update_ratios",
     "weight_histograms",
     "weights",

@@ -84,7 +84,8 @@ def _columns(
     for name, f in _leaves(model.chain):
         if isinstance(f, Dense):
             matrices.append(np.asarray(to_numpy(parameters[f"{name}.W"]), dtype=np.float64))
-            biases.append(np.asarray(to_numpy(parameters[f"{name}.b"]), dtype=np.float64))
+            b = parameters.get(f"{name}.b")
+            biases.append(np.zeros(f.units) if b is None else np.asarray(to_numpy(b), dtype=np.float64))
             columns.append((f.units, f"{name}: Dense"))
         elif f.integers or (f.shapes(2) and not isinstance(f, Activation) and f.width(2) != 2):
             raise ValueError(f"network draws Dense layers and element-wise layers between them, got {type(f).__name__}")

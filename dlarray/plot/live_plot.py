@@ -38,12 +38,12 @@ class LivePlot(Callback):
             if name not in run.names:
                 hint = did_you_mean(name, run.names)
                 raise ValueError(f"LivePlot draws {name!r}{hint}; this run has {', '.join(run.names)}")
-        if self.path is None and _notebook() is None:
+        if run.writes and self.path is None and _notebook() is None:
             raise ValueError("LivePlot draws in a notebook, but this is not one: give path=, a file for the picture")
         pyplot()
 
     def on_epoch(self, run: Run) -> None:
-        if run.epoch % self.every == 0 or run.epoch == run.epochs or run.stopped:
+        if run.writes and (run.epoch % self.every == 0 or run.epoch == run.epochs or run.stopped):
             self._draw(run)
 
     def _draw(self, run: Run) -> None:

@@ -1,9 +1,9 @@
-"""The weights: their distribution in each layer, and the first layer's weights as images."""
+"""The weights: their distribution in each layer, and the first layer's weights as images and by feature."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -17,8 +17,10 @@ from dlarray.training import Trained
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["weight_histograms", "weights"]
+__all__ = ["feature_weights", "weight_histograms", "weights"]
 
+LONGEST = 40
+"""Characters of a feature's name in a picture."""
 _Parameters = Trained | Mapping[str, Array]
 """A trained model, or parameters by name: ``model.parameters(theta)``."""
 
@@ -84,6 +86,40 @@ def weights(
     )
     for spine in axes.spines.values():
         spine.set_visible(False)
+    return axes
+
+
+def feature_weights(
+    parameters: _Parameters,
+    features: Sequence[str],
+    ax: Axes | None = None,
+    *,
+    count: int = 40,
+    units: int = 32,
+) -> Axes:
+    """The first layer's weights with the names of the features: a row for each, a column for each unit.
+
+    At most ``count`` features are drawn, the one with the largest weight norm at the top, and at most ``units``, those
+    with the largest norms. Weights of features with the same scale can be compared. Raises ValueError if the names
+    are not as many as the inputs.
+    """
+    name, W = next(iter(_matrices(parameters).items()))
+    if len(features) != len(W):
+        raise ValueError(f"features must name the {len(W)} inputs of {name}, got {len(features)} names")
+    norms = np.sqrt(np.sum(W * W, axis=1))
+    rows = np.argsort(-norms, kind="stable")[: at_least_one("count", count)]
+    columns = np.argsort(-np.sum(W * W, axis=0), kind="stable")[: at_least_one("units", units)]
+    page = W[np.ix_(rows, columns)]
+    axes: Any = ax or new_axes(6.0, max(2.4, 0.22 * len(rows) + 1.4))
+    top = float(np.max(np.abs(page))) or 1.0
+    image = axes.imshow(page, cmap=diverging(), vmin=-top, vmax=top, interpolation="nearest", aspect="auto")
+    axes.figure.colorbar(image, ax=axes, label="weight", shrink=0.8)
+    names = [features[int(i)] for i in rows]
+    labels = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in names]
+    axes.set_yticks(np.arange(len(rows)), labels, fontsize=8, parse_math=False)
+    axes.set_xticks([])
+    shown = "" if len(rows) == len(W) else f", {len(rows)} of {len(W)} features"
+    axes.set(xlabel=f"{len(columns)} of {W.shape[1]} units{shown}", title=f"First layer's weights, {name}")
     return axes
 
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dlarray.device.description import Description, Value, Work, bytes_text, flops_text
-from dlarray.plot.canvas import BLUE, GREEN, GREY, ORANGE, SKY, pyplot
+from dlarray.plot.canvas import BLUE, GREEN, GREY, ORANGE, PINK, SKY, pyplot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["plan_picture"]
 
-_COLOURS = {"product": BLUE, "kernel": ORANGE, "concatenation": GREY, "call": GREEN}
-_HATCHES = {"product": "", "kernel": "//", "concatenation": "..", "call": "xx"}
+_COLOURS = {"product": BLUE, "kernel": ORANGE, "concatenation": GREY, "communication": PINK, "call": GREEN}
+_HATCHES = {"product": "", "kernel": "//", "concatenation": "..", "communication": "\\\\", "call": "xx"}
 _ROW = 0.52  # inches
 _CHARACTERS, _SHORT = 62, 10
 
@@ -64,6 +64,8 @@ def _draw_work(axes: Any, plan: Description) -> None:
 
 def _formula(work: Work, written: list[Value]) -> str:
     """The formula that is shown for a work: that of its largest result, the last one if several are equal."""
+    if not written:
+        return work.formulas[0]
     result = max(reversed(written), key=lambda value: value.nbytes)
     formula = next(line for line in reversed(work.formulas) if line.startswith(f"{result.name} = "))
     more = f"  … {len(work.formulas)} formulas" if len(work.formulas) > 1 else ""

@@ -1,4 +1,4 @@
-"""The predictions of a classifier: the confusion matrix, and misclassified images."""
+"""Predictions beside the truth: the confusion matrix, misclassified images, and numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dlarray.plot.canvas import BLUE, new_axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["confusion", "confusion_percent", "misclassified"]
+__all__ = ["confusion", "confusion_percent", "misclassified", "truth_and_prediction"]
 
 MIN_FONT = 5.0
 
@@ -52,6 +52,30 @@ def misclassified(images: np.ndarray, true: np.ndarray, predicted: np.ndarray, a
         ax.set_title(f"true {t}\npredicted {p}", fontsize=9)
 
 
+def truth_and_prediction(truth: np.ndarray, predicted: np.ndarray, ax: Axes | None = None, *, name: str = "") -> Axes:
+    """Predicted numbers over true numbers, both (n,), of the quantity ``name``; on the line they are equal.
+
+    The axes cover what lies between the quantiles 0.001 and 0.999, so that one wild value hides no other. Raises
+    ValueError if the two do not have the same length, or nothing is finite.
+    """
+    t, y = (np.asarray(x, dtype=np.float64).reshape(-1) for x in (truth, predicted))
+    if len(t) != len(y):
+        raise ValueError(f"truth and prediction must have the same length, got {len(t)} and {len(y)}")
+    both = np.concatenate([t, y])
+    both = both[np.isfinite(both)]
+    if not len(both):
+        raise ValueError("truth and prediction have no finite number")
+    low, high = np.quantile(both, [0.001, 0.999])
+    margin = 0.03 * (high - low) or 1.0
+    axes: Any = ax or new_axes(6.0, 5.6)
+    axes.scatter(t, y, s=8, alpha=min(1.0, max(0.05, 300 / len(t))), color=BLUE, linewidths=0)
+    ends = (low - margin, high + margin)
+    axes.plot(ends, ends, color="black", linewidth=0.8)
+    axes.set(xlim=ends, ylim=ends, xlabel=f"true {name}".rstrip(), ylabel=f"predicted {name}".rstrip())
+    axes.set_title("Prediction and truth")
+    return axes
+
+
 def _checked(matrix: np.ndarray) -> np.ndarray:
     counts = np.asarray(matrix)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size:
@@ -79,8 +103,10 @@ def _table(values: np.ndarray, texts: list[list[str]], names: Sequence[str] | No
                 axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
     axes.set(xlabel="predicted class", ylabel="true class")
     long = max(map(len, labels)) > 3
-    axes.set_xticks(range(classes), labels, rotation=45 if long else 0, ha="right" if long else "center")
-    axes.set_yticks(range(classes), labels)
+    axes.set_xticks(
+        range(classes), labels, parse_math=False, rotation=45 if long else 0, ha="right" if long else "center"
+    )
+    axes.set_yticks(range(classes), labels, parse_math=False)
     return axes
 
 

@@ -23,6 +23,7 @@ ORACLE: dict[str, Callable[..., Any]] = {
     "log_sigmoid": F.logsigmoid,
     "tanh": torch.tanh,
     "relu": F.relu,
+    "relu6": F.relu6,
     "leaky_relu": F.leaky_relu,
     "prelu": lambda z, slope: torch.where(z > 0, z, slope * z),
     "elu": F.elu,
@@ -36,6 +37,9 @@ ORACLE: dict[str, Callable[..., Any]] = {
     "hard_sigmoid": lambda z: torch.clamp(z + 3, 0, 6) / 6,  # torch's own slope is 1/6 of float32
     "hard_tanh": F.hardtanh,
     "hard_swish": F.hardswish,
+    "threshold": lambda z: F.threshold(z, 1, 0),
+    "hard_shrink": F.hardshrink,
+    "soft_shrink": F.softshrink,
     "softmax": lambda z: F.softmax(z, dim=-1),
     "log_softmax": lambda z: F.log_softmax(z, dim=-1),
 }

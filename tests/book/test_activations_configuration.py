@@ -8,7 +8,19 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from dlarray.activations import CELU, ELU, GELU, LeakyReLU, PReLU, Swish
+from dlarray.activations import (
+    CELU,
+    ELU,
+    GELU,
+    HardShrink,
+    HardTanh,
+    LeakyReLU,
+    PReLU,
+    Softplus,
+    SoftShrink,
+    Swish,
+    Threshold,
+)
 from dlarray.core.layer import Activation
 from dlarray.core.registry import by_name, classes
 from tests.support.activation_cases import INF, numbers
@@ -33,6 +45,13 @@ def test_a_trained_parameter_starts_at_the_field():
         (lambda: ELU(0), ValueError, "alpha must be above 0, got 0"),
         (lambda: CELU(-1.0), ValueError, "alpha must be above 0"),
         (lambda: CELU(True), TypeError, "alpha must be a real number, got True"),
+        (lambda: Softplus(0), ValueError, "beta must be above 0, got 0"),
+        (lambda: HardTanh(1, 1), ValueError, "low must be below high, got 1 and 1"),
+        (lambda: HardTanh(low=float("nan")), ValueError, "low must be finite"),
+        (lambda: Threshold(INF), ValueError, "threshold must be finite"),
+        (lambda: Threshold(value=INF), ValueError, "value must be finite"),
+        (lambda: HardShrink(-1), ValueError, "threshold must be at least 0, got -1"),
+        (lambda: SoftShrink(-1), ValueError, "threshold must be at least 0, got -1"),
         (lambda: Swish(float("nan")), ValueError, "beta must be finite"),
         (lambda: Swish(None), TypeError, "beta must be a real number"),  # type: ignore[arg-type]
         (lambda: GELU("tahn"), ValueError, "unknown approximate 'tahn', did you mean 'tanh'"),
@@ -47,7 +66,9 @@ def test_bad_configuration(build: Callable[[], object], error: type[Exception], 
 
 def test_a_numpy_number_in_a_configuration_does_not_widen():
     z = np.ones((2, 2), np.float32)
-    for f in (LeakyReLU(np.float64(0.1)), ELU(np.float64(2)), CELU(np.float64(2)), Swish(np.float64(2))):
+    wide = np.float64(2)
+    kinds = (LeakyReLU, ELU, CELU, Swish, Softplus, Threshold)
+    for f in (*(kind(wide) for kind in kinds), HardTanh(high=wide)):
         y, saved = f.forward(z)
         assert y.dtype == f.backward(saved, z).dtype == np.float32
 

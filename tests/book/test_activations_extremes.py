@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import mpmath as mp
@@ -14,75 +13,15 @@ from dlarray.activations import LeakyReLU, PReLU, Swish
 from dlarray.core.layer import Activation
 from dlarray.core.registry import classes
 from tests.support.activation_cases import ALL
+from tests.support.exact import ACTIVATIONS as EXACT
+from tests.support.exact import E, sigma
 
 BY_ROWS = ("Softmax", "LogSoftmax")
 """These act on whole rows; every other one acts on each number."""
 
 
-# Extreme inputs, float64 on NumPy. Expected values have 50 digits; the formulas below are the plain ones, safe there
-# because mpmath's numbers have no largest and no smallest.
+# Extreme inputs, float64 on NumPy.
 
-E = mp.exp
-
-
-def sigma(z: Any) -> Any:
-    return 1 / (1 + E(-z))
-
-
-def cdf(z: Any) -> Any:
-    return mp.ncdf(z) if abs(z) < 1e5 else mp.mpf(z > 0)
-
-
-def pdf(z: Any) -> Any:
-    return mp.npdf(z) if abs(z) < 1e5 else mp.mpf(0)
-
-
-def twice_u(z: Any) -> Any:
-    return 2 * mp.sqrt(2 / mp.pi) * (z + mp.mpf(0.044715) * z**3)
-
-
-def mish_slope(z: Any) -> Any:
-    s = mp.log1p(E(z))
-    return mp.tanh(s) + z * mp.sech(s) ** 2 * sigma(z) if z < 1e5 else mp.mpf(1)
-
-
-ALPHA, SCALE = mp.mpf("1.6732632423543772848170429916717"), mp.mpf("1.0507009873554804934193349852946")
-EXACT: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
-    "Identity()": (lambda z: z, lambda z: mp.mpf(1)),
-    "Sigmoid()": (sigma, lambda z: sigma(z) * sigma(-z)),
-    "LogSigmoid()": (lambda z: -mp.log1p(E(-z)), lambda z: sigma(-z)),
-    "Tanh()": (lambda z: mp.tanh(z) if abs(z) < 1e5 else mp.sign(z), lambda z: 4 * sigma(2 * z) * sigma(-2 * z)),
-    "ReLU()": (lambda z: max(z, mp.mpf(0)), lambda z: mp.mpf(z > 0)),
-    "LeakyReLU(slope=0.01)": (lambda z: max(z, z * mp.mpf(0.01)), lambda z: mp.mpf(1 if z > 0 else 0.01)),
-    "ELU(alpha=1.0)": (lambda z: z if z > 0 else mp.expm1(z), lambda z: E(min(z, 0))),
-    "SELU()": (
-        lambda z: SCALE * (z if z > 0 else ALPHA * mp.expm1(z)),
-        lambda z: SCALE * (1 if z > 0 else ALPHA * E(z)),
-    ),
-    "CELU(alpha=1.0)": (lambda z: z if z > 0 else mp.expm1(z), lambda z: E(min(z, 0))),
-    "CELU(alpha=2.5)": (lambda z: z if z > 0 else 2.5 * mp.expm1(z / 2.5), lambda z: E(min(z, 0) / 2.5)),
-    "GELU(approximate='none')": (lambda z: z * cdf(z), lambda z: cdf(z) + z * pdf(z)),
-    "GELU(approximate='tanh')": (
-        lambda z: z * sigma(twice_u(z)),
-        lambda z: (
-            sigma(twice_u(z))
-            * (1 + z * sigma(-twice_u(z)) * 2 * mp.sqrt(2 / mp.pi) * (1 + 3 * mp.mpf(0.044715) * z * z))
-        ),
-    ),
-    "Swish(beta=1.0, trainable=False)": (
-        lambda z: z * sigma(z),
-        lambda z: sigma(z) * (1 + z * sigma(-z)),
-    ),
-    "Mish()": (lambda z: z * (mp.tanh(mp.log1p(E(z))) if z < 1e5 else 1), mish_slope),
-    "Softplus()": (lambda z: mp.log1p(E(z)), sigma),
-    "Softsign()": (lambda z: z / (1 + abs(z)), lambda z: 1 / (1 + abs(z)) ** 2),
-    "HardSigmoid()": (lambda z: min(max(z / 6 + 0.5, 0), 1), lambda z: mp.mpf(abs(z) < 3) / 6),
-    "HardTanh()": (lambda z: min(max(z, -1), 1), lambda z: mp.mpf(abs(z) < 1)),
-    "HardSwish()": (
-        lambda z: z * min(max(z / 6 + mp.mpf(0.5), 0), 1),
-        lambda z: z / 3 + mp.mpf(0.5) if abs(z) < 3 else mp.mpf(z > 0),
-    ),
-}
 POINTS = [0.0] + [
     s * x for x in (1e-300, 1e-8, 0.3, 2.0, 5.0, 11.0, 18.0, 30.0, 37.0, 40.0, 745.0, 1e4, 1e300) for s in (-1, 1)
 ]

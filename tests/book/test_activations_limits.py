@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from dlarray import activations
-from dlarray.activations import CELU, ELU, GELU, LeakyReLU, PReLU
+from dlarray.activations import CELU, ELU, GELU, HardShrink, HardTanh, LeakyReLU, PReLU, SoftShrink, Threshold
 from dlarray.core.layer import Activation, Layer
 from dlarray.core.registry import make
 from dlarray.layers import LayerNorm, RMSNorm
-from tests.book.test_activations_extremes import ALPHA, SCALE
 from tests.support.activation_cases import ALL, INF, forward_backward, one, parameters
+from tests.support.exact import ALPHA, SCALE
 from tests.support.matrix import On
 
 LIMITS: dict[str, tuple[float, float, float, float]] = {  # at -inf and inf: the values, the slopes
@@ -20,6 +20,10 @@ LIMITS: dict[str, tuple[float, float, float, float]] = {  # at -inf and inf: the
     "log_sigmoid": (-INF, 0, 1, 0),
     "tanh": (-1, 1, 0, 0),
     "relu": (0, INF, 0, 1),
+    "relu6": (0, 6, 0, 0),
+    "threshold": (0, INF, 0, 1),
+    "hard_shrink": (-INF, INF, 1, 1),
+    "soft_shrink": (-INF, INF, 1, 1),
     "leaky_relu": (-INF, INF, 0.01, 1),
     "elu": (-1, INF, 0, 1),
     "selu": (-float(SCALE * ALPHA), INF, 0, float(SCALE)),
@@ -66,7 +70,7 @@ def test_nan_stays_nan(on: On, f: Activation):
     assert np.isnan(y).tolist() == [[True], [False]]
 
 
-PICKED = ("ReLU", "LeakyReLU", "PReLU", "HardSigmoid", "HardTanh")
+PICKED = ("ReLU", "ReLU6", "LeakyReLU", "PReLU", "HardSigmoid", "HardTanh", "Threshold", "HardShrink", "SoftShrink")
 """Their slope is picked by a comparison, which NaN fails: their values alone are NaN."""
 
 
@@ -102,6 +106,10 @@ def test_slopes_at_kinks(on: On):
         (ELU(0.5), 0.0, 0.5),
         (CELU(0.5), 0.0, 1.0),
         *((make(Activation, "hard_tanh"), edge, 0.0) for edge in (-1.0, 1.0)),
+        *((make(Activation, "relu6"), edge, 0.0) for edge in (0.0, 6.0)),
+        *((HardTanh(-2.0, 0.5), edge, 0.0) for edge in (-2.0, 0.5)),
+        (Threshold(0.5), 0.5, 0.0),
+        *((f, edge, 0.0) for f in (HardShrink(0.25), SoftShrink(0.25)) for edge in (-0.25, 0.25)),
         *((make(Activation, "hard_sigmoid"), edge, 0.0) for edge in (-3.0, 3.0)),
         (make(Activation, "hard_swish"), -3.0, 0.0),
         (make(Activation, "hard_swish"), 3.0, 1.0),

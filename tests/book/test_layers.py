@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,13 +37,13 @@ def _torch_oracle(layer: Layer, x: np.ndarray, p: dict[str, np.ndarray], dy: np.
     n = x.shape[-1]
     match layer:
         case dl.Dense():
-            y = z @ q["W"] + q["b"]
+            y = z @ q["W"] + q.get("b", 0)
         case dl.BatchNorm():
-            y = f.batch_norm(z, None, None, q["gamma"], q["beta"], training=True, eps=layer.eps)
+            y = f.batch_norm(z, None, None, q.get("gamma"), q.get("beta"), training=True, eps=layer.eps)
         case dl.LayerNorm():
-            y = f.layer_norm(z, (n,), q["gamma"], q["beta"], eps=layer.eps)
+            y = f.layer_norm(z, (n,), q.get("gamma"), q.get("beta"), eps=layer.eps)
         case dl.RMSNorm():
-            y = f.rms_norm(z, (n,), q["gamma"], eps=layer.eps)
+            y = f.rms_norm(z, (n,), q.get("gamma"), eps=layer.eps) + q.get("beta", 0)
         case dl.Embedding():
             y = f.embedding(z, q["W"]).reshape(len(x), -1)
         case dl.Residual():
@@ -63,9 +65,21 @@ ORACLES = [
     dl.Embedding(4, 2),
     dl.Residual([dl.Dense(5), "tanh"]),
 ]
+WITHOUT = [
+    dl.Dense(4, bias=False),
+    dl.BatchNorm(scale=False, shift=False),
+    dl.BatchNorm(scale=False),
+    dl.BatchNorm(shift=False),
+    dl.LayerNorm(scale=False, shift=False),
+    dl.LayerNorm(scale=False),
+    dl.LayerNorm(shift=False),
+    dl.RMSNorm(eps=1e-3, scale=False),
+    dl.RMSNorm(eps=1e-3, shift=True),
+]
+"""Layers without a parameter, and one more."""
 
 
-@pytest.mark.parametrize("layer", ORACLES, ids=str)
+@pytest.mark.parametrize("layer", ORACLES + WITHOUT, ids=str)
 def test_values_and_gradients_are_those_of_torch(layer: Layer, on: On) -> None:
     x = CATEGORIES if layer.integers else on.host(X).astype(np.float64)
     inputs = x.shape[-1]
@@ -84,6 +98,7 @@ def test_values_and_gradients_are_those_of_torch(layer: Layer, on: On) -> None:
 
 VJP = [
     *ORACLES[:6],
+    *WITHOUT,
     dl.RMSNorm(),
     dl.Residual([dl.Dense(6), "gelu", dl.LayerNorm(), dl.Dense(5)]),
     dl.Chain(
@@ -185,6 +200,42 @@ def test_masks_of_two_dropout_layers_and_of_two_keys_differ() -> None:
         assert abs(agree - 0.5) < 4 * np.sqrt(0.25 / 400)
 
 
+@pytest.mark.parametrize("layer", WITHOUT[:8], ids=str)
+def test_a_layer_without_parameters_is_one_whose_parameters_are_neutral(layer: Layer, on: On) -> None:
+    """γ = 1, β = 0 and b = 0 change nothing: outputs, dx, inference."""
+    whole = type(layer)(**{f.name: getattr(layer, f.name) for f in fields(layer) if f.name in ("units", "eps")})
+    neutral = {"b": np.zeros(4), "gamma": np.ones(5), "beta": np.zeros(5)}
+    own = _numbers(layer.shapes(5), on)
+    full = {name: own.get(name, neutral.get(name)) for name in whole.shapes(5)}
+    x, dy = on.array(X), on.array(rng.normal(size=(7, layer.width(5))))
+    y, saved = layer.forward(x, **_to_device(on, own))
+    expected, other = whole.forward(x, **_to_device(on, full))
+    on.close(y, on.numpy(expected))
+    dx = layer.backward(saved, dy, **_to_device(on, own))
+    on.close(dx, on.numpy(whole.backward(other, dy, **_to_device(on, full))))
+    buffers = _to_device(on, {"mean": np.full(5, 0.5), "variance": np.full(5, 2.0)}) if layer.buffers(5) else {}
+    found = layer.predict(x, **_to_device(on, own), **buffers)
+    on.close(found, on.numpy(whole.predict(x, **_to_device(on, full), **buffers)))
+    assert layer.gradient(saved, dy).keys() == layer.shapes(5).keys() == own.keys()
+    assert layer.initializers().keys() == own.keys() | layer.buffers(5).keys()
+
+
+def test_a_model_without_biases_trains_is_saved_and_is_drawn(on: On, tmp_path: Path) -> None:
+    if on.name not in ("numpy-float32", "torch-float32", "strict-2025.12"):
+        pytest.skip("a few devices are enough: each layer is tested on all")
+    parts = [dl.Dense(6, bias=False), dl.BatchNorm(scale=False), "relu6", dl.LayerNorm(shift=False), dl.Dense(3)]
+    model = dl.MLP(5, parts)
+    y = rng.integers(0, 3, 40)
+    x = rng.normal(size=(40, 5)) + y.reshape(-1, 1)
+    trained = dl.fit(model, x, y, epochs=2, batch_size=20, device=on.device, dtype=on.dtype, progress=False)
+    assert set(trained.parameters) == {"0.W", "1.beta", "3.gamma", "4.W", "4.b"}
+    trained.save(tmp_path / "model")
+    again = dl.load(tmp_path / "model", on.device)
+    assert again.model == model
+    np.testing.assert_array_equal(again.predict(x), trained.predict(x))
+    assert len(dl.diagnose(trained, x, y).layers) == 5
+
+
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
@@ -192,6 +243,9 @@ def test_masks_of_two_dropout_layers_and_of_two_keys_differ() -> None:
         (lambda: dl.Dense(-3), ValueError, "at least 1"),
         (lambda: dl.Dense(2.5), TypeError, "whole number"),
         (lambda: dl.Dense(2, weight="glorot_unifrom"), ValueError, "did you mean 'glorot_uniform'"),
+        (lambda: dl.Dense(2, bias=0), TypeError, "initializer must be a name or an instance, got 0"),
+        (lambda: dl.Dense(2, use_bias=False), TypeError, "no argument 'use_bias', it is called bias"),
+        (lambda: dl.LayerNorm(elementwise_affine=False), TypeError, "it is called scale and shift"),
         (lambda: dl.Dropout(1.0), ValueError, r"\[0, 1\)"),
         (lambda: dl.Dropout(-0.1), ValueError, r"\[0, 1\)"),
         (lambda: dl.BatchNorm(eps=0), ValueError, "above 0"),

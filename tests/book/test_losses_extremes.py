@@ -14,76 +14,14 @@ from dlarray.losses import (
     CategoricalCrossEntropy,
     Focal,
     Hinge,
-    Huber,
     KLDivergence,
-    LogCosh,
     Loss,
-    MeanAbsoluteError,
-    MeanSquaredError,
-    Poisson,
     RootMeanSquaredError,
-    SquaredHinge,
 )
-from tests.support.loss_cases import LOSSES, outputs, targets, value_and_slope
+from dlarray.testing.loss_cases import LOSSES, outputs, targets, value_and_slope
+from tests.support.exact import LOSSES as EXACT
 
 EXTREMES = [0.0, *(s * x for x in (1e-300, 1e-8, 0.4, 0.6, 40.0, 745.0, 1e4, 1e300) for s in (1, -1))]
-
-
-def _sigma(z: Any) -> Any:
-    return 1 / (1 + mp.exp(-z))
-
-
-def _softplus(z: Any) -> Any:
-    return mp.log(1 + mp.exp(z))
-
-
-def _clip(d: Any, delta: Any) -> Any:
-    return max(-delta, min(delta, d))
-
-
-def _exact_focal(z: Any, t: Any) -> tuple[Any, Any]:
-    s = z if t else -z
-    p, miss, log_p = _sigma(s), _sigma(-s), -_softplus(-s)
-    return -(miss**2) * log_p, (1 if t else -1) * miss**2 * (2 * p * log_p - miss)
-
-
-# the formula of one term and its slope in exact arithmetic, and the targets to try
-EXACT: list[tuple[Loss, list[float], Callable[[Any, Any], tuple[Any, Any]]]] = [
-    (MeanSquaredError(reduction="none"), [0.0, 3.0], lambda z, t: ((z - t) ** 2, 2 * (z - t))),
-    (MeanAbsoluteError(reduction="none"), [0.0, 3.0], lambda z, t: (abs(z - t), mp.sign(z - t))),
-    (RootMeanSquaredError(), [0.0, 3.0], lambda z, t: (abs(z - t), mp.sign(z - t))),
-    (
-        Huber(0.5, reduction="none"),
-        [0.0, 3.0],
-        lambda z, t: (
-            (z - t) ** 2 / 2 if abs(z - t) <= 0.5 else (abs(z - t) - mp.mpf(0.25)) / 2,
-            _clip(z - t, mp.mpf(0.5)),
-        ),
-    ),
-    (LogCosh(reduction="none"), [0.0, 3.0], lambda z, t: (mp.log(mp.cosh(z - t)), mp.tanh(z - t))),
-    (Poisson(reduction="none"), [0.0, 3.0], lambda z, t: (mp.exp(z) - t * z, mp.exp(z) - t)),
-    (
-        BinaryCrossEntropy(reduction="none"),
-        [0.0, 1.0, 0.25],
-        lambda z, t: (t * _softplus(-z) + (1 - t) * _softplus(z), _sigma(z) - t),
-    ),
-    (Focal(reduction="none"), [0.0, 1.0], _exact_focal),
-    (
-        Focal(gamma=0.0, reduction="none"),  # the binary cross-entropy
-        [0.0, 1.0],
-        lambda z, t: (_softplus(-z if t else z), _sigma(z) - t),
-    ),
-    (
-        Hinge(reduction="none"),
-        [-1.0, 1.0],
-        lambda z, t: (max(mp.mpf(0), 1 - t * z), -t if t * z < 1 else mp.mpf(0)),
-    ),
-    (
-        SquaredHinge(reduction="none"),
-        [-1.0, 1.0],
-        lambda z, t: (max(mp.mpf(0), 1 - t * z) ** 2, -2 * t * max(mp.mpf(0), 1 - t * z)),
-    ),
-]
 
 
 @pytest.mark.parametrize(("loss", "tried", "exact"), EXACT, ids=lambda x: repr(x) if isinstance(x, Loss) else "")

@@ -11,22 +11,30 @@ import pytest
 from dlarray.losses import (
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
+    CategoricalHinge,
     Focal,
+    Gamma,
+    GaussianNLL,
     Hinge,
     Huber,
     KLDivergence,
     LogCosh,
     Loss,
     MeanAbsoluteError,
+    MeanAbsolutePercentageError,
     MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    MultiMargin,
+    Pinball,
     Poisson,
     RootMeanSquaredError,
     SparseCategoricalCrossEntropy,
     SquaredHinge,
+    Tweedie,
 )
 from dlarray.losses.terms import SumOfTerms
-from tests.support.loss_cases import LOSSES, K, case, value_and_slope
-from tests.support.own import own
+from dlarray.testing.loss_cases import LOSSES, K, case, value_and_slope
+from dlarray.testing.own import own
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -51,6 +59,16 @@ def _hinge(z: Any, t: Any) -> Any:
     return torch.clamp(1 - (2 * t - 1) * z, min=0)
 
 
+def _crammer_singer(z: Any, t: Any) -> Any:
+    right = F.one_hot(t, z.shape[1]).bool()
+    return torch.clamp(1 + z.masked_fill(right, -torch.inf).max(1).values - z[right], min=0)
+
+
+def _tweedie(y: Any, t: Any, p: float) -> Any:
+    """Half the unit deviance as McCullagh and Nelder write it: the integral of (t - u) / u^p from y to t."""
+    return (t ** (2 - p) - t * y ** (1 - p)) / (1 - p) - (t ** (2 - p) - y ** (2 - p)) / (2 - p)
+
+
 def _soft(t: Any, classes: int) -> Any:
     return 0.9 * t + 0.1 / classes
 
@@ -65,8 +83,51 @@ TORCH: list[tuple[type[Loss], dict[str, Any], Callable[[Any, Any, str], Any]]] =
     (LogCosh, {}, lambda z, t, r: _reduce(torch.log(torch.cosh(z - t)), r)),
     (Poisson, {}, lambda z, t, r: F.poisson_nll_loss(z, t, reduction=r)),
     (Poisson, {"from_logits": False}, lambda z, t, r: F.poisson_nll_loss(z, t, log_input=False, reduction=r)),
+    (MeanAbsolutePercentageError, {}, lambda z, t, r: _reduce(torch.abs((z - t) / t), r)),
+    (MeanSquaredLogarithmicError, {}, lambda z, t, r: F.mse_loss(z, torch.log1p(t), reduction=r)),
+    (
+        MeanSquaredLogarithmicError,
+        {"from_logits": False},
+        lambda z, t, r: F.mse_loss(torch.log1p(z), torch.log1p(t), reduction=r),
+    ),
+    (
+        GaussianNLL,
+        {},
+        lambda z, t, r: F.gaussian_nll_loss(z[:, : K // 2], t, F.softplus(z[:, K // 2 :]) + 1e-6, reduction=r),
+    ),
+    (
+        GaussianNLL,
+        {"from_logits": False},
+        lambda z, t, r: F.gaussian_nll_loss(z[:, : K // 2], t, z[:, K // 2 :], reduction=r),
+    ),
+    (CategoricalHinge, {}, lambda z, t, r: _reduce(_crammer_singer(z, t), r)),
+    (MultiMargin, {}, lambda z, t, r: F.multi_margin_loss(z, t, reduction=r)),
+    (
+        MultiMargin,
+        {"margin": 0.3, "exponent": 2},
+        lambda z, t, r: F.multi_margin_loss(z, t, p=2, margin=0.3, reduction=r),
+    ),
+    (Pinball, {}, lambda z, t, r: _reduce(0.5 * torch.abs(z - t), r)),
+    (Pinball, {"quantile": 0.9}, lambda z, t, r: _reduce(torch.maximum(0.9 * (t - z), 0.1 * (z - t)), r)),
+    (Gamma, {}, lambda z, t, r: _reduce(t * torch.exp(-z) - 1 - torch.log(t) + z, r)),
+    (Gamma, {"from_logits": False}, lambda z, t, r: _reduce(t / z - 1 - torch.log(t) + torch.log(z), r)),
+    (Tweedie, {}, lambda z, t, r: _reduce(_tweedie(torch.exp(z), t, 1.5), r)),
+    (Tweedie, {"power": 1.1}, lambda z, t, r: _reduce(_tweedie(torch.exp(z), t, 1.1), r)),
+    (Tweedie, {"power": 1.9, "from_logits": False}, lambda z, t, r: _reduce(_tweedie(z, t, 1.9), r)),
     (BinaryCrossEntropy, {}, lambda z, t, r: F.binary_cross_entropy_with_logits(z, t, reduction=r)),
     (BinaryCrossEntropy, {"from_logits": False}, lambda z, t, r: F.binary_cross_entropy(z, t, reduction=r)),
+    (
+        BinaryCrossEntropy,
+        {"pos_weight": (0.5, 3.0, 1.0, 1.25)},
+        lambda z, t, r: F.binary_cross_entropy_with_logits(
+            z, t, reduction=r, pos_weight=torch.tensor([0.5, 3.0, 1.0, 1.25], dtype=z.dtype)
+        ),
+    ),
+    (
+        BinaryCrossEntropy,
+        {"pos_weight": 3.0, "from_logits": False},
+        lambda z, t, r: _reduce(-3 * t * torch.log(z) - (1 - t) * torch.log(1 - z), r),
+    ),
     (
         BinaryCrossEntropy,
         {"label_smoothing": 0.1},
@@ -114,6 +175,21 @@ TORCH: list[tuple[type[Loss], dict[str, Any], Callable[[Any, Any, str], Any]]] =
         {"from_logits": False, "class_weight": (0.5, 3.0, 0.0, 1.25)},
         lambda z, t, r: F.nll_loss(torch.log(z), t, torch.tensor([0.5, 3.0, 0.0, 1.25], dtype=z.dtype), reduction=r),
     ),
+    *(
+        (
+            SparseCategoricalCrossEntropy,
+            {"ignore_index": 2, **options},
+            lambda z, t, r, options=options: F.cross_entropy(
+                z,
+                t,
+                torch.tensor(options["class_weight"], dtype=z.dtype) if "class_weight" in options else None,
+                ignore_index=2,
+                reduction=r,
+                label_smoothing=0.1 if "label_smoothing" in options else 0,
+            ),
+        )
+        for options in ({}, {"label_smoothing": 0.1}, {"class_weight": (0.5, 3.0, 2.0, 1.25)})
+    ),
     (KLDivergence, {}, lambda z, t, r: _reduce(F.kl_div(F.log_softmax(z, 1), t, reduction="none").sum(1), r)),
     (
         KLDivergence,
@@ -145,7 +221,7 @@ def test_torch(cls: type[Loss], options: dict[str, Any], oracle: Callable[..., A
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize(("cls", "options", "oracle"), TORCH)
 def test_torch_weighted(cls: type[Loss], options: dict[str, Any], oracle: Callable[..., Any], reduction: str) -> None:
-    if not issubclass(cls, SumOfTerms) or "class_weight" in options:
+    if not issubclass(cls, SumOfTerms) or {"class_weight", "ignore_index"} & options.keys():
         pytest.skip("it has no terms to weigh, or weighs them already")
     loss = cls(**options, reduction=reduction)
     z, t, weight = case(loss)
@@ -191,8 +267,33 @@ def test_class_weights_multiply_example_weights_and_divide_the_mean(weighted: bo
 
 def test_scikit_learn_hinge() -> None:
     metrics = pytest.importorskip("sklearn.metrics")
+    z, t, _ = case(CategoricalHinge())
+    theirs = metrics.hinge_loss(t, z, labels=np.arange(K))
+    np.testing.assert_allclose(CategoricalHinge().forward(z, t)[0], theirs, rtol=1e-13)
     z, t, _ = case(Hinge())
     np.testing.assert_allclose(Hinge().forward(z[:, 0], t[:, 0])[0], metrics.hinge_loss(t[:, 0], z[:, 0]), rtol=1e-13)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_scikit_learn_s_metrics_and_losses(weighted: bool) -> None:
+    """Deviances are twice the loss; scikit-learn's losses with a log link have the same derivative."""
+    metrics = pytest.importorskip("sklearn.metrics")
+    from sklearn._loss import HalfGammaLoss, HalfTweedieLoss, PinballLoss
+
+    pinball, gamma, tweedie = metrics.mean_pinball_loss, metrics.mean_gamma_deviance, metrics.mean_tweedie_deviance
+    cases: list[tuple[Loss, float, Callable[..., float], Any]] = [
+        (Pinball(0.9), 1, lambda t, y, w: pinball(t, y, sample_weight=w, alpha=0.9), PinballLoss(quantile=0.9)),
+        (Gamma(), 2, lambda t, y, w: gamma(t, y, sample_weight=w), HalfGammaLoss()),
+        (Tweedie(1.3), 2, lambda t, y, w: tweedie(t, y, sample_weight=w, power=1.3), HalfTweedieLoss(power=1.3)),
+    ]
+    for loss, factor, metric, theirs in cases:
+        z, t, weight = case(loss)
+        z, t, w = z[:, :1].copy(), t[:, :1].copy(), weight if weighted else None
+        value, dz = value_and_slope(loss)(z, t, w)
+        y = loss.output_activation.predict(z)
+        np.testing.assert_allclose(factor * value, metric(t[:, 0], y[:, 0], w), rtol=1e-12)
+        slopes = theirs.gradient(t[:, 0], z[:, 0].copy(), sample_weight=w)
+        np.testing.assert_allclose(dz[:, 0], slopes / (np.sum(w) if weighted else len(t)), rtol=1e-12)
 
 
 @pytest.mark.parametrize("scale", [2.0, 40.0])

@@ -12,21 +12,28 @@ from dlarray.layers import Dense
 from dlarray.losses import (
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
+    CategoricalHinge,
     Focal,
+    Gamma,
+    GaussianNLL,
     Hinge,
     Huber,
     KLDivergence,
     Loss,
     MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    MultiMargin,
+    Pinball,
     Poisson,
     RootMeanSquaredError,
     SparseCategoricalCrossEntropy,
     SquaredHinge,
+    Tweedie,
 )
 from dlarray.model import MLP
-from tests.support.loss_cases import K, case
+from dlarray.testing.loss_cases import K, case
+from dlarray.testing.own import own
 from tests.support.matrix import On
-from tests.support.own import own
 
 Z = np.zeros((3, 4))
 LABELS = np.array([0, 3, 1])
@@ -46,6 +53,32 @@ LABELS = np.array([0, 3, 1])
         (lambda: Hinge(class_weight=2.0), TypeError, "one number for each class, got 2.0"),
         (lambda: CategoricalCrossEntropy(class_weight=(1.0, -1.0)), ValueError, "class_weight must be at least 0"),
         (lambda: CategoricalCrossEntropy(class_weight=(0.0, 0.0)), ValueError, "weight above 0"),
+        (lambda: Pinball(1.0), ValueError, r"quantile must lie in \[0, 1\)"),
+        (lambda: Pinball(0.0), ValueError, "quantile must be above 0"),
+        (lambda: Tweedie(2.0), ValueError, r"between 1 \(use Poisson\) and 2 \(use Gamma\), got 2\.0"),
+        (lambda: Tweedie("1.5"), TypeError, "power"),
+        (lambda: BinaryCrossEntropy(pos_weight=0.0), ValueError, "pos_weight must be above 0"),
+        (
+            lambda: BinaryCrossEntropy(pos_weight=(1.0, 2.0)).forward(Z, Z),
+            ValueError,
+            "pos_weight has 2 numbers for 4 outputs; give one for each",
+        ),
+        (lambda: MultiMargin(margin=0), ValueError, "margin must be above 0, got 0"),
+        (lambda: MultiMargin(exponent=3), ValueError, "exponent must be 1 or 2, got 3"),
+        (lambda: MultiMargin().forward(Z, Z), ValueError, "targets must be integer labels"),
+        (lambda: CategoricalHinge().forward(Z[:, :1], LABELS), ValueError, r"two classes or more, .*use Hinge"),
+        (lambda: CategoricalHinge().forward(Z, LABELS + 1), ValueError, r"labels must lie in \[0, 4\), got 4"),
+        (lambda: GaussianNLL().forward(Z, Z), ValueError, r"\(3, 4\) do not match outputs of shape \(3, 2\)"),
+        (
+            lambda: GaussianNLL().forward(Z[:, :3], Z[:, :1]),
+            ValueError,
+            r"outputs must be \(n, 2k\).*two units for each",
+        ),
+        (
+            lambda: MeanSquaredLogarithmicError().forward(Z, Z - 1),
+            ValueError,
+            r"targets must be above -1, got -1\.0 in row 0; for numbers of either sign use MeanSquaredError",
+        ),
         (lambda: Focal(gamma=-1.0), ValueError, "gamma must be at least 0"),
         (lambda: Focal(alpha=1.5), ValueError, "alpha must lie in"),
         (
@@ -94,7 +127,7 @@ def test_what_is_refused_without_reading_values(call: Callable[[], Any], error: 
 
 def test_two_libraries_are_refused() -> None:
     torch = pytest.importorskip("torch")
-    with pytest.raises(TypeError, match=r"Multiple namespaces"):
+    with pytest.raises(TypeError, match="expected arrays of one library, got numpy and torch; dlarray.to_device moves"):
         MeanSquaredError().forward(Z, torch.zeros(3, 4))
 
 
@@ -120,6 +153,8 @@ def _with(base: np.ndarray, value: float) -> np.ndarray:
         (Hinge(), _with(_with(Z, -1.0) * 1.0, -1.0), r"got 0\.0 in row 0"),
         (SquaredHinge(), _with(Z, 0.5), r"got 0\.5"),
         (Poisson(), _with(Z, -1.0), r"at least 0, got -1\.0 in row 1; .*MeanSquaredError"),
+        (Tweedie(), _with(Z, -1.0), r"at least 0, got -1\.0 in row 1; .*MeanSquaredError"),
+        (Gamma(), _with(Z + 1, 0.0), r"above 0, got 0\.0 in row 1; where 0 occurs use Tweedie"),
         (CategoricalCrossEntropy(), _with(HALF, 1.25), r"in \[0, 1\], got 1\.25 in row 1"),
         (CategoricalCrossEntropy(), _with(HALF, -0.25), r"in \[0, 1\], got -0\.25 in row 1"),
         (CategoricalCrossEntropy(), _with(HALF, 0.2502), "must sum to 1, got 1.0002.* in row 1"),

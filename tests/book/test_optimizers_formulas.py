@@ -2,23 +2,29 @@
 
 import math
 
+import mpmath as mp
 import numpy as np
 import pytest
 
 from dlarray.optimizers import (
+    LAMB,
     Adagrad,
     Adam,
     Adamax,
     AdamW,
     AMSGrad,
     Lion,
+    Muon,
     NAdam,
     Optimizer,
     RMSprop,
+    Rprop,
 )
+from dlarray.optimizers.rectified import averaged
+from dlarray.schedules import CosineDecay
+from dlarray.testing.own import own
 from tests.book.test_optimizers_torch import TORCH
 from tests.support.descents import CURVATURE, START, descend, gradient
-from tests.support.own import own
 
 
 def keras_adam(g, s, t, eps):
@@ -97,6 +103,30 @@ def test_the_place_of_eps_counts(cls):
             assert np.abs(end - other).max() > 1e-4
 
 
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9, 0.999, 0.9999])
+def test_the_numbers_that_an_average_has_seen(beta, on):
+    t = np.array([1.0, 2, 3, 5, 6, 7, 20, 200, 240, 260, 3000, 1e5, 1e9])
+    with mp.workdps(50):
+        b = mp.mpf(beta)
+        exact = [float(2 / (1 - b) - 1 - 2 * mp.mpf(n) * b**n / (1 - b**n)) for n in t]
+    largest = 2 / (1 - beta)
+    on.close(on.run(lambda t: averaged(beta, t), on.array(t)), exact, scale=max(1, largest / 1000))
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: Rprop(CosineDecay(0.1, 5)), TypeError, "learning_rate must be a number, not a schedule"),
+        (lambda: Rprop(grow=0.9), ValueError, "shrink must be below 1 and grow above it"),
+        (lambda: Rprop(shrink=0), ValueError, "shrink must be below 1 and grow above it"),
+        (lambda: Rprop(least=1, most=0.5), ValueError, "least must be below most, got 1 and 0.5"),
+    ],
+)
+def test_bad_configuration_of_rprop(make, error, words):
+    with pytest.raises(error, match=words):
+        make()
+
+
 def test_lion_decays_apart_from_the_sign():
     theta, g = np.array([2.0, -3.0]), np.array([1e-9, 5.0])
     optimizer = Lion(0.1, weight_decay=0.5)
@@ -119,4 +149,5 @@ def test_scikit_learns_adam():
 
 
 def test_every_optimizer_has_an_oracle():
-    assert {type(ours) for ours, *_ in (*TORCH.values(), *WRITTEN.values())} == set(own(Optimizer).values())
+    layerwise = {LAMB, Muon}  # test_optimizers_layerwise.py
+    assert {type(ours) for ours, *_ in (*TORCH.values(), *WRITTEN.values())} | layerwise == set(own(Optimizer).values())

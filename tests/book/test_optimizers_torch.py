@@ -17,7 +17,9 @@ from dlarray.optimizers import (
     Momentum,
     NAdam,
     Nesterov,
+    RAdam,
     RMSprop,
+    Rprop,
     clip_by_global_norm,
     clip_by_value,
 )
@@ -98,6 +100,19 @@ TORCH = {
         Adamax(0.05, 0.8, 0.95, 1e-2, weight_decay=0.1),
         "Adamax",
         {"lr": 0.05, "betas": (0.8, 0.95), "eps": 1e-2, "weight_decay": 0.1},
+    ),
+    "radam, defaults": (RAdam(), "RAdam", {}),
+    "radam": (
+        RAdam(0.05, 0.8, 0.95, 1e-2, weight_decay=0.1),
+        "RAdam",
+        {"lr": 0.05, "betas": (0.8, 0.95), "eps": 1e-2, "weight_decay": 0.1},
+    ),
+    "radam, short memory": (RAdam(0.05, 0.8, 0.5, 1e-2), "RAdam", {"lr": 0.05, "betas": (0.8, 0.5), "eps": 1e-2}),
+    "rprop, defaults": (Rprop(), "Rprop", {}),
+    "rprop": (
+        Rprop(0.3, 1.5, 0.3, 1e-3, 0.6),
+        "Rprop",
+        {"lr": 0.3, "etas": (0.3, 1.5), "step_sizes": (1e-3, 0.6)},
     ),
     "nadam, defaults": (NAdam(), "NAdam", {}),
     "nadam": (

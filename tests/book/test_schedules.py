@@ -11,8 +11,10 @@ from dlarray.schedules import (
     ConstantRate,
     CosineDecay,
     CosineRestarts,
+    Cyclic,
     ExponentialDecay,
     InverseTimeDecay,
+    MultiStepDecay,
     OneCycle,
     PolynomialDecay,
     Schedule,
@@ -25,6 +27,10 @@ CASES = {
     "constant": (ConstantRate(0.3), lambda t: 0.3),
     "step": (StepDecay(0.3, every=7, factor=0.5), lambda t: 0.3 * 0.5 ** (t // 7)),
     "step, every 1": (StepDecay(0.3, every=1, factor=0.99), lambda t: 0.3 * 0.99**t),
+    "multi-step": (
+        MultiStepDecay(0.3, (5, 40, 40, 199), 0.5),
+        lambda t: 0.3 * 0.5 ** sum(t >= n for n in (5, 40, 40, 199)),
+    ),
     "exponential": (ExponentialDecay(0.3, factor=0.97, every=3), lambda t: 0.3 * 0.97 ** (t / 3)),
     "inverse time": (InverseTimeDecay(0.3, decay=0.5, every=4), lambda t: 0.3 / (1 + 0.5 * t / 4)),
     "polynomial": (PolynomialDecay(0.3, 50, power=2.5, end=0.01), lambda t: 0.01 + 0.29 * (1 - min(t, 50) / 50) ** 2.5),
@@ -33,6 +39,11 @@ CASES = {
     "cosine": (CosineDecay(0.3, 60, end=0.02), lambda t: 0.02 + 0.14 * (1 + math.cos(math.pi * min(t, 60) / 60))),
     "restarts": (CosineRestarts(0.3, 10, end=0.1), lambda t: 0.1 + 0.1 * (1 + math.cos(math.pi * (t % 10) / 10))),
     "restarts, growing": (CosineRestarts(0.3, 5, growth=3), lambda t: 0.15 * (1 + math.cos(math.pi * cycle(t, 5, 3)))),
+    "cycles": (Cyclic(0.1, 0.3, 10), lambda t: 0.1 + 0.2 * triangle(t, 10, 10)),
+    "cycles, shrinking": (
+        Cyclic(0.05, 0.3, 7, 13, factor=0.5),
+        lambda t: 0.05 + 0.25 * 0.5 ** (t // 20) * triangle(t, 7, 13),
+    ),
     "warm-up": (WarmUp(20, ConstantRate(0.3), start=0.1), lambda t: 0.3 * (0.1 + 0.9 * min(t / 20, 1))),
     "warm-up, then": (
         WarmUp(20, CosineDecay(0.3, 60)),
@@ -48,6 +59,11 @@ def cycle(t, length, growth):
     while t >= length:
         t, length = t - length, length * growth
     return t / length
+
+
+def triangle(t, up, down):
+    s = t % (up + down)
+    return s / up if s <= up else (up + down - s) / down
 
 
 def one_cycle(t, peak, steps, warm_up, div, final_div):
@@ -131,6 +147,10 @@ def rates_of_torch(make, steps, rate):
         (ExponentialDecay(0.1, 0.98), lambda s, o: s.ExponentialLR(o, 0.98), 200),
         (PolynomialDecay(0.1, 150, 1.7), lambda s, o: s.PolynomialLR(o, 150, 1.7), 200),
         (CosineDecay(0.1, 150, 0.01), lambda s, o: s.CosineAnnealingLR(o, 150, 0.01), 150),
+        (MultiStepDecay(0.1, (20, 90, 91), 0.3), lambda s, o: s.MultiStepLR(o, [20, 90, 91], 0.3), 200),
+        (Cyclic(0.02, 0.1, 13), lambda s, o: s.CyclicLR(o, 0.02, 0.1, 13, cycle_momentum=False), 200),
+        (Cyclic(0.02, 0.1, 9, 14, 0.5), lambda s, o: s.CyclicLR(o, 0.02, 0.1, 9, 14, "triangular2",
+                                                                cycle_momentum=False), 200),
         (CosineRestarts(0.1, 13), lambda s, o: s.CosineAnnealingWarmRestarts(o, 13), 200),
         (CosineRestarts(0.1, 13, 2, 0.01), lambda s, o: s.CosineAnnealingWarmRestarts(o, 13, 2, 0.01), 600),
         (OneCycle(0.1, 150), lambda s, o: s.OneCycleLR(o, 0.1, 150, cycle_momentum=False), 150),
@@ -155,13 +175,22 @@ def test_warm_up_then_another_as_torch_chains_them():
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
 
 
+def test_steps_of_an_exponential_as_optax_takes_them():
+    optax = pytest.importorskip("optax")
+    theirs = optax.exponential_decay(0.1, transition_steps=7, decay_rate=0.6, staircase=True)
+    piecewise = optax.piecewise_constant_schedule(0.1, {20: 0.3, 50: 0.3})
+    t = np.arange(100)
+    np.testing.assert_allclose(StepDecay(0.1, 7, 0.6)(t * 1.0), [float(theirs(n)) for n in t], rtol=1e-5)
+    np.testing.assert_allclose(MultiStepDecay(0.1, (20, 50), 0.3)(t * 1.0), [float(piecewise(n)) for n in t], rtol=1e-6)
+
+
 def test_every_schedule_is_in_the_table():
     assert {type(schedule) for schedule, _ in CASES.values()} == set(names.classes(Schedule).values())
 
 
 @pytest.mark.parametrize("word", ["constant", "step", "exponential", "inverse-time", "polynomial", "cosine", "warm-up"])
 def test_short_names(word):
-    assert names.by_name(Schedule, word).__module__ == "dlarray.schedules"
+    assert names.by_name(Schedule, word).__module__.startswith("dlarray.schedules.")
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -198,6 +227,14 @@ def test_a_rate_is_a_number_above_0(rate):
         (lambda: PolynomialDecay(0.1, 0), ValueError, "steps"),
         (lambda: PolynomialDecay(0.1, 5, power=0), ValueError, "power"),
         (lambda: CosineDecay(0.1, 5, end=-1), ValueError, "end"),
+        (lambda: MultiStepDecay(0.1, ()), ValueError, "at must hold a number of steps or more"),
+        (lambda: MultiStepDecay(0.1, (0, 5)), ValueError, "at must be at least 1, got 0"),
+        (lambda: MultiStepDecay(0.1, 5), TypeError, "at must hold numbers of steps, such as .30, 80., got 5"),
+        (lambda: MultiStepDecay(0.1, milestones=(5,)), TypeError, "it is called at"),
+        (lambda: Cyclic(0.1, 0.1, 5), ValueError, "peak must be above rate, got 0.1 and 0.1"),
+        (lambda: Cyclic(0.1, 0.2, 0), ValueError, "up must be at least 1"),
+        (lambda: Cyclic(0.1, 0.2, 5, 0), ValueError, "down must be at least 1"),
+        (lambda: Cyclic(0.1, 0.2, 5, factor=0), ValueError, "factor must be above 0"),
         (lambda: CosineRestarts(0.1, 5, growth=0), ValueError, "growth"),
         (lambda: WarmUp(0, ConstantRate(0.1)), ValueError, "steps"),
         (lambda: WarmUp(5, 0.1), TypeError, "then"),
@@ -230,6 +267,8 @@ LONG = 3 * 2**31
         PolynomialDecay(0.3, LONG, end=0.1),
         CosineDecay(0.3, LONG),
         CosineRestarts(0.3, LONG),
+        MultiStepDecay(0.3, (LONG,)),
+        Cyclic(0.1, 0.3, LONG),
         CosineRestarts(0.3, LONG, growth=LONG),
         WarmUp(LONG, ConstantRate(0.3)),
         OneCycle(0.3, LONG),

@@ -233,10 +233,10 @@ def test_one_column_has_no_duplicate(on: On) -> None:
 
 
 FLAT = {
-    **dict.fromkeys(["identity", "leaky_relu", "prelu"], 0),
+    **dict.fromkeys(["identity", "leaky_relu", "prelu", "hard_shrink", "soft_shrink"], 0),
     **dict.fromkeys(["relu", "elu", "selu", "celu", "softplus", "log_sigmoid", "gelu", "swish", "mish"], 1),
-    **dict.fromkeys(["hard_swish"], 1),
-    **dict.fromkeys(["sigmoid", "tanh", "softsign", "hard_sigmoid", "hard_tanh"], 2),
+    **dict.fromkeys(["hard_swish", "threshold"], 1),
+    **dict.fromkeys(["sigmoid", "tanh", "softsign", "hard_sigmoid", "hard_tanh", "relu6"], 2),
     **dict.fromkeys(["softmax", "log_softmax"], None),
 }
 

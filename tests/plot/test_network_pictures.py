@@ -35,6 +35,11 @@ def test_histograms_count_every_weight(model: dl.Trained) -> None:
     assert words == [f"σ = {np.asarray(model.parameters[n]).std():.2g}" for n in ("0.W", "2.W")]
 
 
+def test_a_layer_without_biases_is_drawn() -> None:
+    model = dl.MLP(2, [dl.Dense(3, bias=False), "relu6", dl.Dense(1)])
+    assert plot.network(model, model.init()).texts
+
+
 def test_weights_come_by_name_as_well(model: dl.Trained) -> None:
     assert plot.weight_histograms(SMALL.parameters(SMALL.init())).get_title() == "Weights of each layer"
     with pytest.raises(TypeError, match="must be a trained model, or a mapping"):
@@ -65,6 +70,18 @@ def test_of_many_units_those_with_the_largest_norms_are_drawn() -> None:
         plot.weights({"W": np.ones((6, 2))})
     with pytest.raises(ValueError, match="their product must be the number of inputs"):
         plot.weights({"W": np.ones((6, 2))}, shape=(2, 4))
+
+
+def test_weights_by_feature_show_the_largest_with_their_names() -> None:
+    W = np.outer([1.0, 3.0, 2.0], [1.0, -2.0, 0.5, 4.0])
+    ax = plot.feature_weights({"0.W": W, "2.W": np.ones((4, 2))}, ["$a", "b" * 60, "c"], count=2, units=3)
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["b" * 39 + "…", "c"]
+    np.testing.assert_array_equal(ax.images[0].get_array(), W[[1, 2]][:, [3, 1, 0]])
+    assert ax.images[0].get_clim() == (-12, 12)
+    assert ax.get_xlabel() == "3 of 4 units, 2 of 3 features"
+    ax.figure.canvas.draw()
+    with pytest.raises(ValueError, match=r"features must name the 3 inputs of 0\.W, got 2 names"):
+        plot.feature_weights({"0.W": W}, ["a", "b"])
 
 
 def test_edges_are_coloured_by_sign_and_wide_by_weight() -> None:

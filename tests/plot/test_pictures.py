@@ -40,6 +40,7 @@ def every_picture(
         "activation": lambda ax: plot.activation("gelu", ax),
         "weight_histograms": lambda ax: plot.weight_histograms(model, ax),
         "weights": lambda ax: plot.weights(model, ax, shape=(1, 2)),
+        "feature_weights": lambda ax: plot.feature_weights(model, ["x", "y"], ax),
         "network": lambda ax: plot.network(model.model, model.theta, ax),
         "gradient_flow": lambda ax: plot.gradient_flow(diagnosis, ax),
         "activation_distributions": lambda ax: plot.activation_distributions(diagnosis, ax),
@@ -47,6 +48,7 @@ def every_picture(
         "update_ratios": lambda ax: plot.update_ratios(diagnosis, ax),
         "loss_landscape": lambda ax: plot.loss_landscape(landscape, ax),
         "lr_finder": lambda ax: plot.lr_finder(SEARCH, ax),
+        "truth_and_prediction": lambda ax: plot.truth_and_prediction(RATES, RATES + 0.1, ax, name="rate"),
     }
 
 
@@ -83,7 +85,7 @@ def test_a_picture_is_named_labelled_legible_and_drawn_on_the_axes_given(
     assert isinstance(ax, matplotlib.axes.Axes)
     assert ax.get_title()
     assert ax.get_xlabel()
-    assert ax.get_ylabel() or name == "weights"  # images have no height in units
+    assert ax.get_ylabel() or name in {"weights", "feature_weights"}  # no height in units
     assert ax.figure.get_size_inches()[0] == 6 or name == "learning_curves"
     assert overlapping(ax.figure) == []
     sizes = [t.get_fontsize() for t in ax.figure.findobj(matplotlib.text.Text) if t.get_text() and t.get_visible()]
@@ -130,6 +132,24 @@ def test_shares_are_of_each_true_class() -> None:
     assert [t.get_text() for t in ax.get_xticklabels()] == ["cat", "dog", "mouse"]
     few = np.array([[999, 1], [0, 5]])
     assert cells(plot.confusion_percent(few)) == {(0, 0): "99.9", (0, 1): "0.1", (1, 1): "100"}
+
+
+def test_predictions_are_drawn_over_the_truth_and_one_wild_value_hides_no_other() -> None:
+    truth = np.linspace(0, 10, 4000)
+    predicted = truth + 1
+    predicted[7] = 1e9
+    ax = plot.truth_and_prediction(truth, predicted, name="price")
+    points: Any = ax.collections[0].get_offsets()
+    assert np.array_equal(np.asarray(points), np.column_stack([truth, predicted]))
+    assert ax.get_xlim() == ax.get_ylim()
+    assert ax.get_ylim()[1] < 20
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("true price", "predicted price")
+    (diagonal,) = ax.lines
+    assert np.array_equal(diagonal.get_xdata(), diagonal.get_ydata())
+    with pytest.raises(ValueError, match="must have the same length, got 2 and 3"):
+        plot.truth_and_prediction(truth[:2], truth[:3])
+    with pytest.raises(ValueError, match="have no finite number"):
+        plot.truth_and_prediction(np.full(2, np.nan), np.full(2, np.inf))
 
 
 @pytest.mark.parametrize("draw", [plot.confusion, plot.confusion_percent])
