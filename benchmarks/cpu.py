@@ -32,7 +32,9 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", default="S,M,L,XL", help="of S, M, L, XL, or such as 784-256-10x128; none")
-    parser.add_argument("--ours", default="all", help="all, or of products,numpy,fast,eager,jax,torch,torch compiled")
+    parser.add_argument(
+        "--ours", default="all", help="all, or of products,numpy,fast,eager,jax,torch,torch compiled,onnx"
+    )
     parser.add_argument(
         "--baselines", default="all", help="all, none, or of torch,jax,sklearn,keras,thinc,tinygrad,onnxruntime"
     )

@@ -48,6 +48,7 @@ CONTENDERS = (
     Entry("torch", "ours.on_torch", "ours", "cpu", "dlarray on torch"),
     Entry("torch compiled", "ours.on_torch_compiled", "ours", "cpu", "dlarray on torch, torch.compile"),
     Entry("torch eager", "ours.on_torch_eager", "ours", "cpu", "dlarray on torch, eager"),
+    Entry("onnx", "ours.on_onnx", "ours", "cpu", "dlarray on onnxruntime"),
     Entry("PyTorch", "torch.eager", "torch"),
     Entry("PyTorch, fused Adam", "torch.fused", "torch"),
     Entry("PyTorch, torch.compile", "torch.compiled", "torch"),

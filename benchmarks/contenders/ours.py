@@ -1,4 +1,4 @@
-"""dlarray in each of its stages, on NumPy, CuPy, JAX and torch. What needs a GPU says so on a CPU."""
+"""dlarray in each of its stages, on NumPy, CuPy, JAX, torch and onnxruntime. What needs a GPU says so on a CPU."""
 
 from __future__ import annotations
 
@@ -203,6 +203,11 @@ def on_torch_eager(workload: Workload, setting: Setting) -> Measured:
     """torch's tensors, the formulas one operation at a time."""
     prepared("torch", setting)
     return Ours(workload, setting, None, "torch")
+
+
+def on_onnx(workload: Workload, setting: Setting) -> Measured:
+    """The step as one ONNX graph, which onnxruntime runs with the state bound."""
+    return Ours(workload, setting, resolve("onnx").backend.compile, "onnx")
 
 
 def reference(workload: Workload, setting: Setting) -> Measured:
