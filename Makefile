@@ -10,7 +10,7 @@ BIN  := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: help demo test cuda quick lint docs pictures dist clean
+.PHONY: help demo test cuda quick lint docs pictures matrix dist clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -28,7 +28,7 @@ test: $(VENV)/installed-test  ## run all tests on all devices of this machine, a
 
 cuda: $(VENV)/installed-test  ## run the tests of CUDA, on emulated GPUs: needs x86-64 Linux and g++
 	$(BIN)/python -m tests.cuda_on_cpu
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --emulated --device cuda -k cuda $(ARGS)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --emulated --device cuda -k "cuda or nccl" $(ARGS)
 
 quick: $(VENV)/installed-test  ## run the tests that the changed files need, on NumPy, in under two minutes
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --device numpy-float64 -m 'not slow' \
@@ -46,12 +46,18 @@ docs: $(VENV)/installed-docs  ## run all examples and build the documentation in
 pictures: $(VENV)/installed-demo  ## draw the pictures of README.md again
 	$(BIN)/python .ci/readme.py docs/_static
 
+# An environment of its own: the libraries take some 10 GB. mparray is the example of a package that is not dlarray's.
+matrix:  ## check every array library in one process, and write docs/array_libraries.md
+	$(MAKE) VENV=.venv-matrix .venv-matrix/installed-matrix
+	.venv-matrix/bin/python -m pip install --quiet --disable-pip-version-check --editable examples/dlarray-mparray
+	.venv-matrix/bin/python .ci/matrix.py docs/array_libraries.md $(ARGS)
+
 dist: $(VENV)/installed-build  ## build the source distribution and the wheel in dist
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
 
 clean:  ## remove everything that these targets have made
-	rm -rf $(VENV) build dist out docs/_build docs/api docs/auto_examples .pytest_cache .ruff_cache \
+	rm -rf $(VENV) .venv-matrix build dist out docs/_build docs/api docs/auto_examples .pytest_cache .ruff_cache \
 		tests/cuda_on_cpu/build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

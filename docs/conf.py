@@ -30,7 +30,7 @@ extensions = [
     "pages",
     "reference",
 ]
-exclude_patterns = ["_build", "_extensions", "auto_examples/*.md5", "auto_examples/*.ipynb"]
+exclude_patterns = ["_build", "_extensions", "_libraries", "auto_examples/*.md5", "auto_examples/*.ipynb"]
 suppress_warnings = ["config.cache"]  # the configuration of the gallery holds functions
 nitpicky = True
 nitpick_ignore_regex = [  # types of other libraries, and names that are not part of the public interface

@@ -43,13 +43,13 @@ RUNS = {
 def descend(optimizer: dlarray.Optimizer, batch_size: int) -> np.ndarray:
     """(w, b) before the first step and after each."""
     theta = model.init()
-    state = optimizer.init_all(theta)
+    layout, state = model.layout_of(theta), optimizer.init_all(theta)
     path = [START]
     for _ in range(STEPS):
         rows = dice.choice(EXAMPLES, batch_size, replace=False)
         batch = (dlarray.asarray(values[rows], dtype="float32") for values in (x, y))
         _, g = model.loss_and_gradient(theta, *batch, loss)
-        theta, state = optimizer.step_all(theta, g, state)
+        theta, state = optimizer.step_parameters(theta, g, state, layout)
         path.append(tuple(float(dlarray.to_numpy(p).ravel()[0]) for p in model.parameters(theta).values()))
     return np.asarray(path)
 

@@ -9,6 +9,7 @@ Where there is no GPU, ``tests/cuda_on_cpu`` emulates two for CuPy; ``--emulated
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
@@ -106,9 +107,18 @@ def gpu_order(request: pytest.FixtureRequest) -> Iterator[str | int]:
 
 
 @pytest.fixture
-def without_native(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_native(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """NumPy's steps run as ufuncs: a test of many small networks would spend its time compiling."""
     monkeypatch.setattr("dlarray.planner.native.executor.available", lambda: False)
+    forget_kept_steps()
+    yield
+    forget_kept_steps()
+
+
+def forget_kept_steps() -> None:
+    """The estimators keep compiled steps, which have chosen their executor."""
+    if "dlarray.estimators.step_pool" in sys.modules:
+        sys.modules["dlarray.estimators.step_pool"].pool.clear()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -15,13 +15,21 @@ FOLDER = Path(__file__).parent.parent
 ORDER = (
     "devices",
     "training",
+    "larger_than_memory",
+    "parallel",
     "from_sklearn",
+    "many_fits",
     "from_torch",
+    "from_keras",
+    "onnx",
     "diagnostics",
     "command_line",
     "extending",
+    "conformance",
+    "array_libraries",
     "gpu",
     "performance",
+    "scaling",
 )
 ELSEWHERE = {"index", "quick_start", "guide", "notes", "development", "contributing", "design", "changelog"}
 LINKS = (

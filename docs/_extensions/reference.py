@@ -70,8 +70,10 @@ PAGES = {  # title: what stands above the table, and the modules; a module that 
     "Initialisers": ("The weights before the first step: ``W = initializer(bits, shape)``.", "initializers"),
     "Metrics": ("How good predictions are: ``metric(targets, predictions)``.", "metrics"),
     "Devices": ("Choosing a device, moving arrays between devices, and errors.", "device"),
-    "Backends": ("What dlarray must know about an array library.", "device.backend device.description"),
+    "Backends": ("What dlarray must know about an array library.", "backend device.backend device.description"),
     "Data": ("Real data from installed packages.", "datasets"),
+    "ONNX": ("Trained models as graphs for other runtimes.", "onnx"),
+    "Other libraries": ("Models of PyTorch and Keras as trained models, and back.", "interop"),
     "Pictures": ("Drawn by matplotlib.", "plot"),
     "For formulas": (
         "What custom formulas may use: arrays, checks, random bits, names.",
@@ -103,8 +105,11 @@ def _public(modules: list[str]) -> dict[str, Any]:
     for name in modules:
         module = import_module(f"dlarray.{name}")
         for public in module.__all__:
-            at_top = public in dlarray.__all__ and getattr(dlarray, public) is getattr(module, public)
-            found.setdefault(f"dlarray.{public}" if at_top else f"dlarray.{name}.{public}", getattr(module, public))
+            value = getattr(module, public)
+            if inspect.isclass(value) and value in found.values():
+                continue  # by the name of the module before it
+            at_top = public in dlarray.__all__ and getattr(dlarray, public) is value
+            found.setdefault(f"dlarray.{public}" if at_top else f"dlarray.{name}.{public}", value)
 
     def place(item: tuple[str, Any]) -> tuple[bool, bool, str]:
         name, value = item

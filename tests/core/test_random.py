@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dlarray.core.random import Bits, bernoulli_mask, check_seed, fold_in, key_words, random_int32
+from dlarray.core.random import Bits, after_rows, bernoulli_mask, check_seed, fold_in, key_words, random_int32
 
 STANDARD_ERRORS = 4.0
 
@@ -92,7 +92,8 @@ def test_a_number_beyond_32_bits_folds_by_its_lower_ones():
 @pytest.mark.parametrize("probability", [0.5, 0.8, 1e-3, 1.0, 1 - 1e-12])
 def test_known_answers_of_masks(on, probability):
     words = key_words(5, "masks")
-    found = on.numpy(on.run(lambda key: bernoulli_mask(key, (10, 30), probability), on.array(words)))
+    like = on.array(np.zeros((10, 30)))
+    found = on.numpy(on.run(lambda key: bernoulli_mask(key, like, probability), on.array(words)))
     assert found.dtype == bool
     limit = round(probability * 2**32) - 2**31
     assert found.ravel().tolist() == [x < limit for x in expected_int32(words, 300)]
@@ -170,8 +171,19 @@ def test_the_words_of_a_key_do_not_stand_for_each_other():
 
 @pytest.mark.parametrize("probability", [0.1, 0.5, 0.9])
 def test_masks_keep_their_share(probability):
-    share = np.mean(bernoulli_mask(key_words(3, "masks"), (N,), probability))
+    share = np.mean(bernoulli_mask(key_words(3, "masks"), np.zeros(N), probability))
     assert abs(share - probability) < STANDARD_ERRORS * math.sqrt(probability * (1 - probability) / N)
+
+
+@pytest.mark.parametrize("first", [0, 1, 4])
+def test_the_masks_of_some_rows_are_those_of_the_whole_batch(first):
+    """Also with a key that was made from another one."""
+    key, x = key_words(3, "masks"), np.zeros((9, 5))
+    rows = after_rows(key, np.int32([first]))
+    for word in (0, 7):
+        key, rows = fold_in(key, word), fold_in(rows, word)
+        whole, part = bernoulli_mask(key, x, 0.5), bernoulli_mask(rows, x[first:], 0.5)
+        np.testing.assert_array_equal(part, whole[first:])
 
 
 # The host's generator

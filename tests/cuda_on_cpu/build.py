@@ -53,6 +53,7 @@ LIBRARIES = (
     Library("libcublas.so.12", ("libraries", "libraries/cublas"), PRODUCTS, status=15),  # CUBLAS_STATUS_NOT_SUPPORTED
     Library("libnvJitLink.so.12"),  # CuPy loads it before cuSPARSE, and calls nothing of it
     Library("libcusparse.so.12", ("libraries/cusparse",), OWN, status=10),  # CUSPARSE_STATUS_NOT_SUPPORTED
+    Library("libnccl.so.2", ("libraries/nccl",), OWN),
     Library("libcusolver.so.11", status=9),  # CUSOLVER_STATUS_NOT_SUPPORTED
     Library("libcurand.so.10", status=999),  # CURAND_STATUS_INTERNAL_ERROR; it has none for "not supported"
     Library("libcufft.so.11", status=16),  # CUFFT_NOT_SUPPORTED

@@ -97,10 +97,12 @@ def interrupt(**options: Any) -> None:
 def estimate(**options: Any) -> None:
     pytest.importorskip("sklearn")
     from dlarray.estimators import MLPClassifier
+    from dlarray.estimators.step_pool import pool
 
     x, y = examples()
     classifier = MLPClassifier((WIDTH,), max_iter=3, tol=1e9, n_iter_no_change=1, random_state=0).fit(x, y)
     classifier.predict(x)
+    pool.clear()  # it keeps some MB for the next fit on purpose
 
 
 WAYS: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {

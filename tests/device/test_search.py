@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import dlarray.device as dd
+from dlarray.backend import OneDevice
+from dlarray.core import libraries
 from dlarray.device import backend as backends
 from dlarray.device.backend import Backend
 from dlarray.device.choice import VARIABLE
@@ -154,6 +156,7 @@ class Made(Backend):
         self.name, self.auto_rank, self.array_modules = name, rank, (name,)
         self.short_names = ("cpu",) if name == "numpy" else ()
         self._devices, self._broken = list(devices), broken
+        self._arrays = np.ndarray if name == "numpy" else type("Array", (np.ndarray,), {"__module__": name})
 
     def namespace(self):
         import array_api_compat.numpy as xp
@@ -172,10 +175,10 @@ class Made(Backend):
     def asarray(self, host, place):
         if self._broken:
             raise OSError("libaccelerator.so was not found")
-        return host
+        return host.view(self._arrays)
 
     def to_numpy(self, x):
-        return x
+        return np.asarray(x)
 
 
 NUMPY = Made("numpy", None, "cpu")
@@ -196,7 +199,8 @@ SHY = Made("shy", None, "gpu:0")  # asks never to be chosen
     ],
 )
 def test_auto_takes_the_first_accelerator_that_works_and_says_so(installed, expected, passed_over, monkeypatch, caplog):
-    monkeypatch.setattr(backends, "importable", lambda: installed)
+    monkeypatch.setattr(libraries, "importable", lambda: installed)
+    monkeypatch.setattr(libraries, "_library_of", {})
     monkeypatch.setenv(VARIABLE, "auto")
     with caplog.at_level(logging.INFO, "dlarray"):
         assert chosen() == expected
@@ -221,6 +225,24 @@ def test_every_device_of_the_table_leads_back_to_itself():
         assert dd.device_of(device.asarray([1], "int32")) == device
 
 
+def test_a_library_of_one_device_that_is_not_installed_is_a_line_of_the_table(monkeypatch):
+    class Absent(OneDevice):
+        name = "absent"
+        array_modules = ("no_such_library",)
+        requirement = "no-such-library"
+
+        def namespace(self):
+            import no_such_library
+
+            return no_such_library
+
+    monkeypatch.setitem(libraries._loaded, "absent", Absent())
+    found = next(status for status in dd.devices() if status.backend == "absent")
+    assert not found.usable
+    assert found.reason == "the package no_such_library is not installed"
+    assert found.remedy == 'pip install "no-such-library"'
+
+
 def test_the_table_says_of_each_device_what_it_runs_on_or_why_not(monkeypatch):
     cupy_without("package", monkeypatch)
     table = {status.name: status for status in dd.devices()}
@@ -236,10 +258,23 @@ def test_the_table_says_of_each_device_what_it_runs_on_or_why_not(monkeypatch):
 def test_the_table_names_a_device_that_fails_only_when_used(monkeypatch):
     cupy_without("memory", monkeypatch)
     found = next(status for status in dd.devices() if status.name == "cuda")
-    assert (found.usable, found.library, found.reason) == (False, "cupy 0", "CUDARuntimeError: cudaError: no memory")
+    library = f"cupy {backends.get('cupy').version()}"  # of the package on which the GPU is emulated, if it is there
+    assert (found.usable, found.library, found.reason) == (False, library, "CUDARuntimeError: cudaError: no memory")
 
 
 def test_a_short_name_is_the_first_device():
     assert dd.resolve("numpy") == dd.resolve("numpy:cpu") == dd.resolve("cpu")
     assert dd.resolve("strict") == dd.resolve("strict:cpu")
     assert dd.resolve(dd.resolve("strict:device1")) == dd.resolve("strict:device1")
+
+
+def test_a_library_s_own_object_names_its_device(on):
+    """``torch.device("cpu")``, ``jax.devices()[0]``, ``cupy.cuda.Device(0)``: the handle of each device."""
+    if isinstance(on.target.handle, str):  # the library has no object for it, as NumPy
+        with pytest.raises(TypeError, match="or as the object of its library, got 3"):
+            dd.resolve(3)
+        return
+    assert dd.resolve(on.target.handle) is on.target
+    with dd.use_device(on.target.handle) as found:
+        assert found is on.target
+        assert dd.device_of(dd.asarray([1.0], dtype="float32")) is on.target

@@ -13,9 +13,9 @@ import dlarray as dl
 from dlarray.activations import Activation
 from dlarray.losses.terms import SumOfTerms
 from dlarray.optimizers.base import FirstOrder
+from dlarray.testing.own import own
 from dlarray.training import Step
 from tests.fuzz.inputs import Inputs, Setup, draw_setup, shaken
-from tests.support.own import own
 
 __all__ = ["Network", "drawn"]
 

@@ -11,6 +11,7 @@ import doctest
 import io
 import re
 from contextlib import redirect_stdout
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from tests.support.process import python
 
 ROOT = Path(__file__).parent.parent.parent
 DRAW = ROOT / ".ci" / "readme.py"
+NEEDS = {"from_keras.md": ("keras", "torch"), "onnx.md": ("onnx", "onnxruntime", "polars", "skl2onnx", "sklearn")}
+"""What the Python of a page imports besides dlarray's demo, by the page's name."""
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -52,10 +55,16 @@ def run(page: Path) -> None:
         namespace.update(test.globs)
 
 
+@pytest.mark.filterwarnings(  # Keras reads tensors of torch in the way of NumPy 1
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if missing := [library for library in NEEDS.get(page.name, ()) if find_spec(library) is None]:
+        pytest.skip(f"{page.name} needs {', '.join(missing)}")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DLARRAY_DEVICE", raising=False)
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
     run(page)
 
 

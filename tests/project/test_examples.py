@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ import pytest
 
 from dlarray import Activation
 from dlarray.core.registry import classes
+from dlarray.testing.expectations import read
+from dlarray.testing.suite import all_checks
+from tests.support.process import python
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -97,7 +101,7 @@ def custom_activation(text: str) -> None:
 
 
 def custom_backend(text: str) -> None:
-    assert "mynumpy:abacus" in text
+    assert "mynumpy:cpu" in text
     assert "the largest difference 0.0" in text
     counts = {int(layers): int(n) for layers, n in re.findall(r"^(\d) layers: (\d+) matrix products", text, re.M)}
     assert counts == {layers: 3 * layers - 1 for layers in range(1, 7)}
@@ -108,6 +112,14 @@ def early_stopping(text: str) -> None:
     epochs, best = (int(re.search(rf"{words} (\d+)", text)[1]) for words in ("stopped after", "best epoch"))
     assert epochs == best + 10
     assert float(re.search(r"accuracy ([\d.]+)%", text)[1]) > 95
+
+
+def flights(text: str) -> None:
+    assert "336,776 flights in 12 files" in text
+    assert re.search(r"^read in blocks: .* 100 MB may be used, as requested; \d+ of \d+ blocks at a time$", text, re.M)
+    errors = {name: float(e) for name, e in re.findall(r"^(whole|in blocks|partial_fit) .*error +([\d.]+)", text, re.M)}
+    assert len(errors) == 3
+    assert all(error < 20 for error in errors.values())  # the mean delay's is 26 minutes
 
 
 def problems(text: str) -> None:
@@ -168,3 +180,13 @@ def test_an_example_says_the_same_on_another_device_and_draws_to_the_path_given(
     here, there = run(script, tmp_path, "here.png"), run(script, tmp_path, "there.png", DLARRAY_DEVICE="strict")
     assert here == there
     assert {path.name for path in tmp_path.iterdir()} == {"here.png", "there.png"}
+
+
+def test_the_third_party_package_announces_its_backend_and_lists_checks_that_exist() -> None:
+    folder = ROOT / "examples" / "dlarray-mparray"
+    about = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert about["entry-points"]["dlarray.backends"] == {"mparray": "dlarray_mparray"}
+    assert (folder / about["readme"]["file"]).is_file()
+    script = f"import sys; sys.path.insert(0, {str(folder)!r}); from dlarray_mparray import backend; print(backend)"
+    assert python(script) == "<backend mparray>"
+    assert len(read(folder / "dlarray_mparray" / "mparray.xfails", all_checks())) == 10

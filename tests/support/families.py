@@ -19,10 +19,10 @@ from dlarray.losses import Loss
 from dlarray.losses.terms import FromLogits
 from dlarray.optimizers import Optimizer
 from dlarray.schedules import Schedule
+from dlarray.testing.loss_cases import LOSSES, K, N, targets
+from dlarray.testing.own import own
 from dlarray.training import Step
 from dlarray.training.mixed_precision import mixed_precision
-from tests.support.loss_cases import LOSSES, K, N, targets
-from tests.support.own import own
 
 __all__ = ["WHOLE", "batches", "halves", "start", "steps"]
 
@@ -40,7 +40,17 @@ LAYERS: dict[str, list[Layer | str]] = {
     "Swish, its beta trained": [dl.Dense(5), dl.Swish(trainable=True), dl.Dense(K)],
     "GELU by tanh": [dl.Dense(5), dl.GELU("tanh"), dl.Dense(K)],
 }
-NUMBERS = {"rate": 0.1, "peak": 0.1, "steps": 8, "every": 2, "factor": 0.5, "decay": 0.5, "then": dl.ConstantRate(0.1)}
+NUMBERS = {
+    "rate": 0.1,
+    "peak": 0.2,
+    "steps": 8,
+    "every": 2,
+    "factor": 0.5,
+    "decay": 0.5,
+    "then": dl.ConstantRate(0.1),
+    "at": (2, 4),
+    "up": 3,
+}
 """For the fields of a schedule that have no default."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.support.own import own
+from dlarray.testing.own import own
 
 __all__ = ["library_steps"]
 
@@ -27,7 +27,7 @@ def library_steps(dtype: str, every: bool = True) -> dict[str, tuple[Callable[[A
     import dlarray.layers.normalization  # noqa: F401 - its layers are found as subclasses
     from dlarray.core.layer import Activation, Layer
     from dlarray.optimizers import Optimizer
-    from tests.support.loss_cases import LOSSES, outputs, targets
+    from dlarray.testing.loss_cases import LOSSES, outputs, targets
 
     steps: dict[str, tuple[Any, Any, Any]] = {}
     for name, cls in own(Activation, Layer).items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -14,23 +13,20 @@ import dlarray.device as dd
 from dlarray.core.trees import leaves
 from dlarray.device import backend as backends
 from dlarray.planner.native.executor import available
+from dlarray.testing.columns import Column
 
 
 @dataclass(frozen=True)
-class On:
+class On(Column):
     """A row of the matrix: a device, and how the tests use it."""
 
-    name: str
-    device: str
-    dtype: str = "float64"
     read_only: bool = False
     jit: bool = False
     executor: str = ""
-    context: Callable[[], AbstractContextManager[Any]] = field(default=nullcontext)
+    within: Callable[[], AbstractContextManager[Any]] = field(default=nullcontext)
 
-    @property
-    def target(self) -> dd.Device:
-        return dd.resolve(self.device)
+    def context(self) -> AbstractContextManager[Any]:
+        return self.within()
 
     @property
     def cupy(self) -> bool:
@@ -38,26 +34,14 @@ class On:
         return self.device.partition(":")[0] == "cuda"
 
     @property
-    def xp(self) -> Any:
-        return self.target.backend.namespace()
-
-    @property
     def rtol(self) -> float:
         return 1e-12 if self.dtype == "float64" else 2e-6
 
-    def host(self, values: Any) -> np.ndarray:
-        """The values as on this device: floats in its dtype, integers in 32 bits."""
-        x = np.asarray(values)
-        return x.astype({"f": self.dtype, "i": "int32", "u": "int32", "b": "bool"}[x.dtype.kind])
-
     def array(self, values: Any) -> Any:
-        x = self.target.asarray(self.host(values))
+        x = super().array(values)
         if self.read_only:
             x.flags.writeable = False
         return x
-
-    def numpy(self, x: Any) -> np.ndarray:
-        return np.asarray(x) if isinstance(x, np.generic) else dd.to_numpy(x)
 
     def run(self, f: Callable[..., Any], *args: Any, **kw: Any) -> Any:
         """f(*args, **kw) as this device runs it: compiled on JAX, planned if it has an executor, else eagerly."""
@@ -67,7 +51,7 @@ class On:
             return jax.jit(f)(*args, **kw)
         if self.executor:
             return self._planned(lambda state, batch: (state, f(*batch[0], **batch[1])))((), (args, kw))[1]
-        result = f(*args, **kw)
+        result = self.target.backend.settle(f(*args, **kw))
         if self.read_only:  # results are arguments of other functions
             for x in leaves(result):
                 if isinstance(x, np.ndarray):
@@ -83,28 +67,14 @@ class On:
 
     def close(self, actual: Any, expected: Any, scale: float = 1.0) -> None:
         """Assert that two arrays agree up to rounding, relative to the larger of |expected| and ``scale``."""
-        found = self.numpy(actual)
-        expected = np.asarray(expected, dtype=np.float64)
-        assert found.dtype == self.dtype, f"the result has type {found.dtype}, the input had {self.dtype}"
-        assert found.shape == expected.shape
-        np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
-        known = np.isfinite(expected)
-        np.testing.assert_array_equal(found[~known], expected[~known])
-        error = np.abs(found[known].astype(np.float64) - expected[known])
-        bound = self.rtol * np.maximum(np.abs(expected[known]), scale)
-        worst = np.max(error - bound, initial=-np.inf)
-        assert worst <= 0, f"off by {np.max(error)}, allowed {self.rtol} relative to max(|expected|, {scale})"
+        off = self.ulp(actual, np.asarray(expected, dtype=np.float64), scale) * self.eps
+        assert off <= self.rtol, f"off by {off:.3g} relative to max(|expected|, {scale}), allowed {self.rtol}"
 
     def missing(self) -> str | None:
         """Why this device cannot be used here; None if it can."""
         if self.executor == "native" and not available():
             return 'the package llvmlite is not installed: pip install "dlarray[fast]"'
-        try:
-            with self.context():
-                dd.resolve(self.device)
-        except (dd.DeviceError, ImportError) as error:
-            return str(error).partition("\n")[0]
-        return None
+        return super().missing()
 
 
 @contextmanager
@@ -133,16 +103,6 @@ def _second_gpu() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _dpnp() -> Iterator[None]:
-    if find_spec("dpnp") is None:
-        raise ImportError("the package dpnp is not installed: pip install dpnp")
-    from tests.support.dpnp_backend import known
-
-    with known():
-        yield
-
-
 MATRIX = [
     On("numpy-float64", "cpu"),
     On("numpy-float32", "cpu", "float32"),
@@ -151,44 +111,46 @@ MATRIX = [
     On("numpy-planned-float32", "cpu", "float32", executor="ufuncs"),
     On("numpy-native", "cpu", executor="native"),
     On("numpy-native-float32", "cpu", "float32", executor="native"),
-    On("strict-2024.12", "strict", context=lambda: _strict("2024.12")),
-    On("strict-2025.12", "strict", context=lambda: _strict("2025.12")),
-    On("strict-device1", "strict:device1", context=lambda: _strict("2025.12")),
-    On("strict-no_float64", "strict:no_float64", "float32", context=lambda: _strict("2025.12")),
-    On("strict-no_x64", "strict:no_x64", "float32", context=lambda: _strict("2025.12")),
+    On("strict-2024.12", "strict", within=lambda: _strict("2024.12")),
+    On("strict-2025.12", "strict", within=lambda: _strict("2025.12")),
+    On("strict-device1", "strict:device1", within=lambda: _strict("2025.12")),
+    On("strict-no_float64", "strict:no_float64", "float32", within=lambda: _strict("2025.12")),
+    On("strict-no_x64", "strict:no_x64", "float32", within=lambda: _strict("2025.12")),
     On("torch-float64", "torch"),
     On("torch-float32", "torch", "float32"),
-    On("jax-x64", "jax", jit=True, context=lambda: _x64(True)),
-    On("jax-float32", "jax", "float32", jit=True, context=lambda: _x64(False)),
+    On("jax-x64", "jax", jit=True, within=lambda: _x64(True)),
+    On("jax-float32", "jax", "float32", jit=True, within=lambda: _x64(False)),
     On("cuda-float64", "cuda"),
     On("cuda-float32", "cuda", "float32"),
-    On("cuda-device1-float32", "cuda:1", "float32", context=_second_gpu),
+    On("cuda-device1-float32", "cuda:1", "float32", within=_second_gpu),
     On("cuda-planned-float64", "cuda", executor="cuda"),
     On("cuda-planned-float32", "cuda", "float32", executor="cuda"),
     On("torch-cuda-float64", "torch:cuda:0"),
     On("torch-cuda-float32", "torch:cuda:0", "float32"),
-    On("jax-cuda-x64", "jax:cuda:0", jit=True, context=lambda: _x64(True)),
-    On("jax-cuda-float32", "jax:cuda:0", "float32", jit=True, context=lambda: _x64(False)),
-    On("dpnp-float64", "dpnp", context=_dpnp),
-    On("dpnp-float32", "dpnp", "float32", context=_dpnp),
+    On("jax-cuda-x64", "jax:cuda:0", jit=True, within=lambda: _x64(True)),
+    On("jax-cuda-float32", "jax:cuda:0", "float32", jit=True, within=lambda: _x64(False)),
 ]
 NAMED = {on.device.partition(":")[0] for on in MATRIX}
-MATRIX += [
+ASKED = [
     On(f"{backend.name}-{dtype}", backend.name, dtype)
     for backend in backends.importable()
     if not NAMED & {backend.name, *backend.short_names}
     for dtype in ("float64", "float32")
 ]
-"""A backend that no row above names has two rows: adding one needs no change here."""
+"""A backend that no row above names has two rows, which run if ``--device`` names them. Adding one
+needs no change here.
+
+By default ``dlarray.testing`` checks it, which takes seconds.
+"""
 
 
 def selected(asked: str) -> list[On]:
-    """The rows for a comma-separated list of row names, devices and backends' names; all rows for an empty list."""
+    """The rows for a comma-separated list of row names, devices and backends' names; ``MATRIX`` for an empty list."""
     chosen: list[On] = []
     for word in filter(None, map(str.strip, asked.split(","))):
-        found = [on for on in MATRIX if word in (on.name, on.device, on.name.partition("-")[0])]
+        found = [on for on in MATRIX + ASKED if word in (on.name, on.device, on.name.partition("-")[0])]
         if not found:
-            names = ", ".join(on.name for on in MATRIX)
+            names = ", ".join(on.name for on in MATRIX + ASKED)
             raise ValueError(f"no device of the matrix is named {word!r}; there are {names}")
         chosen += [on for on in found if on not in chosen]
     return chosen or MATRIX

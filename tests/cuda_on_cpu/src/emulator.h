@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the emulated libraries (cuBLAS, cublasLt, cuSPARSE, Thrust, CUB) ask of the runtime.
+// What the emulated libraries (cuBLAS, cublasLt, cuSPARSE, NCCL, Thrust, CUB) ask of the runtime.
 #pragma once
 #include <stddef.h>
 
@@ -25,6 +25,17 @@ int enqueue(void *stream, F work) {
     place_for_work(&work, sizeof work);
     return enqueue_work(stream, std::move(work));
 }
+
+// Queue work that may have to wait for another thread or process, as communication has: when its stream's turn comes,
+// `poll` is called again and again, does what it can, and returns whether it is done. It finds memory by what
+// `place_for_work` has made of its addresses. Not for a graph.
+EMULATOR_API int enqueue_polled(void *stream, std::function<bool()> poll);
+
+// Wait until this is so, while streams advance.
+EMULATOR_API void wait_until(const std::function<bool()> &done);
+
+// From now on streams advance also while this process calls nothing: work of another process waits for ours.
+EMULATOR_API void advance_in_background();
 
 // Wait for all that is queued on a stream, as a library does that returns a result to the host. Returns a cudaError_t.
 EMULATOR_API int wait(void *stream);

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <fstream>
 #include <functional>
 #include <sstream>
@@ -111,12 +112,14 @@ std::string prelude(const Texts &flags, const Texts &includes) {
     append(parts, {text, all_headers()});
     std::string header = PRELUDES + "/" + key(parts) + "/prelude.h", made = header + ".gch";
     if (!access(made.c_str(), R_OK)) return header;
-    std::string mine = made + "." + std::to_string(getpid()), log;
-    write(header, text);
+    static std::atomic<unsigned> number{0};
+    std::string own = "." + std::to_string(getpid()) + "." + std::to_string(number++), log;  // other threads do the same
+    write(header + own, text);
+    rename((header + own).c_str(), header.c_str());
     Texts arguments = {"-x", "c++-header", header};
     append(arguments, flags);
-    if (!run(arguments, mine, log)) return HOME + "/include/prelude.h";
-    rename(mine.c_str(), made.c_str());
+    if (!run(arguments, made + own, log)) return HOME + "/include/prelude.h";
+    rename((made + own).c_str(), made.c_str());
     return header;
 }
 }  // namespace

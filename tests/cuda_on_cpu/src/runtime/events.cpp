@@ -129,7 +129,7 @@ EMULATOR_API CudaError cudaEventQuery(void *handle) {
         if (error) return error;
         auto ticket = event.ticket;
         auto stream = ticket ? ticket->stream : nullptr;
-        if (stream && !stream->running) advance(*stream);  // so that asking again and again ends
+        if (stream && !stream->running && !step(*stream)) step_others();  // so that asking again and again ends
         if (event.device->broken) return event.device->broken;
         return !ticket || ticket->done ? cudaSuccess : cudaErrorNotReady;
     });

@@ -2,6 +2,7 @@
 // The lock of the runtime, and its counters.
 #include <pthread.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 
@@ -48,12 +49,19 @@ void call_host_function(const Work &function) {
     depth = held;
 }
 
-void wait_for_others() {
+template <class Wait>
+static void release(Wait wait) {
     open(0);
     int held = depth;
     depth = 0;
-    others.wait(lock);
+    wait();
     depth = held;
+}
+void wait_for_others() {
+    release([] { others.wait(lock); });
+}
+void wait_a_moment() {
+    release([] { others.wait_for(lock, std::chrono::milliseconds(1)); });
 }
 void notify_others() { others.notify_all(); }
 

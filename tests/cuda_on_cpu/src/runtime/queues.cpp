@@ -42,12 +42,53 @@ std::vector<std::shared_ptr<Stream>> streams_with_work() {
     return found;
 }
 
+int polled = 0;  // items with `poll` in all queues
+
+// Runs what is queued, unless it waits for another thread or process.
+void run_queue(Stream &stream) {
+    auto kept = stream.shared_from_this();
+    for (;;) {
+        while (stream.running) wait_for_others();
+        if (!step(stream)) return;
+    }
+}
+
 void run_drawn() {
     auto streams = streams_with_work();
     if (pace.calls++ % 16 == 0 && !streams.empty()) pace.favourite = streams[draw(streams.size())];
-    if (auto favourite = pace.favourite.lock()) drain(*favourite);
+    if (auto favourite = pace.favourite.lock()) run_queue(*favourite);
     for (unsigned n = draw(4); n; n--)
-        if (streams = streams_with_work(); !streams.empty()) advance(*streams[draw(streams.size())]);
+        if (streams = streams_with_work(); !streams.empty()) step(*streams[draw(streams.size())]);
+}
+
+// Runs the first item of a stream. False if it waits for another thread or process; then it stays the first.
+bool run_first(Stream &stream) {
+    Item &first = stream.queue.front();
+    while (first.wait && !first.wait->done) {
+        auto other = first.wait->stream;  // running the item forgets it
+        if (!step(*other)) return false;
+    }
+    if (first.poll) {
+        bool done = stream.device->broken;
+        perform({first.task.name, first.task.on, first.task.visible, [&] { done = first.poll(); }});
+        if (!done && !stream.device->broken) return false;
+        polled--;
+    }
+    Item item = std::move(first);
+    stream.queue.pop_front();
+    if (item.task.work) perform(item.task);
+    if (item.mark) {
+        item.mark->milliseconds = milliseconds();
+        item.mark->done = true;
+        item.mark->stream.reset();
+    }
+    return true;
+}
+
+bool polls(const Stream &stream) {
+    for (auto &item : stream.queue)
+        if (item.poll) return true;
+    return false;
 }
 }  // namespace
 
@@ -56,18 +97,20 @@ void queue_after(Stream &stream, Stream &other) {
     follow(stream, other);
 }
 
-bool runs_at_once() { return order() == Order::NOW; }
+bool runs_at_once() { return order() == Order::NOW && !polled; }
 
 CudaError enqueue_item(Stream &stream, Item item) {
-    if (runs_at_once()) {
+    if (runs_at_once() && !item.poll) {
         stream.queue.push_back(std::move(item));
-        drain(stream);
+        run_queue(stream);
         return cudaSuccess;
     }
     follow_default(stream);
+    polled += item.poll != nullptr;
     stream.queue.push_back(std::move(item));
     if (order() == Order::DRAWN) run_drawn();
-    if (order() == Order::MAIN && stream.is_default()) drain(stream);
+    if (order() == Order::NOW || (order() == Order::MAIN && stream.is_default())) run_queue(stream);
+    while (order() == Order::NOW && step_others()) continue;
     return cudaSuccess;
 }
 
@@ -78,25 +121,32 @@ CudaError enqueue(Stream &stream, Task task) {
         stream.last = {add_node(stream, std::move(task))};
         return cudaSuccess;
     }
-    return enqueue_item(stream, {std::move(task), nullptr, nullptr});
+    return enqueue_item(stream, {std::move(task), nullptr, nullptr, nullptr});
+}
+
+bool step(Stream &stream) {
+    auto kept = stream.shared_from_this();
+    if (stream.running || stream.queue.empty()) return false;
+    stream.running = true;
+    bool ran = run_first(stream);
+    stream.running = false;
+    if (ran) notify_others();
+    return ran;
+}
+
+// Under the order "now" all that can run, under others what another thread or process may wait for.
+bool step_others() {
+    bool ran = false;
+    for (auto &stream : streams_with_work())
+        if (order() == Order::NOW || polls(*stream)) ran = step(*stream) || ran;
+    return ran;
 }
 
 void advance(Stream &stream) {
     auto kept = stream.shared_from_this();
     while (stream.running) wait_for_others();
-    if (stream.queue.empty()) return;
-    Item item = std::move(stream.queue.front());
-    stream.queue.pop_front();
-    stream.running = true;
-    if (item.wait) wait_for(item.wait);
-    if (item.task.work) perform(item.task);
-    if (item.mark) {
-        item.mark->milliseconds = milliseconds();
-        item.mark->done = true;
-        item.mark->stream.reset();
-    }
-    stream.running = false;
-    notify_others();
+    while (!stream.queue.empty() && !step(stream))
+        if (!step_others()) wait_a_moment();
 }
 
 void drain(Stream &stream) {
@@ -128,6 +178,19 @@ int enqueue_work(void *handle, Work work) {  // for libraries
         count(LIBRARY_CALLS);
         return enqueue(*stream,
                        {"a library's function", stream->device, visible_from(*stream->device), std::move(work)});
+    });
+}
+
+int enqueue_polled(void *handle, std::function<bool()> poll) {  // for libraries
+    return call([&] {
+        auto stream = stream_of(handle);
+        if (!stream || stream->device->number != current_device()) return cudaErrorInvalidResourceHandle;
+        if (stream->capture) return (not_emulated("communication in a graph"), cudaErrorNotSupported);
+        CudaError error = refused_by_stream(*stream);
+        if (error) return error;
+        count(LIBRARY_CALLS);
+        Task task{"communication", stream->device, visible_from(*stream->device), nullptr};
+        return enqueue_item(*stream, {std::move(task), nullptr, nullptr, std::move(poll)});
     });
 }
 

@@ -21,8 +21,9 @@ class Guard {
 
 // Runs a host function of the user. Others may take the lock meanwhile; the function itself may not call CUDA.
 void call_host_function(const Work &function);
-// Gives the lock to other threads until one of them calls `notify_others`.
+// Gives the lock to other threads until one of them calls `notify_others`, or for about a millisecond.
 void wait_for_others();
+void wait_a_moment();
 void notify_others();
 
 enum Count {

@@ -126,7 +126,7 @@ EMULATOR_API CudaError cudaStreamQuery(void *handle) {
     return with_stream(handle, [&](Stream &stream) {
         CudaError error = refused_to_wait(stream);
         if (error) return error;
-        if (!stream.running) advance(stream);  // so that asking again and again ends
+        if (!stream.running && !step(stream)) step_others();  // so that asking again and again ends
         if (stream.device->broken) return stream.device->broken;
         return stream.running || !stream.queue.empty() ? cudaErrorNotReady : cudaSuccess;
     });

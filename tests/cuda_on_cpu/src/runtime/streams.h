@@ -44,6 +44,7 @@ struct Item {
     Task task;                     // without work: none
     std::shared_ptr<Ticket> wait;  // reached before the task runs
     std::shared_ptr<Ticket> mark;  // reached when the task is done
+    std::function<bool()> poll;    // in the place of work: see enqueue_polled
 };
 
 struct Stream : std::enable_shared_from_this<Stream> {
@@ -77,11 +78,16 @@ CudaError enqueue(Stream &stream, Task task);
 CudaError enqueue_item(Stream &stream, Item item);
 // Why a stream cannot be used now because of a capture.
 CudaError refused_by_stream(Stream &stream);
+// Whether what is queued has run when the call that queues it returns.
 bool runs_at_once();
 // What is queued on `stream` from now on runs after all that is queued on `other`, and on what that waits for.
 void queue_after(Stream &stream, Stream &other);
 
-// Runs the first item of a stream, and what it waits for.
+// Runs the first item of a stream, and what it waits for. False if it waits for another thread or process.
+bool step(Stream &stream);
+// Steps streams that others may wait for, once each. Whether anything ran.
+bool step_others();
+// The same, and waits until it has run.
 void advance(Stream &stream);
 void drain(Stream &stream);
 void drain_device(const Device &device);
