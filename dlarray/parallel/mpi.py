@@ -2,16 +2,15 @@
 
 Every call is a non-blocking collective that is tested until it is complete, with pauses, so that more ranks than cores
 make progress, and so that a rank that waits notices when another one has failed. A rank that fails sends a message on a
-communicator of its own, with the number of collectives that it has started: only later ones cannot be completed.
+communicator of its own (``notices``), with the number of collectives that it has started: only later ones cannot be
+completed.
 """
 
 from __future__ import annotations
 
-import atexit
 import pickle
 from collections.abc import Callable
 from contextlib import suppress
-from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from dlarray.core.array import Array, array_namespace, device
 from dlarray.core.ranks import RankError, Ranks
 from dlarray.device import device_of
 from dlarray.device.backend import of
+from dlarray.parallel.notices import notices, poll
 
 __all__ = ["MPIRanks", "is_communicator", "library", "world"]
 
@@ -29,17 +29,7 @@ MARK = int.from_bytes(b"exchange", "little")
 """The first number of such a message. Other numbers are those of another collective."""
 HEAD = 16
 """The bytes of the mark and of the length of what follows."""
-SPINS = 200
-"""So often an incomplete collective is tested without a pause; then the pauses grow to a millisecond."""
 MAX_MESSAGE = 2000
-INTERRUPTED = ("failed: KeyboardInterrupt:", "failed: Interrupted:")
-_FAILED, _DONE = 1, 2
-"""The tags of messages about errors: a rank has failed, and a rank that has failed ends."""
-PATIENCE = 5.0
-"""The time in seconds that a rank waits at exit for the others to report their errors."""
-
-_broken: dict[int, str] = {}
-"""Communicators with a collective that not all ranks have started, by their handle, and the reason."""
 
 
 def world() -> Any:
@@ -81,18 +71,25 @@ class MPIRanks(Ranks):
 
     def __init__(self, comm: Any) -> None:
         self.rank, self.size = comm.Get_rank(), comm.Get_size()
-        self._handle: int = comm.handle
-        if (reason := _broken.get(self._handle)) is not None:
-            raise RuntimeError(f"this communicator cannot be used again: {reason}; start the processes again")
-        self._started = 0
         self._unfinished: dict[int, tuple[Any, Any]] = {}
-        self._failures: list[tuple[int, int, str]] = []
-        self._done: set[int] = set()
-        self._sent: list[Any] = []
         self._failed = False
-        if self.size > 1:
-            self._errors = _duplicate(comm)  # first: a rank that waits for the second one notices a failure
-            self._comm = _duplicate(comm)
+        if self.size == 1:
+            return
+        self._notices = notices(comm)
+        self._session = self._notices.begin()
+        if reason := self._notices.broken:
+            error = RuntimeError(f"this communicator cannot be used again: {reason}; start the processes again")
+            self.fail(error)
+            raise error
+        if self._notices.left is not None:
+            self._notices.left.Free()
+            self._notices.left = None
+        self._comm, request = comm.Idup()
+        try:
+            self.started(request)()
+        except BaseException as error:
+            self.fail(error)
+            raise
 
     # What ``Ranks`` asks for
 
@@ -108,7 +105,7 @@ class MPIRanks(Ranks):
         marks, sizes = zip(*(map(int, own[:HEAD].view(np.int64)) for own in heads), strict=True)
         for rank, mark in enumerate(marks):
             if mark != MARK:
-                self._started -= 1  # the others wait for another collective, which this rank has not started
+                self._notices.uncount(self._session)  # the others wait for another collective
                 raise RuntimeError(  # not RankError: that rank does not know
                     f"rank {rank} of {self.size} is at another place of the program: every rank must draw as many "
                     f"batches, and do alike what the ranks do together, such as reading run.optimizer_state of shares"
@@ -136,20 +133,16 @@ class MPIRanks(Ranks):
         self._failed = True
         text = _text(error)
         if self._unfinished:
-            _broken[self._handle] = str(error) if isinstance(error, RankError) else f"rank {self.rank} {text}"
-        if not isinstance(error, RankError):  # the others have the message of the rank that it names
-            with suppress(Exception):
-                self._sent += [
-                    self._errors.isend((self._started, self.rank, text), other, tag=_FAILED)
-                    for other in range(self.size)
-                    if other != self.rank
-                ]
-        atexit.register(self._leave)
+            self._notices.broken = str(error) if isinstance(error, RankError) else f"rank {self.rank} {text}"
+        elif not self._notices.broken:
+            self._notices.left = self._comm  # it is freed by all ranks at the same place: the next session
+        with suppress(Exception):  # the others have the message of the rank that a RankError names
+            self._notices.fail(self._session, "" if isinstance(error, RankError) else text)
 
     def close(self) -> None:
         if self.size > 1:
+            self._notices.finish(self._session)
             self._comm.Free()
-            self._errors.Free()
 
     def _sum(self, x: Array) -> Array:
         send = _numbers(x)
@@ -190,8 +183,7 @@ class MPIRanks(Ranks):
 
         ``memory`` is what the request reads and writes: it is kept until the request is complete, even after a failure.
         """
-        self._started += 1
-        number = self._started
+        number = self._notices.count(self._session)
         self._unfinished[number] = request, memory
         return lambda: self._wait(number)
 
@@ -207,68 +199,14 @@ class MPIRanks(Ranks):
         ``number`` counts the collectives up to the one that is waited for: a rank that has failed after it had started
         that one does not matter.
         """
-        _poll(complete, lambda: self._raise_failure(self._started if number is None else number))
+        poll(complete, lambda: self._notices.check(self._session, number))
 
     def count_collective(self) -> None:
-        self._started += 1
-
-    def _raise_failure(self, number: int) -> None:
-        self._receive()
-        for started, rank, text in self._failures:
-            if started < number:
-                error = RankError(rank, self.size, text)
-                if text.startswith(INTERRUPTED):  # Ctrl-C may reach the ranks one after the other
-                    raise KeyboardInterrupt from error
-                raise error
-
-    def _receive(self) -> None:
-        """Receive the messages that have come about failures and about ranks that end."""
-        while (message := self._errors.improbe(tag=_FAILED)) is not None:
-            self._failures.append(message.recv())
-        while (message := self._errors.improbe(tag=_DONE)) is not None:
-            self._done.add(message.recv())
-
-    def _listen(self, complete: Callable[[], bool]) -> None:
-        """Receive messages until this is true, for some seconds at most."""
-        until = monotonic() + PATIENCE
-        self._receive()
-        while not complete() and monotonic() < until:
-            sleep(0.01)
-            self._receive()
-
-    def _leave(self) -> None:
-        """At exit after a failure: let the others report their errors too, then end a job that cannot be completed.
-
-        MPI would wait for ever for the collectives that were started.
-        """
-        with suppress(Exception):
-            others = [other for other in range(self.size) if other != self.rank]
-            self._sent += [self._errors.isend(self.rank, other, tag=_DONE) for other in others]
-            self._listen(lambda: self._done.issuperset(others))
-        if self._unfinished:
-            self._comm.Abort(1)
+        self._notices.count(self._session)
 
 
 def _text(error: BaseException) -> str:
     return f"failed: {type(error).__name__}: {error}"[:MAX_MESSAGE]
-
-
-def _duplicate(comm: Any) -> Any:
-    new, request = comm.Idup()
-    _poll(request.Test)
-    return new
-
-
-def _poll(complete: Callable[[], bool], check: Callable[[], None] = lambda: None) -> None:
-    """Call ``complete`` until it is true, and ``check`` in each pause between."""
-    tests = 0
-    while not complete():
-        tests += 1
-        if tests < SPINS:
-            sleep(0)  # another rank may need this core
-        else:
-            check()
-            sleep(min(1e-3, 1e-5 * (tests - SPINS + 1)))
 
 
 def _numbers(x: Array) -> np.ndarray:
