@@ -17,7 +17,7 @@ from dlarray.core.array import Array
 from dlarray.core.keywords import WithSynonyms
 from dlarray.core.ranks import Ranks
 
-__all__ = ["Activation", "Layer", "Shape"]
+__all__ = ["Activation", "Layer", "Shape", "Wrapped"]
 
 Shape = tuple[int, ...]
 
@@ -104,3 +104,24 @@ class Activation(Layer):
     initializer: ClassVar[str] = "glorot_uniform"
     gives_probabilities: ClassVar[bool] = False
     """Whether its outputs are probabilities: each by itself, like sigmoid's, or all of a row, like softmax's."""
+
+
+class Wrapped(Layer):
+    """What stands for another layer in a chain. Subclasses define the methods around which they do something."""
+
+    abstract = True
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+        self.integers = layer.integers  # pyright: ignore[reportAttributeAccessIssue] - of this layer, not of the class
+
+    @property
+    def random(self) -> bool:
+        return self.layer.random
+
+    @property
+    def min_batch_size(self) -> int:
+        return self.layer.min_batch_size
+
+    def width(self, inputs: int) -> int:
+        return self.layer.width(inputs)

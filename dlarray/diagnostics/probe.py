@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from dlarray.core.array import Array, array_namespace
-from dlarray.core.layer import Activation, Layer
+from dlarray.core.layer import Activation, Layer, Wrapped
 from dlarray.diagnostics.formulas import distribution, norm, share
 from dlarray.diagnostics.saturation import saturation
 from dlarray.layers import Chain
@@ -22,28 +22,16 @@ SATURATED = 0.05
 tanh. Learning takes twenty times as many steps there as in the middle."""
 
 
-class Probe(Layer):
+class Probe(Wrapped):
     """A layer and its measurements: ``measured`` holds 0-d arrays by name after forward and backward have run."""
 
     abstract = True
 
     def __init__(self, name: str, layer: Layer) -> None:
+        super().__init__(layer)
         self.name = name
-        self.layer = layer
-        self.integers = layer.integers  # pyright: ignore[reportAttributeAccessIssue] - of this layer, not of the class
         self.saturation = saturation(layer) if isinstance(layer, Activation) else None
         self.measured: dict[str, Array] = {}
-
-    @property
-    def random(self) -> bool:
-        return self.layer.random
-
-    @property
-    def min_batch_size(self) -> int:
-        return self.layer.min_batch_size
-
-    def width(self, inputs: int) -> int:
-        return self.layer.width(inputs)
 
     def forward(self, x: Array, **p: Array) -> tuple[Array, Any]:
         y, saved = self.layer.forward(x, **p)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from dlarray.core.array import Array
-from dlarray.core.layer import Layer, Shape
+from dlarray.core.layer import Layer, Shape, Wrapped
 from dlarray.core.ranks import Ranks
 from dlarray.layers import Chain
 from dlarray.model import MLP
@@ -40,7 +40,7 @@ def _summed(chain: Chain, ranks: Ranks) -> Chain:
     return result
 
 
-class _Summed(Layer):
+class _Summed(Wrapped):
     """A layer whose gradients are summed over the ranks, one parameter after the other.
 
     Back propagation ends with the first layer: ``is_last`` there, where the sums of all layers are waited for.
@@ -50,9 +50,8 @@ class _Summed(Layer):
     is_last = False
 
     def __init__(self, layer: Layer, ranks: Ranks) -> None:
-        self.layer = layer
+        super().__init__(layer)
         self.ranks = ranks
-        self.integers = layer.integers  # pyright: ignore[reportAttributeAccessIssue] - of this layer, not of the class
         self.forward, self.backward, self.predict = layer.forward, layer.backward, layer.predict
         self.update_buffers, self.statistics = layer.update_buffers, layer.statistics
 
@@ -77,14 +76,3 @@ class _Summed(Layer):
 
     def initializers(self) -> dict[str, Any]:
         return self.layer.initializers()
-
-    @property
-    def random(self) -> bool:
-        return self.layer.random
-
-    @property
-    def min_batch_size(self) -> int:
-        return self.layer.min_batch_size
-
-    def width(self, inputs: int) -> int:
-        return self.layer.width(inputs)
