@@ -12,7 +12,7 @@ from dlarray.tables.conversion import DATES, days, numbers
 from dlarray.tables.reading import Cells, Table
 from dlarray.tables.values import is_text, warn
 
-__all__ = ["report_far_targets", "report_totals"]
+__all__ = ["report_far_extremes", "report_far_targets", "report_totals"]
 
 TOTALS = ("total", "totals", "grand total", "subtotal", "sum", "average", "mean")
 REPEATED = 0.01  # the share of the rows from which a far value counts as repeated
@@ -38,8 +38,7 @@ def report_far_targets(target: Cells) -> None:
     A repeated value is far if it lies outside of the 1st and 99th percentile of the others by more than their distance;
     a single one, if its distance from the next value is more than ten times the range of the others.
     """
-    t = (days if target.kind == DATES else numbers)(target.typed)
-    t = np.asarray(t, dtype=np.float64) / 4  # so that no difference overflows
+    t = _quarters(target)
     if len(t) < LEAST_ROWS:
         return
     values, counts = np.unique(t, return_counts=True)
@@ -58,6 +57,28 @@ def report_far_targets(target: Cells) -> None:
             alone = f"one row is {shown}, far from all others, and decides the metrics"
             warn(target.name, f"{alone}: if it is wrong, correct it; if it means missing, {remedy}")
             return
+
+
+def report_far_extremes(sample: Cells, least: float, greatest: float) -> None:
+    """A ``TableWarning`` if the least or the greatest target of all rows is far from those of a sample.
+
+    It is far if its distance is more than ten times the range of the sample.
+    """
+    t = _quarters(sample)
+    if len(t) < LEAST_ROWS:
+        return
+    low, high = float(np.min(t)), float(np.max(t))
+    for far, distance in ((greatest, greatest / 4 - high), (least, low - least / 4)):
+        if distance / FAR > high - low > 0:
+            shown = f"{far:.15g}" if sample.kind != DATES else str(np.datetime64(round(far), "D"))
+            alone = f"a row is {shown}, far from those of a sample, and decides the metrics"
+            warn(sample.name, f"{alone}: if it is wrong, correct it; if it means missing, use --missing {shown}")
+            return
+
+
+def _quarters(target: Cells) -> np.ndarray:
+    """A quarter of each number, or of the days of each date, so that no difference overflows."""
+    return np.asarray((days if target.kind == DATES else numbers)(target.typed), dtype=np.float64) / 4
 
 
 def _shown(target: Cells, rows: np.ndarray) -> tuple[str, str]:

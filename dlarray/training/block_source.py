@@ -78,12 +78,16 @@ class BlockSource:
             yield from piece.batches()
 
     def pieces(self, epoch: int, start: int = 0) -> Iterator[Piece]:
-        """The same batches in groups, each valid until the next."""
+        """The same batches in groups, each valid until the next. Raises ValueError after an epoch without a weight."""
+        counts = False
         for group in self._reader.groups(epoch, start):
             x, t, weight = group.data
             assert x is not None
             assert t is not None
+            counts = counts or weight is None or bool(np.any(weight[group.order]))
             yield Piece(Examples(x, t, weight), self._size, group.order, len(group.order))
+        if not counts and not start:
+            raise ValueError("weight must be at least 0, and not 0 everywhere")
 
 
 class BlockExamples:

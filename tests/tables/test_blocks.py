@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -201,6 +202,14 @@ def test_folders_named_by_a_value_give_a_column(tmp_path: Path) -> None:
     assert found.to_dict(as_series=False) == {"x": [4024, 4026], "year": ["2012", "2013"]}
 
 
+def test_names_of_folders_are_unescaped(tmp_path: Path) -> None:
+    """polars writes what Hive and Spark write, and reads it."""
+    frame = pl.DataFrame({"x": [1, 2, 3], "a place": ["Paris/Nord", "50 %", "São Paulo"]})
+    frame.write_parquet(tmp_path, partition_by=["a place"])
+    found = pl.concat(open_blocks(tmp_path, ReadOptions(), 100, 2**20).frames())
+    assert found.sort("x").equals(frame.select("x", "a place"))
+
+
 def _other_columns(folder: Path) -> None:
     (folder / "b.csv").write_text("x,z\n1,2\n")
 
@@ -261,8 +270,30 @@ def test_the_fingerprint_changes_with_a_file(tmp_path: Path) -> None:
     path.write_text("a,b\n1,2\n")
     before = open_blocks(path, ReadOptions(), 100, 2**20).fingerprint
     assert open_blocks(path, ReadOptions(), 100, 2**20).fingerprint == before
-    path.write_text("a,b\n1,2\n3,4\n")
+    os.utime(path, (1e9, 1e9))
+    assert open_blocks(path, ReadOptions(), 100, 2**20).fingerprint == before  # copied data are the same data
+    path.write_text("a,b\n1,3\n")
     assert open_blocks(path, ReadOptions(), 100, 2**20).fingerprint != before
+
+
+def test_the_fingerprint_of_a_copied_folder_is_the_same(tmp_path: Path) -> None:
+    found: set[str] = set()
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        for year in ("2012", "2013"):
+            (folder / f"year={year}").mkdir(parents=True)
+            (folder / f"year={year}" / "a.csv").write_text(f"a,b\n1,{year}\n")
+        found.add(open_blocks(folder, ReadOptions(), 100, 2**20).fingerprint)
+    assert len(found) == 1
+
+
+def test_a_file_that_has_changed_is_named(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text("a,b\n1,2\n")
+    table = open_blocks(tmp_path, ReadOptions(), 100, 2**20)
+    (tmp_path / "b.csv").write_text("a,b\n1,2\n3,4\n")
+    assert table.read(0).height == 1
+    with pytest.raises(ValueError, match=r"b\.csv had 8 bytes when the table was opened, and has 12 now: open the"):
+        table.read(1)
 
 
 def test_a_table_is_read_whole_if_it_fits(tmp_path: Path) -> None:

@@ -334,6 +334,29 @@ def test_a_table_that_needs_four_times_the_memory_limit_is_trained_on(tmp_path: 
     assert python(code, OMP_NUM_THREADS="1", POLARS_MAX_THREADS="2") == f"{rows} {rows}"
 
 
+def test_a_far_target_outside_of_the_sample_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sample, "BLOCKS", 20)
+    monkeypatch.setattr("dlarray.tables.large.preparing.LEAST_ROWS", 100)
+    for value, written_as in (("1e30", "1e+30"), ("-999999", "-999999")):
+        path = late(tmp_path / "t.csv", value)
+        large, notes = with_warnings(lambda p=path: tables.prepare(p, "x", memory=SMALL, progress=False))
+        assert len(large.blocks) > 10
+        assert notes == [
+            f"column 'x': a row is {written_as}, far from those of a sample, and decides the metrics: if it is wrong, "
+            f"correct it; if it means missing, use --missing {written_as}"
+        ]
+
+
+def test_rows_of_several_lines_are_held_out_as_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not more rows are held out than can be kept, and this is no reason to hold out fewer."""
+    monkeypatch.setattr("dlarray.tables.large.preparing.LEAST_ROWS", 300)
+    lines = [f'{i % 17},{i % 5}.5,"two\nlines"' for i in range(1000)]
+    path = written(tmp_path / "t.csv", ["y,x,c", *lines])
+    large = tables.prepare(path, "y", task="regression", memory=SMALL, validation=0.2, progress=False)
+    assert isinstance(large, tables.LargePrepared)
+    assert 150 < large.held_out < 250
+
+
 def test_messages_of_a_whole_and_a_large_table_are_the_same(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     awkward_frame().write_csv(path)

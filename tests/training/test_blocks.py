@@ -222,6 +222,15 @@ def test_a_bad_number_is_named_by_its_row_in_all_data(name: str) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("dlarray-blocks")]
 
 
+@pytest.mark.parametrize("group", [2, 1000])
+def test_weights_that_are_all_0_are_an_error(group: int) -> None:
+    with pytest.raises(ValueError, match="weight must be at least 0, and not 0 everywhere"):
+        trained(blocks(weight=0 * W, group=group), epochs=2)
+    last = np.zeros(len(W))
+    last[-1] = 1.0
+    assert trained(blocks(weight=last, group=group), epochs=2).history.epochs
+
+
 def test_a_missing_label_is_named_by_its_row() -> None:
     y = KINDS[Y].astype(object)
     y[124] = None

@@ -30,7 +30,7 @@ from dlarray.planner.run.accelerated import _UnbindableError
 from dlarray.planner.trace.node import UntraceableError
 from dlarray.tables import TableModel, prepare
 from dlarray.tables.blocks.plain_text import _TooLargeError
-from dlarray.tables.blocks.row_ends import NotUtf8Error as TextPartError
+from dlarray.tables.blocks.row_ends import PartNotUtf8Error
 from dlarray.tables.prepared import TableInterrupted
 from dlarray.tables.text_files import NotUtf8Error
 from dlarray.tables.values import TableWarning, UnknownColumnError
@@ -138,7 +138,7 @@ def exceptions() -> list[BaseException]:
         UnknownColumnError("agee", ["age"]),
         RowError("x must be finite, got nan in", 3),
         RankError(1, 4, "failed: ValueError: a message"),
-        TextPartError(b"\xff", 7),
+        PartNotUtf8Error(b"\xff", 7),
         *(
             cls("a message")
             for cls in (

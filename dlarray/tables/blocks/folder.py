@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from dlarray.core.text import escape, quote, quote_all
 from dlarray.tables.compression import LONGEST_PATH
@@ -22,14 +23,25 @@ NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 @dataclass(frozen=True)
 class Part:
-    """A file of a table, its ``name`` for messages, and the values that the names of its folders give.
+    """A file of a table, its ``name`` for messages, its ``size``, and the values that the names of its folders give.
 
-    As Hive and Spark write tables, the rows in ``year=2013/part-0.parquet`` have a column year.
+    As Hive and Spark write tables, the rows in ``year=2013/part-0.parquet`` have a column year. ``place`` is the path
+    from the folder of the table.
     """
 
     path: Path
     name: str
+    place: str
+    size: int
     keys: tuple[tuple[str, str | None], ...] = ()
+
+    def check(self) -> None:
+        """Raise ValueError if the file has another size now."""
+        if (size := self.path.stat().st_size) != self.size:
+            raise ValueError(
+                f"{self.name} had {self.size:,} bytes when the table was opened, and has {size:,} now: open the table "
+                "again, and do not write its files while it is read"
+            )
 
 
 def files_of(path: Path) -> list[Part]:
@@ -40,7 +52,7 @@ def files_of(path: Path) -> list[Part]:
     """
     name = escape(path, LONGEST_PATH)
     if not path.is_dir():
-        return [Part(path, name)]
+        return [Part(path, name, path.name, path.stat().st_size)]
     every = sorted(file for file in path.rglob("*") if file.is_file() and not _is_hidden(file.relative_to(path)))
     found = {file: kind for file in every if (kind := _kind(file))}
     kinds = sorted(set(found.values()))
@@ -52,9 +64,13 @@ def files_of(path: Path) -> list[Part]:
         raise ValueError(f"{name} has files of two kinds, such as {quote_all(first)}: a table has files of one kind")
     if others := [file.name for file in every if file not in found]:
         note(name, f"no part of the table, and not read: {quote_all(others, 5)}")
-    parts = [Part(file, escape(file, LONGEST_PATH), _keys(file.relative_to(path))) for file in found]
+    parts = [_part(file, file.relative_to(path)) for file in found]
     _check_keys(parts)
     return parts
+
+
+def _part(file: Path, place: Path) -> Part:
+    return Part(file, escape(file, LONGEST_PATH), place.as_posix(), file.stat().st_size, _keys(place))
 
 
 def _is_hidden(path: Path) -> bool:
@@ -72,7 +88,7 @@ def _kind(file: Path) -> str:
 
 def _keys(path: Path) -> tuple[tuple[str, str | None], ...]:
     found = [KEY.fullmatch(part) for part in path.parts[:-1]]
-    return tuple((match[1], None if match[2] == NO_VALUE else match[2]) for match in found if match)
+    return tuple((unquote(match[1]), None if match[2] == NO_VALUE else unquote(match[2])) for match in found if match)
 
 
 def _check_keys(parts: Sequence[Part]) -> None:

@@ -13,7 +13,7 @@ from dlarray.tables.blocks.plain_text import PlainText
 from dlarray.tables.text_files import unclosed
 from dlarray.tables.text_layout import LONGEST, Layout
 
-__all__ = ["NotUtf8Error", "Range", "row_ranges"]
+__all__ = ["PartNotUtf8Error", "Range", "row_ranges"]
 
 QUOTE, LINE_END = ord('"'), b"\n"
 
@@ -28,7 +28,7 @@ class Range:
     lines: int
 
 
-class NotUtf8Error(Picklable, Exception):
+class PartNotUtf8Error(Picklable, Exception):
     """A part of a text is not UTF-8: its ``bytes``, and the number of lines ``before`` it."""
 
     def __init__(self, part: bytes, before: int) -> None:
@@ -40,7 +40,7 @@ class NotUtf8Error(Picklable, Exception):
 def row_ranges(text: PlainText, layout: Layout, size: int) -> Iterator[Range]:
     """Ranges of about ``size`` bytes that hold the rows after the line of names, in order.
 
-    Raises ValueError for a quote that is not closed within 64 MiB, and NotUtf8Error.
+    Raises ValueError for a quote that is not closed within 64 MiB, and PartNotUtf8Error.
     """
     start, line = _after_lines(text, layout.lines), layout.lines
     position, rest = start, b""
@@ -58,7 +58,7 @@ def row_ranges(text: PlainText, layout: Layout, size: int) -> Iterator[Range]:
         rows, rest = data[:end], data[end:]
         if rows:
             if not _is_utf8(rows):
-                raise NotUtf8Error(rows, line)
+                raise PartNotUtf8Error(rows, line)
             lines = rows.count(LINE_END) + (not rows.endswith(LINE_END))
             yield Range(start, start + end, line, lines)
             start, line = start + end, line + lines

@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 
 __all__ = ["BlockedTable", "open_blocks"]
 
+SAMPLE = 4096
+"""The bytes that are read at each of three places of a file for the fingerprint."""
+
 
 @dataclass(frozen=True)
 class BlockedTable:
     """The ``blocks`` of a table with these ``columns``; ``separator`` as in ``TableFile``, "" for Parquet.
 
-    ``types`` are those of the columns, if they have some; ``keys`` the values of each file by its folders' names.
+    ``types`` are those of the columns, if they have some; ``parts`` are the files by the names in ``blocks``.
     """
 
     name: str
@@ -38,7 +41,7 @@ class BlockedTable:
     separator: str
     options: ReadOptions
     types: Mapping[str, Any]
-    keys: Mapping[str, tuple[tuple[str, str | None], ...]]
+    parts: Mapping[str, Part]
     fingerprint: str
 
     def __len__(self) -> int:
@@ -53,12 +56,16 @@ class BlockedTable:
     def read(self, number: int) -> pl.DataFrame:
         """The rows of a block as the file holds them, with the columns in the order of ``columns``.
 
-        Raises ValueError if the file cannot be read.
+        Raises ValueError if the file cannot be read, or has another size than when it was opened.
         """
         pl = polars()
         block = self.blocks[number]
+        part = self.parts[block.name]
+        part.check()
         frame = block.read()
-        for key, value in self.keys.get(block.name, ()):
+        for key, value in part.keys:
+            if key in frame.columns:
+                continue
             frame = frame.with_columns(pl.lit(value, dtype=pl.String).alias(key))
         frame = pl.DataFrame([frame[name] for name in self.columns])
         types = {name: dtype for name, dtype in self.types.items() if frame.schema[name] != dtype}
@@ -87,24 +94,18 @@ def open_blocks(path: str | PathLike[str], options: ReadOptions, rows: int, most
     parts = files_of(Path(path))
     name = escape(path, 4096)
     found = _parquet(parts, rows, most_bytes) if is_parquet(parts[0].path) else _texts(parts, options, rows, most_bytes)
-    columns, blocks, separator, types = found
-    if not blocks:
+    columns, of_parts, separator, types = found
+    files = {block.name: part for part, own in zip(parts, of_parts, strict=True) for block in own}
+    if not files:
         raise ValueError(f"{name} has column names but no rows")
-    keys = {part.name: part.keys for part in parts if part.keys}
-    if parts[0].keys:
-        names = [key for key, _ in parts[0].keys]
-        if same := [key for key in names if key in columns]:
-            raise ValueError(f"{parts[0].name} has a column {quote(same[0])}, which is also the name of its folder")
-        columns = [*columns, *names]
+    columns = [*columns, *(key for key, _ in parts[0].keys if key not in columns)]  # polars writes keys to files too
     moved: list[Block] = []
-    first = before = 0
-    for block in blocks:
-        if moved and block.name != moved[-1].name:
-            before = first
-        moved.append(block.moved(before))
-        first = max(first, before + block.first + block.most_rows)
+    first = 0
+    for own in of_parts:
+        moved += [block.moved(first) for block in own]
+        first += max((block.first + block.most_rows for block in own), default=0)
     _check_kinds(options, columns)
-    return BlockedTable(name, tuple(columns), tuple(moved), separator, options, types, keys, _fingerprint(parts))
+    return BlockedTable(name, tuple(columns), tuple(moved), separator, options, types, files, _fingerprint(parts))
 
 
 def _check_kinds(options: ReadOptions, columns: Sequence[str]) -> None:
@@ -115,30 +116,41 @@ def _check_kinds(options: ReadOptions, columns: Sequence[str]) -> None:
 
 
 def _fingerprint(parts: Sequence[Part]) -> str:
-    """A digest of the files' names, sizes and times of change."""
-    states = [(part.name, (stat := part.path.stat()).st_size, stat.st_mtime_ns) for part in parts]
-    return hashlib.sha256(repr(states).encode()).hexdigest()
+    """A digest of the files' names and sizes, and of some bytes at the beginning, in the middle and at the end.
+
+    Times of files are not part of it, so copied data are the same data.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(f"{part.place}\0{part.size}\0".encode())
+        with part.path.open("rb") as file:
+            for start in (0, part.size // 2, max(0, part.size - SAMPLE)):
+                file.seek(start)
+                digest.update(file.read(SAMPLE))
+    return digest.hexdigest()
 
 
 def _texts(
     parts: Sequence[Part], options: ReadOptions, rows: int, most_bytes: int
-) -> tuple[list[str], list[Block], str, dict[str, Any]]:
+) -> tuple[list[str], list[Sequence[Block]], str, dict[str, Any]]:
     first: TextFile | None = None
-    blocks: list[Block] = []
+    blocks: list[Sequence[Block]] = []
     for part in parts:
         file = text_file(part.path, part.name, options, rows, most_bytes, first)
         first = first or file
         if file.blocks:
             _check_columns(part.name, file.columns, parts[0].name, first.columns)
-        blocks += file.blocks
+        blocks.append(file.blocks)
     assert first is not None
     return first.columns, blocks, first.layout.separator, {}
 
 
-def _parquet(parts: Sequence[Part], rows: int, most_bytes: int) -> tuple[list[str], list[Block], str, dict[str, Any]]:
+def _parquet(
+    parts: Sequence[Part], rows: int, most_bytes: int
+) -> tuple[list[str], list[Sequence[Block]], str, dict[str, Any]]:
     pl = polars()
     types: dict[str, Any] = {}
-    blocks: list[Block] = []
+    blocks: list[Sequence[Block]] = []
     for part in parts:
         if not is_parquet(part.path):
             raise ValueError(f"{part.name} is no Parquet file, and {parts[0].name} is one")
@@ -151,8 +163,9 @@ def _parquet(parts: Sequence[Part], rows: int, most_bytes: int) -> tuple[list[st
             _check_columns(part.name, list(schema), parts[0].name, list(types))
         for name, dtype in schema.items():
             types[name] = _common_type(name, types[name], dtype, part.name) if name in types else dtype
-        blocks += parquet_blocks(part.path, part.name, rows, most_bytes)
-    return list(types), [block for block in blocks if block.most_rows], "", types
+        own = parquet_blocks(part.path, part.name, rows, most_bytes)
+        blocks.append([block for block in own if block.most_rows])
+    return list(types), blocks, "", types
 
 
 def _common_type(name: str, one: Any, other: Any, file: str) -> Any:

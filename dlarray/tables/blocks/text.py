@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dlarray.tables.blocks.block import Block
 from dlarray.tables.blocks.plain_text import PlainText, plain_text
-from dlarray.tables.blocks.row_ends import NotUtf8Error, Range, row_ranges
+from dlarray.tables.blocks.row_ends import PartNotUtf8Error, Range, row_ranges
 from dlarray.tables.column_names import choose_names, renamed
 from dlarray.tables.compression import Contents
 from dlarray.tables.read_options import ReadOptions
@@ -71,7 +71,7 @@ def text_file(
     text = plain_text(path, name, options)
     try:
         return _text_file(text, options, most_rows, most_bytes, first)
-    except NotUtf8Error as error:
+    except PartNotUtf8Error as error:
         if options.encoding is not None:
             raise ValueError(f"{name} is not {options.encoding} text") from None
         encoding = to_utf8(Contents(name, error.part), error.before)

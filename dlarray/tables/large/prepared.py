@@ -17,7 +17,7 @@ from dlarray.tables.large.split import RowSplit
 from dlarray.tables.measure import Part, measure, remarks
 from dlarray.tables.model import TableModel
 from dlarray.tables.network_plan import NetworkOptions, NetworkPlan
-from dlarray.tables.plan_text import Argument, plan_in_python, task_lines
+from dlarray.tables.plan_text import Argument, network_lines, plan_in_python, task_lines
 from dlarray.tables.prepared import TableInterrupted
 from dlarray.tables.preprocessing import Preprocessing
 from dlarray.tables.targets import ClassificationTarget, Target
@@ -108,10 +108,7 @@ class LargePrepared:
             measured = len(self.test[1])
             some = f", of which {measured:,} are used" if measured < self.test_rows else ""
             found.append(("test", f"{count(self.test_rows, 'row')} of another table{some}"))
-        found.append(("network", f"{self._plan.description}, on {self.network.device}"))
-        if self.network.max_time is not None:
-            found.append(("time limit", f"{self.network.max_time:g} s"))
-        return found
+        return [*found, *network_lines(self._plan, self.network)]
 
     def __str__(self) -> str:
         return plan_in_python(self.lines, self.preprocessing)

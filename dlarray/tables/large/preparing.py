@@ -24,7 +24,7 @@ from dlarray.tables.large.split import RowSplit
 from dlarray.tables.memory import A_VALUE, Allowed
 from dlarray.tables.model import report_without_target
 from dlarray.tables.network_plan import NetworkOptions
-from dlarray.tables.odd_rows import report_far_targets
+from dlarray.tables.odd_rows import report_far_extremes, report_far_targets
 from dlarray.tables.opening import LargeTable, frames_of
 from dlarray.tables.preprocessing import MOST_FEATURES, PIECES, Preprocessing
 from dlarray.tables.read_options import ReadOptions
@@ -78,7 +78,7 @@ def prepare_large(
     if not present.any():
         raise ValueError(f"the target {own.name!r} is missing in every row of a sample of {len(present):,} rows")
     sample = sample.rows(present)
-    split = RowSplit.of(splitting, sample, most, table.most_rows)
+    split = RowSplit.of(splitting, sample, most, sample.whole)
     counted = count_rows(table, sample, own.name, split, set(columns.categorical), allowed.bytes, most)
     _check_rows(counted, splitting, own.name)
     target, reason = _target(counted, sample, own)
@@ -157,8 +157,10 @@ def _target(counted: Counted, sample: Sample, own: TargetOptions) -> tuple[Targe
     target, reason = choose_target(column.cells, own.task)
     target = replace(target, format=column.sample.format)
     if isinstance(target, RegressionTarget):
+        least, greatest = column.moments.least, column.moments.greatest
+        check_not_far(own.name, max(greatest, -least, key=abs))
         report_far_targets(sample.table[own.name])
-        check_not_far(own.name, max(column.moments.greatest, -column.moments.least, key=abs))
+        report_far_extremes(sample.table[own.name], least, greatest)
         moments = counted.training_target.moments
         target = replace(target, mean=moments.mean, scale=moments.deviation)
     if own.threshold is not None:

@@ -21,14 +21,18 @@ BLOCKS = 64  # that a sample is taken from
 
 @dataclass(frozen=True)
 class Sample:
-    """The rows of a sample as a ``table`` with types, and the ``numbers`` of the rows (``Block.first``)."""
+    """The rows of a sample as a ``table`` with types, and the ``numbers`` of the rows (``Block.first``).
+
+    ``whole`` is about the number of rows of the whole table: a text has fewer rows than lines if values hold line ends.
+    """
 
     table: Table
     numbers: np.ndarray
+    whole: int
 
     def rows(self, mask: np.ndarray) -> Sample:
         """The rows whose mask is true."""
-        return Sample(self.table.rows(mask), self.numbers[mask])
+        return Sample(self.table.rows(mask), self.numbers[mask], self.whole)
 
 
 def sample_of(table: BlockedTable, most: int) -> Sample:
@@ -40,8 +44,10 @@ def sample_of(table: BlockedTable, most: int) -> Sample:
     frames: list[pl.DataFrame] = []
     numbers: list[np.ndarray] = []
     origin: list[tuple[int, np.ndarray]] = []
+    height = 0
     for block in map(int, chosen):
         frame = table.read(block)
+        height += frame.height
         step = 1 if table.most_rows <= most else max(1, -(-frame.height * len(chosen) // most))
         rows = np.arange(0, frame.height, step)
         frames.append(frame.gather_every(step) if step > 1 else frame)
@@ -55,4 +61,5 @@ def sample_of(table: BlockedTable, most: int) -> Sample:
         return table.place(block, int(rows[row - (ends[part] - len(rows))]))
 
     raw = pl.concat(frames)
-    return Sample(Table.of_raw(raw, table.separator, table.options, place), np.concatenate(numbers))
+    whole = round(table.most_rows * height / sum(table.blocks[block].most_rows for block in chosen))
+    return Sample(Table.of_raw(raw, table.separator, table.options, place), np.concatenate(numbers), whole)
