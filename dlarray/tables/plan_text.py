@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from dlarray.tables.column_options import columns_text
 from dlarray.tables.layout import labelled
+from dlarray.tables.network_plan import NetworkOptions, NetworkPlan
 from dlarray.tables.preprocessing import Preprocessing
 from dlarray.tables.targets import ClassificationTarget, Target
 
-__all__ = ["Argument", "plan_in_python", "task_lines"]
+__all__ = ["Argument", "network_lines", "plan_in_python", "task_lines"]
 
 Argument = Callable[[str, str], str]
 """Writes an argument, given its name and value, as the reader would: task="regression" or --task regression."""
@@ -24,6 +25,16 @@ def task_lines(target: Target, reason: str, argument: Argument) -> list[tuple[st
     if isinstance(target, ClassificationTarget) and target.threshold is not None:
         least = f"{target.names[1]} is predicted if its probability is at least {target.threshold:g}"
         found.append(("threshold", least))
+    return found
+
+
+def network_lines(plan: NetworkPlan, options: NetworkOptions) -> list[tuple[str, str]]:
+    """The network and its device, and what limits its training."""
+    found = [("network", f"{plan.description}, on {options.device}")]
+    if options.jobs > 1:
+        found.append(("jobs", f"{options.jobs} workers train networks or folds at the same time"))
+    if options.max_time is not None:
+        found.append(("time limit", f"{options.max_time:g} s"))
     return found
 
 

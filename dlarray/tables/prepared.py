@@ -17,7 +17,7 @@ from dlarray.tables.measure import Part, measure, remarks
 from dlarray.tables.model import TableModel
 from dlarray.tables.network import TrainedNetwork, train_network
 from dlarray.tables.network_plan import NetworkOptions, NetworkPlan, plan_network
-from dlarray.tables.plan_text import Argument, plan_in_python, task_lines
+from dlarray.tables.plan_text import Argument, network_lines, plan_in_python, task_lines
 from dlarray.tables.preprocessing import Preprocessing
 from dlarray.tables.reading import Table
 from dlarray.tables.repeats import repeated_rows, repeats_remark
@@ -104,12 +104,7 @@ class Prepared:
             found.append(("folds", f"{folds} more models measure the metrics, each on rows that it was not trained on"))
         if self.test is not None:
             found.append(("test", f"{count(self.test.height, 'row')} of another table"))
-        found.append(("network", f"{self._plan.description}, on {self.network.device}"))
-        if self.network.jobs > 1:
-            found.append(("jobs", f"{self.network.jobs} workers train networks or folds at the same time"))
-        if self.network.max_time is not None:
-            found.append(("time limit", f"{self.network.max_time:g} s"))
-        return found
+        return [*found, *network_lines(self._plan, self.network)]
 
     def __str__(self) -> str:
         return plan_in_python(self.lines, self.preprocessing)

@@ -102,6 +102,8 @@ def check_is_array(name: str, x: Any) -> None:
     if not is_array(x):
         methods = [method for method in ("collect", "to_pandas") if hasattr(x, method)]  # of lazy frames and tables
         remedy = f"{methods[0]}() makes a frame of it" if methods else "numpy.asarray makes one from nested lists"
+        if isinstance(x, str) or hasattr(x, "__fspath__"):
+            remedy = "dlarray.open_blocks reads the arrays of files and folders, numpy.load that of one file"
         raise TypeError(f"{name} must be an array, got {type(x).__name__}; {remedy}")
 
 

@@ -283,6 +283,7 @@ def fit(
             }
             others = {"epochs": epochs, "max_steps": max_steps, "shard": shard, "resume": resume is not None}
             others |= {"model": comparable(model), "loss": comparable(loss), "metrics": loop.names}
+            others["columns of x"] = comparable(names.features)
             check_equal_arguments(ranks, settings | others, prepared.source, prepared.measured_on)
             begin = ranks.broadcast_all(initial_theta(model, theta, seed, target, dtype))
             kept = ranks.broadcast_all(initial_buffers(model, buffers, target, dtype))
