@@ -45,5 +45,5 @@ def plan_in_python(lines: Callable[[Argument], list[tuple[str, str]]], preproces
 
 
 def _in_python(name: str, value: str) -> str:
-    listed = f"[{value!r}]" if name != "task" else repr(value)
+    listed = f"[{value!r}]" if name not in ("task", "cache") else repr(value)
     return f"{name}={listed}"

@@ -6,17 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from inspect import signature
+from numbers import Real
+from typing import Any
 
 from dlarray import metrics as _metrics
-from dlarray.core.array import Array
+from dlarray.core.array import is_array, size
 from dlarray.core.check import did_you_mean
 from dlarray.core.registry import make, spelling
+from dlarray.device import to_numpy
+from dlarray.device.backend import Backend
 from dlarray.losses import Loss
 
-__all__ = ["Metric", "default_metrics", "named_metrics", "weighted_metrics"]
+__all__ = ["Metric", "as_floats", "default_metrics", "named_metrics", "weighted_metrics"]
 
-Metric = Callable[..., Array]
-"""metric(targets, predictions) -> a 0-d array; those that weigh examples take ``weight=`` too."""
+Metric = Callable[..., Any]
+"""metric(targets, predictions) -> a number or a 0-d array; those that weigh examples take ``weight=`` too."""
 
 
 def default_metrics(loss: Loss, outputs: int) -> tuple[str, ...]:
@@ -68,3 +72,17 @@ def weighted_metrics(metrics: Mapping[str, Metric], weight: Array | None) -> Map
         if "weight" not in signature(metric).parameters:
             raise ValueError(f"the metric {name!r} takes no weight: give it a keyword argument weight=None")
     return {name: partial(metric, weight=weight) for name, metric in metrics.items()}
+
+
+def as_floats(measured: Mapping[str, Any], backend: Backend) -> dict[str, float]:
+    """What metrics have returned, as numbers. Raises TypeError for what is no number and no array with one number."""
+    for name, value in measured.items():
+        if not isinstance(value, Real) and not (is_array(value) and size(value.shape) == 1):
+            raise TypeError(
+                f"the metric {name!r} must return a number or an array with one number, got {type(value).__name__}"
+                + (f" of the shape {tuple(value.shape)}" if is_array(value) else "")
+            )
+    computed = backend.settle({name: value for name, value in measured.items() if not isinstance(value, Real)})
+    return {
+        name: float(to_numpy(computed[name]).item() if name in computed else value) for name, value in measured.items()
+    }

@@ -25,7 +25,7 @@ from dlarray.training.data import Examples, check_device, counted
 from dlarray.training.data_names import DataNames
 from dlarray.training.history import History
 from dlarray.training.labels import Label
-from dlarray.training.named_metrics import Metric, named_metrics, weighted_metrics
+from dlarray.training.named_metrics import Metric, as_floats, named_metrics, weighted_metrics
 from dlarray.training.predictor import Inference, Point, Predictor, flat
 
 __all__ = ["Trained"]
@@ -193,8 +193,7 @@ class Trained:
             if self.loss.threshold != 0.5:  # scores around another threshold become 0 and 1, and so do targets
                 t, y = (xp.astype(a > self.loss.threshold, z.dtype) for a in (t, y))
             measured |= {name: metric(t, y) for name, metric in metrics.items()}
-            measured = self.device.backend.settle(measured)
-            return {name: float(to_numpy(value)) for name, value in measured.items()}
+            return as_floats(measured, self.device.backend)
 
     def _outputs_by_ranks(self, x: Array, batch_size: int, ranks: Ranks) -> Array:
         """The outputs for all rows of x: each rank computes those of its own, unless there are fewer than ranks."""

@@ -243,6 +243,8 @@ def test_a_table_whose_features_are_cached_is_read_in_the_first_epoch_alone(
     prepared = tables.prepare(path, "whole", **given, epochs=3, cache=tmp_path)
     assert isinstance(prepared, tables.LargePrepared)
     assert dict(prepared.lines("{}={}".format))["cache"].endswith(f" in {tmp_path}")
+    without = str(tables.prepare(path, "whole", **given))
+    assert "none: each epoch reads the table again; cache='FOLDER' keeps the features, " in " ".join(without.split())
     reads, read = [], type(prepared.blocks).read
     monkeypatch.setattr(type(prepared.blocks), "read", lambda self, i: reads.append(i) or read(self, i))
     found = prepared.train()

@@ -24,6 +24,34 @@ def test_a_metric_can_have_the_name_of_a_loss() -> None:
         fit(metrics=["hinge"])
 
 
+def test_a_metric_returns_a_number_of_any_kind() -> None:
+    """Such as scikit-learn's, which return Python's floats and NumPy's."""
+
+    def python(t: Any, p: Any) -> float:
+        return float(np.mean(np.abs(t - p)))
+
+    def scalar(t: Any, p: Any) -> Any:
+        return np.mean(np.abs(t - p))
+
+    def vector(t: Any, p: Any) -> Any:
+        return np.mean(np.abs(t - p), keepdims=True)[0]
+
+    for own in (python, scalar, vector):
+        trained = fit(y=NUMBERS, model=dl.mlp(6, 2), metrics=["mae", own])
+        np.testing.assert_allclose(trained.history[own.__name__], trained.history["mae"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"), [([1.0], "list"), (None, "NoneType"), (np.ones(3), r"ndarray of the shape \(3,\)")]
+)
+def test_a_metric_that_returns_no_number_is_named(wrong: Any, words: str) -> None:
+    def mine(t: Any, p: Any) -> Any:
+        return wrong
+
+    with pytest.raises(TypeError, match=f"the metric 'mine' must return a number or an array with one number, got {words}"):
+        fit(metrics=[mine])
+
+
 # Limits
 
 

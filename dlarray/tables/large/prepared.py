@@ -99,9 +99,11 @@ class LargePrepared:
         found.append(("rows", f"{self.blocks.rows:,} for training, {held_out}"))
         groups = f"{self.blocks.blocks_per_group:,} of {count(len(self.blocks), 'block')} at a time"
         found.append(("memory", f"{self.way}; {groups}"))
-        if self.network.cache is not None:
-            needed = bytes_text(self.blocks.rows * self.blocks.row_bytes)
-            found.append(("cache", f"the features, {needed}, in {self.network.cache}"))
+        features = f"the features, {bytes_text(self.blocks.rows * self.blocks.row_bytes)},"
+        cache = f"{features} in {self.network.cache}"
+        if self.network.cache is None:
+            cache = f"none: each epoch reads the table again; {argument('cache', 'FOLDER')} keeps {features} on a disk"
+        found.append(("cache", cache))
         sample = f"types and quantiles are those of a sample of {self.sample_rows:,} rows, sums and counts of all rows"
         found.append(("sample", sample))
         if self.test is not None:
