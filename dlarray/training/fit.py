@@ -134,9 +134,8 @@ def fit(
     metrics
         Functions of ``dlarray.metrics`` or their names; "mse" and other names of a loss mean the metric with its
         formula. They are measured after each epoch, on the validation examples or, without validation, on the training
-        examples. A function of your own takes targets and predictions and returns a number. Default: accuracy for
-        classes, R² for numbers; none for data in blocks without validation, which would be read twice. An empty list
-        measures none.
+        examples. A function of your own takes targets and predictions. Default: accuracy for classes, R² for numbers;
+        none for data in blocks without validation, which would be read twice. An empty list measures none.
     accumulate
         The number of parts into which a batch is split to save memory. The step is the same, class weights included,
         except for BatchNorm's statistics and Dropout's masks, which are computed for each part. ValueError for a loss
@@ -284,7 +283,7 @@ def fit(
             }
             others = {"epochs": epochs, "max_steps": max_steps, "shard": shard, "resume": resume is not None}
             others |= {"model": comparable(model), "loss": comparable(loss), "metrics": loop.names}
-            others["columns of x"] = comparable(names.features)
+            others |= {"columns of x": comparable(names.features)}
             check_equal_arguments(ranks, settings | others, prepared.source, prepared.measured_on)
             begin = ranks.broadcast_all(initial_theta(model, theta, seed, target, dtype))
             kept = ranks.broadcast_all(initial_buffers(model, buffers, target, dtype))

@@ -10,7 +10,7 @@ from numbers import Real
 from typing import Any
 
 from dlarray import metrics as _metrics
-from dlarray.core.array import is_array, size
+from dlarray.core.array import Array, is_array, size
 from dlarray.core.check import did_you_mean
 from dlarray.core.registry import make, spelling
 from dlarray.device import to_numpy

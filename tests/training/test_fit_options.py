@@ -48,7 +48,7 @@ def test_a_metric_that_returns_no_number_is_named(wrong: Any, words: str) -> Non
     def mine(t: Any, p: Any) -> Any:
         return wrong
 
-    with pytest.raises(TypeError, match=f"the metric 'mine' must return a number or an array with one number, got {words}"):
+    with pytest.raises(TypeError, match=f"metric 'mine' must return a number or an array with one number, got {words}"):
         fit(metrics=[mine])
 
 
