@@ -35,13 +35,13 @@ def joined(parallel: Any) -> Generator[Callable[[Device], Ranks]]:
 
     try:
         yield on
+        for ranks in reversed(used):
+            if ranks is not parallel:
+                ranks.close()
     except BaseException as error:
         for ranks in reversed(used):
             ranks.fail(error)
         raise
-    for ranks in reversed(used):
-        if ranks is not parallel:
-            ranks.close()
 
 
 def _communicator(parallel: Any) -> Any:

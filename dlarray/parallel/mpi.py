@@ -19,7 +19,7 @@ from dlarray.core.array import Array, array_namespace, device
 from dlarray.core.ranks import RankError, Ranks
 from dlarray.device import device_of
 from dlarray.device.backend import of
-from dlarray.parallel.notices import notices, poll
+from dlarray.parallel.notices import KEPT, notices, poll
 
 __all__ = ["MPIRanks", "is_communicator", "library", "world"]
 
@@ -75,17 +75,16 @@ class MPIRanks(Ranks):
         self._failed = False
         if self.size == 1:
             return
+        self._comm: Any = None
         self._notices = notices(comm)
         self._session = self._notices.begin()
-        if reason := self._notices.broken:
-            error = RuntimeError(f"this communicator cannot be used again: {reason}; start the processes again")
-            self.fail(error)
-            raise error
-        if self._notices.left is not None:
-            self._notices.left.Free()
-            self._notices.left = None
-        self._comm, request = comm.Idup()
         try:
+            if reason := self._notices.broken:
+                raise RuntimeError(f"this communicator cannot be used again: {reason}; start the processes again")
+            if self._notices.left is not None:
+                left, self._notices.left = self._notices.left, None
+                left.Free()
+            self._comm, request = comm.Idup()
             self.started(request)()
         except BaseException as error:
             self.fail(error)
@@ -132,15 +131,17 @@ class MPIRanks(Ranks):
             return
         self._failed = True
         text = _text(error)
+        if not (isinstance(error, RankError) and error.rank != self.rank):  # that rank has told the others
+            with suppress(Exception):
+                self._notices.fail(self._session, text)
         if self._unfinished:
+            KEPT.append(self)
             self._notices.broken = str(error) if isinstance(error, RankError) else f"rank {self.rank} {text}"
         elif not self._notices.broken:
             self._notices.left = self._comm  # it is freed by all ranks at the same place: the next session
-        with suppress(Exception):  # the others have the message of the rank that a RankError names
-            self._notices.fail(self._session, "" if isinstance(error, RankError) else text)
 
     def close(self) -> None:
-        if self.size > 1:
+        if self.size > 1 and not self._failed:
             self._notices.finish(self._session)
             self._comm.Free()
 
@@ -151,10 +152,12 @@ class MPIRanks(Ranks):
         return result()
 
     def _start_sum(self, x: Array) -> Callable[[], None]:
+        self._check()
         numbers = of(x).to_numpy(x)  # a view: plans for the host alone start sums
         return self.started(self._comm.Iallreduce(_mpi().IN_PLACE, numbers), numbers)
 
     def _start_gather(self, x: Array) -> Callable[[], None]:
+        self._check()
         numbers = of(x).to_numpy(x)
         counts = np.diff(self.bounds(x.shape[0])) * (numbers.size // max(x.shape[0], 1))
         return self.started(self._comm.Iallgatherv(_mpi().IN_PLACE, [numbers, counts]), numbers)
@@ -175,7 +178,14 @@ class MPIRanks(Ranks):
 
     # Waiting
 
+    def _check(self) -> None:
+        if self._failed:
+            raise RuntimeError(
+                "after a failure the ranks cannot compute anything together: not all of them may be here"
+            )
+
     def _do(self, collective: Callable[..., Any], *arguments: Any) -> None:
+        self._check()
         self.started(collective(*arguments), *arguments)()
 
     def started(self, request: Any, *memory: Any) -> Callable[[], None]:
@@ -206,7 +216,10 @@ class MPIRanks(Ranks):
 
 
 def _text(error: BaseException) -> str:
-    return f"failed: {type(error).__name__}: {error}"[:MAX_MESSAGE]
+    words = ""
+    with suppress(Exception):
+        words = str(error)
+    return f"failed: {type(error).__name__}: {words}"[:MAX_MESSAGE]
 
 
 def _numbers(x: Array) -> np.ndarray:

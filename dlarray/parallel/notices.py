@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic, sleep
 from typing import Any
 
+import numpy as np
+
 from dlarray.core.ranks import RankError
 
-__all__ = ["Notices", "notices", "poll"]
+__all__ = ["KEPT", "Notices", "notices", "poll"]
+
+KEPT: list[Any] = []
+"""What MPI may still write to after a failure: requests that are incomplete, and their memory."""
 
 SPINS = 2000
 """So often an incomplete collective is tested without a pause, for about 3 ms; then pauses grow to a millisecond."""
@@ -26,7 +32,9 @@ INTERRUPTED = ("failed: KeyboardInterrupt:", "failed: Interrupted:")
 _FAILED, _ENDS = 1, 2
 """The tags of the messages."""
 PATIENCE = 5.0
-"""The time in seconds that a rank that has failed waits at exit for the others to report their errors."""
+"""The time in seconds that a rank waits at exit for the others, so that they can report their errors."""
+NAME = 8
+"""Bytes of the random name of each rank in each communicator of messages."""
 
 _yield: Callable[[], None] = getattr(os, "sched_yield", lambda: sleep(0))
 """Lets another process run. ``sleep(0)`` takes 60 µs and more on Linux before Python 3.14."""
@@ -60,13 +68,16 @@ class Notices:
         """The duplicate that a failed session has left, without collectives that are incomplete."""
         self._session = 0
         self._started: dict[int, int] = {}
-        """The number of collectives started, of each session that has not been closed."""
+        """The number of collectives started, of each session that has not ended without a failure."""
         self._failures: list[tuple[int, int, int, str]] = []
         self._ended: dict[int, tuple[int, dict[int, int]]] = {}
         self._sent: list[Any] = []
-        self._failed = False
         self._messages, request = comm.Idup()
         poll(request.Test)
+        own = np.frombuffer(os.urandom(NAME), np.uint8)
+        self._names = np.empty((self.size, NAME), np.uint8)
+        """MPI gives the number of a freed communicator to a new one, which could receive messages of the old one."""
+        poll(self._messages.Iallgather(own, self._names).Test)
 
     def begin(self) -> int:
         """The number of a new session."""
@@ -88,11 +99,8 @@ class Notices:
         del self._started[session]
 
     def fail(self, session: int, text: str) -> None:
-        """End a session with a failure, and tell the others if there is a text. It does not wait."""
-        self._failed = True
-        started = self._started.pop(session)
-        if text:
-            self._send(_FAILED, (session, started, self.rank, text))
+        """Tell the others that this rank has failed. It does not wait."""
+        self._send(_FAILED, (session, self._started[session], self.rank, text))
 
     def check(self, session: int, number: int | None = None) -> None:
         """Raise RankError if a rank has failed, or ended, before it has started the collective of this number.
@@ -117,28 +125,31 @@ class Notices:
         """Tell the others that this program ends."""
         self._send(_ENDS, (self.rank, self._session, self._started))
 
-    def wait_for_others(self) -> None:
-        """Wait until the others end too, as MPI does at its end. After a failure wait for some seconds at most.
+    def wait_for_others(self, until: float) -> None:
+        """Wait until the others end too, or until this time.
 
         Then end a job that cannot be completed: MPI would wait for ever for the collectives that were started.
         """
-        until = monotonic() + PATIENCE
-        while len(self._ended) < self.size - 1 and not (self._failed and monotonic() > until):
+        while len(self._ended) < self.size - 1 and monotonic() < until:
             self._receive()
             sleep(1e-3)
         if self.broken:
             self._messages.Abort(1)
 
     def close(self) -> None:
-        """Free the communicator of the messages, before that of the user is freed."""
+        """Free what this holds, before the communicator of the user is freed."""
+        if self.broken:
+            return  # the job is ended at exit
         _all.remove(self)
-        if not self.broken:
-            self._messages.Free()
+        if self.left is not None:
+            self.left.Free()
+        self._messages.Free()
 
     def _send(self, tag: int, message: Any) -> None:
         others = [other for other in range(self.size) if other != self.rank]
         self._sent = [request for request in self._sent if not request.Test()]
-        self._sent += [self._messages.isend(message, other, tag=tag) for other in others]
+        name = self._names[self.rank].tobytes()
+        self._sent += [self._messages.isend((name, message), other, tag=tag) for other in others]
 
     def _receive(self) -> None:
         ended = self._received(_ENDS)  # first: then no message of a failure before it is missed
@@ -150,9 +161,14 @@ class Notices:
         self._ended |= {rank: (last, started) for rank, last, started in ended}
 
     def _received(self, tag: int) -> list[Any]:
+        from mpi4py import MPI
+
         found: list[Any] = []
-        while (message := self._messages.improbe(tag=tag)) is not None:
-            found.append(message.recv())
+        status: Any = MPI.Status()
+        while (message := self._messages.improbe(tag=tag, status=status)) is not None:
+            name, content = message.recv()
+            if name == self._names[status.Get_source()].tobytes():
+                found.append(content)
         return found
 
 
@@ -175,9 +191,13 @@ def _end() -> None:
 
     if MPI.Is_finalized():
         return
+    for stream in (sys.stdout, sys.stderr):  # a job that is ended loses what they hold
+        with suppress(Exception):
+            stream.flush()
     for own in _all:
         with suppress(Exception):
             own.end()
+    until = monotonic() + PATIENCE
     for own in _all:
         with suppress(Exception):
-            own.wait_for_others()
+            own.wait_for_others(until)

@@ -14,7 +14,6 @@ import pytest
 import dlarray as dl
 from dlarray import layers
 from dlarray.core.ranks import RankError
-from dlarray.parallel import joined
 from tests.parallel.option_checks import INPUTS, MLP, NUMBERS, N, T, X, Y, shared_folder, train
 
 
@@ -221,36 +220,6 @@ def check_same_error_on_all_ranks(comm: Any) -> None:
             train(**options)
         with pytest.raises(type(alone.value), match=re.escape(str(alone.value))):
             train(parallel=comm, **options)
-
-
-def check_more_failures_than_communicators(comm: Any) -> None:
-    """MPICH has 2,048 communicators: a failed training gives its own back."""
-    for _ in range(2100):
-        with pytest.raises(Broken), joined(comm):
-            raise Broken
-    train(parallel=comm)
-
-
-def check_training_again_after_a_failure_alone(comm: Any) -> None:
-    """Every rank has the reason, also those whose own work was complete."""
-    own = comm.Dup()
-    with pytest.raises(Broken if comm.rank == 0 else RankError):
-        train(callbacks=[Raises("on_epoch", comm.rank == 0)], parallel=own)
-    words = f"this communicator cannot be used again: rank 0 of {comm.size} failed: Broken"
-    with pytest.raises(RuntimeError, match=re.escape(words)):
-        train(parallel=own)
-
-
-def check_communicators_that_have_been_freed(comm: Any) -> None:
-    """MPI gives their handle to the next one, which has not failed."""
-    for _ in range(3):
-        own = comm.Dup()
-        with pytest.raises(Broken if comm.rank == 0 else RankError):
-            train(callbacks=[Raises("on_epoch", comm.rank == 0)], parallel=own)
-        own.Free()
-    own = comm.Dup()
-    train(parallel=own)
-    own.Free()
 
 
 def check_process_that_was_left_out(comm: Any) -> None:
