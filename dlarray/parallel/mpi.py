@@ -131,7 +131,7 @@ class MPIRanks(Ranks):
             return
         self._failed = True
         text = _text(error)
-        if not (isinstance(error, RankError) and error.rank != self.rank):  # that rank has told the others
+        if not (isinstance(error, RankError) and error.rank != self.rank):  # that rank sends its own
             with suppress(Exception):
                 self._notices.fail(self._session, text)
         if self._unfinished:

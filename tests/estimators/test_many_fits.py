@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import sys
@@ -42,6 +43,13 @@ def cluster() -> Iterator[None]:
         distributed.Client(made),
     ):
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def new_processes() -> None:
+    """joblib keeps processes, which tests before may have interrupted: then a result can be waited for in vain."""
+    loky: Any = importlib.import_module("joblib.externals.loky")
+    loky.get_reusable_executor(max_workers=2).shutdown(wait=True, kill_workers=True)
 
 
 @pytest.fixture(params=BACKENDS)
