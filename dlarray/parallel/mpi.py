@@ -152,15 +152,13 @@ class MPIRanks(Ranks):
         return result()
 
     def _start_sum(self, x: Array) -> Callable[[], None]:
-        self._check()
         numbers = of(x).to_numpy(x)  # a view: plans for the host alone start sums
-        return self.started(self._comm.Iallreduce(_mpi().IN_PLACE, numbers), numbers)
+        return self._start(self._comm.Iallreduce, _mpi().IN_PLACE, numbers)
 
     def _start_gather(self, x: Array) -> Callable[[], None]:
-        self._check()
         numbers = of(x).to_numpy(x)
         counts = np.diff(self.bounds(x.shape[0])) * (numbers.size // max(x.shape[0], 1))
-        return self.started(self._comm.Iallgatherv(_mpi().IN_PLACE, [numbers, counts]), numbers)
+        return self._start(self._comm.Iallgatherv, _mpi().IN_PLACE, [numbers, counts])
 
     def _scatter_sum(self, x: Array) -> Array:
         counts = np.diff(self.bounds(x.shape[0]))
@@ -178,15 +176,16 @@ class MPIRanks(Ranks):
 
     # Waiting
 
-    def _check(self) -> None:
+    def _do(self, collective: Callable[..., Any], *arguments: Any) -> None:
+        self._start(collective, *arguments)()
+
+    def _start(self, collective: Callable[..., Any], *arguments: Any) -> Callable[[], None]:
+        """Start a collective, and return the function that waits for it. Raises RuntimeError after a failure."""
         if self._failed:
             raise RuntimeError(
                 "after a failure the ranks cannot compute anything together: not all of them may be here"
             )
-
-    def _do(self, collective: Callable[..., Any], *arguments: Any) -> None:
-        self._check()
-        self.started(collective(*arguments), *arguments)()
+        return self.started(collective(*arguments), *arguments)
 
     def started(self, request: Any, *memory: Any) -> Callable[[], None]:
         """The function that waits for a request, by which all ranks have started one collective.
