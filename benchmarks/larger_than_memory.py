@@ -119,7 +119,7 @@ def measure(memory: int, times_as_large: float, rounds: int, epochs: int) -> dic
         write_files(folder, rows)
         blocks = dlarray.open_blocks(folder)
         turns = in_turns(__file__, ("blocks", "arrays"), (name, str(memory), str(epochs)), rounds)
-        times = {kind: low([turn["seconds"] for turn in found]) for kind, found in turns.items()}
+        milliseconds = {kind: 1e3 * low([turn["seconds"] for turn in found]) for kind, found in turns.items()}
         read = sum(turn["from_disk"] for turn in turns["blocks"]) / rounds / (1 + epochs)
         free = host_memory()
         return {
@@ -128,8 +128,8 @@ def measure(memory: int, times_as_large: float, rounds: int, epochs: int) -> dic
             "allowed_bytes": memory,
             "stated_bytes": blocks.memory(BATCH),
             "free_bytes": None if free is None else free[0],
-            "milliseconds": {kind: 1e3 * seconds for kind, seconds in times.items()},
-            "share": times["arrays"] / times["blocks"],
+            "milliseconds": milliseconds,
+            "share": milliseconds["arrays"] / milliseconds["blocks"],
             "from_disk_each_epoch": read,
             "turns": turns,
         }
